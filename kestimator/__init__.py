@@ -1,0 +1,1 @@
+"""kestimator: the `tf.estimator` API, on today's TensorFlow and Keras 3."""

@@ -1,0 +1,129 @@
+"""The exceptions that kestimator raises.
+
+Each one also derives from the builtin (or TensorFlow) exception that programs written for
+`tf.estimator` already catch, so `except ValueError` goes on working:
+
+    KestimatorError
+    ├── ArgumentError                 (ValueError)  an argument's value is wrong
+    ├── ArgumentTypeError             (TypeError)   an argument's type is wrong
+    ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
+    ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
+    └── CheckpointError               (ValueError)
+        ├── CheckpointNotFoundError   there is no checkpoint where one is needed
+        ├── UnreadableCheckpointError (tf.errors.DataLossError)  it is there and cannot be read
+        └── CheckpointMismatchError   it does not fit the model
+            ├── MissingVariableError  (tf.errors.NotFoundError)  it lacks a variable
+            └── VariableShapeError    (tf.errors.InvalidArgumentError)  another shape or dtype
+
+A message names the argument, what was expected, what was received and the way out;
+`invalid_argument` puts it into that form. A loss that becomes NaN raises TensorFlow's own
+`tf.compat.v1.train.NanLossDuringTrainingError`.
+
+    >>> from kestimator import errors
+    >>> print(errors.invalid_argument("steps", -1, "a positive number or None"))
+    Invalid argument `steps`. Expected: a positive number or None. Received: -1 (of type int).
+"""
+
+from __future__ import annotations
+
+import reprlib
+
+import tensorflow as tf
+
+_LONGEST_REPRESENTATION = 300
+
+
+class KestimatorError(Exception):
+    """The base of every exception that kestimator defines."""
+
+
+class ArgumentError(KestimatorError, ValueError):
+    """An argument has a value that cannot be used."""
+
+
+class ArgumentTypeError(KestimatorError, TypeError):
+    """An argument has a type that cannot be used."""
+
+
+class InputError(KestimatorError, ValueError):
+    """What an `input_fn` returned, or what its data holds, cannot be used."""
+
+
+class GlobalStepError(KestimatorError, RuntimeError):
+    """The global step does not move, so that training would never end."""
+
+
+class CheckpointError(KestimatorError, ValueError):
+    """A checkpoint is absent, unreadable, or does not fit."""
+
+
+class CheckpointNotFoundError(CheckpointError):
+    """There is no checkpoint where one is needed."""
+
+
+class _TensorFlowError(CheckpointError):
+    """Gives a class that also derives from `tf.errors.OpError` a one-argument constructor."""
+
+    _code: int
+
+    def __init__(self, message: str) -> None:
+        """Stores the message as `tf.errors.OpError` does, without a node or an operation."""
+        tf.errors.OpError.__init__(self, None, None, message, self._code)
+        self.args = (message,)
+
+    def __reduce__(self) -> tuple[type[_TensorFlowError], tuple[str]]:
+        return type(self), (str(self),)
+
+
+class UnreadableCheckpointError(_TensorFlowError, tf.errors.DataLossError):
+    """A checkpoint is there but cannot be read; it is never taken for a fresh start."""
+
+    _code = tf.errors.DATA_LOSS
+
+
+class CheckpointMismatchError(CheckpointError):
+    """A checkpoint does not fit the model that reads it."""
+
+
+class MissingVariableError(CheckpointMismatchError, _TensorFlowError, tf.errors.NotFoundError):
+    """A checkpoint lacks a variable that the model needs."""
+
+    _code = tf.errors.NOT_FOUND
+
+
+class VariableShapeError(
+    CheckpointMismatchError, _TensorFlowError, tf.errors.InvalidArgumentError
+):
+    """A checkpoint holds a variable with another shape or dtype than the model's."""
+
+    _code = tf.errors.INVALID_ARGUMENT
+
+
+def describe(value: object) -> str:
+    """Returns `repr(value)`, shortened, with the value's type: what an error message shows."""
+    representation = repr(value)
+    if len(representation) > _LONGEST_REPRESENTATION:
+        representation = _shortened(value)
+    return f"{representation} (of type {type(value).__name__})"
+
+
+def invalid_argument(name: str, received: object, expected: str, remedy: str = "") -> str:
+    """Returns the message for an argument that cannot be used.
+
+    Args:
+        name: The argument as the caller knows it, such as `steps` or `predictions['logits']`.
+        received: The value that was passed.
+        expected: What would have been accepted, as the end of "Expected: ...".
+        remedy: A full sentence with the way out, where `expected` does not say it already.
+
+    Returns:
+        The message, for `ArgumentError` or `ArgumentTypeError`.
+    """
+    message = f"Invalid argument `{name}`. Expected: {expected}. Received: {describe(received)}."
+    return f"{message} {remedy}" if remedy else message
+
+
+def _shortened(value: object) -> str:
+    shortener = reprlib.Repr()
+    shortener.maxother = shortener.maxstring = shortener.maxlong = _LONGEST_REPRESENTATION
+    return shortener.repr(value)
