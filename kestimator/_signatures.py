@@ -42,15 +42,11 @@ def accepted_arguments(function: Callable[..., Any]) -> frozenset[str]:
         ArgumentTypeError: `function` is not callable.
     """
     if not callable(function):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument("function", function, "a callable")
-        )
+        raise errors.ArgumentTypeError(errors.invalid_argument("function", function, "a callable"))
     return frozenset(_keyword_names(function))
 
 
-def call_with_accepted(
-    function: Callable[..., _Result], /, *args: Any, **offered: Any
-) -> _Result:
+def call_with_accepted(function: Callable[..., _Result], /, *args: Any, **offered: Any) -> _Result:
     """Calls a function with `args` and those of the offered keyword arguments it accepts.
 
     Args:

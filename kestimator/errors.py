@@ -91,9 +91,7 @@ class MissingVariableError(CheckpointMismatchError, _TensorFlowError, tf.errors.
     _code = tf.errors.NOT_FOUND
 
 
-class VariableShapeError(
-    CheckpointMismatchError, _TensorFlowError, tf.errors.InvalidArgumentError
-):
+class VariableShapeError(CheckpointMismatchError, _TensorFlowError, tf.errors.InvalidArgumentError):
     """A checkpoint holds a variable with another shape or dtype than the model's."""
 
     _code = tf.errors.INVALID_ARGUMENT

@@ -1,0 +1,288 @@
+"""The place of this process in a cluster, as the TF_CONFIG environment variable tells it.
+
+    >>> info = ClusterInfo.from_tf_config({
+    ...     "cluster": {"chief": ["host0:2222"], "worker": ["host1:2222", "host2:2222"]},
+    ...     "task": {"type": "worker", "index": 1},
+    ... })
+    >>> info.is_chief, info.num_worker_replicas, info.global_id_in_cluster, info.master
+    (False, 3, 2, 'grpc://host2:2222')
+
+An evaluator is a process of its own, beside the cluster: it is named under "task", not under
+"cluster".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.keys import TaskType
+
+_logger = logging.getLogger("kestimator")
+
+TF_CONFIG_VARIABLE = "TF_CONFIG"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClusterInfo:
+    """The place of this process in a cluster. The defaults are those of a lone process.
+
+    Attributes:
+        task_type: "chief" ("master" in old clusters), "worker", "ps" or "evaluator".
+        task_id: The index among the tasks of this type.
+        is_chief: Whether this process writes checkpoints and summaries.
+        num_ps_replicas: The number of parameter servers.
+        num_worker_replicas: The number of workers, the chief included.
+        master: The address of this process's own server, "" where none is needed.
+        evaluation_master: The same for evaluation.
+        global_id_in_cluster: An index among all tasks: the chief first, then the other types
+            by name, parameter servers last. None for an evaluator.
+        cluster_spec: All addresses; empty without a cluster and for an evaluator.
+        service: What TF_CONFIG holds under "service".
+        model_dir: What TF_CONFIG holds under "model_dir".
+    """
+
+    task_type: str = TaskType.WORKER
+    task_id: int = 0
+    is_chief: bool = True
+    num_ps_replicas: int = 0
+    num_worker_replicas: int = 1
+    master: str = ""
+    evaluation_master: str = ""
+    global_id_in_cluster: int | None = 0
+    cluster_spec: tf.train.ClusterSpec = dataclasses.field(
+        default_factory=lambda: tf.train.ClusterSpec({})
+    )
+    service: dict[str, Any] | None = None
+    model_dir: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> ClusterInfo:
+        """Reads the TF_CONFIG variable of `environment`, by default `os.environ`.
+
+        Raises:
+            ArgumentError: It is not JSON, or not consistent (see `from_tf_config`).
+            ArgumentTypeError: It is not a JSON object.
+        """
+        text = (os.environ if environment is None else environment).get(TF_CONFIG_VARIABLE)
+        if not text:
+            return cls()
+        try:
+            tf_config = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise errors.ArgumentError(
+                errors.invalid_argument("TF_CONFIG", text, "a JSON object", f"{error}.")
+            ) from error
+        _logger.info("TF_CONFIG environment variable: %s", tf_config)
+        return cls.from_tf_config(tf_config)
+
+    @classmethod
+    def from_tf_config(cls, tf_config: Mapping[str, Any]) -> ClusterInfo:
+        """Finds this process's place from the content of TF_CONFIG.
+
+        Args:
+            tf_config: A mapping that may hold "cluster" (task types to lists of addresses),
+                "task" ("type" and "index"), "session_master", "eval_session_master", "service"
+                and "model_dir".
+
+        Returns:
+            The place.
+
+        Raises:
+            ArgumentError: The cluster has no chief, or several; the task is not given, or not
+                one of the cluster; the model_dir is empty.
+            ArgumentTypeError: One of the parts is of a wrong type.
+        """
+        _check_mapping("TF_CONFIG", tf_config)
+        _check_mapping("TF_CONFIG['task']", tf_config.get("task", {}))
+        common: dict[str, Any] = {
+            "service": _service(tf_config),
+            "model_dir": _model_dir(tf_config),
+        }
+        cluster_spec = _cluster_spec(tf_config)
+        if not cluster_spec:
+            return cls(**common, **_lone_task(tf_config))
+        chief_type = _chief_type(cluster_spec)
+        task_type, task_id = _task(cluster_spec, tf_config.get("task", {}))
+        if task_type == TaskType.EVALUATOR:
+            return cls(**common, **_evaluator(tf_config, chief_type, task_id))
+        return cls(
+            **common,
+            task_type=task_type,
+            task_id=task_id,
+            is_chief=task_type == chief_type,
+            num_ps_replicas=_count(cluster_spec, TaskType.PS),
+            num_worker_replicas=_count(cluster_spec, TaskType.WORKER) + 1,
+            master=_master(tf_config, cluster_spec, task_type, task_id),
+            global_id_in_cluster=_global_id(cluster_spec, chief_type, task_type, task_id),
+            cluster_spec=cluster_spec,
+        )
+
+
+def _lone_task(tf_config: Mapping[str, Any]) -> dict[str, Any]:
+    task = tf_config.get("task", {})
+    task_type = task.get("type", TaskType.WORKER)
+    if task_type != TaskType.WORKER:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['task']['type']",
+                task_type,
+                "'worker', as there is no 'cluster' in TF_CONFIG",
+                "Describe the cluster, or leave out the task.",
+            )
+        )
+    if _index(task.get("index", 0)) != 0:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['task']['index']",
+                task["index"],
+                "0, as there is no 'cluster' in TF_CONFIG",
+                "Describe the cluster, or leave out the task.",
+            )
+        )
+    return {
+        "master": tf_config.get("session_master", ""),
+        "evaluation_master": tf_config.get("eval_session_master", ""),
+    }
+
+
+def _evaluator(tf_config: Mapping[str, Any], chief_type: str, task_id: int) -> dict[str, Any]:
+    if chief_type == TaskType.MASTER:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['task']['type']",
+                TaskType.EVALUATOR,
+                "'master', 'worker' or 'ps', as the cluster has a 'master', which evaluates",
+                "To have an evaluator, call the 'master' of the cluster 'chief'.",
+            )
+        )
+    return {
+        "task_type": TaskType.EVALUATOR,
+        "task_id": task_id,
+        "is_chief": False,
+        "num_worker_replicas": 0,
+        "evaluation_master": tf_config.get("eval_session_master", ""),
+        "global_id_in_cluster": None,
+    }
+
+
+def _service(tf_config: Mapping[str, Any]) -> dict[str, Any] | None:
+    service = tf_config.get("service")
+    if service is not None and not isinstance(service, dict):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("TF_CONFIG['service']", service, "a JSON object, or nothing")
+        )
+    return service
+
+
+def _model_dir(tf_config: Mapping[str, Any]) -> str | None:
+    model_dir: str | None = tf_config.get("model_dir")
+    if model_dir == "":
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['model_dir']", model_dir, "a path that is not empty, or nothing"
+            )
+        )
+    return model_dir
+
+
+def _cluster_spec(tf_config: Mapping[str, Any]) -> tf.train.ClusterSpec:
+    cluster = tf_config.get("cluster", {})
+    expected = "a mapping from task types to lists of addresses"
+    if not isinstance(cluster, Mapping):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("TF_CONFIG['cluster']", cluster, expected)
+        )
+    try:
+        return tf.train.ClusterSpec(cluster)
+    except ValueError as error:
+        raise errors.ArgumentError(
+            errors.invalid_argument("TF_CONFIG['cluster']", cluster, f"{expected}, none empty")
+        ) from error
+
+
+def _chief_type(cluster_spec: tf.train.ClusterSpec) -> str:
+    if TaskType.EVALUATOR in cluster_spec.jobs:
+        _logger.warning(
+            "TF_CONFIG['cluster'] lists an 'evaluator'. It takes no part in training, so nothing "
+            "should wait for it: leave it out of the cluster, in every process."
+        )
+    chief_type = TaskType.MASTER if TaskType.MASTER in cluster_spec.jobs else TaskType.CHIEF
+    both = {TaskType.MASTER, TaskType.CHIEF} <= set(cluster_spec.jobs)
+    if both or _count(cluster_spec, chief_type) != 1:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['cluster']",
+                cluster_spec.as_dict(),
+                "a cluster with exactly one 'chief' task (or, in old clusters, one 'master')",
+            )
+        )
+    return chief_type
+
+
+def _task(cluster_spec: tf.train.ClusterSpec, task: Mapping[str, Any]) -> tuple[str, int]:
+    task_type, index = task.get("type"), task.get("index")
+    if not task_type or index is None:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['task']",
+                dict(task),
+                "an object with 'type' and 'index', as TF_CONFIG holds a 'cluster'",
+            )
+        )
+    task_id = _index(index)
+    if task_type == TaskType.EVALUATOR and task_id >= 0:
+        return task_type, task_id
+    if not 0 <= task_id < _count(cluster_spec, task_type):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['task']",
+                dict(task),
+                f"a task of the cluster {cluster_spec.as_dict()}, or an evaluator",
+            )
+        )
+    return task_type, task_id
+
+
+def _index(index: Any) -> int:
+    try:
+        return int(index)
+    except (TypeError, ValueError) as error:
+        raise errors.ArgumentError(
+            errors.invalid_argument("TF_CONFIG['task']['index']", index, "a number from 0")
+        ) from error
+
+
+def _master(
+    tf_config: Mapping[str, Any], cluster_spec: tf.train.ClusterSpec, task_type: str, task_id: int
+) -> str:
+    if "session_master" in tf_config:
+        return str(tf_config["session_master"])
+    alone = sum(cluster_spec.num_tasks(job) for job in cluster_spec.jobs) == 1
+    return "" if alone else f"grpc://{cluster_spec.task_address(task_type, task_id)}"
+
+
+def _count(cluster_spec: tf.train.ClusterSpec, task_type: str) -> int:
+    return int(cluster_spec.num_tasks(task_type)) if task_type in cluster_spec.jobs else 0
+
+
+def _global_id(
+    cluster_spec: tf.train.ClusterSpec, chief_type: str, task_type: str, task_id: int
+) -> int:
+    def rank(job: str) -> tuple[bool, bool, str]:
+        return job == TaskType.PS, job != chief_type, job
+
+    before = [job for job in cluster_spec.jobs if rank(job) < rank(task_type)]
+    return sum(_count(cluster_spec, job) for job in before) + task_id
+
+
+def _check_mapping(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a JSON object"))

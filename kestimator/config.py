@@ -1,0 +1,377 @@
+"""How an estimator runs: where it saves, how often, on what.
+
+    >>> config = RunConfig(model_dir="/tmp/model", save_checkpoints_steps=1000)
+    >>> config.save_checkpoints_secs is None
+    True
+    >>> config.replace(save_checkpoints_secs=300).save_checkpoints_steps is None
+    True
+
+A `RunConfig` never changes; `replace` returns another one.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import numbers
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+import tensorflow as tf
+
+from kestimator import _signatures, errors
+from kestimator._types import DeviceFn, Path
+from kestimator.cluster import ClusterInfo
+from kestimator.keys import TaskType
+
+__all__ = ["ClusterInfo", "RunConfig", "default_session_config"]
+
+_DEFAULT_SAVE_CHECKPOINTS_SECS: Final = 600
+_STRATEGIES = (tf.distribute.Strategy, tf.compat.v1.distribute.Strategy)
+_SHARED_BY_COPIES = frozenset(
+    {"train_distribute", "eval_distribute", "experimental_distribute", "device_fn"}
+)
+
+
+class _Unset:
+    """Stands for an argument that was not given, where None means something."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Unset:
+        return self
+
+
+_UNSET: Any = _Unset()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunConfig:
+    """The configuration of an `Estimator`.
+
+    The task-related properties (`task_type`, `is_chief`, `cluster_spec`...) come from the
+    TF_CONFIG environment variable, read once when the object is made.
+
+    Attributes:
+        model_dir: The directory of checkpoints, summaries and exports. None: TF_CONFIG's
+            "model_dir", or what the estimator is given, or a new temporary directory.
+        tf_random_seed: The seed of initial values, dropout and shuffling. None: a new one.
+        save_summary_steps: Steps between summaries; None or 0 for no summaries.
+        save_checkpoints_steps: Steps between checkpoints.
+        save_checkpoints_secs: Seconds between checkpoints, 600 if neither is given. Only one
+            of the two can be set; both None turns checkpoints off.
+        session_config: A `tf.compat.v1.ConfigProto`.
+        keep_checkpoint_max: How many of the newest checkpoints to keep; None or 0 keeps all.
+        keep_checkpoint_every_n_hours: Keeps, for good, one checkpoint in so many hours.
+        log_step_count_steps: Steps between log lines with the loss and the speed; None for
+            none.
+        train_distribute: The `tf.distribute.Strategy` of training.
+        device_fn: A function of `op` that chooses each operation's device.
+        protocol: The protocol between servers: None, "grpc" or "grpc+verbs".
+        eval_distribute: The `tf.distribute.Strategy` of evaluation.
+        experimental_distribute: An object with `train_distribute` and `eval_distribute`,
+            an older way to give the two.
+        experimental_max_worker_delay_secs: The longest time, in seconds, that a worker waits
+            before it starts.
+        session_creation_timeout_secs: How long, in seconds, workers wait for variables that
+            the chief initializes.
+        checkpoint_save_graph_def: Whether to write `graph.pbtxt` and the `.meta` files.
+        cluster: The place of this process in a cluster. Not given: read from TF_CONFIG.
+
+    Raises:
+        ArgumentError: A value that cannot be used, or TF_CONFIG is not consistent.
+        ArgumentTypeError: A type that cannot be used.
+    """
+
+    model_dir: Path | None = None
+    tf_random_seed: int | None = None
+    save_summary_steps: int | None = 100
+    save_checkpoints_steps: int | None = _UNSET
+    save_checkpoints_secs: float | None = _UNSET
+    session_config: tf.compat.v1.ConfigProto | None = None
+    keep_checkpoint_max: int | None = 5
+    keep_checkpoint_every_n_hours: float | None = 10000
+    log_step_count_steps: int | None = 100
+    train_distribute: tf.distribute.Strategy | None = None
+    device_fn: DeviceFn | None = None
+    protocol: str | None = None
+    eval_distribute: tf.distribute.Strategy | None = None
+    experimental_distribute: Any = None
+    experimental_max_worker_delay_secs: int | None = None
+    session_creation_timeout_secs: float | None = 7200
+    checkpoint_save_graph_def: bool = True
+    cluster: ClusterInfo = dataclasses.field(default=_UNSET, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Fills in what depends on other arguments and on TF_CONFIG, and checks the result."""
+        self._settle_save_checkpoints()
+        if self.cluster is _UNSET:
+            self._set("cluster", ClusterInfo.from_environment())
+        self._settle_strategies()
+        _check(self)
+        self._set("model_dir", _model_dir(self.model_dir, self.cluster.model_dir))
+        if self.session_config is None:
+            self._set("session_config", _cluster_session_config(self.cluster))
+
+    @property
+    def task_type(self) -> str:
+        """The role of this process: "worker" unless TF_CONFIG says otherwise."""
+        return self.cluster.task_type
+
+    @property
+    def task_id(self) -> int:
+        """The index of this process among those of its type."""
+        return self.cluster.task_id
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints and summaries."""
+        return self.cluster.is_chief
+
+    @property
+    def num_ps_replicas(self) -> int:
+        """The number of parameter servers."""
+        return self.cluster.num_ps_replicas
+
+    @property
+    def num_worker_replicas(self) -> int:
+        """The number of workers, the chief included; 0 in an evaluator."""
+        return self.cluster.num_worker_replicas
+
+    @property
+    def master(self) -> str:
+        """The address of this process's server, "" where none is needed."""
+        return self.cluster.master
+
+    @property
+    def evaluation_master(self) -> str:
+        """The address of the server for evaluation, "" where none is needed."""
+        return self.cluster.evaluation_master
+
+    @property
+    def global_id_in_cluster(self) -> int | None:
+        """The index among all tasks; the chief is 0, parameter servers come last."""
+        return self.cluster.global_id_in_cluster
+
+    @property
+    def cluster_spec(self) -> tf.train.ClusterSpec:
+        """The addresses of all tasks; empty without a cluster."""
+        return self.cluster.cluster_spec
+
+    @property
+    def service(self) -> dict[str, Any] | None:
+        """What TF_CONFIG holds under "service"."""
+        return self.cluster.service
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """Returns a deep copy with other values; strategies and `device_fn` are shared.
+
+        Giving `save_checkpoints_steps` clears `save_checkpoints_secs`, and the reverse.
+
+        Args:
+            **changes: New values by the constructor's argument names, `cluster` excepted.
+
+        Returns:
+            The new configuration.
+
+        Raises:
+            ArgumentError: A name that cannot be replaced, or a value that cannot be used.
+            ArgumentTypeError: A type that cannot be used.
+        """
+        _check_replaceable(self, changes)
+        changed = copy.deepcopy(self)
+        for name, value in {**_cleared_by(changes), **changes}.items():
+            changed._set(name, value)
+        changed._settle_strategies()
+        _check(changed)
+        changed._set("model_dir", _path_text(changed.model_dir))
+        return changed
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RunConfig:
+        """Copies all but strategies and functions, which stand for devices and code."""
+        copied = copy.copy(self)
+        for name, value in vars(self).items():
+            if name not in _SHARED_BY_COPIES:
+                copied._set(name, copy.deepcopy(value, memo))
+        return copied
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _settle_save_checkpoints(self) -> None:
+        steps, seconds = self.save_checkpoints_steps, self.save_checkpoints_secs
+        if steps is _UNSET and seconds is _UNSET:
+            seconds = _DEFAULT_SAVE_CHECKPOINTS_SECS
+        self._set("save_checkpoints_steps", None if steps is _UNSET else steps)
+        self._set("save_checkpoints_secs", None if seconds is _UNSET else seconds)
+
+    def _settle_strategies(self) -> None:
+        """Takes the strategies out of `experimental_distribute`."""
+        older = self.experimental_distribute
+        if getattr(older, "remote_cluster", None):
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "experimental_distribute.remote_cluster",
+                    older.remote_cluster,
+                    "None",
+                    "Start one process per task, each with its TF_CONFIG.",
+                )
+            )
+        for name in ("train_distribute", "eval_distribute"):
+            given, own = getattr(older, name, None), getattr(self, name)
+            if given is not None and own is not None and given is not own:
+                raise errors.ArgumentError(
+                    errors.invalid_argument(
+                        f"experimental_distribute.{name}", given, f"None, as `{name}` is given"
+                    )
+                )
+            self._set(name, given if own is None else own)
+
+
+def default_session_config() -> tf.compat.v1.ConfigProto:
+    """Returns what an estimator uses where its `RunConfig` has no `session_config`."""
+    config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+    rewriting = config.graph_options.rewrite_options
+    rewriting.meta_optimizer_iterations = type(rewriting).ONE
+    return config
+
+
+def _cluster_session_config(cluster: ClusterInfo) -> tf.compat.v1.ConfigProto | None:
+    """Lets workers talk to parameter servers alone, so that none waits for another worker."""
+    peers = {
+        TaskType.MASTER: ["/job:ps", "/job:master"],
+        TaskType.CHIEF: ["/job:ps", "/job:chief"],
+        TaskType.WORKER: ["/job:ps", f"/job:worker/task:{cluster.task_id}"],
+        TaskType.PS: ["/job:ps", "/job:worker", "/job:chief", "/job:master"],
+    }
+    if not cluster.cluster_spec or cluster.task_type not in peers:
+        return None
+    config = default_session_config()
+    config.device_filters.extend(peers[cluster.task_type])
+    return config
+
+
+def _model_dir(given: Path | None, in_tf_config: str | None) -> str | None:
+    text = _path_text(given)
+    if text and in_tf_config and text != in_tf_config:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "model_dir",
+                text,
+                f"None, or TF_CONFIG['model_dir'], which is {in_tf_config!r}",
+                "Leave out one of the two.",
+            )
+        )
+    return text or in_tf_config
+
+
+def _path_text(path: Path | None) -> str | None:
+    return None if path is None else os.fsdecode(path)
+
+
+def _cleared_by(changes: dict[str, Any]) -> dict[str, None]:
+    """The other of the two intervals, where only one of them is set to something."""
+    pair = ("save_checkpoints_steps", "save_checkpoints_secs")
+    set_ones = [name for name in pair if changes.get(name) is not None]
+    return {name: None for name in pair if set_ones and name not in set_ones}
+
+
+def _check_replaceable(config: RunConfig, changes: dict[str, Any]) -> None:
+    allowed = {field.name for field in dataclasses.fields(config)} - {"cluster"}
+    unknown = sorted(set(changes) - allowed)
+    if unknown:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "replace()",
+                unknown,
+                f"one of {', '.join(sorted(allowed))}",
+                "What TF_CONFIG sets cannot be replaced.",
+            )
+        )
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | bytes | os.PathLike)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral)
+
+
+def _takes_only_op(value: Any) -> bool:
+    return callable(value) and _signatures.accepted_arguments(value) == {"op"}
+
+
+def _is_strategy(value: Any) -> bool:
+    return isinstance(value, _STRATEGIES)
+
+
+_Predicate = Callable[[Any], bool]
+
+# What is wrong with a type raises ArgumentTypeError, what is wrong with a value ArgumentError.
+_TYPES: dict[str, tuple[_Predicate, str]] = {
+    "model_dir": (_is_path, "a path, or None"),
+    "save_summary_steps": (_is_number, "a number from 0, or None"),
+    "save_checkpoints_steps": (_is_number, "a number from 0, or None"),
+    "save_checkpoints_secs": (_is_number, "a number from 0, or None"),
+    "keep_checkpoint_max": (_is_number, "a number from 0, or None"),
+    "keep_checkpoint_every_n_hours": (_is_number, "a number above 0, or None"),
+    "log_step_count_steps": (_is_number, "a number above 0, or None"),
+    "session_creation_timeout_secs": (_is_number, "a number above 0, or None"),
+    "train_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
+    "eval_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
+}
+_VALUES: dict[str, tuple[_Predicate, str]] = {
+    "model_dir": (bool, "a path that is not empty, or None"),
+    "save_summary_steps": (lambda value: value >= 0, "a number from 0, or None"),
+    "save_checkpoints_steps": (lambda value: value >= 0, "a number from 0, or None"),
+    "save_checkpoints_secs": (lambda value: value >= 0, "a number from 0, or None"),
+    "keep_checkpoint_max": (lambda value: value >= 0, "a number from 0, or None"),
+    "keep_checkpoint_every_n_hours": (lambda value: value > 0, "a number above 0, or None"),
+    "log_step_count_steps": (lambda value: value > 0, "a number above 0, or None"),
+    "session_creation_timeout_secs": (lambda value: value > 0, "a number above 0, or None"),
+    "tf_random_seed": (_is_integer, "an integer, or None"),
+    "experimental_max_worker_delay_secs": (_is_integer, "an integer, or None"),
+    "session_config": (
+        lambda value: isinstance(value, tf.compat.v1.ConfigProto),
+        "a tf.compat.v1.ConfigProto, or None",
+    ),
+    "device_fn": (_takes_only_op, "a function whose only argument is called `op`, or None"),
+    "protocol": (lambda value: value in ("grpc", "grpc+verbs"), "None, 'grpc' or 'grpc+verbs'"),
+    "train_distribute": (
+        lambda value: not isinstance(value, tf.distribute.ParameterServerStrategy),
+        "another strategy than tf.distribute.ParameterServerStrategy, which has its own loop",
+    ),
+    "eval_distribute": (
+        lambda value: not isinstance(value, tf.distribute.ParameterServerStrategy),
+        "another strategy than tf.distribute.ParameterServerStrategy, which has its own loop",
+    ),
+}
+
+
+def _check(config: RunConfig) -> None:
+    for table, error in ((_TYPES, errors.ArgumentTypeError), (_VALUES, errors.ArgumentError)):
+        for name, (is_right, expected) in table.items():
+            value = getattr(config, name)
+            if value is not None and not is_right(value):
+                raise error(errors.invalid_argument(name, value, expected))
+    _check_one_save_interval(config)
+
+
+def _check_one_save_interval(config: RunConfig) -> None:
+    steps, seconds = config.save_checkpoints_steps, config.save_checkpoints_secs
+    if steps is not None and seconds is not None:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "save_checkpoints_secs",
+                seconds,
+                f"None, as save_checkpoints_steps={steps}",
+                "Checkpoints are saved by steps or by seconds: leave out one of the two.",
+            )
+        )
