@@ -1,0 +1,1 @@
+"""The legacy and Keras worlds, each in one file."""

@@ -1,0 +1,97 @@
+"""Optimizers: a Keras optimizer as `train_op`, over variables of either world.
+
+Synopsis::
+
+    EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.Adam())
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator.engine import program as _program
+from kestimator.engine import variables as _variables
+
+_v1 = tf.compat.v1
+
+
+class ForeignVariable(keras.Variable):
+    """A Keras variable in front of a variable that Keras did not make.
+
+    Args:
+        variable: The variable; its memory is shared.
+    """
+
+    def __init__(self, variable: tf.Variable) -> None:
+        self._foreign = variable
+        super().__init__(
+            initializer=lambda shape, dtype: None,
+            shape=variable.shape,
+            dtype=variable.dtype.name,
+            trainable=variable.trainable,
+            name=variable.name.split(":")[0].replace("/", "_"),
+        )
+        self._path = variable.name.split(":")[0]
+
+    def _initialize_with_initializer(self, initializer: Any) -> None:
+        """Takes the variable instead of making one: Keras asks for its value here."""
+        self._initialize(self._foreign)
+
+
+def train_operation(
+    spec: specs.EstimatorSpec, store: _variables.VariableStore
+) -> tf.Operation | tf.Tensor:
+    """The train op of a spec: as given, or minimising its loss with the given Keras optimizer.
+
+    A Keras optimizer that the model_fn has applied already only advances the global step.
+
+    Raises:
+        errors.ArgumentError: There is nothing to train, or no gradient reaches it.
+    """
+    optimizer = spec.train_op
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return optimizer
+    if not _is_applied(optimizer):
+        _minimize(optimizer, spec.loss, store)
+    step = _v1.train.get_global_step()
+    return step.assign_add(1, read_value=False)
+
+
+def _minimize(
+    optimizer: keras.optimizers.Optimizer, loss: tf.Tensor, store: _variables.VariableStore
+) -> None:
+    variables = [_as_keras(view, store) for view in _v1.trainable_variables()]
+    if not variables:
+        raise errors.ArgumentError(
+            "`train_op` is a Keras optimizer, but the model has no trainable variables. Make the "
+            "layers inside the model_fn, or read variables of a model built outside."
+        )
+    scale = getattr(optimizer, "scale_loss", lambda value: value)
+    gradients = tf.gradients(scale(loss), [variable.value for variable in variables])
+    pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+    if not pairs:
+        raise errors.ArgumentError(
+            "`train_op` is a Keras optimizer, but no gradient of `loss` reaches any of the "
+            f"trainable variables: {[variable.path for variable in variables]}."
+        )
+    optimizer.apply_gradients(pairs)
+
+
+def _as_keras(view: Any, store: _variables.VariableStore) -> keras.Variable:
+    slot = store.get(view.name.split(":")[0])
+    if slot is not None and slot.keras_variable is not None:
+        return slot.keras_variable
+    return ForeignVariable(view)
+
+
+def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether the graph being built has a write of the optimizer's count of iterations."""
+    graph = tf.compat.v1.get_default_graph()
+    placeholder = graph.capture(optimizer.iterations.value.handle)
+    return any(
+        op.type.startswith("Assign") for op in placeholder.consumers()
+    ) and isinstance(graph, _program.ProgramGraph)

@@ -1,0 +1,312 @@
+"""Checkpoints: finding, checking, restoring them, and knowing what memory holds.
+
+Synopsis::
+
+    path = latest_checkpoint(model_dir)
+    memory.load(model, session, path)       # reads only if memory holds something else
+
+A checkpoint is whole or absent: one that cannot be read is an error, never a fresh start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine import model as _model
+from kestimator.engine import program as _program
+from kestimator.engine import session as _session
+from kestimator.engine import variables as _variables
+
+_v1 = tf.compat.v1
+_GraphKeys = _v1.GraphKeys
+
+
+def latest_checkpoint(model_dir: str) -> str | None:
+    """The path of the newest whole checkpoint in `model_dir`, or None if there is none.
+
+    Raises:
+        errors.UnreadableCheckpointError: The state file names checkpoints, and none is there.
+    """
+    state = tf.train.get_checkpoint_state(model_dir)
+    if state is None or not state.model_checkpoint_path:
+        return None
+    for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
+        if is_whole(path):
+            return str(path)
+    raise errors.UnreadableCheckpointError(
+        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
+        "nor an older checkpoint is there. Restore the files, or delete the file `checkpoint` "
+        "to start afresh."
+    )
+
+
+def is_whole(path: str) -> bool:
+    """Whether a checkpoint has its index and all of its data files."""
+    return bool(_v1.train.checkpoint_exists(path)) and bool(tf.io.gfile.glob(f"{path}.data-*"))
+
+
+def reader(path: str) -> Any:
+    """Opens a checkpoint.
+
+    Raises:
+        errors.CheckpointNotFoundError: There is none.
+        errors.UnreadableCheckpointError: It cannot be read.
+    """
+    if not tf.train.load_checkpoint or not _v1.train.checkpoint_exists(path):
+        raise errors.CheckpointNotFoundError(
+            f"There is no checkpoint at {path!r}. Expected the prefix of one, such as "
+            "'model_dir/model.ckpt-100', without '.index' or '.data-…'."
+        )
+    with _unreadable_as_error(path):
+        return tf.train.load_checkpoint(path)
+
+
+def global_step_of(path: str) -> int:
+    """The global step that a checkpoint holds.
+
+    Raises:
+        errors.MissingVariableError: It holds none.
+        errors.UnreadableCheckpointError: It cannot be read.
+    """
+    checkpoint = reader(path)
+    if not checkpoint.has_tensor(_GraphKeys.GLOBAL_STEP):
+        raise errors.MissingVariableError(
+            f"The checkpoint {path!r} has no variable 'global_step': an Estimator did not write it."
+        )
+    with _unreadable_as_error(path):
+        return int(checkpoint.get_tensor(_GraphKeys.GLOBAL_STEP))
+
+
+class Memory:
+    """Knows which checkpoint the variables of an estimator hold, to read none twice.
+
+    Args:
+        store: The variables.
+    """
+
+    def __init__(self, store: _variables.VariableStore) -> None:
+        self._store = store
+        self._holds: tuple[str, Any] | None = None
+        self._covered: set[str] = set()
+        self.training = False
+
+    def holds(self, path: str | None, saver: Any) -> bool:
+        """Whether the variables have the values of `path`, read through `saver`."""
+        return path is not None and self._holds == (path, _saver_key(saver))
+
+    def changed(self) -> None:
+        """Notes that the variables no longer equal any checkpoint."""
+        self._holds = None
+
+    def saved(self, path: str, saver: Any) -> None:
+        """Notes that the variables have just been written to `path`."""
+        self._holds = (path, _saver_key(saver))
+        self._covered = {slot.name for slot in self._store}
+
+    def load(
+        self,
+        model: _model.ModelProgram,
+        session: _session.Session,
+        path: str | None,
+    ) -> None:
+        """Gives the variables of a program their values: from a checkpoint, or initial ones.
+
+        Args:
+            model: The program; its scaffold is finalized.
+            session: A session over it.
+            path: The checkpoint, or None to initialize.
+
+        Raises:
+            errors.MissingVariableError: The checkpoint lacks a variable.
+            errors.VariableShapeError: It holds a variable of another shape.
+            errors.UnreadableCheckpointError: It cannot be read.
+            RuntimeError: The initializers leave variables without a value.
+        """
+        saver = model.scaffold.saver
+        names = {name(view) for view in _global_views(model)}
+        if path is None:
+            self._holds = None
+            _reset_keras_variables(model, self._store)
+            _initialize(model, session)
+        elif not (self.holds(path, saver) and names <= self._covered):
+            self._holds = None
+            restore(model, session, path)
+            self._holds = (path, _saver_key(saver))
+            self._covered = names
+        _local_initialize(model, session)
+
+    @contextlib.contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Puts every variable back to its value afterwards: for evaluation amid training."""
+        with _program.eager_mode():
+            kept = [
+                (slot.variable, tf.identity(slot.variable))
+                for slot in self._store
+                if slot.is_initialized
+            ]
+        holds, covered = self._holds, self._covered
+        try:
+            yield
+        finally:
+            with _program.eager_mode():
+                for variable, value in kept:
+                    variable.assign(value)
+            self._holds, self._covered = holds, covered
+
+
+def name(view: Any) -> str:
+    """The checkpoint name of a variable."""
+    return str(view.name).split(":")[0]
+
+
+def _saver_key(saver: Any) -> Any:
+    return "default" if isinstance(saver, DefaultSaver) else id(saver)
+
+
+class DefaultSaver(_v1.train.Saver):
+    """The saver of a program whose model_fn brings none: every variable under its own name."""
+
+
+def default_saver(keep_max: int | None, keep_every_n_hours: float) -> DefaultSaver:
+    """A saver as the original makes it; it is built when the scaffold is finalized."""
+    return DefaultSaver(
+        sharded=True,
+        max_to_keep=keep_max,
+        keep_checkpoint_every_n_hours=keep_every_n_hours,
+        defer_build=True,
+        save_relative_paths=True,
+    )
+
+
+def restore(model: _model.ModelProgram, session: _session.Session, path: str) -> None:
+    """Reads a checkpoint into a program's variables."""
+    saver = model.scaffold.saver
+    if isinstance(saver, DefaultSaver):
+        check_fits(path, _global_views(model))
+        with _unreadable_as_error(path):
+            _restore_eagerly(path, _global_views(model))
+        return
+    with _unreadable_as_error(path):
+        saver.restore(session, path)
+
+
+def _restore_eagerly(path: str, views: list[Any]) -> None:
+    """Reads variables without a graph: as many ops, and nothing to build."""
+    whole = [view for view in views if not view._save_slice_info]  # noqa: SLF001
+    sliced = [view for view in views if view._save_slice_info]  # noqa: SLF001
+    names = [name(view) for view in whole] + [
+        view._save_slice_info.full_name for view in sliced  # noqa: SLF001
+    ]
+    slices = [""] * len(whole) + [view._save_slice_info.spec for view in sliced]  # noqa: SLF001
+    views = [*whole, *sliced]
+    with _program.eager_mode(), tf.device("/cpu:0"):
+        values = tf.raw_ops.RestoreV2(
+            prefix=path, tensor_names=names, shape_and_slices=slices,
+            dtypes=[view.dtype for view in views],
+        )
+        for view, value in zip(views, values, strict=True):
+            view.memory.assign(value)
+
+
+def check_fits(path: str, views: list[Any]) -> None:
+    """Checks that a checkpoint holds all variables of a program, with their shapes.
+
+    Raises:
+        errors.MissingVariableError: It lacks one.
+        errors.VariableShapeError: One has another shape.
+    """
+    shapes = reader(path).get_variable_to_shape_map()
+    for view in views:
+        info = view._save_slice_info  # noqa: SLF001
+        key, shape = (info.full_name, info.full_shape) if info else (name(view), view.shape)
+        if key not in shapes:
+            raise errors.MissingVariableError(_missing(key, path, shapes))
+        if not tf.TensorShape(shape).is_compatible_with(shapes[key]):
+            raise errors.VariableShapeError(
+                f"Variable {key!r} has shape {tuple(shapes[key])} in the checkpoint {path!r}, "
+                f"but shape {tuple(tf.TensorShape(shape))} in the model. Build the model with the "
+                "sizes that wrote the checkpoint, or train in another model_dir (see "
+                "`warm_start_from` to take over the variables that fit)."
+            )
+
+
+def _missing(key: str, path: str, shapes: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(key, shapes, n=3)
+    hint = f" Similar names there: {near}." if near else ""
+    return (
+        f"Variable {key!r} of the model is not in the checkpoint {path!r}, which holds "
+        f"{len(shapes)} variables.{hint} Build the model that wrote the checkpoint, or train in "
+        "another model_dir (see `warm_start_from` to take over the variables that fit)."
+    )
+
+
+def _global_views(model: _model.ModelProgram) -> list[Any]:
+    views = [
+        *model.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES),
+        *model.graph.get_collection(_GraphKeys.SAVEABLE_OBJECTS),
+    ]
+    return list({id(view): view for view in views}.values())
+
+
+def _initialize(model: _model.ModelProgram, session: _session.Session) -> None:
+    scaffold = model.scaffold
+    if scaffold.init_op is not None:
+        session.run(scaffold.init_op, scaffold.init_feed_dict)
+    if scaffold.init_fn is not None:
+        scaffold.init_fn(session)
+
+
+def _reset_keras_variables(
+    model: _model.ModelProgram, store: _variables.VariableStore
+) -> None:
+    with _program.eager_mode():
+        for slot in store:
+            slot.reset()
+        if model.program.initial_writes:
+            model.program.function([], model.program.initial_writes)()
+
+
+def _local_initialize(model: _model.ModelProgram, session: _session.Session) -> None:
+    scaffold = model.scaffold
+    if _is_ready(session, scaffold.ready_for_local_init_op):
+        session.run(scaffold.local_init_op)
+    missing = _not_ready(session, scaffold.ready_op)
+    if missing:
+        raise RuntimeError(
+            f"Init operations did not make the model ready: {missing} have no value. Received: "
+            f"init_op={scaffold.init_op!r}, init_fn={scaffold.init_fn!r}, "
+            f"local_init_op={scaffold.local_init_op!r}. Initialize them in the Scaffold's "
+            "`init_op` or `init_fn`."
+        )
+
+
+def _is_ready(session: _session.Session, ready_op: Any) -> bool:
+    return ready_op is None or not _not_ready(session, ready_op)
+
+
+def _not_ready(session: _session.Session, ready_op: Any) -> list[str]:
+    """Names that a ready op reports; it gives none when all is well."""
+    if ready_op is None:
+        return []
+    return [tf.compat.as_text(value) for value in session.run(ready_op).ravel()]
+
+
+@contextlib.contextmanager
+def _unreadable_as_error(path: str) -> Iterator[None]:
+    try:
+        yield
+    except errors.KestimatorError:
+        raise
+    except (
+        tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.InternalError,
+    ) as error:
+        raise errors.UnreadableCheckpointError(
+            f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "
+            "Delete its files and its line in the file `checkpoint` to go on from an older one."
+        ) from error

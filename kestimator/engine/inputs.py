@@ -1,0 +1,275 @@
+"""What an input_fn returns, as a stream of batches.
+
+Synopsis::
+
+    batches = open_input(call, seed=None, store=store)
+    batches.initialize()
+    features_and_labels = batches.next()       # flat tensors
+
+An input_fn is called in a graph of its own, as the original does. A Dataset comes out of it as a
+variant and is iterated eagerly; tensors (`get_next()` of an iterator, constants) are computed by a
+function of that graph, called each step.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine import program as _program
+from kestimator.engine import variables as _variables
+
+_logger = logging.getLogger("kestimator")
+
+
+class Batches(abc.ABC):
+    """A stream of batches, all of one spec.
+
+    Attributes:
+        element_spec: The nest of `tf.TypeSpec` of `(features, labels)`.
+        programs: The programs behind the stream, for fetches and feeds of hooks.
+        is_finite: Whether the stream can end.
+    """
+
+    element_spec: tuple[Any, Any]
+    programs: list[_program.Program]
+    is_finite: bool
+
+    @abc.abstractmethod
+    def initialize(self) -> None:
+        """Makes the stream ready: tables and iterators that ask for it."""
+
+    @abc.abstractmethod
+    def next(self) -> list[tf.Tensor]:
+        """The next batch, flat.
+
+        Raises:
+            tf.errors.OutOfRangeError: The data has ended.
+        """
+
+
+class DatasetBatches(Batches):
+    """The batches of a `tf.data.Dataset`.
+
+    Args:
+        make: Makes the Dataset, once tables are ready.
+        element_spec: Its spec, as `(features, labels)`.
+        programs: The program that makes it, if any.
+
+    Attributes:
+        remaining: How many batches are left, where the Dataset knows; None otherwise.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], tf.data.Dataset],
+        element_spec: tuple[Any, Any],
+        programs: list[_program.Program],
+    ) -> None:
+        self._make = make
+        self.element_spec = element_spec
+        self.programs = programs
+        self.is_finite = True
+        self.remaining: int | None = None
+        self._iterator: Any = None
+
+    def initialize(self) -> None:
+        """Runs table initializers and starts the iteration."""
+        _run_initializers(self.programs)
+        with _program.eager_mode():
+            dataset = self._make()
+            cardinality = int(dataset.cardinality())
+            self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
+            self.remaining = _remaining(cardinality)
+            self._iterator = iter(dataset)
+
+    @property
+    def iterator(self) -> Any:
+        """The iterator, for a loop on the device."""
+        return self._iterator
+
+    def consumed(self, batches: int) -> None:
+        """Notes that a loop on the device took so many batches."""
+        if self.remaining is not None:
+            self.remaining -= batches
+
+    def next(self) -> list[tf.Tensor]:
+        """The next batch, flat."""
+        with _program.eager_mode():
+            try:
+                element = next(self._iterator)
+            except StopIteration:
+                raise tf.errors.OutOfRangeError(None, None, "End of the input.") from None
+        self.consumed(1)
+        return tf.nest.flatten(features_and_labels(element), expand_composites=True)
+
+
+class TensorBatches(Batches):
+    """Batches computed by a graph: each call computes the input_fn's tensors once."""
+
+    def __init__(self, program: _program.Program) -> None:
+        self.programs = [program]
+        self.loops: dict[int, Any] = {}  # loops on the device that compute these tensors
+        self._structure = features_and_labels(program.result)
+        self.element_spec = tf.nest.map_structure(
+            _spec, self._structure, expand_composites=False
+        )
+        self.is_finite = any("Iterator" in op.type for op in program.graph.get_operations())
+        flat = tf.nest.flatten(self._structure, expand_composites=True)
+        self.function = program.function(flat)
+
+    def initialize(self) -> None:
+        """Runs the initializers of tables and iterators that the input_fn registered."""
+        _run_initializers(self.programs)
+
+    def next(self) -> list[tf.Tensor]:
+        """Computes the tensors."""
+        with _program.eager_mode():
+            return self.function()
+
+
+def open_input(
+    call: Callable[[], Any],
+    *,
+    seed: int | None,
+    store: _variables.VariableStore,
+    run_eagerly: bool = False,
+) -> Batches:
+    """Calls an input_fn and opens what it returns.
+
+    Args:
+        call: The input_fn, bound to its arguments.
+        seed: The graph-level seed.
+        store: The variables of the estimator; the input_fn may read the global step.
+        run_eagerly: Whether the input_fn is known to need no graph.
+
+    Raises:
+        errors.InputError: It returned something that is no Dataset, tensors or pair of them.
+    """
+    if run_eagerly:
+        with _program.eager_mode(), tf.device("/cpu:0"):
+            return _open_dataset(call(), [])
+    program = _trace(call, seed, store)
+    if isinstance(program.result, (tf.data.Dataset, tf.compat.v1.data.Dataset)):
+        return _open_dataset(program.result, [program])
+    _refuse_queues(program.graph)
+    return TensorBatches(program)
+
+
+def _trace(
+    call: Callable[[], Any], seed: int | None, store: _variables.VariableStore
+) -> _program.Program:
+    def build(_: Any) -> Any:
+        with tf.device("/cpu:0"):
+            result = _as_dataset(call())
+        if isinstance(result, (tf.data.Dataset, tf.compat.v1.data.Dataset)):
+            tf.data.experimental.to_variant(result)
+            return result
+        return _as_tensors(result)
+
+    def with_global_step(graph: _program.ProgramGraph) -> None:
+        slot = store.uninitialized("global_step", tf.TensorShape([]), tf.int64)
+        creator = _variables.VariableCreator(graph, store, store)
+        view = creator.view(slot)
+        graph.add_to_collection(tf.compat.v1.GraphKeys.GLOBAL_STEP, view)
+
+    return _program.trace(
+        build, element_spec=(), name="input", seed=seed, store=store, before=with_global_step
+    )
+
+
+def _as_dataset(result: Any) -> Any:
+    """Turns a Keras `PyDataset` into a Dataset; leaves everything else alone."""
+    import keras
+
+    if isinstance(result, keras.utils.PyDataset):
+        from kestimator import inputs as _input_fns
+
+        with tf.init_scope():
+            return _input_fns.keras_input_fn(result)()
+    return result
+
+
+def _as_tensors(result: Any) -> Any:
+    def convert(value: Any) -> Any:
+        if value is None or tf.is_tensor(value):
+            return tf.convert_to_tensor(value) if isinstance(value, tf.Variable) else value
+        return tf.convert_to_tensor(value)
+
+    if result is None:
+        raise errors.InputError(
+            "`input_fn` returned None. Expected a tf.data.Dataset, features, or a pair "
+            "(features, labels)."
+        )
+    _check_pair(result)
+    return tf.nest.map_structure(convert, result)
+
+
+def _open_dataset(
+    dataset: tf.data.Dataset, programs: list[_program.Program]
+) -> DatasetBatches:
+    spec = dataset.element_spec
+    _check_pair(spec)
+    variant = tf.data.experimental.to_variant(dataset)
+    make: Callable[[], tf.data.Dataset]
+    if programs and variant.graph is programs[0].graph:
+        function = programs[0].function([variant])
+
+        def make() -> tf.data.Dataset:
+            return tf.data.experimental.from_variant(function()[0], spec)
+
+    else:
+
+        def make() -> tf.data.Dataset:
+            return dataset
+
+    return DatasetBatches(make, features_and_labels(spec), programs)
+
+
+def features_and_labels(element: Any) -> tuple[Any, Any]:
+    """Reads an element of an input as `(features, labels)`, labels being None if absent."""
+    if isinstance(element, (list, tuple)) and not hasattr(element, "_fields"):
+        return element[0], element[1]
+    return element, None
+
+
+def _check_pair(element: Any) -> None:
+    if isinstance(element, (list, tuple)) and len(element) != 2:
+        raise errors.InputError(
+            "`input_fn` should return (features, labels), or a Dataset of such pairs. Received "
+            f"a {type(element).__name__} of {len(element)} elements. To pass several features, "
+            "put them into a dict, or nest them: ((first, second), labels)."
+        )
+
+
+def _remaining(cardinality: int) -> int | None:
+    if cardinality == tf.data.UNKNOWN_CARDINALITY:
+        return None
+    return 2**62 if cardinality == tf.data.INFINITE_CARDINALITY else cardinality
+
+
+def _spec(value: Any) -> Any:
+    return None if value is None else tf.type_spec_from_value(value)
+
+
+def _run_initializers(programs: list[_program.Program]) -> None:
+    for program in programs:
+        operations = program.graph.get_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS)
+        if operations:
+            with _program.eager_mode():
+                program.function([], operations)()
+
+
+def _refuse_queues(graph: tf.Graph) -> None:
+    runners = graph.get_collection(tf.compat.v1.GraphKeys.QUEUE_RUNNERS)
+    if runners:
+        raise errors.InputError(
+            f"`input_fn` uses queue runners ({len(runners)} of them: tf.train.batch, "
+            "string_input_producer and the like). TensorFlow 2 cannot run them here. Return a "
+            "tf.data.Dataset instead: Dataset.from_tensor_slices(...).shuffle(...).batch(...)."
+        )

@@ -1,0 +1,230 @@
+"""A model_fn as a program: traced for one mode and one input spec, with what a run needs of it.
+
+Synopsis::
+
+    model = ModelProgram.trace(call_model_fn, mode="train", element_spec=spec, ...)
+    model.spec            # the EstimatorSpec
+    model.loop            # the step, on the device
+    model.fetches         # the step, for hooks to see
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator.engine import loop as _loop
+from kestimator.engine import program as _program
+from kestimator.engine import variables as _variables
+from kestimator.keys import ModeKeys
+
+_v1 = tf.compat.v1
+_GraphKeys = _v1.GraphKeys
+ModelCall = Callable[[Any, Any], specs.EstimatorSpec]
+"""A model_fn bound to its mode, params and config: called with features and labels."""
+
+
+class ModelProgram:
+    """A model_fn's program.
+
+    Attributes:
+        mode: The mode it was traced for.
+        program: The program.
+        spec: What the model_fn returned.
+        global_step: The program's view of the global step.
+        is_initialized_from: The checkpoint that warm start was built from, if it was.
+        is_stale: Whether hooks added ops, so that another call must trace anew.
+    """
+
+    def __init__(
+        self, mode: str, program: _program.Program, store: _variables.VariableStore
+    ) -> None:
+        self.mode = mode
+        self.program = program
+        self.spec: specs.EstimatorSpec = program.result
+        self.global_step = _v1.train.get_global_step(program.graph)
+        self.warm_started = False
+        self.is_stale = False
+        self._store = store
+        self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
+
+    @classmethod
+    def trace(
+        cls,
+        call: ModelCall,
+        *,
+        mode: str,
+        element_spec: Any,
+        seed: int | None,
+        store: _variables.VariableStore,
+        finish: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
+    ) -> ModelProgram:
+        """Traces a model_fn.
+
+        Args:
+            call: The model_fn.
+            mode: The mode.
+            element_spec: The spec of `(features, labels)`.
+            seed: The graph-level seed.
+            store: The variables of the estimator.
+            finish: Completes the spec inside the graph: optimizers, summaries.
+
+        Raises:
+            errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode.
+        """
+
+        def build(structure: Any) -> specs.EstimatorSpec:
+            features, labels = structure
+            return finish(_checked_spec(call(features, labels), mode))
+
+        program = _program.trace(
+            build,
+            element_spec=element_spec,
+            name=f"model_{mode}",
+            seed=seed,
+            store=store,
+            before=_v1.train.get_or_create_global_step,
+        )
+        model = cls(mode, program, store)
+        if mode == ModeKeys.EVAL:
+            model._metrics = model._evaluation_metrics()
+        return model
+
+    @property
+    def graph(self) -> _program.ProgramGraph:
+        """The program's graph."""
+        return self.program.graph
+
+    @property
+    def scaffold(self) -> Any:
+        """The spec's scaffold."""
+        return self.spec.scaffold
+
+    @functools.cached_property
+    def operations(self) -> list[tf.Operation]:
+        """What one step runs: the train op or the metric updates, and Keras' own writes."""
+        wanted = {
+            ModeKeys.TRAIN: lambda: [_operation(self.spec.train_op)],
+            ModeKeys.EVAL: lambda: [update for _, update in self._metrics.values() if update],
+            ModeKeys.PREDICT: lambda: [],
+        }[self.mode]()
+        return [*wanted, *self._state_updates()]
+
+    def _state_updates(self) -> list[tf.Operation]:
+        """Keras' writes that belong to this mode: only training changes what a checkpoint holds."""
+        if self.mode == ModeKeys.TRAIN:
+            return self.program.state_updates
+        kept = {
+            id(view.op.outputs[0])
+            for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
+            if not view.name.split(":")[0].endswith("seed_generator_state")
+        }
+        return [
+            op
+            for op in self.program.state_updates
+            if not any(id(tensor) in kept for tensor in op.inputs)
+        ]
+
+    @functools.cached_property
+    def _loops(self) -> dict[tuple[int, ...], _loop.DeviceLoop]:
+        return {}
+
+    def loop(self, watched: Sequence[tf.Tensor] = ()) -> _loop.DeviceLoop:
+        """The step on the device, guarded against NaN in `watched`; made once and kept."""
+        key = tuple(map(id, watched))
+        if key not in self._loops:
+            step = self._store["global_step"].variable if self.mode == ModeKeys.TRAIN else None
+            self._loops[key] = _loop.DeviceLoop(
+                self.program, self.spec.loss, self.operations, watched, step
+            )
+        return self._loops[key]
+
+    @functools.cached_property
+    def fetches(self) -> dict[str, Any]:
+        """What a step that hooks see computes for the loop itself."""
+        if self.mode == ModeKeys.PREDICT:
+            return {"predictions": self.spec.predictions, "operations": self.operations}
+        return {"loss": self.spec.loss, "operations": self.operations}
+
+    @property
+    def metric_values(self) -> dict[str, tf.Tensor]:
+        """The values of the metrics, once all batches are counted in."""
+        return {name: value for name, (value, _) in self._metrics.items()}
+
+    def _evaluation_metrics(self) -> dict[str, tuple[tf.Tensor, tf.Operation | None]]:
+        metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
+        local = _variables.VariableStore()
+        creator = _variables.VariableCreator(self.graph, self._store, local)
+        with (
+            _program.eager_mode(),
+            self.graph.as_default(),
+            tf.variable_creator_scope(creator),
+        ):
+            for name, metric in _named_metrics(self.spec):
+                metrics[name] = _value_and_update(metric)
+        return metrics
+
+    def check_global_step_moves(self) -> None:
+        """Checks that the train op advances the global step.
+
+        Raises:
+            errors.GlobalStepError: Nothing that the train op runs writes it.
+        """
+        placeholder = self.global_step.op.outputs[0]
+        reached = _program.reachable_operations(self.operations)
+        writers = [
+            op for op in reached
+            if any(tensor is placeholder for tensor in op.inputs) and op.type != "ReadVariableOp"
+        ]
+        if not writers:
+            raise errors.GlobalStepError(
+                "`train_op` never advances the global step, so training would not know when to "
+                "end. Pass `global_step=tf.compat.v1.train.get_global_step()` to "
+                "`optimizer.minimize` or `apply_gradients`, group the train op with "
+                "`global_step.assign_add(1)`, or return a Keras optimizer as `train_op`."
+            )
+
+
+def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
+    if not isinstance(spec, specs.EstimatorSpec):
+        raise errors.ArgumentError(
+            errors.invalid_argument("model_fn's result", spec, "an EstimatorSpec")
+        )
+    if spec.mode != mode:
+        raise errors.ArgumentError(
+            f"`model_fn` was called with mode {mode!r} and returned an EstimatorSpec of mode "
+            f"{spec.mode!r}. Pass `mode=mode` to EstimatorSpec."
+        )
+    return spec
+
+
+def _operation(train_op: Any) -> tf.Operation:
+    return train_op if isinstance(train_op, tf.Operation) else train_op.op
+
+
+def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
+    metrics: Mapping[str, Any] = spec.eval_metric_ops
+    for reserved in ("loss", "global_step"):
+        if reserved in metrics:
+            raise errors.ArgumentError(
+                f"`eval_metric_ops` has a metric called {reserved!r}, which kestimator reports "
+                "itself. Give it another name."
+            )
+    named = sorted([*metrics.items(), ("loss", None)], key=lambda item: item[0])
+    return [
+        (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric)
+        for name, metric in named
+    ]
+
+
+def _value_and_update(metric: Any) -> tuple[tf.Tensor, tf.Operation | None]:
+    if isinstance(metric, keras.metrics.Metric):
+        return tf.convert_to_tensor(metric.result()), None
+    value, update = metric
+    value = value if isinstance(value, tf.Tensor) else tf.convert_to_tensor(value)
+    return value, update if isinstance(update, tf.Operation) else update.op

@@ -1,0 +1,399 @@
+"""Programs: a model_fn traced once into a graph, everything run as a pruned function of it.
+
+Synopsis::
+
+    program = trace(build, inputs=element_spec, name="train", seed=None, store=store)
+    step = program.function([program.loss], operations=[program.train_op])
+    (loss,) = step(*flat_batch)
+
+The graph has graph semantics: only what is fetched runs, and explicit control dependencies count.
+Writes of Keras code to its variables return no op to fetch; after the trace they are put into
+program order and collected in :attr:`Program.state_updates`, to run with every step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.common import global_state as _global_state
+from tensorflow.python.eager import lift_to_graph as _lift_to_graph
+from tensorflow.python.eager import wrap_function as _wrap_function
+from tensorflow.python.framework import func_graph as _func_graph
+
+from kestimator.engine import variables as _store
+
+_KERAS_DIRECTORY = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
+_trace_ids = itertools.count()
+
+
+def eager_mode() -> contextlib.AbstractContextManager[None]:
+    """Runs eagerly, also in scripts that turned eager execution off.
+
+    `tf.init_scope` does not do it there: without eager execution it lifts into the default graph.
+    """
+    return tf.__internal__.eager_context.eager_mode()
+
+
+class ProgramGraph(_func_graph.FuncGraph):
+    """The graph of a program: a function body that TF1 code can take for a `tf.Graph`.
+
+    Args:
+        name: The name of the functions pruned from it.
+        seed: The graph-level random seed, or None.
+    """
+
+    def __init__(self, name: str, seed: int | None = None) -> None:
+        with eager_mode():
+            super().__init__(name, collections={})
+        self.seed = seed
+        self.creator: _store.VariableCreator | None = None
+
+    def watch_variable(self, v: Any) -> None:
+        """Called by TensorFlow for every variable read in the graph."""
+        super().watch_variable(v)
+        if self.creator is not None:
+            self.creator.adopt(v)
+
+    @property
+    def building_function(self) -> bool:
+        """True, but for `Tensor.__hash__`: TF1 code keeps its tensors in dicts and sets.
+
+        TensorFlow lets tensors of a graph be keys and refuses tensors of a function.
+        """
+        return sys._getframe(1).f_code.co_name != "__hash__"  # noqa: SLF001
+
+    @contextlib.contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Lets the library add ops, also after the graph was finalized for hooks."""
+        was_finalized = self.finalized
+        if was_finalized:
+            self._unsafe_unfinalize()
+        try:
+            yield
+        finally:
+            if was_finalized:
+                self.finalize()
+
+    def capture_sources(self) -> dict[int, tuple[tf.Tensor, tf.Tensor]]:
+        """External and internal tensor of each capture, by the id of the internal one."""
+        return {id(internal): (external, internal) for external, internal in self.captures}
+
+
+class PrunedFunction:
+    """A function of a program's graph: flat tensors in, flat tensors out.
+
+    Attributes:
+        inputs: The tensors of the program's graph that a call feeds, in order.
+    """
+
+    def __init__(
+        self,
+        graph: ProgramGraph,
+        feeds: Sequence[tf.Tensor],
+        tensors: Sequence[tf.Tensor],
+        operations: Sequence[tf.Operation],
+    ) -> None:
+        self.inputs = list(feeds)
+        self._function = _prune(graph, self.inputs, tensors, operations)
+        self._outputs = len(tensors)
+
+    def __call__(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
+        """Runs the function, or puts a call of it into the graph being built."""
+        result = self._function(*feeds)
+        return list(result) if self._outputs else []
+
+
+class Program:
+    """A traced function: its graph, its inputs, what it returned.
+
+    Attributes:
+        graph: The graph.
+        inputs: The placeholders that stand for the inputs, flat.
+        result: What the traced function returned.
+        local: The variables that belong to this program alone.
+        initial_writes: The ops by which Keras code wrote constants, such as loaded weights.
+        state_updates: The ops by which Keras code writes its state, in program order.
+    """
+
+    def __init__(
+        self,
+        graph: ProgramGraph,
+        inputs: list[tf.Tensor],
+        result: Any,
+        local: _store.VariableStore,
+        initial_writes: list[tf.Operation],
+        state_updates: list[tf.Operation],
+    ) -> None:
+        self.graph = graph
+        self.inputs = inputs
+        self.result = result
+        self.local = local
+        self.initial_writes = initial_writes
+        self.state_updates = state_updates
+        self._functions: dict[tuple[Any, ...], PrunedFunction] = {}
+
+    def function(
+        self,
+        tensors: Sequence[tf.Tensor],
+        operations: Sequence[tf.Operation] = (),
+        feeds: Sequence[tf.Tensor] = (),
+    ) -> PrunedFunction:
+        """The function that computes `tensors` and runs `operations`; made once and kept.
+
+        Args:
+            tensors: What it returns.
+            operations: What else it runs.
+            feeds: Tensors whose values the caller gives, besides those inputs that are needed.
+
+        Returns:
+            A function of `feeds` and then of the inputs in `PrunedFunction.inputs[len(feeds):]`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: A placeholder would be needed that nobody feeds.
+        """
+        key = (
+            tuple(map(id, tensors)), tuple(map(id, operations)), tuple(map(id, feeds)),
+        )
+        if key not in self._functions:
+            needed = self._needed_inputs([*tensors, *operations], feeds)
+            self._functions[key] = PrunedFunction(
+                self.graph, [*feeds, *needed], tensors, operations
+            )
+        return self._functions[key]
+
+    def _needed_inputs(
+        self, fetches: Iterable[Any], feeds: Sequence[tf.Tensor]
+    ) -> list[tf.Tensor]:
+        fed = {id(tensor) for tensor in feeds}
+        reached = reachable_operations(fetches, fed)
+        captures = self.graph.capture_sources()
+        inputs = {id(tensor) for tensor in self.inputs}
+        for op in reached:
+            if op.type != "Placeholder":
+                continue
+            placeholder = id(op.outputs[0])
+            if placeholder not in captures and placeholder not in inputs:
+                raise tf.errors.InvalidArgumentError(
+                    None, op,
+                    f"You must feed a value for placeholder tensor {op.name!r} with dtype "
+                    f"{op.outputs[0].dtype.name} and shape {op.outputs[0].shape}: give it in "
+                    "`feed_dict`.",
+                )
+        return [t for t in self.inputs if t.op in reached and id(t) not in fed]
+
+
+def trace(
+    build: Callable[[Any], Any],
+    *,
+    element_spec: Any,
+    name: str,
+    seed: int | None,
+    store: _store.VariableStore,
+    before: Callable[[ProgramGraph], None] = lambda graph: None,
+) -> Program:
+    """Traces `build` into a program.
+
+    Args:
+        build: Called with placeholders in the structure of `element_spec`.
+        element_spec: A nest of `tf.TypeSpec`.
+        name: The name of the graph.
+        seed: The random seed of the graph, and of what Keras draws while it builds.
+        store: Where the variables live.
+        before: Called in the graph before the placeholders are made.
+
+    Returns:
+        The program; `Program.result` is what `build` returned.
+    """
+    graph = ProgramGraph(name, seed)
+    local = _store.VariableStore()
+    creator = _store.VariableCreator(graph, store, local)
+    with (
+        eager_mode(),
+        keras_names_from_zero(seed),
+        graph.as_default(),
+        tf.variable_creator_scope(creator),
+    ):
+        before(graph)
+        inputs, structure = _placeholders(element_spec)
+        graph.creator = creator
+        result = build(structure)
+        for variable in list(graph._watched_variables):  # noqa: SLF001  (read in inner functions)
+            creator.adopt(variable)
+        graph.creator = None
+    _share_stateful_resources(graph)
+    initial_writes, state_updates = order_keras_state(graph)
+    return Program(graph, inputs, result, local, initial_writes, state_updates)
+
+
+def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
+    flat = [
+        tf.compat.v1.placeholder(spec.dtype, spec.shape, name="input")
+        for spec in tf.nest.flatten(element_spec, expand_composites=True)
+    ]
+    return flat, tf.nest.pack_sequence_as(element_spec, flat, expand_composites=True)
+
+
+@contextlib.contextmanager
+def keras_names_from_zero(seed: int | None) -> Iterator[None]:
+    """Lets Keras count automatic names from zero, and draw seeds from `seed`, while it traces.
+
+    Names such as `dense_1` end up in checkpoints, so they must not depend on what else the
+    process made. Keras keeps the counts in a global of its own that has no public face.
+    """
+    attributes = ("object_name_uids", "global_seed_generator", "name_scope_stack")
+    kept = {key: _global_state.get_global_attribute(key) for key in attributes}
+    python_random = random.getstate()
+    for key in attributes:
+        _global_state.set_global_attribute(key, None)
+    if seed is not None:
+        random.seed(seed)
+    try:
+        yield
+    finally:
+        for key, value in kept.items():
+            _global_state.set_global_attribute(key, value)
+        if seed is not None:
+            random.setstate(python_random)
+
+
+def _share_stateful_resources(graph: ProgramGraph) -> None:
+    """Gives anonymous resources (iterators, queues) a name, so that all functions share them."""
+    trace_id = next(_trace_ids)
+    for op in graph.get_operations():
+        if (
+            any(attribute.name == "shared_name" for attribute in op.op_def.attr)
+        ):
+            if not op.get_attr("shared_name"):
+                op._set_attr(  # noqa: SLF001
+                    "shared_name",
+                    tf.compat.v1.AttrValue(s=f"kestimator_{trace_id}/{op.name}".encode()),
+                )
+
+
+def order_keras_state(
+    graph: ProgramGraph,
+) -> tuple[list[tf.Operation], list[tf.Operation]]:
+    """Puts the reads and writes of variables that Keras code writes into program order.
+
+    Keras assigns in place and returns nothing to fetch. For each variable that Keras writes:
+    a read follows the last write before it, and a write follows every access before it.
+
+    A write of a constant, as `load_weights` does, belongs to the initialization instead.
+
+    Returns:
+        The writes of constants, and the other writes in program order.
+    """
+    operations = graph.get_operations()
+    found = [op for op in operations if _writes_a_variable(op) and _made_by_keras(op)]
+    initial_writes = [op for op in found if _writes_a_constant(op)]
+    writes = [op for op in found if op not in initial_writes]
+    handles = {id(handle) for op in writes for handle in _resources(op)}
+    is_write = set(writes)
+    last_write: dict[int, tf.Operation] = {}
+    reads: dict[int, list[tf.Operation]] = {}
+    for op in operations:
+        for handle in _resources(op):
+            if id(handle) not in handles:
+                continue
+            before = [last_write[id(handle)]] if id(handle) in last_write else []
+            if op in is_write:
+                before += reads.pop(id(handle), [])
+                last_write[id(handle)] = op
+            else:
+                reads.setdefault(id(handle), []).append(op)
+            _add_control_inputs(op, before)
+    return initial_writes, writes
+
+
+def _add_control_inputs(op: tf.Operation, before: list[tf.Operation]) -> None:
+    known = {id(other) for other in op.control_inputs} | {id(t.op) for t in op.inputs}
+    op._add_control_inputs(  # noqa: SLF001
+        [other for other in before if id(other) not in known and other is not op]
+    )
+
+
+def _resources(op: tf.Operation) -> list[tf.Tensor]:
+    return [tensor for tensor in op.inputs if tensor.dtype == tf.resource]
+
+
+_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatter")
+_CALLS = ("StatefulPartitionedCall", "If", "While", "Case")
+
+
+def _writes_a_variable(op: tf.Operation) -> bool:
+    return op.type.startswith((*_WRITES, *_CALLS)) and bool(_resources(op))
+
+
+def _writes_a_constant(op: tf.Operation) -> bool:
+    return op.type == "AssignVariableOp" and all(
+        source.type in ("Const", "Cast", "Identity", "Reshape")
+        for source in reachable_operations([op.inputs[1]])
+    )
+
+
+def _made_by_keras(op: tf.Operation) -> bool:
+    """Whether Keras code made the op: TF1 writes are fetched by who wants them to run."""
+    return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback)
+
+
+def reachable_operations(
+    fetches: Iterable[Any], fed: Collection[int] = ()
+) -> set[tf.Operation]:
+    pending = [getattr(fetch, "op", fetch) for fetch in fetches if id(fetch) not in fed]
+    reached: set[tf.Operation] = set()
+    while pending:
+        op = pending.pop()
+        if op in reached:
+            continue
+        reached.add(op)
+        pending.extend(tensor.op for tensor in op.inputs if id(tensor) not in fed)
+        pending.extend(op.control_inputs)
+    return reached
+
+
+def _prune(
+    graph: ProgramGraph,
+    feeds: Sequence[tf.Tensor],
+    tensors: Sequence[tf.Tensor],
+    operations: Sequence[tf.Operation],
+) -> Any:
+    """A concrete function of the part of `graph` between `feeds` and the fetches.
+
+    `tf.compat.v1.wrap_function(...).prune` is the public face of this; it makes a function of the
+    whole graph first, passes every capture of it, and cannot follow a graph that still grows.
+    """
+    reached = reachable_operations([*tensors, *operations], {id(feed) for feed in feeds})
+    captures = [
+        (external, internal) for external, internal in graph.captures if internal.op in reached
+    ]
+    with eager_mode():
+        pruned = _func_graph.FuncGraph(f"{graph.name}_pruned", collections={})
+        pruned.seed = graph.seed
+        lifted = _lift_to_graph.lift_to_graph(
+            [*operations, *tensors],
+            pruned,
+            sources=[*feeds, *(internal for _, internal in captures)],
+            base_graph=graph,
+        )
+        pruned.inputs.extend(lifted[feed] for feed in feeds)
+        for external, internal in captures:
+            pruned.add_capture(external, lifted[internal])
+        pruned.outputs.extend(lifted[tensor] for tensor in tensors)
+        pruned.control_outputs.extend(lifted[operation] for operation in operations)
+        for function in graph._functions.values():  # noqa: SLF001
+            pruned._add_function(function)  # noqa: SLF001
+        pruned.structured_outputs = list(pruned.outputs)
+        pruned.structured_input_signature = None
+        pruned.variables = []
+        function = _wrap_function.WrappedFunction(pruned, variable_holder=None)
+        function._num_positional_args = len(feeds)  # noqa: SLF001
+        function._arg_keywords = [f"feed_{i}" for i in range(len(feeds))]  # noqa: SLF001
+    return function

@@ -1,0 +1,249 @@
+"""A small face of `tf.compat.v1.Session` over programs: what hooks, savers and scaffolds call.
+
+Synopsis::
+
+    session = Session(program, batches)
+    session.run({"loss": loss, "names": ["dnn/bias:0"]}, feed_dict={keep_probability: 1.0})
+
+Every set of fetches is a pruned function of the program's graph, made once and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import context as _context
+
+from kestimator.engine import inputs as _inputs
+from kestimator.engine import program as _program
+
+class Session:
+    """Runs parts of a program's graph and of its input's graph.
+
+    Args:
+        program: The program.
+        batches: Where the program's inputs come from when a fetch depends on them.
+    """
+
+    def __init__(self, program: _program.Program, batches: _inputs.Batches) -> None:
+        self._program = program
+        self._batches = batches
+        self._programs = [program, *batches.programs]
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph of the model_fn."""
+        return self._program.graph
+
+    @property
+    def sess_str(self) -> str:
+        """The address of the session: always local."""
+        return ""
+
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: dict[Any, Any] | None = None,
+        options: Any = None,
+        run_metadata: Any = None,
+    ) -> Any:
+        """Computes `fetches`, a nest of tensors, ops, variables and names.
+
+        Args:
+            fetches: What to compute. Ops give None.
+            feed_dict: Values for tensors of the graph, given as tensors or names.
+            options: A `RunOptions` proto; a trace level asks for `run_metadata`.
+            run_metadata: A `RunMetadata` proto to fill.
+
+        Returns:
+            Numpy values in the structure of `fetches`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: A placeholder is not fed.
+            tf.errors.OutOfRangeError: A fetch needs a batch, and the input has ended.
+        """
+        plan = FetchPlan(fetches, self._find)
+        feeds = self.resolve_feeds(feed_dict)
+        if options is not None and options.trace_level and run_metadata is not None:
+            with _recorded(run_metadata):
+                return plan.pack(self._evaluate(plan, feeds))
+        return plan.pack(self._evaluate(plan, feeds))
+
+    def _evaluate(self, plan: FetchPlan, feeds: dict[int, tuple[tf.Tensor, Any]]) -> list[Any]:
+        values: dict[int, Any] = {}
+        for program in self._programs:
+            tensors = [t for t in plan.tensors if t.graph is program.graph]
+            operations = [op for op in plan.operations if op.graph is program.graph]
+            if tensors or operations:
+                results = self.call(program, tensors, operations, feeds)
+                values.update(zip(map(id, tensors), results, strict=True))
+        return [values[id(tensor)].numpy() for tensor in plan.tensors]
+
+    def call(
+        self,
+        program: _program.Program,
+        tensors: Sequence[tf.Tensor],
+        operations: Sequence[tf.Operation],
+        feeds: dict[int, tuple[tf.Tensor, Any]],
+    ) -> list[tf.Tensor]:
+        """Runs one pruned function, with feeds and with the batch it needs."""
+        own = [pair for pair in feeds.values() if pair[0].graph is program.graph]
+        function = program.function(tensors, operations, [tensor for tensor, _ in own])
+        needed = function.inputs[len(own) :]
+        with _program.eager_mode():
+            batch = self._inputs_for(program, needed) if needed else []
+            return function(*(_feed_value(*pair) for pair in own), *batch)
+
+    def _inputs_for(
+        self, program: _program.Program, needed: Sequence[tf.Tensor]
+    ) -> list[tf.Tensor]:
+        by_input = dict(zip(map(id, program.inputs), self._batches.next(), strict=True))
+        return [by_input[id(tensor)] for tensor in needed]
+
+    def resolve_feeds(
+        self, feed_dict: dict[Any, Any] | None
+    ) -> dict[int, tuple[tf.Tensor, Any]]:
+        """Feeds by the id of the tensor they replace."""
+        feeds: dict[int, tuple[tf.Tensor, Any]] = {}
+        for key, value in (feed_dict or {}).items():
+            element = self._find(key)
+            parts = tf.nest.flatten(element, expand_composites=True)
+            values = [value] if len(parts) == 1 else list(value)
+            feeds.update({id(t): (t, v) for t, v in zip(parts, values, strict=True)})
+        return feeds
+
+    def _find(self, element: Any) -> Any:
+        """The tensor or op of one of the graphs that `element` stands for."""
+        convert = getattr(element, "_as_graph_element", None)
+        if convert is not None:
+            element = convert()
+        if isinstance(element, keras.Variable):
+            return self._find_variable(element.value)
+        if not isinstance(element, (str, bytes)):
+            return element
+        return self._find_name(tf.compat.as_text(element))
+
+    def _find_variable(self, variable: tf.Variable) -> tf.Tensor:
+        with self.graph.unlocked(), self.graph.as_default(), tf.control_dependencies(None):
+            return tf.identity(variable)
+
+    def _find_name(self, name: str) -> Any:
+        failure: Exception | None = None
+        for program in self._programs:
+            try:
+                return program.graph.as_graph_element(name)
+            except (KeyError, ValueError) as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def close(self) -> None:
+        """Does nothing: the memory belongs to the estimator."""
+
+    def should_stop(self) -> bool:
+        """Whether the loop around the session should end: it decides by itself."""
+        return False
+
+
+class FetchPlan:
+    """A nest of fetches, flat: what to compute, and how to put the values back.
+
+    Attributes:
+        tensors: The dense tensors to compute.
+        operations: The ops to run.
+    """
+
+    def __init__(self, fetches: Any, find: Callable[[Any], Any]) -> None:
+        self._find = find
+        self.tensors: list[tf.Tensor] = []
+        self.operations: list[tf.Operation] = []
+        self._rebuild = self._plan(fetches)
+
+    def pack(self, values: Sequence[Any]) -> Any:
+        """Puts the values of `tensors` into the structure of the fetches."""
+        return self._rebuild(values)
+
+    def _plan(self, fetch: Any) -> Callable[[Sequence[Any]], Any]:
+        if fetch is None:
+            raise TypeError(
+                "`fetches` contains None. Expected tensors, operations, variables, names, or "
+                "nests of them."
+            )
+        if isinstance(fetch, dict):
+            parts = {key: self._plan(value) for key, value in fetch.items()}
+            return lambda values: type(fetch)((k, part(values)) for k, part in parts.items())
+        if isinstance(fetch, tuple) and hasattr(fetch, "_fields"):
+            items = [self._plan(item) for item in fetch]
+            return lambda values: type(fetch)(*(item(values) for item in items))
+        if isinstance(fetch, (list, tuple)):
+            items = [self._plan(item) for item in fetch]
+            return lambda values: type(fetch)(item(values) for item in items)
+        return self._plan_element(self._find(fetch))
+
+    def _plan_element(self, element: Any) -> Callable[[Sequence[Any]], Any]:
+        if isinstance(element, tf.Operation):
+            self.operations.append(element)
+            return lambda values: None
+        if isinstance(element, tf.SparseTensor):
+            parts = [self._add(t) for t in (element.indices, element.values, element.dense_shape)]
+            return lambda values: tf.compat.v1.SparseTensorValue(*(values[i] for i in parts))
+        if isinstance(element, tf.RaggedTensor):
+            return self._plan_ragged(element)
+        if isinstance(element, tf.IndexedSlices):
+            position = self._add(tf.convert_to_tensor(element))
+        elif isinstance(element, tf.Tensor):
+            position = self._add(element)
+        else:
+            raise TypeError(
+                f"Cannot fetch {element!r} of type {type(element).__name__}. Expected a tensor, "
+                "an operation, a variable or the name of one."
+            )
+        return lambda values: values[position]
+
+    def _plan_ragged(self, element: tf.RaggedTensor) -> Callable[[Sequence[Any]], Any]:
+        flat = self._add(element.flat_values)
+        splits = [self._add(split) for split in element.nested_row_splits]
+
+        def rebuild(values: Sequence[Any]) -> Any:
+            value = values[flat]
+            for split in reversed(splits):
+                value = tf.compat.v1.ragged.RaggedTensorValue(value, values[split])
+            return value
+
+        return rebuild
+
+    def _add(self, tensor: tf.Tensor) -> int:
+        for position, known in enumerate(self.tensors):
+            if known is tensor:
+                return position
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+
+def _feed_value(tensor: tf.Tensor, value: Any) -> tf.Tensor:
+    if isinstance(value, tf.Tensor):
+        return value
+    return tf.convert_to_tensor(np.asarray(value), dtype=tensor.dtype) if not (
+        tensor.dtype == tf.string
+    ) else tf.convert_to_tensor(value, dtype=tf.string)
+
+
+class _recorded:  # noqa: N801  (reads as a verb phrase)
+    """Records the step statistics of what runs inside into a `RunMetadata` proto.
+
+    The eager context collects them; it has no public face for functions.
+    """
+
+    def __init__(self, run_metadata: Any) -> None:
+        self._run_metadata = run_metadata
+
+    def __enter__(self) -> None:
+        _context.enable_run_metadata()
+
+    def __exit__(self, *error: object) -> None:
+        self._run_metadata.CopyFrom(_context.export_run_metadata())
+        _context.disable_run_metadata()

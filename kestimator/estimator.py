@@ -1,0 +1,584 @@
+"""The Estimator: a model_fn that trains, evaluates, predicts and exports, with its promises on disk.
+
+Synopsis::
+
+    def model_fn(features, labels, mode):
+        ...
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    estimator = kestimator.Estimator(model_fn, model_dir="/tmp/model")
+    estimator.train(input_fn, max_steps=1000)
+    metrics = estimator.evaluate(eval_input_fn)
+
+This module orchestrates; the engine does the work.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator import _checks, _signatures, errors, specs, summaries, warm_start
+from kestimator._types import Hooks, InputFn, ModelFn
+from kestimator.adapters import callbacks as _callbacks
+from kestimator.adapters import optimizers as _optimizers
+from kestimator.adapters import stock_hooks as _stock_hooks
+from kestimator.config import RunConfig, default_session_config
+from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import inputs as _inputs
+from kestimator.engine import model as _model
+from kestimator.engine import program as _program
+from kestimator.engine import runner as _runner
+from kestimator.engine import session as _session
+from kestimator.engine import variables as _variables
+from kestimator.keys import ModeKeys
+
+_v1 = tf.compat.v1
+_logger = logging.getLogger("kestimator")
+_MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint"})
+
+
+class Estimator:
+    """Trains, evaluates, predicts and exports a model that a `model_fn` describes.
+
+    Everything is kept in `model_dir`: checkpoints under the names that tf.estimator 2.15 gives
+    them, event files, the graph. A second estimator over the same directory goes on from there.
+
+    What a `model_fn` builds is traced once for each mode and input spec, and kept: a second
+    `evaluate` or `predict` builds nothing, and reads a checkpoint only if memory holds another.
+
+    Example:
+        >>> def model_fn(features, labels, mode):
+        ...     w = tf.compat.v1.get_variable("w", [1, 1])
+        ...     predictions = features["x"] @ w
+        ...     if mode == kestimator.ModeKeys.PREDICT:
+        ...         return kestimator.EstimatorSpec(mode, predictions={"y": predictions})
+        ...     loss = tf.reduce_mean((predictions - labels) ** 2)
+        ...     train_op = tf.compat.v1.train.GradientDescentOptimizer(0.1).minimize(
+        ...         loss, global_step=tf.compat.v1.train.get_global_step())
+        ...     return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    Args:
+        model_fn: Called with `features` and, where it takes them, `labels`, `mode`, `params` and
+            `config`; returns an `EstimatorSpec`.
+        model_dir: Where to keep checkpoints and events. By default that of `config`, else a
+            fresh temporary directory.
+        config: A `RunConfig`.
+        params: Hyperparameters, of any type; every call of `model_fn` gets a copy.
+        warm_start_from: A checkpoint, a directory, a SavedModel or `WarmStartSettings` to start
+            from where `model_dir` has no checkpoint.
+
+    Raises:
+        ValueError: `model_fn` cannot be called with the arguments an Estimator passes; `params`
+            is given but not taken; `model_dir` differs from that of `config`; a subclass
+            redefines a member.
+    """
+
+    def __init__(
+        self,
+        model_fn: ModelFn,
+        model_dir: str | os.PathLike[str] | None = None,
+        config: RunConfig | None = None,
+        params: Any = None,
+        warm_start_from: str | bytes | specs.WarmStartSettings | None = None,
+    ) -> None:
+        _refuse_overrides(type(self))
+        _signatures.check_model_fn(model_fn, params)
+        self._config = _checks_config(config, model_dir)
+        self._model_fn = model_fn
+        self._params = copy.deepcopy({} if params is None else params)
+        self._warm_start = warm_start.settings_from(warm_start_from)
+        self._store = _variables.VariableStore()
+        self._memory = _checkpoints.Memory(self._store)
+        self._programs: dict[Any, _model.ModelProgram] = {}
+
+    @property
+    def config(self) -> RunConfig:
+        """A copy of the configuration."""
+        return copy.deepcopy(self._config)
+
+    @property
+    def model_dir(self) -> str:
+        """Where checkpoints and events are kept."""
+        return str(self._config.model_dir)
+
+    @property
+    def params(self) -> Any:
+        """A copy of the hyperparameters."""
+        return copy.deepcopy(self._params)
+
+    @property
+    def model_fn(self) -> Callable[..., specs.EstimatorSpec]:
+        """The model_fn bound to `params`: `(features, labels, mode, config) -> EstimatorSpec`."""
+
+        def public_model_fn(
+            features: Any, labels: Any, mode: str, config: RunConfig
+        ) -> specs.EstimatorSpec:
+            return self._call_model_fn(features, labels, mode, config)
+
+        return public_model_fn
+
+    def train(
+        self,
+        input_fn: InputFn,
+        hooks: Hooks = None,
+        steps: int | None = None,
+        max_steps: int | None = None,
+        saving_listeners: Iterable[Any] | None = None,
+        *,
+        callbacks: Sequence[Any] | None = None,
+        verbose: int | str = "auto",
+    ) -> Estimator:
+        """Trains from the latest checkpoint of `model_dir` on, or from the start.
+
+        Args:
+            input_fn: Gives the data: returns a `tf.data.Dataset` or tensors, of
+                `(features, labels)` or of features alone.
+            hooks: `SessionRunHook`s that see the steps.
+            steps: How many steps to train.
+            max_steps: The global step to train up to; nothing happens if it is reached already.
+            saving_listeners: `CheckpointSaverListener`s to call around each checkpoint.
+            callbacks: Keras callbacks.
+            verbose: 1 shows a progress bar, 0 shows none, 'auto' shows one on a terminal.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            ValueError: `steps` and `max_steps` are both given, or not positive.
+            TypeError: `hooks` or `saving_listeners` hold something else.
+            tf.compat.v1.train.NanLossDuringTrainingError: The loss became NaN.
+            errors.GlobalStepError: The train op does not advance the global step.
+        """
+        _signatures.check_input_fn(input_fn)
+        _check_steps(steps, max_steps)
+        _refuse_task(self._config)
+        train_hooks = list(_checks.checked_hooks("hooks", hooks))
+        listeners = list(_checks.checked_listeners("saving_listeners", saving_listeners))
+        start = self._latest_global_step()
+        if max_steps is not None and start >= max_steps:
+            _logger.warning(
+                "Skipping training: %s has already been trained to step %d, and max_steps is %d. "
+                "Raise max_steps, or train in another model_dir.",
+                self.model_dir, start, max_steps,
+            )
+            return self
+        if steps is not None or max_steps is not None:
+            train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
+        tf.io.gfile.makedirs(self.model_dir)
+        batches = self._open_input(input_fn, ModeKeys.TRAIN)
+        model = self._program(ModeKeys.TRAIN, batches.element_spec)
+        model.check_global_step_moves()
+        observers = _callbacks.training_hooks(callbacks, verbose, steps, max_steps)
+        loss = self._train(model, batches, [*train_hooks, *observers], listeners)
+        if loss is None:
+            _logger.warning("Training made no step: the input of `input_fn` is empty.")
+        else:
+            _logger.info("Loss for final step: %s.", loss)
+        return self
+
+    def evaluate(
+        self,
+        input_fn: InputFn,
+        steps: int | None = None,
+        hooks: Hooks = None,
+        checkpoint_path: str | None = None,
+        name: str | None = None,
+        *,
+        callbacks: Sequence[Any] | None = None,
+    ) -> dict[str, Any]:
+        """Evaluates a checkpoint on all the data of `input_fn`, or on `steps` batches.
+
+        Args:
+            input_fn: Gives the data.
+            steps: How many batches to use; None goes to the end of the data.
+            hooks: `SessionRunHook`s that see the steps.
+            checkpoint_path: The checkpoint; by default the latest. Without any, the initial
+                values are evaluated.
+            name: Distinguishes evaluations: events go to `eval_<name>`.
+            callbacks: Keras callbacks.
+
+        Returns:
+            The metrics by name in sorted order, `loss` among them (the mean over batches), and
+            `global_step` last.
+
+        Raises:
+            ValueError: `steps` is not positive, or `checkpoint_path` does not exist.
+            errors.MissingVariableError: The checkpoint lacks a variable of the model.
+        """
+        _signatures.check_input_fn(input_fn)
+        _check_positive("steps", steps)
+        eval_hooks = list(_checks.checked_hooks("hooks", hooks))
+        path = self._checkpoint(checkpoint_path)
+        batches = self._open_input(input_fn, ModeKeys.EVAL)
+        model = self._program(ModeKeys.EVAL, batches.element_spec)
+        with self._memory.borrowed(path, model):
+            values = self._evaluate(
+                model, batches, path, steps,
+                [*eval_hooks, *model.spec.evaluation_hooks,
+                 *_callbacks.evaluation_hooks(callbacks)],
+            )
+        summaries.write_evaluation(self.eval_dir(name), values, path)
+        _logger.info("Saving dict for global step %d: %s", values["global_step"], values)
+        return values
+
+    def predict(
+        self,
+        input_fn: InputFn,
+        predict_keys: Any = None,
+        hooks: Hooks = None,
+        checkpoint_path: str | None = None,
+        yield_single_examples: bool = True,
+    ) -> Iterator[Any]:
+        """Predicts, one example at a time.
+
+        The arguments are checked at once; the data and the model are opened at the first `next`.
+
+        Args:
+            input_fn: Gives features; labels are dropped.
+            predict_keys: The predictions to give, as keys of the dict that `model_fn` returns.
+            hooks: `SessionRunHook`s that see the steps.
+            checkpoint_path: The checkpoint; by default the latest.
+            yield_single_examples: False gives whole batches.
+
+        Returns:
+            A generator of dicts of numpy values (or of arrays, where `predictions` is a tensor).
+
+        Raises:
+            ValueError: `checkpoint_path` does not exist; no prediction has a key of
+                `predict_keys`; batch sizes differ between predictions.
+        """
+        _signatures.check_input_fn(input_fn)
+        predict_hooks = list(_checks.checked_hooks("hooks", hooks))
+        path = self._checkpoint(checkpoint_path)
+        return self._predict(input_fn, predict_keys, predict_hooks, path, yield_single_examples)
+
+    def eval_dir(self, name: str | None = None) -> str:
+        """Where evaluations called `name` write their events."""
+        return os.path.join(self.model_dir, f"eval_{name}" if name else "eval")
+
+    def latest_checkpoint(self) -> str | None:
+        """The path of the newest checkpoint, or None."""
+        return _checkpoints.latest_checkpoint(self.model_dir)
+
+    def get_variable_names(self) -> list[str]:
+        """The names of all variables in the latest checkpoint, sorted.
+
+        Raises:
+            ValueError: There is no checkpoint.
+        """
+        names = _checkpoints.reader(self._trained()).get_variable_to_shape_map()
+        return sorted(names)
+
+    def get_variable_value(self, name: str) -> np.ndarray:
+        """The value of a variable in the latest checkpoint.
+
+        Raises:
+            ValueError: There is no checkpoint.
+            errors.MissingVariableError: It has no such variable.
+        """
+        return _checkpoints.value(self._trained(), name)
+
+    def _trained(self) -> str:
+        path = self.latest_checkpoint()
+        if path is None:
+            raise errors.CheckpointNotFoundError(
+                f"Could not find a trained model in model_dir: {self.model_dir!r}. Train first."
+            )
+        return path
+
+    def _checkpoint(self, checkpoint_path: str | None) -> str | None:
+        if checkpoint_path is None:
+            return self.latest_checkpoint()
+        path = os.fspath(checkpoint_path)
+        if not _checkpoints.is_whole(path):
+            raise errors.CheckpointNotFoundError(
+                errors.invalid_argument(
+                    "checkpoint_path", path,
+                    "the prefix of a checkpoint, such as 'model_dir/model.ckpt-100'",
+                )
+            )
+        return path
+
+    def _latest_global_step(self) -> int:
+        path = self.latest_checkpoint()
+        return 0 if path is None else _checkpoints.global_step_of(path)
+
+    def _call_model_fn(
+        self, features: Any, labels: Any, mode: str, config: RunConfig
+    ) -> specs.EstimatorSpec:
+        offered = {"mode": mode, "params": self.params, "config": config}
+        if "labels" in _signatures.accepted_arguments(self._model_fn):
+            offered["labels"] = labels
+        elif labels is not None:
+            raise errors.ArgumentError(
+                "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
+                "`labels` to the model_fn, or return features alone."
+            )
+        return _signatures.call_with_accepted(self._model_fn, features=features, **offered)
+
+    def _open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
+        def call() -> Any:
+            return _signatures.call_with_accepted(
+                input_fn, mode=mode, params=self.params, config=self.config
+            )
+
+        return _inputs.open_input(
+            call,
+            seed=self._config.tf_random_seed,
+            store=self._store,
+            run_eagerly=getattr(input_fn, "eager_safe", False),
+        )
+
+    def _program(self, mode: str, element_spec: Any) -> _model.ModelProgram:
+        if mode == ModeKeys.PREDICT:
+            element_spec = (element_spec[0], None)
+        key = (mode, _program.spec_key(element_spec))
+        known = self._programs.get(key)
+        if known is not None and not known.is_stale:
+            return known
+
+        def call(features: Any, labels: Any) -> specs.EstimatorSpec:
+            return self._call_model_fn(features, labels, mode, self.config)
+
+        model = _model.ModelProgram.trace(
+            call,
+            mode=mode,
+            element_spec=element_spec,
+            seed=self._config.tf_random_seed,
+            store=self._store,
+            finish=self._finish_spec,
+        )
+        self._programs[key] = model
+        return model
+
+    def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        if spec.mode == ModeKeys.TRAIN:
+            spec = spec._replace(train_op=_optimizers.train_operation(spec, self._store))
+            summaries.add_loss(spec.loss)
+        if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
+            saver = _checkpoints.default_saver(
+                self._config.keep_checkpoint_max, self._config.keep_checkpoint_every_n_hours
+            )
+            _v1.add_to_collection(_v1.GraphKeys.SAVERS, saver)
+        return spec
+
+    def _prepare(
+        self,
+        model: _model.ModelProgram,
+        session: _session.Session,
+        hooks: Sequence[Any],
+        begin: Callable[[], None],
+        path: str | None,
+    ) -> None:
+        """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values."""
+        with model.changing(hooks):
+            begin()
+        with model.graph.unlocked():
+            if path is None and self._warm_start is not None and not model.warm_started:
+                warm_start.apply(self._warm_start)
+                model.warm_started = True
+            model.scaffold.finalize()
+        self._memory.load(model, session, path)
+
+    def _train(
+        self,
+        model: _model.ModelProgram,
+        batches: _inputs.Batches,
+        hooks: Sequence[Any],
+        listeners: Sequence[Any],
+    ) -> Any:
+        path = self.latest_checkpoint()
+        session = _session.Session(model.program, batches)
+        with model.graph.as_default(), self._memory.in_training():
+            listeners = [_checkpoints.SavedListener(self._memory, model), *listeners]
+            all_hooks = [
+                *self._chief_hooks(model, listeners),
+                *hooks,
+                _v1.train.NanTensorHook(model.spec.loss),
+                *self._logging_hooks(model),
+                *model.spec.training_hooks,
+            ]
+            runner = self._runner(model, session, batches, all_hooks)
+            self._prepare(model, session, all_hooks, runner.hooked.begin, path)
+            batches.initialize()
+            runner.hooked.after_create_session()
+            loss = runner.run()
+            runner.hooked.end()
+        return loss
+
+    def _runner(
+        self,
+        model: _model.ModelProgram,
+        session: _session.Session,
+        batches: _inputs.Batches,
+        hooks: Sequence[Any],
+    ) -> _runner.Runner:
+        return _runner.Runner(
+            model,
+            session,
+            batches,
+            [_stock_hooks.cadence_of(hook) for hook in hooks],
+            global_step=lambda: int(self._store["global_step"].variable),
+            report_nan=_stock_hooks.report_nan,
+            before_steps=self._memory.changed if model.mode == ModeKeys.TRAIN else lambda: None,
+        )
+
+    def _chief_hooks(self, model: _model.ModelProgram, listeners: Sequence[Any]) -> list[Any]:
+        config, chief_hooks = self._config, list(model.spec.training_chief_hooks)
+        hooks = [*self._checkpoint_hooks(model, chief_hooks, listeners), *chief_hooks]
+        if config.log_step_count_steps:
+            hooks.append(
+                _v1.train.StepCounterHook(
+                    every_n_steps=config.log_step_count_steps, output_dir=self.model_dir
+                )
+            )
+        if config.save_summary_steps:
+            hooks.append(
+                _v1.train.SummarySaverHook(
+                    save_steps=config.save_summary_steps,
+                    output_dir=self.model_dir,
+                    scaffold=model.scaffold,
+                )
+            )
+        return hooks
+
+    def _checkpoint_hooks(
+        self, model: _model.ModelProgram, chief_hooks: list[Any], listeners: Sequence[Any]
+    ) -> list[Any]:
+        config = self._config
+        for hook in chief_hooks:
+            if isinstance(hook, _v1.train.CheckpointSaverHook):
+                _stock_hooks.add_listeners(hook, listeners)
+                return []
+        if config.save_checkpoints_steps or config.save_checkpoints_secs:
+            return [
+                _v1.train.CheckpointSaverHook(
+                    self.model_dir,
+                    save_secs=config.save_checkpoints_secs,
+                    save_steps=config.save_checkpoints_steps,
+                    scaffold=model.scaffold,
+                    listeners=list(listeners),
+                    save_graph_def=config.checkpoint_save_graph_def,
+                )
+            ]
+        if len(listeners) > 1:  # the first one is the library's own
+            raise errors.ArgumentError(
+                "`saving_listeners` is given, but nothing saves checkpoints: "
+                "`save_checkpoints_steps` and `save_checkpoints_secs` of the RunConfig are both "
+                "None. Set one of them."
+            )
+        return []
+
+    def _logging_hooks(self, model: _model.ModelProgram) -> list[Any]:
+        if not self._config.log_step_count_steps:
+            return []
+        return [
+            _v1.train.LoggingTensorHook(
+                {"loss": model.spec.loss, "step": model.global_step},
+                every_n_iter=self._config.log_step_count_steps,
+            )
+        ]
+
+    def _evaluate(
+        self,
+        model: _model.ModelProgram,
+        batches: _inputs.Batches,
+        path: str | None,
+        steps: int | None,
+        hooks: Sequence[Any],
+    ) -> dict[str, Any]:
+        session = _session.Session(model.program, batches)
+        with model.graph.as_default():
+            runner = self._runner(model, session, batches, hooks)
+            self._prepare(model, session, hooks, runner.hooked.begin, path)
+            batches.initialize()
+            runner.hooked.after_create_session()
+            _warn_of_endless_data(batches, steps)
+            runner.run(steps)
+            runner.hooked.end()
+            values = session.run({**model.metric_values, "global_step": model.global_step})
+        step = values.pop("global_step")
+        return {**values, "global_step": np.int64(step)}
+
+    def _predict(
+        self,
+        input_fn: InputFn,
+        predict_keys: Any,
+        hooks: Sequence[Any],
+        path: str | None,
+        yield_single_examples: bool,
+    ) -> Iterator[Any]:
+        batches = self._open_input(input_fn, ModeKeys.PREDICT)
+        model = self._program(ModeKeys.PREDICT, batches.element_spec)
+        predictor = _predictions.Predictor(model, predict_keys)
+        yield from predictor
+
+
+def _check_steps(steps: int | None, max_steps: int | None) -> None:
+    if steps is not None and max_steps is not None:
+        raise errors.ArgumentError(
+            f"Can not provide both `steps` and `max_steps`. Received: steps={steps}, "
+            f"max_steps={max_steps}. `steps` counts from here on, `max_steps` from the start."
+        )
+    _check_positive("steps", steps)
+    _check_positive("max_steps", max_steps)
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if value is not None:
+        _checks.check_positive(name, value)
+
+
+def _refuse_task(config: RunConfig) -> None:
+    if config.task_type in ("evaluator", "ps"):
+        raise errors.ArgumentError(
+            f"Train has been called with task type {config.task_type!r}, which does not train. "
+            "Check TF_CONFIG: `task.type` should be 'chief' or 'worker' here."
+        )
+
+
+def _refuse_overrides(kind: type) -> None:
+    for name in vars(Estimator):
+        if name.startswith("__") or name in _MAY_BE_REDEFINED:
+            continue
+        if getattr(kind, name) is not vars(Estimator)[name] and not _same(kind, name):
+            raise errors.ArgumentError(
+                f"Subclasses of Estimator cannot override members of Estimator. {kind.__name__} "
+                f"overrides {name!r}. Add a method of another name, or wrap the estimator."
+            )
+
+
+def _same(kind: type, name: str) -> bool:
+    return not any(name in vars(base) for base in kind.__mro__[: kind.__mro__.index(Estimator)])
+
+
+def _checks_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
+    if config is not None and not isinstance(config, RunConfig):
+        raise errors.ArgumentError(errors.invalid_argument("config", config, "a RunConfig"))
+    config = copy.deepcopy(config) if config is not None else RunConfig()
+    given = None if model_dir is None else os.fspath(model_dir)
+    if given is not None and config.model_dir not in (None, given):
+        raise errors.ArgumentError(
+            f"`model_dir` is given twice with different values: {given!r} to the Estimator and "
+            f"{config.model_dir!r} in `config`. Give it once."
+        )
+    directory = given or config.model_dir or tempfile.mkdtemp()
+    if config.session_config is None:
+        config = config.replace(session_config=default_session_config())
+    return config.replace(model_dir=directory)
+
+
+def _warn_of_endless_data(batches: _inputs.Batches, steps: int | None) -> None:
+    if steps is None and not batches.is_finite:
+        _logger.warning(
+            "evaluate(steps=None) goes to the end of the data, but the data of `input_fn` has "
+            "none: this will not return. Pass `steps`, or drop `.repeat()` from the Dataset."
+        )

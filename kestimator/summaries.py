@@ -1,0 +1,106 @@
+"""Event files: what evaluations write, and the summaries that training adds by itself.
+
+Synopsis::
+
+    write_evaluation(estimator.eval_dir(), {"loss": 0.5, "global_step": 100}, "model.ckpt-100")
+    read_scalars(estimator.eval_dir())       # {100: {"loss": 0.5}}
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_v1 = tf.compat.v1
+_logger = logging.getLogger("kestimator")
+
+
+def add_loss(loss: tf.Tensor) -> None:
+    """Adds the scalar summary `loss` to the graph, unless the model_fn made one itself."""
+    made = _v1.get_collection(_v1.GraphKeys.SUMMARIES)
+    if not any(summary.op.name == "loss" for summary in made):
+        _v1.summary.scalar("loss", loss)
+
+
+def write_evaluation(
+    directory: str, values: Mapping[str, Any], checkpoint_path: str | None
+) -> None:
+    """Writes the metrics of an evaluation as an event at their global step.
+
+    Args:
+        directory: Where the event file is.
+        values: Metrics by name, and `global_step`, which is the step of the event.
+        checkpoint_path: What was evaluated; goes into an event of its own.
+    """
+    step = int(values["global_step"])
+    with tf.Graph().as_default():
+        writer = _v1.summary.FileWriterCache.get(directory)
+        writer.add_summary(_evaluation_summary(values), step)
+        if checkpoint_path:
+            writer.add_summary(_text_summary("checkpoint_path", checkpoint_path), step)
+        writer.flush()
+
+
+def read_scalars(directory: str) -> dict[int, dict[str, float]]:
+    """All scalar values in the event files of a directory, by step and tag."""
+    found: dict[int, dict[str, float]] = {}
+    for event in read_events(directory):
+        for value in event.summary.value:
+            if value.HasField("simple_value"):
+                found.setdefault(int(event.step), {})[value.tag] = value.simple_value
+    return found
+
+
+def read_events(directory: str) -> Iterator[Any]:
+    """The events in the event files of a directory, file by file."""
+    for path in sorted(tf.io.gfile.glob(os.path.join(directory, "*.tfevents.*"))):
+        yield from _v1.train.summary_iterator(path)
+
+
+def _evaluation_summary(values: Mapping[str, Any]) -> Any:
+    summary = _v1.Summary()
+    for key in sorted(values):
+        if key != "global_step":
+            _add_value(summary, key, values[key])
+    return summary
+
+
+def _add_value(summary: Any, key: str, value: Any) -> None:
+    if isinstance(value, (np.floating, float, np.integer, int)) and not isinstance(value, bool):
+        summary.value.add(tag=key, simple_value=float(value))
+    elif isinstance(value, bytes):
+        _add_serialized(summary, key, value)
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        entry = summary.value.add(tag=key, node_name=key)
+        entry.tensor.CopyFrom(tf.make_tensor_proto(value))
+    else:
+        _logger.warning(
+            "Skipping summary for %s: expected a number, an array or a serialized Summary, "
+            "received %s.", key, type(value).__name__,
+        )
+
+
+def _add_serialized(summary: Any, key: str, value: bytes) -> None:
+    nested = _v1.Summary()
+    try:
+        nested.ParseFromString(value)
+    except Exception:  # the protobuf libraries raise DecodeErrors of their own
+        _logger.warning("Skipping summary for %s: the bytes are no serialized Summary.", key)
+        return
+    for position, entry in enumerate(nested.value):
+        copied = summary.value.add()
+        copied.CopyFrom(entry)
+        copied.tag = f"{key}/{position}"
+
+
+def _text_summary(tag: str, text: str) -> Any:
+    summary = _v1.Summary()
+    entry = summary.value.add(tag=tag)
+    entry.tensor.CopyFrom(tf.make_tensor_proto(text, dtype=tf.string))
+    entry.metadata.plugin_data.plugin_name = "text"
+    return summary

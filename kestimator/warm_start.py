@@ -1,0 +1,58 @@
+"""Warm start: initial values from the checkpoint of another model.
+
+Synopsis::
+
+    settings = settings_from("/tmp/other_model")
+    with graph.as_default():
+        apply(settings)        # the variables' initializers now read the checkpoint
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.specs import WarmStartSettings
+
+
+def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
+    """Reads the argument `warm_start_from` of an Estimator.
+
+    Args:
+        warm_start_from: None, settings, or a path: a checkpoint, a directory of checkpoints, or
+            a SavedModel.
+
+    Raises:
+        errors.ArgumentError: It is something else.
+    """
+    if warm_start_from is None or isinstance(warm_start_from, WarmStartSettings):
+        return warm_start_from
+    if not isinstance(warm_start_from, (str, bytes, os.PathLike)):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "warm_start_from", warm_start_from,
+                "None, the path of a checkpoint, a directory or a SavedModel, or "
+                "WarmStartSettings",
+            )
+        )
+    path = os.fsdecode(warm_start_from)
+    variables = os.path.join(path, "variables", "variables")
+    return WarmStartSettings(variables if tf.io.gfile.exists(f"{variables}.index") else path)
+
+
+def apply(settings: WarmStartSettings) -> None:
+    """Makes the initializers of the default graph's variables read the checkpoint.
+
+    Raises:
+        ValueError: A selected variable is not in the checkpoint, or has another shape.
+        tf.errors.NotFoundError: There is no checkpoint.
+    """
+    tf.compat.v1.train.warm_start(
+        settings.ckpt_to_initialize_from,
+        settings.vars_to_warm_start,
+        settings.var_name_to_vocab_info,
+        settings.var_name_to_prev_var_name,
+    )
