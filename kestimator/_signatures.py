@@ -129,10 +129,11 @@ def _keyword_names(function: Callable[..., Any]) -> list[str]:
 def _required_arguments(function: Callable[..., Any]) -> set[str]:
     """The names that a call must give; those bound by position are not seen at all."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
         return set()
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = signature.parameters.values()
     return {p.name for p in parameters if p.default is p.empty and p.kind not in variadic}
 
 

@@ -1,0 +1,143 @@
+"""Checks of arguments that several public functions and classes take.
+
+Those called `checked_...` return what they checked in the form that the library stores.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Exporter
+
+
+def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
+    """Returns hooks as a tuple; None is empty.
+
+    Args:
+        name: What the caller's argument is called.
+        hooks: An iterable of `tf.compat.v1.train.SessionRunHook`s, or None.
+
+    Returns:
+        The hooks.
+
+    Raises:
+        ArgumentTypeError: Not an iterable, or something in it is not a hook.
+    """
+    hook_class = tf.compat.v1.train.SessionRunHook
+    return _instances(name, hooks, hook_class, "tf.compat.v1.train.SessionRunHook")
+
+
+def checked_listeners(listeners: Any, name: str = "saving_listeners") -> tuple[Any, ...]:
+    """Returns `tf.compat.v1.train.CheckpointSaverListener`s as a tuple; None is empty.
+
+    Args:
+        listeners: An iterable of listeners, or None.
+        name: What the caller's argument is called.
+
+    Returns:
+        The listeners.
+
+    Raises:
+        ArgumentTypeError: Not an iterable, or something in it is not a listener.
+    """
+    listener_class = tf.compat.v1.train.CheckpointSaverListener
+    return _instances(name, listeners, listener_class, "tf.compat.v1.train.CheckpointSaverListener")
+
+
+def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
+    """Returns one exporter, several or none as a tuple.
+
+    Args:
+        exporters: None, an iterable, or one object with a `name` and an `export` method.
+
+    Returns:
+        The exporters.
+
+    Raises:
+        ArgumentTypeError: Something is not an exporter.
+        ArgumentError: A name is empty, not a string, or repeated.
+    """
+    if not exporters:
+        return ()
+    found = _listed_exporters(exporters)
+    names = [exporter.name for exporter in found]
+    if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "exporters",
+                names,
+                "exporters whose names are strings, not empty and not repeated",
+                "Each exporter writes into a directory of its name.",
+            )
+        )
+    return tuple(found)
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Checks that a number is above 0, or None.
+
+    Raises:
+        ArgumentError: It is not above 0.
+        ArgumentTypeError: It is not a number.
+    """
+    expected = "a number above 0, or None"
+    if value is None:
+        return
+    _check_number(name, value, expected)
+    if value <= 0:
+        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+
+
+def check_not_negative(name: str, value: Any) -> None:
+    """Checks that a number is 0 or more.
+
+    Raises:
+        ArgumentError: It is below 0.
+        ArgumentTypeError: It is not a number.
+    """
+    expected = "a number from 0"
+    _check_number(name, value, expected)
+    if value < 0:
+        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+
+
+def _check_number(name: str, value: Any, expected: str) -> None:
+    if not isinstance(value, numbers.Real):
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
+
+
+def _instances(name: str, items: Any, item_class: type, class_name: str) -> tuple[Any, ...]:
+    if items is None:
+        return ()
+    if not isinstance(items, Iterable):
+        expected = f"an iterable of {class_name} objects"
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(name, items, expected, "Put it into a list.")
+        )
+    found = tuple(items)
+    for position, item in enumerate(found):
+        if not isinstance(item, item_class):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(f"{name}[{position}]", item, f"a {class_name}")
+            )
+    return found
+
+
+def _listed_exporters(exporters: Any) -> list[Exporter]:
+    found = [exporters] if _is_exporter(exporters) else exporters
+    if isinstance(found, Iterable):
+        found = list(found)
+        if all(_is_exporter(exporter) for exporter in found):
+            return found
+    raise errors.ArgumentTypeError(
+        errors.invalid_argument("exporters", exporters, "an Exporter, a list of them, or None")
+    )
+
+
+def _is_exporter(value: object) -> bool:
+    return hasattr(value, "name") and callable(getattr(value, "export", None))

@@ -1,0 +1,453 @@
+"""What a `model_fn` returns, and what training and evaluation are told to do.
+
+    def model_fn(features, labels, mode):
+        ...
+        return EstimatorSpec(mode, predictions=predictions, loss=loss, train_op=train_op)
+
+    train_and_evaluate(
+        estimator,
+        TrainSpec(train_input_fn, max_steps=10_000),
+        EvalSpec(eval_input_fn, steps=None),
+    )
+
+All of them are namedtuples that check their fields when they are made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from kestimator import _signatures, _tensors, errors
+from kestimator._checks import (
+    check_not_negative,
+    check_positive,
+    checked_exporters,
+    checked_hooks,
+    checked_listeners,
+)
+from kestimator._types import Exporter, Hooks, InputFn, Tensor
+from kestimator.export_outputs import ExportOutput, checked_export_outputs
+from kestimator.keys import ALL_MODES, ModeKeys
+
+VocabInfo: TypeAlias = tf.compat.v1.train.VocabInfo
+
+
+class _EstimatorSpecFields(NamedTuple):
+    mode: str
+    predictions: Any
+    loss: Tensor | None
+    train_op: Any
+    eval_metric_ops: dict[str, Any]
+    export_outputs: dict[str, ExportOutput] | None
+    training_chief_hooks: tuple[Any, ...]
+    training_hooks: tuple[Any, ...]
+    scaffold: tf.compat.v1.train.Scaffold
+    evaluation_hooks: tuple[Any, ...]
+    prediction_hooks: tuple[Any, ...]
+
+
+class EstimatorSpec(_EstimatorSpecFields):
+    """Everything that an `Estimator` needs to know of a model.
+
+    A `model_fn` may give all fields in every mode; what a mode has no use for is ignored.
+
+    Attributes:
+        mode: What the `model_fn` was asked for, one of `ModeKeys`.
+        predictions: A tensor or a dict of tensors, first dimension the batch. Required in
+            PREDICT; {} if not given.
+        loss: A scalar, or a tensor of one element, which becomes a scalar. Required in TRAIN
+            and EVAL.
+        train_op: The operation (or a tensor, or a variable's assignment) that makes one
+            training step, or a `keras.optimizers.Optimizer`, which then minimizes `loss` over
+            the model's trainable variables. Required in TRAIN.
+        eval_metric_ops: A dict of metrics by name: `(value, update_op)` tuples, as
+            `tf.compat.v1.metrics` gives them, or `keras.metrics.Metric` objects that were
+            updated in this call. {} if not given.
+        export_outputs: A dict of `ExportOutput`s by signature name. In PREDICT it defaults to
+            the predictions as "serving_default"; a single one also becomes
+            "serving_default".
+        training_chief_hooks: Hooks for training, on the chief alone.
+        training_hooks: Hooks for training, on all workers.
+        scaffold: A `tf.compat.v1.train.Scaffold`: custom initialization, saver, summaries.
+        evaluation_hooks: Hooks for evaluation.
+        prediction_hooks: Hooks for prediction.
+
+    Raises:
+        ArgumentError: A field that the mode requires is missing, the loss has several
+            elements, or a tensor belongs to another graph.
+        ArgumentTypeError: A field has a type that cannot be used.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        mode: str,
+        predictions: Any = None,
+        loss: Tensor | None = None,
+        train_op: Any = None,
+        eval_metric_ops: Mapping[str, Any] | None = None,
+        export_outputs: Mapping[str, ExportOutput] | None = None,
+        training_chief_hooks: Hooks | None = None,
+        training_hooks: Hooks | None = None,
+        scaffold: tf.compat.v1.train.Scaffold | None = None,
+        evaluation_hooks: Hooks | None = None,
+        prediction_hooks: Hooks | None = None,
+    ) -> EstimatorSpec:
+        """Checks the fields and fills in defaults."""
+        _check_mode(mode)
+        _check_required(mode, predictions=predictions, loss=loss, train_op=train_op)
+        predictions = _checked_predictions(predictions)
+        outputs: Any = export_outputs
+        if mode == ModeKeys.PREDICT:
+            outputs = checked_export_outputs(export_outputs, predictions)
+        return super().__new__(
+            cls,
+            mode=mode,
+            predictions=predictions,
+            loss=_checked_loss(loss),
+            train_op=_checked_train_op(train_op),
+            eval_metric_ops=_checked_metrics(eval_metric_ops),
+            export_outputs=outputs,
+            training_chief_hooks=checked_hooks("training_chief_hooks", training_chief_hooks),
+            training_hooks=checked_hooks("training_hooks", training_hooks),
+            scaffold=_checked_scaffold(scaffold),
+            evaluation_hooks=checked_hooks("evaluation_hooks", evaluation_hooks),
+            prediction_hooks=checked_hooks("prediction_hooks", prediction_hooks),
+        )
+
+    def _replace(self, **changes: Any) -> EstimatorSpec:
+        """Returns a spec with other fields, checked again; the mode cannot change."""
+        if changes.get("mode", self.mode) != self.mode:
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "mode",
+                    changes["mode"],
+                    f"{self.mode!r}, which the spec was made for",
+                    "Make a new EstimatorSpec for another mode.",
+                )
+            )
+        unknown = sorted(set(changes) - set(self._fields))
+        if unknown:
+            raise errors.ArgumentError(
+                errors.invalid_argument("_replace()", unknown, f"some of {self._fields}")
+            )
+        return type(self)(**{**self._asdict(), **changes})
+
+
+class _TrainSpecFields(NamedTuple):
+    input_fn: InputFn
+    max_steps: int | None
+    hooks: tuple[Any, ...]
+    saving_listeners: tuple[Any, ...]
+
+
+class TrainSpec(_TrainSpecFields):
+    """The training part of `train_and_evaluate`.
+
+    Attributes:
+        input_fn: Makes the training data.
+        max_steps: The global step to stop at. None: train to the end of the data.
+        hooks: `tf.compat.v1.train.SessionRunHook`s for training.
+        saving_listeners: `tf.compat.v1.train.CheckpointSaverListener`s, called around every
+            checkpoint.
+
+    Raises:
+        ArgumentError: `max_steps` is not positive.
+        ArgumentTypeError: `input_fn` cannot be called, or a hook or listener is something else.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        input_fn: InputFn,
+        max_steps: int | None = None,
+        hooks: Hooks | None = None,
+        saving_listeners: Iterable[Any] | None = None,
+    ) -> TrainSpec:
+        """Checks the fields."""
+        _signatures.check_input_fn(input_fn)
+        check_positive("max_steps", max_steps)
+        return super().__new__(
+            cls,
+            input_fn,
+            max_steps,
+            checked_hooks("hooks", hooks),
+            checked_listeners(saving_listeners),
+        )
+
+
+class _EvalSpecFields(NamedTuple):
+    input_fn: InputFn
+    steps: int | None
+    name: str | None
+    hooks: tuple[Any, ...]
+    exporters: tuple[Exporter, ...]
+    start_delay_secs: float
+    throttle_secs: float
+    every_steps: int | None
+
+
+class EvalSpec(_EvalSpecFields):
+    """The evaluation part of `train_and_evaluate`.
+
+    Attributes:
+        input_fn: Makes the evaluation data.
+        steps: How many batches to evaluate on. None: to the end of the data.
+        name: Names the results' directory `eval_<name>`, where there are several evaluations.
+        hooks: `tf.compat.v1.train.SessionRunHook`s for evaluation.
+        exporters: An `Exporter` or several, called after each evaluation.
+        start_delay_secs: Seconds to wait before the first evaluation, in a process of its own.
+        throttle_secs: The least seconds between the starts of two evaluations.
+        every_steps: The training steps between two evaluations, whatever the clock says. None:
+            after each checkpoint, as far as `throttle_secs` lets it. (Not in `tf.estimator`.)
+
+    Raises:
+        ArgumentError: A number is out of range, or an exporter's name is empty or repeated.
+        ArgumentTypeError: A field has a type that cannot be used.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        input_fn: InputFn,
+        steps: int | None = 100,
+        name: str | None = None,
+        hooks: Hooks | None = None,
+        exporters: Exporter | Iterable[Exporter] | None = None,
+        start_delay_secs: float = 120,
+        throttle_secs: float = 600,
+        *,
+        every_steps: int | None = None,
+    ) -> EvalSpec:
+        """Checks the fields."""
+        _signatures.check_input_fn(input_fn)
+        check_positive("steps", steps)
+        check_positive("every_steps", every_steps)
+        if name is not None and not isinstance(name, str):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument("name", name, "a string, or None")
+            )
+        check_not_negative("start_delay_secs", start_delay_secs)
+        check_not_negative("throttle_secs", throttle_secs)
+        return super().__new__(
+            cls,
+            input_fn,
+            steps,
+            name,
+            checked_hooks("hooks", hooks),
+            checked_exporters(exporters),
+            start_delay_secs,
+            throttle_secs,
+            every_steps,
+        )
+
+
+class _WarmStartSettingsFields(NamedTuple):
+    ckpt_to_initialize_from: str
+    vars_to_warm_start: Any
+    var_name_to_vocab_info: dict[str, VocabInfo]
+    var_name_to_prev_var_name: dict[str, str]
+
+
+class WarmStartSettings(_WarmStartSettingsFields):
+    """Which variables start with the values of another model's checkpoint.
+
+    Attributes:
+        ckpt_to_initialize_from: A checkpoint, or a directory that holds some.
+        vars_to_warm_start: A regular expression, matched from the start of the names of
+            trainable variables; or a list of them (or of variables), matched with all
+            variables, optimizer slots included; or None for only those in
+            `var_name_to_vocab_info`.
+        var_name_to_vocab_info: `VocabInfo`s by variable name, where rows moved because a
+            vocabulary changed.
+        var_name_to_prev_var_name: Names in the checkpoint by names in this model, where they
+            differ.
+
+    Raises:
+        ArgumentError: `ckpt_to_initialize_from` is empty.
+        ArgumentTypeError: A field has a type that cannot be used.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        ckpt_to_initialize_from: str | os.PathLike[str],
+        vars_to_warm_start: Any = ".*",
+        var_name_to_vocab_info: Mapping[str, VocabInfo] | None = None,
+        var_name_to_prev_var_name: Mapping[str, str] | None = None,
+    ) -> WarmStartSettings:
+        """Checks the fields."""
+        if not ckpt_to_initialize_from:
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "ckpt_to_initialize_from",
+                    ckpt_to_initialize_from,
+                    "the path of a checkpoint, or a directory that holds one",
+                )
+            )
+        _check_vars_to_warm_start(vars_to_warm_start)
+        return super().__new__(
+            cls,
+            os.fsdecode(ckpt_to_initialize_from),
+            vars_to_warm_start,
+            _checked_vocab_infos(var_name_to_vocab_info or {}),
+            dict(var_name_to_prev_var_name or {}),
+        )
+
+
+def _check_mode(mode: object) -> None:
+    if mode not in ALL_MODES:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "mode", mode, "'train', 'eval' or 'infer'", "Pass on the model_fn's own `mode`."
+            )
+        )
+
+
+_REQUIRED = {
+    ModeKeys.TRAIN: ("loss", "train_op"),
+    ModeKeys.EVAL: ("loss",),
+    ModeKeys.PREDICT: ("predictions",),
+}
+_REMEDIES = {
+    "predictions": "",
+    "loss": "",
+    "train_op": (
+        "Where the optimizer returns nothing, as Keras' `apply` does, pass the optimizer itself, "
+        "or tf.no_op() if it has been applied."
+    ),
+}
+
+
+def _check_required(mode: str, **given: Any) -> None:
+    for name in _REQUIRED[mode]:
+        if given[name] is None:
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    name, None, f"a value, as the mode is {mode!r}", _REMEDIES[name]
+                )
+            )
+
+
+def _checked_predictions(predictions: Any) -> Any:
+    if predictions is None:
+        return {}
+    if isinstance(predictions, dict):
+        return {
+            key: _tensors.checked_tensor(f"predictions[{key!r}]", value)
+            for key, value in predictions.items()
+        }
+    return _tensors.checked_tensor("predictions", predictions)
+
+
+def _checked_loss(loss: Any) -> Tensor | None:
+    if loss is None:
+        return None
+    loss = _tensors.checked_tensor("loss", loss)
+    if loss.shape.num_elements() not in (None, 1):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "loss",
+                loss,
+                f"a scalar, not shape {loss.shape}",
+                "Reduce it over the examples, with tf.reduce_mean or tf.reduce_sum.",
+            )
+        )
+    return loss if loss.shape.is_compatible_with([]) else tf.reshape(loss, [])
+
+
+def _checked_train_op(train_op: Any) -> Any:
+    if train_op is None or isinstance(train_op, keras.optimizers.Optimizer):
+        return train_op
+    if not isinstance(train_op, tf.Operation):
+        if not _tensors.is_tensor_or_variable(train_op):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    "train_op",
+                    train_op,
+                    "a tf.Operation, a tf.Tensor, or a keras.optimizers.Optimizer",
+                    "tf.group makes one operation of several.",
+                )
+            )
+        train_op = _assignment(train_op)
+    _tensors.check_graph("train_op", train_op)
+    return train_op
+
+
+def _assignment(train_op: Any) -> Any:
+    """Returns the operation behind what `variable.assign(...)` returns, or a variable's value."""
+    if _tensors.is_tensor(train_op) or tf.executing_eagerly():
+        return train_op
+    operation = getattr(train_op, "op", None)
+    return tf.convert_to_tensor(train_op) if operation is None else operation
+
+
+def _checked_metrics(metrics: Any) -> dict[str, Any]:
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, dict):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("eval_metric_ops", metrics, "a dict of metrics by name")
+        )
+    for key, metric in metrics.items():
+        if not isinstance(metric, keras.metrics.Metric):
+            _check_metric_tuple(f"eval_metric_ops[{key!r}]", metric)
+    return dict(metrics)
+
+
+def _check_metric_tuple(name: str, metric: Any) -> None:
+    if not isinstance(metric, tuple) or len(metric) != 2:
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                name,
+                metric,
+                "a tuple (value, update_op), or a keras.metrics.Metric",
+                "tf.compat.v1.metrics.mean and its like return such tuples.",
+            )
+        )
+    for part in tf.nest.flatten(metric):
+        if not (isinstance(part, tf.Operation) or _tensors.is_tensor_or_variable(part)):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(name, part, "tensors or operations in the tuple")
+            )
+        _tensors.check_graph(name, part)
+
+
+def _checked_scaffold(scaffold: Any) -> tf.compat.v1.train.Scaffold:
+    scaffold = scaffold or tf.compat.v1.train.Scaffold()
+    if not isinstance(scaffold, tf.compat.v1.train.Scaffold):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("scaffold", scaffold, "a tf.compat.v1.train.Scaffold, or None")
+        )
+    return scaffold
+
+
+def _check_vars_to_warm_start(patterns: Any) -> None:
+    if patterns is not None and not isinstance(patterns, str | list | tuple | set):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                "vars_to_warm_start",
+                patterns,
+                "a regular expression, a list of them or of variables, or None",
+            )
+        )
+
+
+def _checked_vocab_infos(infos: Mapping[str, Any]) -> dict[str, VocabInfo]:
+    for name, info in infos.items():
+        if not isinstance(info, tf.compat.v1.train.VocabInfo):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    f"var_name_to_vocab_info[{name!r}]", info, "a kestimator.VocabInfo"
+                )
+            )
+    return dict(infos)
