@@ -33,7 +33,9 @@ from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig, default_session_config
 from kestimator.engine import checkpoints as _checkpoints
 from kestimator.engine import inputs as _inputs
+from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
+from kestimator.engine import predictions as _predictions
 from kestimator.engine import program as _program
 from kestimator.engine import runner as _runner
 from kestimator.engine import session as _session
@@ -161,7 +163,9 @@ class Estimator:
         _check_steps(steps, max_steps)
         _refuse_task(self._config)
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
-        listeners = list(_checks.checked_listeners("saving_listeners", saving_listeners))
+        listeners = list(_checks.checked_listeners(saving_listeners))
+        _callbacks.check_callbacks(callbacks)
+        _callbacks.check_verbose(verbose)
         start = self._latest_global_step()
         if max_steps is not None and start >= max_steps:
             _logger.warning(
@@ -172,11 +176,12 @@ class Estimator:
             return self
         if steps is not None or max_steps is not None:
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
-        tf.io.gfile.makedirs(self.model_dir)
         batches = self._open_input(input_fn, ModeKeys.TRAIN)
         model = self._program(ModeKeys.TRAIN, batches.element_spec)
         model.check_global_step_moves()
-        observers = _callbacks.training_hooks(callbacks, verbose, steps, max_steps)
+        planned = steps if max_steps is None else max_steps - start
+        observers = _callbacks.training_hooks(model, callbacks, verbose, planned)
+        tf.io.gfile.makedirs(self.model_dir)
         loss = self._train(model, batches, [*train_hooks, *observers], listeners)
         if loss is None:
             _logger.warning("Training made no step: the input of `input_fn` is empty.")
@@ -215,16 +220,15 @@ class Estimator:
         """
         _signatures.check_input_fn(input_fn)
         _check_positive("steps", steps)
+        _callbacks.check_callbacks(callbacks)
         eval_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         batches = self._open_input(input_fn, ModeKeys.EVAL)
         model = self._program(ModeKeys.EVAL, batches.element_spec)
-        with self._memory.borrowed(path, model):
-            values = self._evaluate(
-                model, batches, path, steps,
-                [*eval_hooks, *model.spec.evaluation_hooks,
-                 *_callbacks.evaluation_hooks(callbacks)],
-            )
+        observers = _callbacks.evaluation_hooks(model, callbacks)
+        all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
+        with self._memory.borrowed(model, path):
+            values = self._evaluate(model, batches, path, steps, all_hooks)
         summaries.write_evaluation(self.eval_dir(name), values, path)
         _logger.info("Saving dict for global step %d: %s", values["global_step"], values)
         return values
@@ -311,6 +315,10 @@ class Estimator:
         path = self.latest_checkpoint()
         return 0 if path is None else _checkpoints.global_step_of(path)
 
+    def _current_global_step(self) -> int:
+        with _program.eager_mode():
+            return int(self._store["global_step"].variable.numpy())
+
     def _call_model_fn(
         self, features: Any, labels: Any, mode: str, config: RunConfig
     ) -> specs.EstimatorSpec:
@@ -330,12 +338,7 @@ class Estimator:
                 input_fn, mode=mode, params=self.params, config=self.config
             )
 
-        return _inputs.open_input(
-            call,
-            seed=self._config.tf_random_seed,
-            store=self._store,
-            run_eagerly=getattr(input_fn, "eager_safe", False),
-        )
+        return _inputs.open_input(call, seed=self._config.tf_random_seed, store=self._store)
 
     def _program(self, mode: str, element_spec: Any) -> _model.ModelProgram:
         if mode == ModeKeys.PREDICT:
@@ -387,6 +390,7 @@ class Estimator:
                 model.warm_started = True
             model.scaffold.finalize()
         self._memory.load(model, session, path)
+        self._memory.initialize_locals(model, session)
 
     def _train(
         self,
@@ -426,7 +430,7 @@ class Estimator:
             session,
             batches,
             [_stock_hooks.cadence_of(hook) for hook in hooks],
-            global_step=lambda: int(self._store["global_step"].variable),
+            global_step=self._current_global_step,
             report_nan=_stock_hooks.report_nan,
             before_steps=self._memory.changed if model.mode == ModeKeys.TRAIN else lambda: None,
         )
@@ -518,8 +522,45 @@ class Estimator:
     ) -> Iterator[Any]:
         batches = self._open_input(input_fn, ModeKeys.PREDICT)
         model = self._program(ModeKeys.PREDICT, batches.element_spec)
-        predictor = _predictions.Predictor(model, predict_keys)
-        yield from predictor
+        chosen = _predictions.selected(model.spec.predictions, predict_keys)
+        compute = self._prediction_call(model, batches, chosen, hooks, path)
+        for batch in compute:
+            if yield_single_examples:
+                yield from _predictions.rows(batch)
+            else:
+                yield batch
+
+    def _prediction_call(
+        self,
+        model: _model.ModelProgram,
+        batches: _inputs.Batches,
+        chosen: Any,
+        hooks: Sequence[Any],
+        path: str | None,
+    ) -> Iterator[Any]:
+        """Gives one batch of predictions after the other."""
+        session = _session.Session(model.program, batches)
+        all_hooks = [*hooks, *model.spec.prediction_hooks]
+        hooked = _loop.HookedSession(session, all_hooks)
+        with model.graph.as_default(), self._memory.borrowed(model, path):
+            self._prepare(model, session, all_hooks, hooked.begin, path)
+            batches.initialize()
+            hooked.after_create_session()
+        unseen = None if all_hooks else _predictions.UnseenPredictions(model, chosen)
+        while not hooked.should_stop:
+            with model.graph.as_default(), self._memory.borrowed(model, path):
+                self._memory.reload(model, session, path)
+                try:
+                    if unseen is not None:
+                        batch = unseen.next(batches)
+                    else:
+                        fetches = {"predictions": chosen, "operations": model.operations}
+                        batch = hooked.step(fetches)["predictions"]
+                except tf.errors.OutOfRangeError:
+                    break
+            yield batch
+        with model.graph.as_default():
+            hooked.end()
 
 
 def _check_steps(steps: int | None, max_steps: int | None) -> None:
@@ -546,18 +587,15 @@ def _refuse_task(config: RunConfig) -> None:
 
 
 def _refuse_overrides(kind: type) -> None:
-    for name in vars(Estimator):
-        if name.startswith("__") or name in _MAY_BE_REDEFINED:
-            continue
-        if getattr(kind, name) is not vars(Estimator)[name] and not _same(kind, name):
+    own = {name for name in vars(Estimator) if not name.startswith("__")} - _MAY_BE_REDEFINED
+    for base in kind.__mro__[: kind.__mro__.index(Estimator)]:
+        overridden = sorted(own & set(vars(base)))
+        if overridden:
             raise errors.ArgumentError(
-                f"Subclasses of Estimator cannot override members of Estimator. {kind.__name__} "
-                f"overrides {name!r}. Add a method of another name, or wrap the estimator."
+                "Subclasses of Estimator cannot override members of Estimator. "
+                f"{base.__name__} does override {overridden}. Give the methods other names, or "
+                "wrap an estimator instead of deriving from it."
             )
-
-
-def _same(kind: type, name: str) -> bool:
-    return not any(name in vars(base) for base in kind.__mro__[: kind.__mro__.index(Estimator)])
 
 
 def _checks_config(config: RunConfig | None, model_dir: Any) -> RunConfig:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import abc
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Cadence(abc.ABC):
         """How many seconds may pass before the hook has to see a step."""
         return float("inf")
 
-    def passed(self, steps: int, global_step: int) -> None:
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Tells the hook that `steps` steps passed unseen, up to `global_step`."""
 
     def watched(self) -> tf.Tensor | None:
@@ -79,7 +80,7 @@ class _Timed(Cadence):
 class _TimedAhead(_Timed):
     """A timed hook that decides before a step, from the step it saw last."""
 
-    def passed(self, steps: int, global_step: int) -> None:
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Moves the step seen last."""
         if self.hook._next_step is not None:  # noqa: SLF001
             self.hook._next_step = global_step + 1  # noqa: SLF001
@@ -96,7 +97,7 @@ class _Logging(Cadence):
         """The seconds until the next line."""
         return _quiet_seconds(self.hook._timer)  # noqa: SLF001
 
-    def passed(self, steps: int, global_step: int) -> None:
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Counts the unseen steps too."""
         self.hook._iter_count += steps  # noqa: SLF001
 
@@ -134,12 +135,25 @@ _CADENCES: dict[type, type[Cadence]] = {
 
 def cadence_of(hook: Any) -> Cadence:
     """How often `hook` looks. Subclasses of stock hooks may do anything: they see every step."""
+    if isinstance(hook, Cadence):
+        return hook
     kind = _CADENCES.get(type(hook))
     if kind is not None:
         return kind(hook)
     base = _train.SessionRunHook
     looks = type(hook).before_run is not base.before_run or type(hook).after_run is not base.after_run
     return EveryStep(hook) if looks else Never(hook)
+
+
+def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
+    """Gives a `CheckpointSaverHook` of the model_fn the listeners of a train call.
+
+    The hook takes listeners in its constructor alone. Those of an earlier call go.
+    """
+    own = [one for one in hook._listeners if not getattr(one, "_of_a_train_call", False)]  # noqa: SLF001
+    for listener in listeners:
+        listener._of_a_train_call = True  # noqa: SLF001
+    hook._listeners = [*own, *listeners]  # noqa: SLF001
 
 
 def report_nan(hook: Any, context: Any) -> None:

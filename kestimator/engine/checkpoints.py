@@ -22,6 +22,7 @@ from kestimator.engine import model as _model
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
 from kestimator.engine import variables as _variables
+from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
@@ -48,7 +49,7 @@ def latest_checkpoint(model_dir: str) -> str | None:
 
 def is_whole(path: str) -> bool:
     """Whether a checkpoint has its index and all of its data files."""
-    return bool(_v1.train.checkpoint_exists(path)) and bool(tf.io.gfile.glob(f"{path}.data-*"))
+    return tf.io.gfile.exists(f"{path}.index") and bool(tf.io.gfile.glob(f"{path}.data-*"))
 
 
 def reader(path: str) -> Any:
@@ -58,7 +59,7 @@ def reader(path: str) -> Any:
         errors.CheckpointNotFoundError: There is none.
         errors.UnreadableCheckpointError: It cannot be read.
     """
-    if not tf.train.load_checkpoint or not _v1.train.checkpoint_exists(path):
+    if not tf.io.gfile.exists(f"{path}.index"):
         raise errors.CheckpointNotFoundError(
             f"There is no checkpoint at {path!r}. Expected the prefix of one, such as "
             "'model_dir/model.ckpt-100', without '.index' or '.data-…'."
@@ -81,6 +82,21 @@ def global_step_of(path: str) -> int:
         )
     with _unreadable_as_error(path):
         return int(checkpoint.get_tensor(_GraphKeys.GLOBAL_STEP))
+
+
+def value(path: str, key: str) -> Any:
+    """The value of a variable in a checkpoint.
+
+    Raises:
+        errors.MissingVariableError: The checkpoint has no such variable.
+    """
+    checkpoint = reader(path)
+    if not checkpoint.has_tensor(key):
+        raise errors.MissingVariableError(
+            _missing(key, path, checkpoint.get_variable_to_shape_map())
+        )
+    with _unreadable_as_error(path):
+        return checkpoint.get_tensor(key)
 
 
 class Memory:
@@ -110,10 +126,7 @@ class Memory:
         self._covered = {slot.name for slot in self._store}
 
     def load(
-        self,
-        model: _model.ModelProgram,
-        session: _session.Session,
-        path: str | None,
+        self, model: _model.ModelProgram, session: _session.Session, path: str | None
     ) -> None:
         """Gives the variables of a program their values: from a checkpoint, or initial ones.
 
@@ -126,20 +139,66 @@ class Memory:
             errors.MissingVariableError: The checkpoint lacks a variable.
             errors.VariableShapeError: It holds a variable of another shape.
             errors.UnreadableCheckpointError: It cannot be read.
-            RuntimeError: The initializers leave variables without a value.
         """
         saver = model.scaffold.saver
-        names = {name(view) for view in _global_views(model)}
+        names = {_model.name(view) for view in _global_views(model)}
         if path is None:
-            self._holds = None
+            self._holds, self._covered = ("", id(model)), names
             _reset_keras_variables(model, self._store)
             _initialize(model, session)
         elif not (self.holds(path, saver) and names <= self._covered):
             self._holds = None
             restore(model, session, path)
-            self._holds = (path, _saver_key(saver))
-            self._covered = names
-        _local_initialize(model, session)
+            self._holds, self._covered = (path, _saver_key(saver)), names
+
+    def reload(
+        self, model: _model.ModelProgram, session: _session.Session, path: str | None
+    ) -> None:
+        """Gives the variables their values again, where another run has changed them since."""
+        if path is None:
+            if self._holds != ("", id(model)):
+                self.load(model, session, path)
+        elif not self.holds(path, model.scaffold.saver):
+            self.load(model, session, path)
+
+    def initialize_locals(self, model: _model.ModelProgram, session: _session.Session) -> None:
+        """Starts metrics from zero, and makes tables ready.
+
+        Raises:
+            RuntimeError: The initializers leave variables without a value.
+        """
+        if model.mode != ModeKeys.EVAL and model.locals_are_ready:
+            return
+        scaffold = model.scaffold
+        if not _not_ready(session, scaffold.ready_for_local_init_op):
+            session.run(scaffold.local_init_op)
+        if not model.locals_are_ready:
+            _check_ready(model, session)
+        model.locals_are_ready = True
+
+    @contextlib.contextmanager
+    def in_training(self) -> Iterator[None]:
+        """Marks a train call: evaluations meanwhile leave the variables as they were."""
+        outer, self.training = self.training, True
+        try:
+            yield
+        except BaseException:
+            self._holds = None
+            raise
+        finally:
+            self.training = outer
+
+    @contextlib.contextmanager
+    def borrowed(self, model: _model.ModelProgram, path: str | None) -> Iterator[None]:
+        """Lends the variables to an evaluation or prediction of `path`."""
+        saver = model.scaffold.saver or next(
+            iter(model.graph.get_collection(_GraphKeys.SAVERS)), None
+        )
+        if self.training and not self.holds(path, saver):
+            with self.preserved():
+                yield
+        else:
+            yield
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
@@ -160,13 +219,28 @@ class Memory:
             self._holds, self._covered = holds, covered
 
 
-def name(view: Any) -> str:
-    """The checkpoint name of a variable."""
-    return str(view.name).split(":")[0]
-
-
 def _saver_key(saver: Any) -> Any:
     return "default" if isinstance(saver, DefaultSaver) else id(saver)
+
+
+class SavedListener(_v1.train.CheckpointSaverListener):
+    """Notes in a `Memory` that a checkpoint equals the variables.
+
+    Args:
+        memory: The memory.
+        model: The program that is saved.
+    """
+
+    def __init__(self, memory: Memory, model: _model.ModelProgram) -> None:
+        self._memory = memory
+        self._model = model
+
+    def after_save(self, session: Any, global_step_value: int) -> None:
+        """Notes the newest checkpoint of the program's saver."""
+        del session, global_step_value
+        saver = self._model.scaffold.saver
+        if saver.last_checkpoints:
+            self._memory.saved(saver.last_checkpoints[-1], saver)
 
 
 class DefaultSaver(_v1.train.Saver):
@@ -200,7 +274,7 @@ def _restore_eagerly(path: str, views: list[Any]) -> None:
     """Reads variables without a graph: as many ops, and nothing to build."""
     whole = [view for view in views if not view._save_slice_info]  # noqa: SLF001
     sliced = [view for view in views if view._save_slice_info]  # noqa: SLF001
-    names = [name(view) for view in whole] + [
+    names = [_model.name(view) for view in whole] + [
         view._save_slice_info.full_name for view in sliced  # noqa: SLF001
     ]
     slices = [""] * len(whole) + [view._save_slice_info.spec for view in sliced]  # noqa: SLF001
@@ -224,7 +298,7 @@ def check_fits(path: str, views: list[Any]) -> None:
     shapes = reader(path).get_variable_to_shape_map()
     for view in views:
         info = view._save_slice_info  # noqa: SLF001
-        key, shape = (info.full_name, info.full_shape) if info else (name(view), view.shape)
+        key, shape = (info.full_name, info.full_shape) if info else (_model.name(view), view.shape)
         if key not in shapes:
             raise errors.MissingVariableError(_missing(key, path, shapes))
         if not tf.TensorShape(shape).is_compatible_with(shapes[key]):
@@ -272,10 +346,8 @@ def _reset_keras_variables(
             model.program.function([], model.program.initial_writes)()
 
 
-def _local_initialize(model: _model.ModelProgram, session: _session.Session) -> None:
+def _check_ready(model: _model.ModelProgram, session: _session.Session) -> None:
     scaffold = model.scaffold
-    if _is_ready(session, scaffold.ready_for_local_init_op):
-        session.run(scaffold.local_init_op)
     missing = _not_ready(session, scaffold.ready_op)
     if missing:
         raise RuntimeError(
@@ -284,10 +356,6 @@ def _local_initialize(model: _model.ModelProgram, session: _session.Session) -> 
             f"local_init_op={scaffold.local_init_op!r}. Initialize them in the Scaffold's "
             "`init_op` or `init_fn`."
         )
-
-
-def _is_ready(session: _session.Session, ready_op: Any) -> bool:
-    return ready_op is None or not _not_ready(session, ready_op)
 
 
 def _not_ready(session: _session.Session, ready_op: Any) -> list[str]:

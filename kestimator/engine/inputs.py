@@ -6,9 +6,8 @@ Synopsis::
     batches.initialize()
     features_and_labels = batches.next()       # flat tensors
 
-An input_fn is called in a graph of its own, as the original does. A Dataset comes out of it as a
-variant and is iterated eagerly; tensors (`get_next()` of an iterator, constants) are computed by a
-function of that graph, called each step.
+A Dataset is made and iterated eagerly. Tensors (`get_next()` of an iterator, constants) are
+computed by a function of the graph that the input_fn builds, called each step.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
 
 _logger = logging.getLogger("kestimator")
+_DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
 
 
 class Batches(abc.ABC):
@@ -106,7 +106,7 @@ class DatasetBatches(Batches):
             except StopIteration:
                 raise tf.errors.OutOfRangeError(None, None, "End of the input.") from None
         self.consumed(1)
-        return tf.nest.flatten(features_and_labels(element), expand_composites=True)
+        return _program.flatten(features_and_labels(element))
 
 
 class TensorBatches(Batches):
@@ -120,7 +120,7 @@ class TensorBatches(Batches):
             _spec, self._structure, expand_composites=False
         )
         self.is_finite = any("Iterator" in op.type for op in program.graph.get_operations())
-        flat = tf.nest.flatten(self._structure, expand_composites=True)
+        flat = _program.flatten(self._structure)
         self.function = program.function(flat)
 
     def initialize(self) -> None:
@@ -134,31 +134,39 @@ class TensorBatches(Batches):
 
 
 def open_input(
-    call: Callable[[], Any],
-    *,
-    seed: int | None,
-    store: _variables.VariableStore,
-    run_eagerly: bool = False,
+    call: Callable[[], Any], *, seed: int | None, store: _variables.VariableStore
 ) -> Batches:
     """Calls an input_fn and opens what it returns.
+
+    It is called eagerly, which a Dataset needs no more than. What is made for a TF1 graph
+    (iterators, placeholders, tensors) shows by an exception or by tensors in the result; then it
+    is called once more, in a graph of its own.
 
     Args:
         call: The input_fn, bound to its arguments.
         seed: The graph-level seed.
         store: The variables of the estimator; the input_fn may read the global step.
-        run_eagerly: Whether the input_fn is known to need no graph.
 
     Raises:
         errors.InputError: It returned something that is no Dataset, tensors or pair of them.
     """
-    if run_eagerly:
-        with _program.eager_mode(), tf.device("/cpu:0"):
-            return _open_dataset(call(), [])
+    result = _call_eagerly(call, seed)
+    if isinstance(result, _DATASETS):
+        return _open_dataset(result, [])
     program = _trace(call, seed, store)
-    if isinstance(program.result, (tf.data.Dataset, tf.compat.v1.data.Dataset)):
+    if isinstance(program.result, _DATASETS):
         return _open_dataset(program.result, [program])
     _refuse_queues(program.graph)
     return TensorBatches(program)
+
+
+def _call_eagerly(call: Callable[[], Any], seed: int | None) -> Any:
+    with _program.eager_mode(), _program.eager_seed(seed), tf.device("/cpu:0"):
+        try:
+            return _as_dataset(call())
+        except Exception:  # whatever it is, it is raised by the call in a graph, if it is real
+            _logger.debug("The input_fn does not run eagerly; calling it in a graph.", exc_info=True)
+            return None
 
 
 def _trace(
@@ -167,7 +175,7 @@ def _trace(
     def build(_: Any) -> Any:
         with tf.device("/cpu:0"):
             result = _as_dataset(call())
-        if isinstance(result, (tf.data.Dataset, tf.compat.v1.data.Dataset)):
+        if isinstance(result, _DATASETS):
             tf.data.experimental.to_variant(result)
             return result
         return _as_tensors(result)
@@ -215,10 +223,9 @@ def _open_dataset(
 ) -> DatasetBatches:
     spec = dataset.element_spec
     _check_pair(spec)
-    variant = tf.data.experimental.to_variant(dataset)
     make: Callable[[], tf.data.Dataset]
-    if programs and variant.graph is programs[0].graph:
-        function = programs[0].function([variant])
+    if programs:
+        function = programs[0].function([tf.data.experimental.to_variant(dataset)])
 
         def make() -> tf.data.Dataset:
             return tf.data.experimental.from_variant(function()[0], spec)

@@ -194,7 +194,7 @@ def iterator_flattener(iterator: Any) -> Any:
     del iterator  # every Dataset's elements have the same reading
 
     def flatten(element: Any) -> list[tf.Tensor]:
-        return tf.nest.flatten(_inputs.features_and_labels(element), expand_composites=True)
+        return _program.flatten(_inputs.features_and_labels(element))
 
     return flatten
 

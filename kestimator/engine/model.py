@@ -10,8 +10,9 @@ Synopsis::
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -37,7 +38,8 @@ class ModelProgram:
         program: The program.
         spec: What the model_fn returned.
         global_step: The program's view of the global step.
-        is_initialized_from: The checkpoint that warm start was built from, if it was.
+        locals_are_ready: Whether tables and local variables have been initialized once.
+        warm_started: Whether the initializers read the checkpoint of a warm start.
         is_stale: Whether hooks added ops, so that another call must trace anew.
     """
 
@@ -48,6 +50,8 @@ class ModelProgram:
         self.program = program
         self.spec: specs.EstimatorSpec = program.result
         self.global_step = _v1.train.get_global_step(program.graph)
+        self.keras_optimizer: keras.optimizers.Optimizer | None = None
+        self.locals_are_ready = False
         self.warm_started = False
         self.is_stale = False
         self._store = store
@@ -78,9 +82,13 @@ class ModelProgram:
             errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode.
         """
 
+        given: list[Any] = []
+
         def build(structure: Any) -> specs.EstimatorSpec:
             features, labels = structure
-            return finish(_checked_spec(call(features, labels), mode))
+            spec = _checked_spec(call(features, labels), mode)
+            given.append(spec.train_op)
+            return finish(spec)
 
         program = _program.trace(
             build,
@@ -91,6 +99,8 @@ class ModelProgram:
             before=_v1.train.get_or_create_global_step,
         )
         model = cls(mode, program, store)
+        if isinstance(given[0], keras.optimizers.Optimizer):
+            model.keras_optimizer = given[0]
         if mode == ModeKeys.EVAL:
             model._metrics = model._evaluation_metrics()
         return model
@@ -169,6 +179,25 @@ class ModelProgram:
                 metrics[name] = _value_and_update(metric)
         return metrics
 
+    @contextlib.contextmanager
+    def changing(self, hooks: Sequence[Any]) -> Iterator[None]:
+        """Lets hooks add ops in their `begin`; a program that grew by them is not used again."""
+        own = {id(hook) for hook in hooks if _begins_by_itself(hook)}
+        if self.graph.finalized:
+            self.graph.reopen()
+        before = len(self.graph.get_operations())
+        yield
+        self.is_stale = self.is_stale or bool(
+            own and len(self.graph.get_operations()) > before
+        )
+
+    @property
+    def keras_variables(self) -> list[keras.Variable]:
+        """The Keras variables that the program uses."""
+        names = [name(view) for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)]
+        slots = [self._store.get(key) for key in names]
+        return [slot.keras_variable for slot in slots if slot and slot.keras_variable is not None]
+
     def check_global_step_moves(self) -> None:
         """Checks that the train op advances the global step.
 
@@ -188,6 +217,17 @@ class ModelProgram:
                 "`optimizer.minimize` or `apply_gradients`, group the train op with "
                 "`global_step.assign_add(1)`, or return a Keras optimizer as `train_op`."
             )
+
+
+def name(view: Any) -> str:
+    """The checkpoint name of a program's variable."""
+    return str(view.name).split(":")[0]
+
+
+def _begins_by_itself(hook: Any) -> bool:
+    """Whether a hook of the user may add ops; TensorFlow's own add them once for a graph."""
+    module = type(hook).__module__
+    return not module.startswith(("tensorflow.", "kestimator."))
 
 
 def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:

@@ -24,9 +24,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state as _global_state
+from tensorflow.python.eager import context as _context
 from tensorflow.python.eager import lift_to_graph as _lift_to_graph
 from tensorflow.python.eager import wrap_function as _wrap_function
 from tensorflow.python.framework import func_graph as _func_graph
+from tensorflow.python.summary import summary as _summary
 
 from kestimator.engine import variables as _store
 
@@ -81,6 +83,10 @@ class ProgramGraph(_func_graph.FuncGraph):
         finally:
             if was_finalized:
                 self.finalize()
+
+    def reopen(self) -> None:
+        """Lets hooks of another call add ops again."""
+        self._unsafe_unfinalize()
 
     def capture_sources(self) -> dict[int, tuple[tf.Tensor, tf.Tensor]]:
         """External and internal tensor of each capture, by the id of the internal one."""
@@ -218,6 +224,7 @@ def trace(
     with (
         eager_mode(),
         keras_names_from_zero(seed),
+        tf1_summaries(),
         graph.as_default(),
         tf.variable_creator_scope(creator),
     ):
@@ -233,12 +240,24 @@ def trace(
     return Program(graph, inputs, result, local, initial_writes, state_updates)
 
 
+def spec_key(element_spec: Any) -> str:
+    """A key that is equal for inputs that one program serves."""
+    return repr(element_spec)
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The tensors (or specs) of a nest, the parts of composites among them, without Nones."""
+    flat = tf.nest.flatten(structure, expand_composites=True)
+    return [leaf for leaf in flat if leaf is not None]
+
+
 def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
     flat = [
-        tf.compat.v1.placeholder(spec.dtype, spec.shape, name="input")
+        None if spec is None else tf.compat.v1.placeholder(spec.dtype, spec.shape, name="input")
         for spec in tf.nest.flatten(element_spec, expand_composites=True)
     ]
-    return flat, tf.nest.pack_sequence_as(element_spec, flat, expand_composites=True)
+    structure = tf.nest.pack_sequence_as(element_spec, flat, expand_composites=True)
+    return [placeholder for placeholder in flat if placeholder is not None], structure
 
 
 @contextlib.contextmanager
@@ -262,6 +281,39 @@ def keras_names_from_zero(seed: int | None) -> Iterator[None]:
             _global_state.set_global_attribute(key, value)
         if seed is not None:
             random.setstate(python_random)
+
+
+@contextlib.contextmanager
+def eager_seed(seed: int | None) -> Iterator[None]:
+    """Runs with `seed` as TensorFlow's global seed, and puts the state of the process back.
+
+    `tf.random.set_seed` alone could not be undone, and empties the caches of eager kernels.
+    """
+    if seed is None:
+        yield
+        return
+    context = _context.context()
+    kept = context._seed, context._rng  # noqa: SLF001
+    context._seed, context._rng = seed, random.Random(seed)  # noqa: SLF001, S311
+    try:
+        yield
+    finally:
+        context._seed, context._rng = kept  # noqa: SLF001
+
+
+@contextlib.contextmanager
+def tf1_summaries() -> Iterator[None]:
+    """Lets `tf.compat.v1.summary` make TF1 summary ops, for the event file that training writes.
+
+    Where eager execution is on, TensorFlow would turn them into TF2 summaries of the default
+    writer, or warn that there is none; the decision has no public switch.
+    """
+    kept = _summary._should_invoke_v2_op  # noqa: SLF001
+    _summary._should_invoke_v2_op = lambda: False  # noqa: SLF001
+    try:
+        yield
+    finally:
+        _summary._should_invoke_v2_op = kept  # noqa: SLF001
 
 
 def _share_stateful_resources(graph: ProgramGraph) -> None:

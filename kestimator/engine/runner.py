@@ -34,7 +34,7 @@ class Cadence(Protocol):
     def quiet_seconds(self) -> float:
         """How many seconds may pass before the hook has to see a step."""
 
-    def passed(self, steps: int, global_step: int) -> None:
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Tells the hook that steps passed unseen."""
 
     def watched(self) -> Any:
@@ -51,7 +51,7 @@ class Runner:
         cadences: The hooks, each with how often it looks, in order.
         global_step: Reads the global step.
         report_nan: Tells a hook that its watched tensor became NaN.
-        on_progress: Called with the loss after each stretch of steps.
+        before_steps: Called before any steps run.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Runner:
         *,
         global_step: Callable[[], int],
         report_nan: Callable[[Any, Any], None],
-        on_progress: Callable[[Any], None] = lambda loss: None,
+        before_steps: Callable[[], None] = lambda: None,
     ) -> None:
         self._model = model
         self._session = session
@@ -71,7 +71,7 @@ class Runner:
         self._cadences = list(cadences)
         self._global_step = global_step
         self._report_nan = report_nan
-        self._on_progress = on_progress
+        self._before_steps = before_steps
         self._watchers = [c for c in self._cadences if c.watched() is not None]
         self.hooked = _loop.HookedSession(session, [c.hook for c in self._cadences])
 
@@ -86,25 +86,28 @@ class Runner:
         try:
             while left > 0 and not self.hooked.should_stop:
                 quiet = self._quiet_steps(left)
+                self._before_steps()
                 if quiet > 0:
                     result = self._run_unseen(quiet)
                     left -= result.steps
                     loss = loss if result.loss is None else result.loss
                     if self._has_ended(result):
                         break
-                if left > 0 and self._quiet_steps(left) == 0 and not self.hooked.should_stop:
+                if self._wants_a_look(left) and not self.hooked.should_stop:
                     loss = self.hooked.step(self._model.fetches)["loss"]
                     left -= 1
-                self._on_progress(loss)
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
         return loss
 
     def _quiet_steps(self, left: int) -> int:
         step = self._global_step()
-        if any(cadence.quiet_seconds() <= 0 for cadence in self._cadences):
+        if left <= 0 or any(cadence.quiet_seconds() <= 0 for cadence in self._cadences):
             return 0
         return min([left, *(cadence.quiet_steps(step) for cadence in self._cadences)])
+
+    def _wants_a_look(self, left: int) -> bool:
+        return left > 0 and self._quiet_steps(left) == 0
 
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
         before = self._global_step()
@@ -117,7 +120,7 @@ class Runner:
         )
         after = self._global_step()
         for cadence in self._cadences:
-            cadence.passed(result.steps, after)
+            cadence.passed(result.steps, after, result.loss)
         self._tell_not_finite(result)
         return result
 

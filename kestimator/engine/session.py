@@ -16,12 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.client import session as _session_lib
 from tensorflow.python.eager import context as _context
 
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import program as _program
 
-class Session:
+class Session(_session_lib.SessionInterface):
     """Runs parts of a program's graph and of its input's graph.
 
     Args:
@@ -101,7 +102,8 @@ class Session:
     def _inputs_for(
         self, program: _program.Program, needed: Sequence[tf.Tensor]
     ) -> list[tf.Tensor]:
-        by_input = dict(zip(map(id, program.inputs), self._batches.next(), strict=True))
+        batch = self._batches.next()[: len(program.inputs)]  # predictions leave labels out
+        by_input = dict(zip(map(id, program.inputs), batch, strict=True))
         return [by_input[id(tensor)] for tensor in needed]
 
     def resolve_feeds(

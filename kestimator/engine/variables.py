@@ -55,7 +55,7 @@ class Slot:
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the memory holds a value."""
+        """Whether the memory holds a value. Asked eagerly."""
         return bool(
             _resource_variable_ops.var_is_initialized_op(self.variable.handle).numpy()
         )
