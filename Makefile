@@ -1,0 +1,57 @@
+# Everything runs in virtual environments that are made here, from any Python 3.11 to 3.13.
+# The original (make bench, make goldens) needs Python 3.11.
+
+PYTHON ?= python3
+PYTHON311 ?= python3.11
+
+VENV := .venv
+ORACLE := .venv-oracle
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ORACLE_READY := $(ORACLE)/.ready
+
+# TensorFlow's notes about the CPU and about missing GPUs.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-all bench goldens clean
+
+help:  ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(READY)  ## Train, evaluate and export a classifier of handwritten digits
+	$(BIN)/python examples/digits.py
+
+test: lint  ## Check the style, the types and the behaviour
+	$(BIN)/python -m pytest -n 2 -m "not slow and not oracle"
+
+test-all: lint  ## As test, with the tests that take long
+	$(BIN)/python -m pytest -n 2 -m "not oracle"
+
+lint: $(READY)  ## Check the style and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) $(ORACLE_READY)  ## Compare the speed with tf.estimator 2.15's and Keras'
+	ORACLE_PYTHON=$(ORACLE)/bin/python $(BIN)/python benchmarks/run.py
+
+goldens: $(ORACLE_READY)  ## Record again what tf.estimator 2.15 does
+	$(ORACLE)/bin/python tests/golden/make.py
+
+clean:  ## Remove what was made here
+	rm -rf $(VENV) $(ORACLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed, not " + sys.version.split()[0] + ": make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+$(ORACLE_READY): tests/golden/requirements.txt
+	$(PYTHON311) -m venv $(ORACLE)
+	$(ORACLE)/bin/python -m pip install --quiet --upgrade pip
+	$(ORACLE)/bin/python -m pip install --quiet -r tests/golden/requirements.txt
+	touch $@

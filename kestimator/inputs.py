@@ -1,0 +1,436 @@
+"""Input functions over data that is in memory already.
+
+    input_fn = numpy_input_fn({"age": ages, "job": jobs}, labels, batch_size=32, shuffle=True)
+    estimator.train(input_fn, steps=1000)
+
+The functions returned here make a `tf.data.Dataset`. A batch costs one gather per column,
+however many rows it has; a call after the first costs about a millisecond, and puts no data into
+a graph. Their attribute `eager_safe` tells the engine that it may call them outside of any graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kestimator import errors
+
+if TYPE_CHECKING:
+    import pandas
+
+_InputFn = Callable[[], tf.data.Dataset]
+
+_KEPT_PIPELINES = 64
+_BARE = "a bare tensor"
+
+
+def numpy_input_fn(
+    x: Mapping[str, np.ndarray] | np.ndarray,
+    y: Mapping[str, np.ndarray] | np.ndarray | None = None,
+    batch_size: int = 128,
+    num_epochs: int | None = 1,
+    shuffle: bool | None = None,
+    queue_capacity: int = 1000,
+    num_threads: int = 1,
+) -> _InputFn:
+    """Returns an input_fn that feeds numpy arrays.
+
+    Batches run across the borders of epochs, and the very last may be short: 5 rows in batches
+    of 2 for 2 epochs give 5 batches of 2.
+
+    Args:
+        x: Features: arrays by name, or one array. The first dimension is that of the examples.
+        y: Labels, likewise, or None.
+        batch_size: Examples in a batch.
+        num_epochs: How often to go through the data; None repeats it without end.
+        shuffle: Whether each epoch comes in a random order of its own. Must be given.
+        queue_capacity: Ignored; all rows take part in a shuffle.
+        num_threads: Ignored.
+
+    Returns:
+        A function without arguments that returns a Dataset of features, or of
+        (features, labels). It reads the arrays when it is called.
+
+    Raises:
+        ArgumentError: `shuffle` is not a bool. From the returned function: arrays without rows
+            or of different lengths, names in both `x` and `y`, an empty dict.
+        ArgumentTypeError: From the returned function: `x` or `y` are something else.
+    """
+    del queue_capacity, num_threads
+    _check_shuffle(shuffle)
+    _check_batch_size(batch_size)
+
+    def input_fn() -> tf.data.Dataset:
+        _check_container("x", x)
+        if y is not None:
+            _check_container("y", y)
+        _check_distinct_names(x, y)
+        return _dataset(_columns(x), _columns(y), batch_size, num_epochs, bool(shuffle))
+
+    return _eager_safe(input_fn)
+
+
+def pandas_input_fn(
+    x: pandas.DataFrame,
+    y: pandas.Series | pandas.DataFrame | None = None,
+    batch_size: int = 128,
+    num_epochs: int | None = 1,
+    shuffle: bool | None = None,
+    queue_capacity: int = 1000,
+    num_threads: int = 1,
+    target_column: str = "target",
+) -> _InputFn:
+    """Returns an input_fn that feeds a DataFrame, one feature per column.
+
+    Args:
+        x: The features. It is not changed.
+        y: The labels: a Series for a tensor, a DataFrame for a dict, or None. The index must
+            be that of `x`.
+        batch_size: Examples in a batch.
+        num_epochs: How often to go through the data; None repeats it without end.
+        shuffle: Whether each epoch comes in a random order of its own. Must be given.
+        queue_capacity: Ignored; all rows take part in a shuffle.
+        num_threads: Ignored.
+        target_column: A name that no column of `x` may have if there are labels.
+
+    Returns:
+        A function without arguments that returns a Dataset of features, or of
+        (features, labels).
+
+    Raises:
+        ArgumentError: `shuffle` is not a bool, the indices differ, or `x` has a column called
+            `target_column`.
+        ArgumentTypeError: `x` or `y` are something else, or `target_column` is not a string.
+            From the returned function: a column's dtype is not one of numpy's.
+    """
+    del queue_capacity, num_threads
+    _check_frames(x, y)
+    _check_shuffle(shuffle)
+    _check_batch_size(batch_size)
+    _check_target_column(x, y, target_column)
+
+    def input_fn() -> tf.data.Dataset:
+        return _dataset(_frame(x), _frame(y), batch_size, num_epochs, bool(shuffle))
+
+    return _eager_safe(input_fn)
+
+
+def keras_input_fn(
+    py_dataset: keras.utils.PyDataset, num_epochs: int | None = 1
+) -> Callable[[], tf.data.Dataset]:
+    """Returns an input_fn that feeds the batches of a `keras.utils.PyDataset`.
+
+    Args:
+        py_dataset: Its items are batches: `x`, `(x,)` or `(x, y)`.
+        num_epochs: How often to go through it; None repeats it without end. `on_epoch_end` is
+            called after each time.
+
+    Returns:
+        A function without arguments that returns a Dataset.
+
+    Raises:
+        ArgumentTypeError: `py_dataset` is something else.
+        ArgumentError: From the returned function: it is empty, or its batches hold sample
+            weights.
+    """
+    if not isinstance(py_dataset, keras.utils.PyDataset):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("py_dataset", py_dataset, "a keras.utils.PyDataset")
+        )
+
+    def input_fn() -> tf.data.Dataset:
+        if len(py_dataset) < 1:
+            raise errors.ArgumentError(
+                errors.invalid_argument("py_dataset", py_dataset, "at least one batch")
+            )
+        signature = tf.nest.map_structure(_batch_spec, _keras_batch(py_dataset[0]))
+        with tf.init_scope():
+            return tf.data.Dataset.from_generator(
+                functools.partial(_keras_batches, py_dataset, num_epochs),
+                output_signature=signature,
+            )
+
+    return _eager_safe(input_fn)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Columns:
+    """Arrays of the same length and how a batch of them is put together.
+
+    Attributes:
+        names: The keys of a dict, `_BARE` for a tensor, None for nothing.
+        arrays: The data, in the order of the names.
+    """
+
+    names: tuple[Any, ...] | str | None
+    arrays: tuple[Any, ...] = ()
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """The arrays with what they are called in an error message."""
+        names = self.names if isinstance(self.names, tuple) else (self.names,)
+        return list(zip(names, self.arrays, strict=False))
+
+
+def _columns(data: Any) -> _Columns:
+    if data is None:
+        return _Columns(None)
+    if isinstance(data, np.ndarray):
+        return _Columns(_BARE, (data,))
+    names = tuple(sorted(data))
+    return _Columns(names, tuple(np.asarray(data[name]) for name in names))
+
+
+def _frame(frame: Any) -> _Columns:
+    if frame is None:
+        return _Columns(None)
+    if not hasattr(frame, "columns"):
+        return _Columns(_BARE, (_series_array(frame.name, frame),))
+    names = tuple(frame.columns)
+    return _Columns(names, tuple(_series_array(name, frame[name]) for name in names))
+
+
+def _series_array(name: Any, series: Any) -> np.ndarray[Any, Any]:
+    """A column's values as numpy holds them; pandas' own strings become objects."""
+    if str(series.dtype) in ("str", "string"):
+        series = series.astype(object)
+    if not isinstance(series.dtype, np.dtype) or series.dtype.kind in "mM":
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                f"column {name!r}",
+                series.dtype,
+                "a numpy dtype of numbers, bools or objects that are strings",
+                "Convert the column with its `astype` method.",
+            )
+        )
+    return np.asarray(series)
+
+
+def _dataset(
+    features: _Columns,
+    labels: _Columns,
+    batch_size: int,
+    num_epochs: int | None,
+    shuffle: bool,
+) -> tf.data.Dataset:
+    rows = _checked_rows(features, labels)
+    with tf.init_scope(), tf.device("/cpu:0"):
+        tensors = [_tensor(name, array) for name, array in features.items() + labels.items()]
+        specs = tuple(tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in tensors)
+        pipeline = _pipeline(
+            features.names, labels.names, specs, batch_size, num_epochs is None, shuffle
+        )
+        epochs = tf.constant(num_epochs or 0, tf.int64)
+        return pipeline(tensors, tf.constant(rows, tf.int64), epochs, _seed())
+
+
+@functools.lru_cache(maxsize=_KEPT_PIPELINES)
+def _pipeline(
+    feature_names: Any,
+    label_names: Any,
+    specs: tuple[tf.TensorSpec, ...],
+    batch_size: int,
+    endless: bool,
+    shuffle: bool,
+) -> Callable[..., tf.data.Dataset]:
+    """Returns the traced function from arrays to a Dataset: tracing costs more than all else."""
+
+    def make_dataset(
+        tensors: list[tf.Tensor], rows: tf.Tensor, epochs: tf.Tensor, seed: tf.Tensor
+    ) -> tf.data.Dataset:
+        def order(epoch: tf.Tensor) -> tf.Tensor:
+            indices = tf.range(rows)
+            if not shuffle:
+                return indices
+            return tf.random.experimental.stateless_shuffle(indices, seed=[seed, epoch])
+
+        def batch(indices: tf.Tensor) -> Any:
+            gathered = iter([tf.gather(tensor, indices) for tensor in tensors])
+            packed = _packed(feature_names, gathered)
+            return packed if label_names is None else (packed, _packed(label_names, gathered))
+
+        numbers = tf.data.Dataset.counter() if endless else tf.data.Dataset.range(epochs)
+        batches = numbers.map(order).rebatch(batch_size, drop_remainder=endless).map(batch)
+        size = tf.data.INFINITE_CARDINALITY if endless else -(-rows * epochs // batch_size)
+        return batches.apply(tf.data.experimental.assert_cardinality(size))
+
+    scalar = tf.TensorSpec([], tf.int64)
+    function = tf.function(make_dataset, autograph=False)
+    traced: Callable[..., tf.data.Dataset] = function.get_concrete_function(
+        list(specs), scalar, scalar, scalar
+    )
+    return traced
+
+
+def _packed(names: Any, gathered: Iterator[tf.Tensor]) -> Any:
+    return next(gathered) if names == _BARE else {name: next(gathered) for name in names}
+
+
+def _seed() -> tf.Tensor:
+    """A new seed, which follows from `tf.random.set_seed` if that was called."""
+    seeds: tuple[Any, Any] = tf.compat.v1.get_seed(None)
+    of_graph, of_operation = seeds
+    if of_graph is None:
+        seed = random.SystemRandom().getrandbits(62)
+    else:
+        seed = (of_graph * 1_000_003 + of_operation) % 2**62
+    return tf.constant(seed, tf.int64)
+
+
+def _tensor(name: Any, array: np.ndarray[Any, Any]) -> tf.Tensor:
+    if array.dtype != object:
+        return tf.convert_to_tensor(array)
+    try:
+        return tf.convert_to_tensor(array, tf.string)
+    except (TypeError, ValueError) as error:
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                f"column {name!r}",
+                array,
+                "strings alone, as its dtype is object",
+                "Fill in missing values, or convert it to a dtype of numbers.",
+            )
+        ) from error
+
+
+def _checked_rows(features: _Columns, labels: _Columns) -> int:
+    shapes = {
+        f"{side}[{name!r}]": np.shape(array)
+        for side, columns in (("x", features), ("y", labels))
+        for name, array in columns.items()
+    }
+    lengths = {shape[0] if shape else 0 for shape in shapes.values()}
+    if len(lengths) != 1 or not all(lengths):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "x and y", shapes, "arrays whose first dimensions are equal and not 0"
+            )
+        )
+    return lengths.pop()
+
+
+def _check_container(name: str, data: Any) -> None:
+    if not isinstance(data, Mapping | np.ndarray):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(name, data, "a dict of arrays, or an array")
+        )
+    if isinstance(data, Mapping) and not data:
+        remedy = "Pass None if there are no labels." if name == "y" else ""
+        raise errors.ArgumentError(
+            errors.invalid_argument(name, data, "at least one array", remedy)
+        )
+
+
+def _check_distinct_names(x: Any, y: Any) -> None:
+    if isinstance(x, Mapping) and isinstance(y, Mapping) and set(x) & set(y):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "y",
+                sorted(y),
+                f"other names than the features', of which it has {sorted({*x} & {*y})}",
+            )
+        )
+
+
+def _check_shuffle(shuffle: Any) -> None:
+    if not isinstance(shuffle, bool):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "shuffle", shuffle, "True or False", "It is best True for training."
+            )
+        )
+
+
+def _check_batch_size(batch_size: Any) -> None:
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise errors.ArgumentError(
+            errors.invalid_argument("batch_size", batch_size, "a whole number above 0")
+        )
+
+
+def _check_frames(x: Any, y: Any) -> None:
+    if not hasattr(x, "columns") or not hasattr(x, "index"):
+        raise errors.ArgumentTypeError(errors.invalid_argument("x", x, "a pandas.DataFrame"))
+    if y is None:
+        return
+    if not hasattr(y, "index") or not hasattr(y, "iloc"):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("y", y, "a pandas.Series, a pandas.DataFrame or None")
+        )
+    if not x.index.equals(y.index):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "y",
+                y.index,
+                f"the index of `x`, which is {x.index!r}",
+                "`y.reindex(x.index)` brings the labels into the order of `x`.",
+            )
+        )
+
+
+def _check_target_column(x: Any, y: Any, target_column: Any) -> None:
+    if not isinstance(target_column, str):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("target_column", target_column, "a string")
+        )
+    if y is not None and target_column in x.columns:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "target_column",
+                target_column,
+                f"another name than the columns of `x`: {list(x.columns)}",
+                "Remove the labels from the features, or pass another target_column.",
+            )
+        )
+
+
+def _keras_batches(py_dataset: Any, num_epochs: int | None) -> Iterator[Any]:
+    epoch = 0
+    while num_epochs is None or epoch < num_epochs:
+        for index in range(len(py_dataset)):
+            yield _keras_batch(py_dataset[index])
+        py_dataset.on_epoch_end()
+        epoch += 1
+
+
+def _keras_batch(batch: Any) -> Any:
+    """Returns features, or (features, labels), as tf.data nests them."""
+    if not isinstance(batch, tuple):
+        return _arrays(batch)
+    if len(batch) > 2 and any(part is not None for part in batch[2:]):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "py_dataset",
+                batch,
+                "batches of (x, y), without sample weights",
+                "Make the weights one of the features, and name it as the head's weight_column.",
+            )
+        )
+    parts = [_arrays(part) for part in batch[:2] if part is not None]
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _arrays(part: Any) -> Any:
+    """Makes arrays of the leaves, and tuples of the lists that Keras takes for several inputs."""
+    if isinstance(part, Mapping):
+        return {name: _arrays(value) for name, value in part.items()}
+    is_several = isinstance(part, list | tuple) and not all(np.isscalar(item) for item in part)
+    if is_several:
+        return tuple(_arrays(item) for item in part)
+    return np.asarray(part)
+
+
+def _batch_spec(array: Any) -> tf.TensorSpec:
+    tensor = tf.convert_to_tensor(array)
+    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+
+
+def _eager_safe(input_fn: _InputFn) -> _InputFn:
+    input_fn.eager_safe = True  # type: ignore[attr-defined]
+    return input_fn

@@ -1,0 +1,43 @@
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+import kestimator
+
+
+def test_all_is_sorted_and_without_repetition():
+    assert list(kestimator.__all__) == sorted(set(kestimator.__all__))
+
+
+@pytest.mark.parametrize("name", kestimator.__all__)
+def test_name_is_there_and_documented(name):
+    public = getattr(kestimator, name)
+    assert public.__doc__
+
+
+def test_version_is_that_of_the_project():
+    project = pathlib.Path(kestimator.__file__).parents[1] / "pyproject.toml"
+    assert tomllib.loads(project.read_text())["project"]["version"] == kestimator.__version__
+
+
+def test_import_changes_nothing_global():
+    """Importing neither adds names to TensorFlow, nor makes a graph, a seed or a handler."""
+    program = """
+import logging, random, warnings
+import keras, numpy, tensorflow as tf
+def state():
+    return (
+        sorted(dir(tf)), sorted(dir(keras)), sorted(dir(tf.compat.v1)),
+        tf.executing_eagerly(), tf.compat.v1.get_default_graph().version,
+        logging.root.handlers, logging.root.level, tf.get_logger().level,
+        logging.getLogger("kestimator").handlers, warnings.filters, random.getstate(),
+        str(numpy.random.get_state()), tf.keras.backend.floatx(),
+    )
+before = str(state())
+import kestimator
+assert str(state()) == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
