@@ -116,7 +116,7 @@ def custom_getter(est: Any, model_dir: str) -> dict[str, Any]:
 def partitioned(est: Any, model_dir: str) -> dict[str, Any]:
     def network(features: Any) -> Any:
         with v1.variable_scope("parts", partitioner=v1.fixed_size_partitioner(2)):
-            embedding = v1.get_variable("embedding", [5, 3], initializer=v1.constant_initializer(_ramp(5, 3)))
+            embedding = v1.get_variable("embedding", [5, 3], initializer=v1.constant_initializer(0.5))
         ids = tf.range(tf.shape(features)[0]) % 5
         rows = tf.nn.embedding_lookup(embedding, ids)
         return tf.reduce_sum(rows * features, axis=1, keepdims=True)
@@ -133,9 +133,9 @@ def initializers(est: Any, model_dir: str) -> dict[str, Any]:
         constant = v1.get_variable("constant", [2], initializer=v1.constant_initializer([0.5, -0.25]))
         tensor = v1.get_variable("tensor", initializer=tf.constant(_ramp(2, 2)) * 2.0)
         function = v1.get_variable("function", [2, 1], initializer=lambda shape, dtype, partition_info: 0.5 * tf.ones(shape, dtype))
-        dependent = v1.get_variable("dependent", initializer=tensor.initialized_value() + 1.0, trainable=False)
+        lazy = tf.Variable(lambda: 2.0 * tf.ones([2, 2]), name="lazy", trainable=False)
         identity = v1.get_variable("identity", [2, 2], initializer=v1.initializers.identity(), trainable=False)
-        hidden = tf.matmul(tf.matmul(features, array) + constant, tensor + 0.1 * dependent)
+        hidden = tf.matmul(tf.matmul(features, array) + constant, tensor + 0.1 * lazy)
         return tf.matmul(tf.matmul(hidden, identity), function)
 
     return _run(est, model_dir, network)
