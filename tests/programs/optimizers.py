@@ -367,7 +367,7 @@ def _true_after(call: Callable[[], Any]) -> Any:
 
 @CASES
 def slots_below_a_scope(est: Any, model_dir: str) -> dict[str, Any]:
-    """The scope that is open at `minimize` prefixes the slots' names, `name=` does not."""
+    """The scope that is open at `minimize` prefixes the slots' names, and `name=` is their last part."""
 
     def train_op(loss: Any) -> Any:
         with v1.variable_scope("optimization"):
