@@ -19,8 +19,13 @@ def _classification(rows: int = 10) -> tuple[np.ndarray, np.ndarray]:
     return x, np.digitize(y[:, 0], [-0.5, 1.0]).astype(np.int64)
 
 
-def _evaluated(est: Any, model_dir: str, make: Any, data: Any = None, **arguments: Any) -> dict[str, Any]:
-    """Evaluates `make(features, labels)` -> (loss, metrics) on three batches, the last of them short."""
+def _input_fn(data: Any = None) -> Any:
+    """Three batches, the last of them short."""
+    return tools.batches(*(data or _classification()), batch_size=4, epochs=1)
+
+
+def _metric_estimator(est: Any, model_dir: str, make: Any) -> Any:
+    """An estimator whose model is `make(features, labels)` -> (loss, metrics)."""
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         loss, ops = make(features, labels)
@@ -30,9 +35,12 @@ def _evaluated(est: Any, model_dir: str, make: Any, data: Any = None, **argument
         )
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=ops)
 
-    input_fn = tools.batches(*(data or _classification()), batch_size=4, epochs=1)
-    estimator = est.Estimator(model_fn, model_dir).train(input_fn, steps=1)
-    return tools.typed(estimator.evaluate(input_fn, **arguments))
+    return est.Estimator(model_fn, model_dir)
+
+
+def _evaluated(est: Any, model_dir: str, make: Any, data: Any = None) -> dict[str, Any]:
+    estimator = _metric_estimator(est, model_dir, make).train(_input_fn(data), steps=1)
+    return tools.typed(estimator.evaluate(_input_fn(data)))
 
 
 def _logits(features: Any, classes: int = 3) -> Any:
@@ -265,13 +273,14 @@ def serialized_summaries(est: Any, model_dir: str) -> dict[str, Any]:
             "plain": metrics.mean(features),
         }
 
-    results = _evaluated(est, model_dir, make)
-    types = dict(zip(results["keys"], results["types"]))
-    found = tools.events(f"{model_dir}/eval")
+    estimator = _metric_estimator(est, model_dir, make).train(_input_fn(), steps=1)
+    results = estimator.evaluate(_input_fn())
+    picture = v1.Summary.FromString(results["picture"])
     return {
-        "keys": results["keys"],
-        "type": types["picture"],
-        "tags": sorted([event["tag"], event["kind"]] for event in found),
+        "keys": list(results),
+        "type": type(results["picture"]).__name__,
+        "picture": [value.tag for value in picture.value],
+        "events": sorted([event["tag"], event["kind"]] for event in tools.events(f"{model_dir}/eval")),
     }
 
 
