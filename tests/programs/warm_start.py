@@ -46,7 +46,8 @@ def _start(est: Any, model_dir: str, name: str, warm_start_from: Any, **model: A
     folder = f"{model_dir}/{name}"
     estimator = est.Estimator(_model_fn(est, **model), folder, warm_start_from=warm_start_from)
     estimator.train(tools.batches(*tools.regression()), steps=1)
-    return {"start": tools.checkpoint(f"{folder}/model.ckpt-0"), "after": tools.checkpoint(folder)}
+    first = tools.checkpoint_files(folder)[0]
+    return {"first": first, "start": tools.checkpoint(f"{folder}/{first}"), "after": tools.checkpoint(folder)}
 
 
 @CASES
@@ -148,7 +149,7 @@ def by_vocabulary(est: Any, model_dir: str) -> dict[str, Any]:
             new_vocab_size=4,
             num_oov_buckets=oov,
             old_vocab=f"{model_dir}/old.txt",
-            backup_initializer=v1.constant_initializer(-7.0),
+            backup_initializer=v1.ones_initializer(),
             **more,
         )
         settings = est.WarmStartSettings(f"{model_dir}/old", var_name_to_vocab_info={"embedding": vocabulary})
