@@ -124,7 +124,7 @@ def record(case):
 def main():
     records = [record(case) for case in NUMPY_CASES + PANDAS_CASES + ERROR_CASES]
     lines = ",\n".join(json.dumps(one, sort_keys=True) for one in records)
-    pathlib.Path(__file__).with_name("inputs.json").write_text(f"[\n{lines}\n]\n")
+    pathlib.Path(__file__).with_name("input_functions.json").write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":

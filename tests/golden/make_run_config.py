@@ -211,7 +211,7 @@ def main():
         records.append({"case": case, **changed_properties(observed, defaults)})
     lines = ",\n".join(json.dumps(record, sort_keys=True) for record in records)
     text = f'{{"defaults": {json.dumps(defaults, sort_keys=True)},\n"records": [\n{lines}\n]}}\n'
-    pathlib.Path(__file__).with_name("run_config.json").write_text(text)
+    pathlib.Path(__file__).with_name("run_config_arguments.json").write_text(text)
 
 
 if __name__ == "__main__":
