@@ -116,9 +116,7 @@ class TensorBatches(Batches):
         self.programs = [program]
         self.loops: dict[int, Any] = {}  # loops on the device that compute these tensors
         self._structure = features_and_labels(program.result)
-        self.element_spec = tf.nest.map_structure(
-            _spec, self._structure, expand_composites=False
-        )
+        self.element_spec = tf.nest.map_structure(_spec, self._structure, expand_composites=False)
         self.is_finite = any("Iterator" in op.type for op in program.graph.get_operations())
         flat = _program.flatten(self._structure)
         self.function = program.function(flat)
@@ -165,7 +163,9 @@ def _call_eagerly(call: Callable[[], Any], seed: int | None) -> Any:
         try:
             return _as_dataset(call())
         except Exception:  # whatever it is, it is raised by the call in a graph, if it is real
-            _logger.debug("The input_fn does not run eagerly; calling it in a graph.", exc_info=True)
+            _logger.debug(
+                "The input_fn does not run eagerly; calling it in a graph.", exc_info=True
+            )
             return None
 
 
@@ -218,9 +218,7 @@ def _as_tensors(result: Any) -> Any:
     return tf.nest.map_structure(convert, result)
 
 
-def _open_dataset(
-    dataset: tf.data.Dataset, programs: list[_program.Program]
-) -> DatasetBatches:
+def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) -> DatasetBatches:
     spec = dataset.element_spec
     _check_pair(spec)
     make: Callable[[], tf.data.Dataset]

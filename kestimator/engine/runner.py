@@ -115,9 +115,7 @@ class Runner:
             [LONGEST_QUIET_SECONDS, *(cadence.quiet_seconds() for cadence in self._cadences)]
         )
         loop = self._model.loop([cadence.watched() for cadence in self._watchers])
-        result = loop.run(
-            self._batches, steps=quiet, until_step=before + quiet, seconds=seconds
-        )
+        result = loop.run(self._batches, steps=quiet, until_step=before + quiet, seconds=seconds)
         after = self._global_step()
         for cadence in self._cadences:
             cadence.passed(result.steps, after, result.loss)

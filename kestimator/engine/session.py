@@ -22,6 +22,7 @@ from tensorflow.python.eager import context as _context
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import program as _program
 
+
 class Session(_session_lib.SessionInterface):
     """Runs parts of a program's graph and of its input's graph.
 
@@ -106,9 +107,7 @@ class Session(_session_lib.SessionInterface):
         by_input = dict(zip(map(id, program.inputs), batch, strict=True))
         return [by_input[id(tensor)] for tensor in needed]
 
-    def resolve_feeds(
-        self, feed_dict: dict[Any, Any] | None
-    ) -> dict[int, tuple[tf.Tensor, Any]]:
+    def resolve_feeds(self, feed_dict: dict[Any, Any] | None) -> dict[int, tuple[tf.Tensor, Any]]:
         """Feeds by the id of the tensor they replace."""
         feeds: dict[int, tuple[tf.Tensor, Any]] = {}
         for key, value in (feed_dict or {}).items():
@@ -229,9 +228,9 @@ class FetchPlan:
 def _feed_value(tensor: tf.Tensor, value: Any) -> tf.Tensor:
     if isinstance(value, tf.Tensor):
         return value
-    return tf.convert_to_tensor(np.asarray(value), dtype=tensor.dtype) if not (
-        tensor.dtype == tf.string
-    ) else tf.convert_to_tensor(value, dtype=tf.string)
+    if tensor.dtype == tf.string:
+        return tf.convert_to_tensor(value, dtype=tf.string)
+    return tf.convert_to_tensor(np.asarray(value), dtype=tensor.dtype)
 
 
 class _recorded:  # noqa: N801  (reads as a verb phrase)
