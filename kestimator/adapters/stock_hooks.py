@@ -41,7 +41,7 @@ class Cadence(abc.ABC):
         """How many seconds may pass before the hook has to see a step."""
         return float("inf")
 
-    def passed(self, steps: int, global_step: int, loss: Any) -> None:
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:  # noqa: B027
         """Tells the hook that `steps` steps passed unseen, up to `global_step`."""
 
     def watched(self) -> tf.Tensor | None:

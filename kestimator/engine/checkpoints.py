@@ -165,8 +165,8 @@ class Memory:
         Raises:
             RuntimeError: The initializers leave variables without a value.
         """
-        if model.mode != ModeKeys.EVAL and model.locals_are_ready:
-            return
+        if model.mode == ModeKeys.PREDICT and model.locals_are_ready:
+            return  # predictions have no state of their own to start afresh
         scaffold = model.scaffold
         if not _not_ready(session, scaffold.ready_for_local_init_op):
             session.run(scaffold.local_init_op)
@@ -387,6 +387,7 @@ def _unreadable_as_error(path: str) -> Iterator[None]:
         tf.errors.DataLossError,
         tf.errors.OutOfRangeError,
         tf.errors.InternalError,
+        IndexError,  # what TensorFlow's checkpoint reader raises for a file that ends too soon
     ) as error:
         raise errors.UnreadableCheckpointError(
             f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "

@@ -154,7 +154,7 @@ def open_input(
     program = _trace(call, seed, store)
     if isinstance(program.result, _DATASETS):
         return _open_dataset(program.result, [program])
-    _refuse_queues(program.graph)
+    _share_one_shot_iterators(program.graph)
     return TensorBatches(program)
 
 
@@ -270,11 +270,28 @@ def _run_initializers(programs: list[_program.Program]) -> None:
                 program.function([], operations)()
 
 
-def _refuse_queues(graph: tf.Graph) -> None:
-    runners = graph.get_collection(tf.compat.v1.GraphKeys.QUEUE_RUNNERS)
-    if runners:
-        raise errors.InputError(
-            f"`input_fn` uses queue runners ({len(runners)} of them: tf.train.batch, "
-            "string_input_producer and the like). TensorFlow 2 cannot run them here. Return a "
-            "tf.data.Dataset instead: Dataset.from_tensor_slices(...).shuffle(...).batch(...)."
-        )
+def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:
+    """Lets all functions of a graph take from the same one-shot iterators.
+
+    The op keeps its iterator in its kernel, and every function has kernels of its own. An
+    iterator with a name, made from the same Dataset by an initializer, stands in for it.
+    """
+    for op in graph.get_operations():
+        if op.type != "OneShotIterator":
+            continue
+        types, shapes = op.get_attr("output_types"), op.get_attr("output_shapes")
+        with graph.as_default(), tf.control_dependencies(None), tf.device("/cpu:0"):
+            shared = tf.raw_ops.IteratorV2(
+                shared_name=_program.unique_name(op.name),
+                container="",
+                output_types=types,
+                output_shapes=[tf.TensorShape(shape) for shape in shapes],
+            )
+            (dataset,) = tf.raw_ops.PartitionedCall(
+                args=[], Tout=[tf.variant], f=op.get_attr("dataset_factory")
+            )
+            initializer = tf.raw_ops.MakeIterator(dataset=dataset, iterator=shared)
+        graph.add_to_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS, initializer)
+        for consumer in op.outputs[0].consumers():
+            position = [tensor is op.outputs[0] for tensor in consumer.inputs].index(True)
+            consumer._update_input(position, shared)

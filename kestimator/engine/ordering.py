@@ -19,6 +19,12 @@ _CALLS = ("StatefulPartitionedCall", "If", "While", "Case")
 
 
 def reachable_operations(fetches: Iterable[Any], fed: Collection[int] = ()) -> set[tf.Operation]:
+    """The ops that computing `fetches` runs.
+
+    Args:
+        fetches: Tensors and ops.
+        fed: The ids of tensors whose values are given.
+    """
     pending = [getattr(fetch, "op", fetch) for fetch in fetches if id(fetch) not in fed]
     reached: set[tf.Operation] = set()
     while pending:
@@ -83,7 +89,7 @@ def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
     ]
     free = [read for read in reads if not reachable_operations([read]) & set(writes)]
     for write in writes:
-        _add_control_inputs(write, [read for read in free])
+        _add_control_inputs(write, free)
 
 
 def _assign(variable: tf.Tensor) -> str:

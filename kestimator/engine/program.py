@@ -25,13 +25,15 @@ from tensorflow.python.eager import context as _context
 from tensorflow.python.eager import lift_to_graph as _lift_to_graph
 from tensorflow.python.eager import wrap_function as _wrap_function
 from tensorflow.python.framework import func_graph as _func_graph
+from tensorflow.python.framework import ops as _ops
 from tensorflow.python.summary import summary as _summary
+from tensorflow.python.training import moving_averages as _moving_averages
 
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import variables as _store
 
-_trace_ids = itertools.count()
+_resource_ids = itertools.count()
 _WITHOUT_SHARED_NAME = ("OneShotIterator",)  # its kernel refuses one
 
 
@@ -226,6 +228,7 @@ def trace(
         _keras_state.names_from_zero(seed),
         _keras_state.tf1_optimizers_take_keras_variables(creator.view_of),
         tf1_summaries(),
+        tf1_moving_averages(),
         graph.as_default(),
         tf.variable_creator_scope(creator),
     ):
@@ -294,15 +297,40 @@ def tf1_summaries() -> Iterator[None]:
         _summary._should_invoke_v2_op = kept
 
 
+@contextlib.contextmanager
+def tf1_moving_averages() -> Iterator[None]:
+    """Lets `tf.train.ExponentialMovingAverage` follow tensors, as it does in a TF1 graph.
+
+    It refuses them where eager execution is on outside, though their shadow variables are
+    updated by an op that a TF1 train op runs.
+    """
+
+    class GraphOps:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(_ops, name)
+
+        def executing_eagerly_outside_functions(self) -> bool:
+            return False
+
+    _moving_averages.ops = GraphOps()
+    try:
+        yield
+    finally:
+        _moving_averages.ops = _ops
+
+
 def _share_stateful_resources(graph: ProgramGraph) -> None:
     """Gives anonymous resources (iterators, queues) a name, so that all functions share them."""
-    trace_id = next(_trace_ids)
     for op in graph.get_operations():
         if op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
             continue
-        op._set_attr(
-            "shared_name", tf.compat.v1.AttrValue(s=f"kestimator_{trace_id}/{op.name}".encode())
-        )
+        name = unique_name(op.name).encode()
+        op._set_attr("shared_name", tf.compat.v1.AttrValue(s=name))
+
+
+def unique_name(name: str) -> str:
+    """A name for a resource that nothing else in the process has."""
+    return f"kestimator_{next(_resource_ids)}/{name}"
 
 
 def _has_empty_shared_name(op: tf.Operation) -> bool:

@@ -83,7 +83,7 @@ class Session(_session_lib.SessionInterface):
             if tensors or operations:
                 results = self.call(program, tensors, operations, feeds)
                 values.update(zip(map(id, tensors), results, strict=True))
-        return [values[id(tensor)].numpy() for tensor in plan.tensors]
+        return [_plain(values[id(tensor)]) for tensor in plan.tensors]
 
     def call(
         self,
@@ -124,9 +124,18 @@ class Session(_session_lib.SessionInterface):
             element = convert()
         if isinstance(element, keras.Variable):
             return self._find_variable(element.value)
-        if not isinstance(element, (str, bytes)):
-            return element
-        return self._find_name(tf.compat.as_text(element))
+        if isinstance(element, (str, bytes)):
+            element = self._find_name(tf.compat.as_text(element))
+        if isinstance(element, tf.Tensor) and element.dtype == tf.resource:
+            return self._value_of(element)
+        return element
+
+    def _value_of(self, handle: tf.Tensor) -> tf.Tensor:
+        """The value of the variable behind a handle; other handles stay."""
+        for variable in tf.compat.v1.global_variables() + tf.compat.v1.local_variables():
+            if variable.op.outputs[0] is handle:
+                return variable._as_graph_element()
+        return handle
 
     def _find_variable(self, variable: tf.Variable) -> tf.Tensor:
         with self.graph.unlocked(), self.graph.as_default(), tf.control_dependencies(None):
@@ -231,6 +240,12 @@ def _feed_value(tensor: tf.Tensor, value: Any) -> tf.Tensor:
     if tensor.dtype == tf.string:
         return tf.convert_to_tensor(value, dtype=tf.string)
     return tf.convert_to_tensor(np.asarray(value), dtype=tensor.dtype)
+
+
+def _plain(value: tf.Tensor) -> Any:
+    """A tensor's value as `tf.compat.v1.Session` gives it: numpy, scalars too."""
+    plain = value.numpy()
+    return np.bool_(plain) if isinstance(plain, bool) else plain
 
 
 class _recorded:  # noqa: N801  (reads as a verb phrase)
