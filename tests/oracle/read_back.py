@@ -2,8 +2,8 @@
 
     python tests/oracle/read_back.py dense_adam some/model_dir
 
-Run by an interpreter that has tensorflow-cpu==2.15.1 and tensorflow-estimator==2.15.0. The kinds are
-those of `tests/programs/resume.py`.
+Run by an interpreter that has tensorflow-cpu==2.15.1 and tensorflow-estimator==2.15.0. The kinds
+are those of `tests/programs/resume.py`.
 """
 
 import json
