@@ -72,6 +72,8 @@ def _spec(est: Any, mode: str, outputs: Any, labels: Any, optimizer: Callable[[]
     if mode == est.ModeKeys.PREDICT:
         return est.EstimatorSpec(mode, predictions=outputs)
     loss = tf.identity(tf.reduce_mean(tf.square(outputs - labels)), name="the_loss")
+    if mode == est.ModeKeys.EVAL:
+        return est.EstimatorSpec(mode, loss=loss)
     train_op = optimizer().minimize(loss, global_step=v1.train.get_global_step())
     return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
