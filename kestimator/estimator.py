@@ -418,9 +418,10 @@ class Estimator:
             self._prepare(model, session, all_hooks, runner.hooked.begin, path)
             _checkpoints.remember_kept(model.scaffold.saver, self.model_dir)
             batches.initialize()
-            runner.hooked.after_create_session()
-            loss = runner.run()
-            runner.hooked.end()
+            with session.start_queue_runners():
+                runner.hooked.after_create_session()
+                loss = runner.run()
+                runner.hooked.end()
         return loss
 
     def _runner(
@@ -509,10 +510,11 @@ class Estimator:
             runner = self._runner(model, session, batches, hooks)
             self._prepare(model, session, hooks, runner.hooked.begin, path)
             batches.initialize()
-            runner.hooked.after_create_session()
             _warn_of_endless_data(batches, steps)
-            runner.run(steps)
-            runner.hooked.end()
+            with session.start_queue_runners():
+                runner.hooked.after_create_session()
+                runner.run(steps)
+                runner.hooked.end()
             values = session.run({**model.metric_values, "global_step": model.global_step})
         step = values.pop("global_step")
         return {**values, "global_step": np.int64(step)}

@@ -117,7 +117,9 @@ class TensorBatches(Batches):
         self.loops: dict[int, Any] = {}  # loops on the device that compute these tensors
         self._structure = features_and_labels(program.result)
         self.element_spec = tf.nest.map_structure(_spec, self._structure, expand_composites=False)
-        self.is_finite = any("Iterator" in op.type for op in program.graph.get_operations())
+        self.is_finite = any(
+            "Iterator" in op.type or "Queue" in op.type for op in program.graph.get_operations()
+        )
         flat = _program.flatten(self._structure)
         self.function = program.function(flat)
 
@@ -264,10 +266,13 @@ def _spec(value: Any) -> Any:
 
 def _run_initializers(programs: list[_program.Program]) -> None:
     for program in programs:
-        operations = program.graph.get_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS)
-        if operations:
-            with _program.eager_mode():
-                program.function([], operations)()
+        keys = tf.compat.v1.GraphKeys
+        variables = program.graph.get_collection(keys.LOCAL_VARIABLES)
+        tables = program.graph.get_collection(keys.TABLE_INITIALIZERS)
+        for operations in ([variable.initializer for variable in variables], tables):
+            if operations:
+                with _program.eager_mode():
+                    program.function([], operations)()
 
 
 def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:

@@ -10,6 +10,7 @@ Every set of fetches is a pruned function of the program's graph, made once and 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from tensorflow.python.eager import context as _context
 
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import program as _program
+from kestimator.engine import queues as _queues
 
 
 class Session(_session_lib.SessionInterface):
@@ -150,6 +152,15 @@ class Session(_session_lib.SessionInterface):
                 failure = failure or error
         assert failure is not None
         raise failure
+
+    def start_queue_runners(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps the queues of the input_fn filled by threads, until the context ends."""
+        runners = [
+            runner
+            for program in self._programs
+            for runner in program.graph.get_collection(tf.compat.v1.GraphKeys.QUEUE_RUNNERS)
+        ]
+        return _queues.filled(runners, self.run)
 
     def close(self) -> None:
         """Does nothing: the memory belongs to the estimator."""
