@@ -39,6 +39,7 @@ from kestimator.engine import predictions as _predictions
 from kestimator.engine import program as _program
 from kestimator.engine import runner as _runner
 from kestimator.engine import session as _session
+from kestimator.engine import tf2_summaries as _tf2_summaries
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
@@ -351,8 +352,14 @@ class Estimator:
         if known is not None and not known.is_stale:
             return known
 
+        writer = _tf2_summaries.LazyWriter(self.model_dir)
+
         def call(features: Any, labels: Any) -> specs.EstimatorSpec:
-            return self._call_model_fn(features, labels, mode, self.config)
+            if mode != ModeKeys.TRAIN:
+                return self._call_model_fn(features, labels, mode, self.config)
+            step = _v1.train.get_global_step().read_value() + 1
+            with writer.as_default(step=step):
+                return self._call_model_fn(features, labels, mode, self.config)
 
         model = _model.ModelProgram.trace(
             call,
@@ -362,6 +369,7 @@ class Estimator:
             store=self._store,
             finish=self._finish_spec,
         )
+        model.summary_writer = writer
         self._programs[key] = model
         return model
 
@@ -369,6 +377,7 @@ class Estimator:
         if spec.mode == ModeKeys.TRAIN:
             spec = spec._replace(train_op=_optimizers.train_operation(spec, self._store))
             summaries.add_loss(spec.loss)
+            _tf2_summaries.run_with_tf1_summaries()
         if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
             saver = _checkpoints.default_saver(
                 self._config.keep_checkpoint_max, self._config.keep_checkpoint_every_n_hours
@@ -422,6 +431,8 @@ class Estimator:
                 runner.hooked.after_create_session()
                 loss = runner.run()
                 runner.hooked.end()
+        with _program.eager_mode():
+            model.summary_writer.flush()
         return loss
 
     def _runner(

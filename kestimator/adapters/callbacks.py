@@ -170,6 +170,7 @@ class _KerasFace(keras.Model):
         optimizer = model.keras_optimizer
         if optimizer is not None:
             self.optimizer = optimizer
+        self.stop_training = False
         self.built = True
 
     @property

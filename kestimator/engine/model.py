@@ -22,6 +22,7 @@ from kestimator import errors, specs
 from kestimator.engine import loop as _loop
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
+from kestimator.engine import tf2_summaries as _tf2_summaries
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
@@ -41,6 +42,7 @@ class ModelProgram:
         global_step: The program's view of the global step.
         locals_are_ready: Whether tables and local variables have been initialized once.
         warm_started: Whether the initializers read the checkpoint of a warm start.
+        summary_writer: Where TF2 summaries go.
         is_stale: Whether hooks added ops, so that another call must trace anew.
     """
 
@@ -55,6 +57,7 @@ class ModelProgram:
         self.locals_are_ready = False
         self.warm_started = False
         self.is_stale = False
+        self.summary_writer: _tf2_summaries.LazyWriter | None = None
         self._store = store
         self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
 

@@ -50,7 +50,7 @@ def order_keras_state(
     Returns:
         The writes of constants, and the other writes in program order.
     """
-    operations = graph.get_operations()
+    operations = [op for op in graph.get_operations() if not _is_initializer(op)]
     found = [op for op in operations if _writes_a_variable(op) and _made_by_keras(op)]
     initial_writes = [op for op in found if _writes_a_constant(op)]
     writes = [op for op in found if op not in initial_writes]
@@ -90,6 +90,11 @@ def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
     free = [read for read in reads if not reachable_operations([read]) & set(writes)]
     for write in writes:
         _add_control_inputs(write, free)
+
+
+def _is_initializer(op: tf.Operation) -> bool:
+    """Whether an op gives a variable its first value: it runs before steps, not in them."""
+    return any(op.name == _assign(handle) for handle in _resources(op))
 
 
 def _assign(variable: tf.Tensor) -> str:
