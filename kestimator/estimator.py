@@ -18,19 +18,27 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kestimator import _checks, _signatures, errors, specs, summaries, warm_start
+from kestimator import (
+    _arguments,
+    _checks,
+    _signatures,
+    errors,
+    specs,
+    summaries,
+    warm_start,
+)
 from kestimator._types import Hooks, InputFn, ModelFn
+from kestimator.adapters import automatic_hooks
 from kestimator.adapters import callbacks as _callbacks
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import stock_hooks as _stock_hooks
-from kestimator.config import RunConfig, default_session_config
+from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import loop as _loop
@@ -45,7 +53,6 @@ from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
-_MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint"})
 
 
 class Estimator:
@@ -92,9 +99,9 @@ class Estimator:
         params: Any = None,
         warm_start_from: str | bytes | specs.WarmStartSettings | None = None,
     ) -> None:
-        _refuse_overrides(type(self))
+        _arguments.refuse_overrides(type(self), Estimator)
         _signatures.check_model_fn(model_fn, params)
-        self._config = _checks_config(config, model_dir)
+        self._config = _arguments.resolved_config(config, model_dir)
         self._model_fn = model_fn
         self._params = copy.deepcopy({} if params is None else params)
         self._warm_start = warm_start.settings_from(warm_start_from)
@@ -131,7 +138,7 @@ class Estimator:
     def train(
         self,
         input_fn: InputFn,
-        hooks: Hooks = None,
+        hooks: Hooks | None = None,
         steps: int | None = None,
         max_steps: int | None = None,
         saving_listeners: Iterable[Any] | None = None,
@@ -161,8 +168,8 @@ class Estimator:
             errors.GlobalStepError: The train op does not advance the global step.
         """
         _signatures.check_input_fn(input_fn)
-        _check_steps(steps, max_steps)
-        _refuse_task(self._config)
+        _arguments.check_steps(steps, max_steps)
+        _arguments.check_trains(self._config)
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
         listeners = list(_checks.checked_listeners(saving_listeners))
         _callbacks.check_callbacks(callbacks)
@@ -196,7 +203,7 @@ class Estimator:
         self,
         input_fn: InputFn,
         steps: int | None = None,
-        hooks: Hooks = None,
+        hooks: Hooks | None = None,
         checkpoint_path: str | None = None,
         name: str | None = None,
         *,
@@ -222,7 +229,7 @@ class Estimator:
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
         _signatures.check_input_fn(input_fn)
-        _check_positive("steps", steps)
+        _checks.check_positive("steps", steps)
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
@@ -240,7 +247,7 @@ class Estimator:
         self,
         input_fn: InputFn,
         predict_keys: Any = None,
-        hooks: Hooks = None,
+        hooks: Hooks | None = None,
         checkpoint_path: str | None = None,
         yield_single_examples: bool = True,
     ) -> Iterator[Any]:
@@ -291,7 +298,8 @@ class Estimator:
             ValueError: There is no checkpoint.
             errors.MissingVariableError: It has no such variable.
         """
-        return _checkpoints.value(self._trained(), name)
+        value: np.ndarray = _checkpoints.value(self._trained(), name)
+        return value
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()
@@ -334,7 +342,10 @@ class Estimator:
                 "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
                 "`labels` to the model_fn, or return features alone."
             )
-        return _signatures.call_with_accepted(self._model_fn, features=features, **offered)
+        spec: specs.EstimatorSpec = _signatures.call_with_accepted(
+            self._model_fn, features=features, **offered
+        )
+        return spec
 
     def _open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
         def call() -> Any:
@@ -415,12 +426,10 @@ class Estimator:
         path = self.latest_checkpoint()
         session = _session.Session(model.program, batches)
         with model.graph.as_default(), self._memory.in_training():
-            listeners = [_checkpoints.SavedListener(self._memory, model), *listeners]
             all_hooks = [
-                *self._chief_hooks(model, listeners),
+                *automatic_hooks.chief_hooks(model, self._config, self._memory, listeners),
                 *hooks,
-                _v1.train.NanTensorHook(model.spec.loss),
-                *self._logging_hooks(model),
+                *automatic_hooks.loss_hooks(model, self._config),
                 *model.spec.training_hooks,
             ]
             runner = self._runner(model, session, batches, all_hooks)
@@ -431,8 +440,9 @@ class Estimator:
                 runner.hooked.after_create_session()
                 loss = runner.run()
                 runner.hooked.end()
-        with _program.eager_mode():
-            model.summary_writer.flush()
+        if model.summary_writer is not None:
+            with _program.eager_mode():
+                model.summary_writer.flush()
         return loss
 
     def _runner(
@@ -451,62 +461,6 @@ class Estimator:
             report_nan=_stock_hooks.report_nan,
             before_steps=self._memory.changed if model.mode == ModeKeys.TRAIN else lambda: None,
         )
-
-    def _chief_hooks(self, model: _model.ModelProgram, listeners: Sequence[Any]) -> list[Any]:
-        config, chief_hooks = self._config, list(model.spec.training_chief_hooks)
-        hooks = [*self._checkpoint_hooks(model, chief_hooks, listeners), *chief_hooks]
-        if config.log_step_count_steps:
-            hooks.append(
-                _v1.train.StepCounterHook(
-                    every_n_steps=config.log_step_count_steps, output_dir=self.model_dir
-                )
-            )
-        if config.save_summary_steps:
-            hooks.append(
-                _v1.train.SummarySaverHook(
-                    save_steps=config.save_summary_steps,
-                    output_dir=self.model_dir,
-                    scaffold=model.scaffold,
-                )
-            )
-        return hooks
-
-    def _checkpoint_hooks(
-        self, model: _model.ModelProgram, chief_hooks: list[Any], listeners: Sequence[Any]
-    ) -> list[Any]:
-        config = self._config
-        for hook in chief_hooks:
-            if isinstance(hook, _v1.train.CheckpointSaverHook):
-                _stock_hooks.add_listeners(hook, listeners)
-                return []
-        if config.save_checkpoints_steps or config.save_checkpoints_secs:
-            return [
-                _v1.train.CheckpointSaverHook(
-                    self.model_dir,
-                    save_secs=config.save_checkpoints_secs,
-                    save_steps=config.save_checkpoints_steps,
-                    scaffold=model.scaffold,
-                    listeners=list(listeners),
-                    save_graph_def=config.checkpoint_save_graph_def,
-                )
-            ]
-        if len(listeners) > 1:  # the first one is the library's own
-            raise errors.ArgumentError(
-                "`saving_listeners` is given, but nothing saves checkpoints: "
-                "`save_checkpoints_steps` and `save_checkpoints_secs` of the RunConfig are both "
-                "None. Set one of them."
-            )
-        return []
-
-    def _logging_hooks(self, model: _model.ModelProgram) -> list[Any]:
-        if not self._config.log_step_count_steps:
-            return []
-        return [
-            _v1.train.LoggingTensorHook(
-                {"loss": model.spec.loss, "step": model.global_step},
-                every_n_iter=self._config.log_step_count_steps,
-            )
-        ]
 
     def _evaluate(
         self,
@@ -579,57 +533,6 @@ class Estimator:
             yield batch
         with model.graph.as_default():
             hooked.end()
-
-
-def _check_steps(steps: int | None, max_steps: int | None) -> None:
-    if steps is not None and max_steps is not None:
-        raise errors.ArgumentError(
-            f"Can not provide both `steps` and `max_steps`. Received: steps={steps}, "
-            f"max_steps={max_steps}. `steps` counts from here on, `max_steps` from the start."
-        )
-    _check_positive("steps", steps)
-    _check_positive("max_steps", max_steps)
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if value is not None:
-        _checks.check_positive(name, value)
-
-
-def _refuse_task(config: RunConfig) -> None:
-    if config.task_type in ("evaluator", "ps"):
-        raise errors.ArgumentError(
-            f"Train has been called with task type {config.task_type!r}, which does not train. "
-            "Check TF_CONFIG: `task.type` should be 'chief' or 'worker' here."
-        )
-
-
-def _refuse_overrides(kind: type) -> None:
-    own = {name for name in vars(Estimator) if not name.startswith("__")} - _MAY_BE_REDEFINED
-    for base in kind.__mro__[: kind.__mro__.index(Estimator)]:
-        overridden = sorted(own & set(vars(base)))
-        if overridden:
-            raise errors.ArgumentError(
-                "Subclasses of Estimator cannot override members of Estimator. "
-                f"{base.__name__} does override {overridden}. Give the methods other names, or "
-                "wrap an estimator instead of deriving from it."
-            )
-
-
-def _checks_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
-    if config is not None and not isinstance(config, RunConfig):
-        raise errors.ArgumentError(errors.invalid_argument("config", config, "a RunConfig"))
-    config = copy.deepcopy(config) if config is not None else RunConfig()
-    given = None if model_dir is None else os.fspath(model_dir)
-    if given is not None and config.model_dir not in (None, given):
-        raise errors.ArgumentError(
-            f"`model_dir` is given twice with different values: {given!r} to the Estimator and "
-            f"{config.model_dir!r} in `config`. Give it once."
-        )
-    directory = given or config.model_dir or tempfile.mkdtemp()
-    if config.session_config is None:
-        config = config.replace(session_config=default_session_config())
-    return config.replace(model_dir=directory)
 
 
 def _warn_of_endless_data(batches: _inputs.Batches, steps: int | None) -> None:

@@ -25,7 +25,7 @@ from kestimator.engine import session as _session
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
-_v1 = tf.compat.v1
+_v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
 _logger = logging.getLogger("kestimator")
 
@@ -253,7 +253,7 @@ class DefaultSaver(_v1.train.Saver):
     """The saver of a program whose model_fn brings none: every variable under its own name."""
 
 
-def default_saver(keep_max: int | None, keep_every_n_hours: float) -> DefaultSaver:
+def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> DefaultSaver:
     """A saver as the original makes it; it is built when the scaffold is finalized."""
     return DefaultSaver(
         sharded=True,

@@ -34,11 +34,13 @@ class Batches(abc.ABC):
         element_spec: The nest of `tf.TypeSpec` of `(features, labels)`.
         programs: The programs behind the stream, for fetches and feeds of hooks.
         is_finite: Whether the stream can end.
+        remaining: How many batches are left, where that is known; None otherwise.
     """
 
     element_spec: tuple[Any, Any]
     programs: list[_program.Program]
     is_finite: bool
+    remaining: int | None = None
 
     @abc.abstractmethod
     def initialize(self) -> None:
@@ -60,9 +62,6 @@ class DatasetBatches(Batches):
         make: Makes the Dataset, once tables are ready.
         element_spec: Its spec, as `(features, labels)`.
         programs: The program that makes it, if any.
-
-    Attributes:
-        remaining: How many batches are left, where the Dataset knows; None otherwise.
     """
 
     def __init__(
@@ -75,7 +74,6 @@ class DatasetBatches(Batches):
         self.element_spec = element_spec
         self.programs = programs
         self.is_finite = True
-        self.remaining: int | None = None
         self._iterator: Any = None
 
     def initialize(self) -> None:

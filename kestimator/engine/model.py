@@ -99,7 +99,7 @@ class ModelProgram:
             name=f"model_{mode}",
             seed=seed,
             store=store,
-            before=_v1.train.get_or_create_global_step,
+            before=_make_global_step,
         )
         model = cls(mode, program, store)
         if isinstance(given[0], keras.optimizers.Optimizer):
@@ -133,10 +133,10 @@ class ModelProgram:
     def operations(self) -> list[tf.Operation]:
         """What one step runs: the train op or the metric updates, and Keras' own writes."""
         wanted = {
-            ModeKeys.TRAIN: lambda: [_operation(self.spec.train_op)],
-            ModeKeys.EVAL: lambda: [update for _, update in self._metrics.values() if update],
-            ModeKeys.PREDICT: lambda: [],
-        }[self.mode]()
+            ModeKeys.TRAIN: [_operation(self.spec.train_op)],
+            ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
+            ModeKeys.PREDICT: [],
+        }[self.mode]
         return [*wanted, *self._state_updates()]
 
     def _state_updates(self) -> list[tf.Operation]:
@@ -252,6 +252,10 @@ class ModelProgram:
             )
 
 
+def _make_global_step(graph: tf.Graph) -> None:
+    _v1.train.get_or_create_global_step(graph)
+
+
 def name(view: Any) -> str:
     """The checkpoint name of a program's variable."""
     return str(view.name).split(":")[0]
@@ -276,8 +280,8 @@ def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
     return spec
 
 
-def _operation(train_op: Any) -> tf.Operation:
-    return train_op if isinstance(train_op, tf.Operation) else train_op.op
+def _operation(train_op: Any) -> tf.Operation | None:
+    return getattr(train_op, "op", train_op)
 
 
 def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:

@@ -42,7 +42,8 @@ def eager_mode() -> contextlib.AbstractContextManager[None]:
 
     `tf.init_scope` does not do it there: without eager execution it lifts into the default graph.
     """
-    return tf.__internal__.eager_context.eager_mode()
+    mode: contextlib.AbstractContextManager[None] = tf.__internal__.eager_context.eager_mode()
+    return mode
 
 
 class ProgramGraph(_func_graph.FuncGraph):

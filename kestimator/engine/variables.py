@@ -216,7 +216,7 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):
     @property
     def name(self) -> str:
         """The name of the variable assigned to."""
-        return self._assigned.name
+        return str(self._assigned.name)
 
     def _as_graph_element(self) -> tf.Tensor:
         if self._read_after is None:
@@ -318,7 +318,7 @@ class VariableCreator:
 
     def _keras_name(self, keras_variable: keras.Variable) -> str:
         with self._graph.as_default():
-            scope = tf.compat.v1.get_variable_scope().name
+            scope = str(tf.compat.v1.get_variable_scope().name)
         return f"{scope}/{keras_variable.path}" if scope else str(keras_variable.path)
 
     def view(self, slot: Slot, *, resets: bool = False) -> ProgramVariable:
