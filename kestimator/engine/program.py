@@ -30,6 +30,7 @@ from tensorflow.python.eager import wrap_function as _wrap_function
 from tensorflow.python.framework import func_graph as _func_graph
 from tensorflow.python.summary import summary as _summary
 
+from kestimator.engine import graphs as _graphs
 from kestimator.engine import variables as _store
 
 _KERAS_DIRECTORY = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
@@ -87,6 +88,12 @@ class ProgramGraph(_func_graph.FuncGraph):
     def reopen(self) -> None:
         """Lets hooks of another call add ops again."""
         self._unsafe_unfinalize()
+
+    def as_graph_def(self, *args: Any, **kwargs: Any) -> Any:
+        """The program as a TF1 graph, with variables and tables in place of their captures."""
+        names = _graphs.variable_names(self)
+        graph_def = super().as_graph_def(*args, **kwargs)
+        return _graphs.standalone(graph_def, self.captures, names)
 
     def capture_sources(self) -> dict[int, tuple[tf.Tensor, tf.Tensor]]:
         """External and internal tensor of each capture, by the id of the internal one."""

@@ -236,7 +236,7 @@ def _variable_def(variable: ProgramVariable, skip: int) -> Any:
     from tensorflow.core.framework import variable_pb2
 
     definition = variable_pb2.VariableDef()
-    definition.variable_name = variable.op.name[skip:]
+    definition.variable_name = variable.op.outputs[0].name[skip:]
     definition.initializer_name = variable.initializer.name[skip:]
     definition.snapshot_name = variable._as_graph_element().name[skip:]  # noqa: SLF001
     if variable.initial_value is not None:
@@ -245,6 +245,10 @@ def _variable_def(variable: ProgramVariable, skip: int) -> Any:
     definition.is_resource = True
     definition.synchronization = variable.synchronization.value
     definition.aggregation = variable.aggregation.value
+    if variable._save_slice_info is not None:  # noqa: SLF001
+        definition.save_slice_info_def.MergeFrom(
+            variable._save_slice_info.to_proto()  # noqa: SLF001
+        )
     return definition
 
 
