@@ -638,12 +638,14 @@ class Estimator:
     def _checkpoint_to_export(self, checkpoint_path: str | None) -> str | None:
         """The checkpoint to export; None for the values that a partial warm start gives."""
         path = self._checkpoint(checkpoint_path)
-        if path is None and self._warm_start is None:
+        if path is not None:
+            return path
+        if self._warm_start is None:
             raise errors.CheckpointNotFoundError(
                 f"Couldn't find trained model at {self.model_dir!r}: there is no checkpoint to "
                 "export. Train first, or pass `checkpoint_path`."
             )
-        return path or warm_start.whole_checkpoint(self._warm_start)
+        return warm_start.whole_checkpoint(self._warm_start)
 
     def _trace_export(
         self, request: export.ExportRequest

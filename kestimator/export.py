@@ -185,13 +185,13 @@ def build_raw_serving_input_receiver_fn(
     return serving_input_receiver_fn
 
 
-def _placeholder_arguments(
-    name: str, tensor: Any, batch_size: int | None
-) -> dict[str, Any]:
+def _placeholder_arguments(name: str, tensor: Any, batch_size: int | None) -> dict[str, Any]:
     if not isinstance(tensor, tf.Tensor):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                name, tensor, "a dense tf.Tensor",
+                name,
+                tensor,
+                "a dense tf.Tensor",
                 "Write a serving_input_receiver_fn of your own for other features.",
             )
         )
@@ -245,7 +245,8 @@ def checked_request(
     if serving_input_receiver_fn is None:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "serving_input_receiver_fn", None,
+                "serving_input_receiver_fn",
+                None,
                 "a function that returns a ServingInputReceiver",
                 "build_parsing_serving_input_receiver_fn makes one.",
             )
@@ -253,7 +254,8 @@ def checked_request(
     if not callable(serving_input_receiver_fn):
         raise errors.ArgumentTypeError(
             errors.invalid_argument(
-                "serving_input_receiver_fn", serving_input_receiver_fn,
+                "serving_input_receiver_fn",
+                serving_input_receiver_fn,
                 "a function that returns a ServingInputReceiver",
                 "If this is a receiver, pass the function that makes it: its placeholders have to "
                 "be made anew in the exported graph.",
@@ -262,7 +264,8 @@ def checked_request(
     if experimental_mode not in TAGS:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "experimental_mode", experimental_mode,
+                "experimental_mode",
+                experimental_mode,
                 f"ModeKeys.PREDICT ({ModeKeys.PREDICT!r}), the one mode that can be exported",
             )
         )
@@ -284,7 +287,8 @@ def checked_receiver(receiver: Any) -> Any:
     if not hasattr(receiver, "features") or not hasattr(receiver, "receiver_tensors"):
         raise errors.ArgumentTypeError(
             errors.invalid_argument(
-                "serving_input_receiver_fn's result", receiver,
+                "serving_input_receiver_fn's result",
+                receiver,
                 "a ServingInputReceiver or a TensorServingInputReceiver",
             )
         )
@@ -343,11 +347,7 @@ def _check_servable(tensors: Mapping[str, Nest], signature: Any) -> None:
         )
     graph = _v1.get_default_graph()
     fed = {id(tensor) for tensor in tf.nest.flatten(dict(tensors), expand_composites=True)}
-    outputs = [
-        tensor
-        for info in signature.outputs.values()
-        for tensor in _tensors_of(info, graph)
-    ]
+    outputs = [tensor for info in signature.outputs.values() for tensor in _tensors_of(info, graph)]
     captured = {id(internal.op) for _, internal in getattr(graph, "captures", ())}
     for operation in _program.reachable_operations(outputs, fed):
         if operation.type == "Placeholder" and id(operation) not in captured:
@@ -368,12 +368,14 @@ def _report(found: Mapping[str, Any], excluded: Mapping[str, str]) -> None:
     if not found:
         _logger.warning(
             "The export has no signatures at all: none of %s can be served from the receiver's "
-            "placeholders.", sorted(excluded),
+            "placeholders.",
+            sorted(excluded),
         )
     elif SignatureKeys.SERVING_DEFAULT not in found:
         _logger.warning(
             "The export has no signature %r, only %s.",
-            SignatureKeys.SERVING_DEFAULT, sorted(found),
+            SignatureKeys.SERVING_DEFAULT,
+            sorted(found),
         )
 
 
@@ -421,9 +423,7 @@ def _named_tensors(
         tensors = {single: tensors}
     for key, tensor in tensors.items():
         if not isinstance(key, key_types):
-            raise errors.ArgumentError(
-                errors.invalid_argument(f"{name}, a key", key, "a string")
-            )
+            raise errors.ArgumentError(errors.invalid_argument(f"{name}, a key", key, "a string"))
         _check_tensor(f"{name}[{key!r}]", tensor)
     return dict(tensors)
 
@@ -431,9 +431,7 @@ def _named_tensors(
 def _check_tensor(name: str, tensor: Any) -> None:
     if not isinstance(tensor, _TENSORS):
         raise errors.ArgumentError(
-            errors.invalid_argument(
-                name, tensor, "a tf.Tensor, tf.SparseTensor or tf.RaggedTensor"
-            )
+            errors.invalid_argument(name, tensor, "a tf.Tensor, tf.SparseTensor or tf.RaggedTensor")
         )
 
 
@@ -443,13 +441,12 @@ def _named_alternatives(alternatives: Any) -> dict[str, dict[str, Tensor]] | Non
     if not isinstance(alternatives, Mapping):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "receiver_tensors_alternatives", alternatives,
+                "receiver_tensors_alternatives",
+                alternatives,
                 "a dict from names to groups of tensors, or None",
             )
         )
     return {
-        key: _named_tensors(
-            f"receiver_tensors_alternatives[{key!r}]", tensors, _SINGLE_RECEIVER
-        )
+        key: _named_tensors(f"receiver_tensors_alternatives[{key!r}]", tensors, _SINGLE_RECEIVER)
         for key, tensors in alternatives.items()
     }

@@ -55,7 +55,11 @@ class ExportDirectory:
         """Removes everything that was made."""
         if self._temporary and tf.io.gfile.exists(self._temporary):
             tf.io.gfile.rmtree(self._temporary)
-        if self._made_base and tf.io.gfile.exists(self._base) and not tf.io.gfile.listdir(self._base):
+        if (
+            self._made_base
+            and tf.io.gfile.exists(self._base)
+            and not tf.io.gfile.listdir(self._base)
+        ):
             tf.io.gfile.rmtree(self._made_base)
 
 
@@ -113,7 +117,8 @@ def _checked_destination(destination: str) -> str:
     if posixpath.isabs(normal) or os.path.isabs(destination) or normal.split("/")[0] in ("..", "."):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "assets_extra, a key", destination,
+                "assets_extra, a key",
+                destination,
                 "the path of a file below the export's folder assets.extra, such as 'notes.txt'",
             )
         )

@@ -63,22 +63,18 @@ def standalone(
                 _become_table(node, list(consumers.of(node.name)))
         elif hasattr(outside, "numpy") and outside.dtype != tf.variant:
             _become_constant(node, outside)
+    _add_reads(graph_def, names)
     return graph_def
 
 
 def variable_names(graph: Any) -> dict[str, str]:
-    """The names of a program's variables, by the names of the ops that stand for them.
-
-    Every variable also gets the op that reads it when it is fetched, which the graph's own
-    description of the variable names.
-    """
-    names = {}
-    for key in graph.get_all_collection_keys():
-        for item in graph.get_collection(key):
-            if isinstance(item, _variables.ProgramVariable) and item.graph is graph:
-                item._as_graph_element()  # noqa: SLF001
-                names[item.op.name] = item.name.split(":")[0]
-    return names
+    """The names of a program's variables, by the names of the ops that stand for them."""
+    return {
+        item.op.name: item.name.split(":")[0]
+        for key in graph.get_all_collection_keys()
+        for item in graph.get_collection(key)
+        if isinstance(item, _variables.ProgramVariable) and item.graph is graph
+    }
 
 
 def unresolved_captures(graph_def: Any, captures: Iterable[tuple[Any, Any]]) -> list[str]:
@@ -132,6 +128,19 @@ def _handle_data(handle: Any) -> Any:
     """
     data = _resource_variable_ops.get_eager_safe_handle_data(handle)
     return data.shape_and_type[0] if data is not None and data.shape_and_type else None
+
+
+def _add_reads(graph_def: Any, variables: Iterable[str]) -> None:
+    """Adds the ops that fetch variables, where the program has none yet: an import needs them."""
+    present = {node.name: node for node in graph_def.node}
+    for variable in variables:
+        name, handle = _variables.name_of_read(variable), present.get(variable)
+        if name not in present and handle is not None and handle.op == "VarHandleOp":
+            node = graph_def.node.add(
+                name=name, op="ReadVariableOp", input=[variable], device=handle.device
+            )
+            node.attr["dtype"].type = handle.attr["dtype"].type
+            node.attr["_output_shapes"].list.shape.add().CopyFrom(handle.attr["shape"].shape)
 
 
 def _become_variable(node: Any, handle_data: Any, name: str) -> None:

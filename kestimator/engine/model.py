@@ -19,7 +19,6 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors, specs
-from kestimator.engine import graphs as _graphs
 from kestimator.engine import loop as _loop
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
@@ -186,7 +185,6 @@ class ModelProgram:
         own = {id(hook) for hook in hooks if _begins_by_itself(hook)}
         if self.graph.finalized:
             self.graph.reopen()
-        _graphs.variable_names(self.graph)  # makes the reads that describing the graph makes
         before = len(self.graph.get_operations())
         yield
         self.is_stale = self.is_stale or bool(

@@ -232,13 +232,21 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):  # noqa: SLF001
         return self._read_after
 
 
+def name_of_read(operation: str) -> str:
+    """The name of the op that reads a variable when it is fetched."""
+    return f"{operation}/Read/ReadVariableOp"
+
+
 def _variable_def(variable: ProgramVariable, skip: int) -> Any:
     from tensorflow.core.framework import variable_pb2
 
     definition = variable_pb2.VariableDef()
     definition.variable_name = variable.op.outputs[0].name[skip:]
     definition.initializer_name = variable.initializer.name[skip:]
-    definition.snapshot_name = variable._as_graph_element().name[skip:]  # noqa: SLF001
+    read = variable._graph_read  # noqa: SLF001
+    definition.snapshot_name = (
+        f"{name_of_read(variable.op.name)}:0" if read is None else read.name
+    )[skip:]
     if variable.initial_value is not None:
         definition.initial_value_name = variable.initial_value.name[skip:]
     definition.trainable = variable.trainable
