@@ -15,10 +15,12 @@ This module orchestrates; the engine does the work.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +31,12 @@ from kestimator import (
     _checks,
     _signatures,
     errors,
+    export,
     specs,
     summaries,
     warm_start,
 )
-from kestimator._types import Hooks, InputFn, ModelFn
+from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import automatic_hooks
 from kestimator.adapters import callbacks as _callbacks
 from kestimator.adapters import optimizers as _optimizers
@@ -46,6 +49,7 @@ from kestimator.engine import model as _model
 from kestimator.engine import predictions as _predictions
 from kestimator.engine import program as _program
 from kestimator.engine import runner as _runner
+from kestimator.engine import saved_model as _saved_model
 from kestimator.engine import session as _session
 from kestimator.engine import tf2_summaries as _tf2_summaries
 from kestimator.engine import variables as _variables
@@ -273,6 +277,76 @@ class Estimator:
         predict_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         return self._predict(input_fn, predict_keys, predict_hooks, path, yield_single_examples)
+
+    def export_saved_model(
+        self,
+        export_dir_base: str | bytes | os.PathLike[str],
+        serving_input_receiver_fn: ServingInputReceiverFn,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | None = None,
+        experimental_mode: str = ModeKeys.PREDICT,
+    ) -> bytes:
+        """Exports the model for serving, as a SavedModel with a signature for each output.
+
+        Nothing of what the export reads is needed to load it, and it needs TensorFlow alone.
+
+        Args:
+            export_dir_base: Where to make the export's own directory, named by the second.
+            serving_input_receiver_fn: Makes the placeholders of requests and the features
+                behind them; see `kestimator.export`.
+            assets_extra: Files to add, as a dict from paths below the export's `assets.extra`
+                to the paths of the sources.
+            as_text: Whether to write `saved_model.pbtxt`, for people to read.
+            checkpoint_path: The checkpoint to export; by default the latest. Without any, the
+                values of the warm start.
+            experimental_mode: The mode to export: `ModeKeys.PREDICT`.
+
+        Returns:
+            The path of the export's directory.
+
+        Raises:
+            ValueError: There is no checkpoint and no warm start; no receiver function; a path
+                of `assets_extra` leads out of the export.
+            errors.MissingVariableError: The checkpoint lacks a variable of the model.
+        """
+        request = export.checked_request(
+            export_dir_base, serving_input_receiver_fn, assets_extra, as_text, experimental_mode
+        )
+        path = self._checkpoint_to_export(checkpoint_path)
+        model, graph = self._trace_export(request)
+        with self._exported_values(model, graph, path) as values:
+            exported = export.write(request, [graph], values, self._config.session_config)
+        _logger.info("SavedModel written to: %s", os.fsdecode(exported))
+        return exported
+
+    def export_savedmodel(
+        self,
+        export_dir_base: str | bytes | os.PathLike[str],
+        serving_input_receiver_fn: ServingInputReceiverFn,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | None = None,
+        strip_default_attrs: bool = True,
+    ) -> bytes:
+        """The old name of `export_saved_model`, which see.
+
+        Args:
+            export_dir_base: As there.
+            serving_input_receiver_fn: As there.
+            assets_extra: As there.
+            as_text: As there.
+            checkpoint_path: As there.
+            strip_default_attrs: Accepted and not needed: default attributes are always left
+                out, so that older versions of TensorFlow can load the export.
+
+        Returns:
+            As there.
+        """
+        del strip_default_attrs
+        return self.export_saved_model(
+            export_dir_base, serving_input_receiver_fn, assets_extra, as_text, checkpoint_path
+        )
 
     def eval_dir(self, name: str | None = None) -> str:
         """Where evaluations called `name` write their events."""
@@ -533,6 +607,61 @@ class Estimator:
             yield batch
         with model.graph.as_default():
             hooked.end()
+
+    def _checkpoint_to_export(self, checkpoint_path: str | None) -> str | None:
+        """The checkpoint to export; None for the values that a partial warm start gives."""
+        path = self._checkpoint(checkpoint_path)
+        if path is not None:
+            return path
+        if self._warm_start is None:
+            raise errors.CheckpointNotFoundError(
+                f"Couldn't find trained model at {self.model_dir!r}: there is no checkpoint to "
+                "export. Train first, or pass `checkpoint_path`."
+            )
+        return warm_start.whole_checkpoint(self._warm_start)
+
+    def _trace_export(
+        self, request: export.ExportRequest
+    ) -> tuple[_model.ModelProgram, _saved_model.ServableGraph]:
+        """Traces the model_fn behind the placeholders of the receiver."""
+        receivers: list[Any] = []
+
+        def call(_features: Any, _labels: Any) -> specs.EstimatorSpec:
+            receivers.append(export.checked_receiver(request.receiver_fn()))
+            features, labels = receivers[0].features, getattr(receivers[0], "labels", None)
+            return self._call_model_fn(features, labels, request.mode, self.config)
+
+        model = _model.ModelProgram.trace(
+            call,
+            mode=request.mode,
+            element_spec=(None, None),
+            seed=self._config.tf_random_seed,
+            store=self._store,
+        )
+        with model.graph.as_default():
+            signatures = export.signature_defs(receivers[0], model.spec.export_outputs or {})
+        tags = export.TAGS[request.mode]
+        return model, _saved_model.servable_graph(model, signatures=signatures, tags=tags)
+
+    @contextlib.contextmanager
+    def _exported_values(
+        self,
+        model: _model.ModelProgram,
+        graph: _saved_model.ServableGraph,
+        path: str | None,
+    ) -> Iterator[str]:
+        """The path of the values to export; those of a partial warm start are written first."""
+        if path is not None:
+            _saved_model.check_checkpoint(model, path)
+            yield path
+            return
+        session = _session.Session(model.program, _saved_model.NoBatches())
+        with tempfile.TemporaryDirectory() as directory:
+            with model.graph.as_default(), self._memory.preserved():
+                self._prepare(model, session, [], lambda: None, None)
+                values = os.path.join(directory, "model.ckpt")
+                graph.saver.save(session, values, write_meta_graph=False, write_state=False)
+            yield values
 
 
 def _warn_of_endless_data(batches: _inputs.Batches, steps: int | None) -> None:

@@ -29,6 +29,7 @@ from tensorflow.python.framework import ops as _ops
 from tensorflow.python.summary import summary as _summary
 from tensorflow.python.training import moving_averages as _moving_averages
 
+from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import variables as _store
@@ -89,6 +90,12 @@ class ProgramGraph(_func_graph.FuncGraph):
     def reopen(self) -> None:
         """Lets hooks of another call add ops again."""
         self._unsafe_unfinalize()
+
+    def as_graph_def(self, *args: Any, **kwargs: Any) -> Any:
+        """The program as a TF1 graph, with variables and tables in place of their captures."""
+        names = _graphs.variable_names(self)
+        graph_def = super().as_graph_def(*args, **kwargs)
+        return _graphs.standalone(graph_def, self.captures, names)
 
     def capture_sources(self) -> dict[int, tuple[tf.Tensor, tf.Tensor]]:
         """External and internal tensor of each capture, by the id of the internal one."""
