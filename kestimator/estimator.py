@@ -32,6 +32,7 @@ from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig, default_session_config
 from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import distribution as _distribution
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
@@ -99,6 +100,7 @@ class Estimator:
         self._warm_start = warm_start.settings_from(warm_start_from)
         self._store = _variables.VariableStore()
         self._memory = _checkpoints.Memory(self._store)
+        self._distribution = _distribution.of(self._config.train_distribute)
         self._programs: dict[Any, _model.ModelProgram] = {}
 
     @property
@@ -162,6 +164,7 @@ class Estimator:
         _signatures.check_input_fn(input_fn)
         _check_steps(steps, max_steps)
         _refuse_task(self._config)
+        self._distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
         listeners = list(_checks.checked_listeners(saving_listeners))
         _callbacks.check_callbacks(callbacks)
@@ -336,12 +339,21 @@ class Estimator:
         return _signatures.call_with_accepted(self._model_fn, features=features, **offered)
 
     def _open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
+        replicas = self._distribution.replicas if mode == ModeKeys.TRAIN else 1
+
         def call() -> Any:
             return _signatures.call_with_accepted(
-                input_fn, mode=mode, params=self.params, config=self.config
+                input_fn,
+                mode=mode,
+                params=self.params,
+                config=self.config,
+                input_context=_distribution.input_context(replicas),
             )
 
-        return _inputs.open_input(call, seed=self._config.tf_random_seed, store=self._store)
+        seed = self._config.tf_random_seed
+        batches = _inputs.open_input(call, seed=seed, store=self._store)
+        batches.per_step = replicas
+        return batches
 
     def _program(self, mode: str, element_spec: Any) -> _model.ModelProgram:
         if mode == ModeKeys.PREDICT:
@@ -360,14 +372,20 @@ class Estimator:
             element_spec=element_spec,
             seed=self._config.tf_random_seed,
             store=self._store,
+            train_op=self._train_op,
             finish=self._finish_spec,
+            distribution=self._distribution if mode == ModeKeys.TRAIN else None,
         )
         self._programs[key] = model
         return model
 
+    def _train_op(self, spec: specs.EstimatorSpec) -> Any:
+        if spec.mode != ModeKeys.TRAIN:
+            return spec.train_op
+        return _optimizers.train_operation(spec, self._store)
+
     def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
         if spec.mode == ModeKeys.TRAIN:
-            spec = spec._replace(train_op=_optimizers.train_operation(spec, self._store))
             summaries.add_loss(spec.loss)
         if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
             saver = _checkpoints.default_saver(
@@ -394,6 +412,7 @@ class Estimator:
             model.scaffold.finalize()
             model.settle_global_step()
         self._memory.load(model, session, path)
+        self._distribution.broadcast(model.graph)
         self._memory.initialize_locals(model, session)
 
     def _train(
@@ -420,6 +439,7 @@ class Estimator:
             batches.initialize()
             with session.start_queue_runners():
                 runner.hooked.after_create_session()
+                self._distribution.broadcast(model.graph)
                 loss = runner.run()
                 runner.hooked.end()
         return loss
