@@ -43,6 +43,7 @@ from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import distribution as _distribution
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
@@ -111,6 +112,7 @@ class Estimator:
         self._warm_start = warm_start.settings_from(warm_start_from)
         self._store = _variables.VariableStore()
         self._memory = _checkpoints.Memory(self._store)
+        self._distribution = _distribution.of(self._config.train_distribute)
         self._programs: dict[Any, _model.ModelProgram] = {}
 
     @property
@@ -174,6 +176,7 @@ class Estimator:
         _signatures.check_input_fn(input_fn)
         _arguments.check_steps(steps, max_steps)
         _arguments.check_trains(self._config)
+        self._distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
         listeners = list(_checks.checked_listeners(saving_listeners))
         _callbacks.check_callbacks(callbacks)
@@ -422,12 +425,21 @@ class Estimator:
         return spec
 
     def _open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
+        replicas = self._distribution.replicas if mode == ModeKeys.TRAIN else 1
+
         def call() -> Any:
             return _signatures.call_with_accepted(
-                input_fn, mode=mode, params=self.params, config=self.config
+                input_fn,
+                mode=mode,
+                params=self.params,
+                config=self.config,
+                input_context=_distribution.input_context(replicas),
             )
 
-        return _inputs.open_input(call, seed=self._config.tf_random_seed, store=self._store)
+        seed = self._config.tf_random_seed
+        batches = _inputs.open_input(call, seed=seed, store=self._store)
+        batches.per_step = replicas
+        return batches
 
     def _program(self, mode: str, element_spec: Any) -> _model.ModelProgram:
         if mode == ModeKeys.PREDICT:
@@ -452,15 +464,21 @@ class Estimator:
             element_spec=element_spec,
             seed=self._config.tf_random_seed,
             store=self._store,
+            train_op=self._train_op,
             finish=self._finish_spec,
+            distribution=self._distribution if mode == ModeKeys.TRAIN else None,
         )
         model.summary_writer = writer
         self._programs[key] = model
         return model
 
+    def _train_op(self, spec: specs.EstimatorSpec) -> Any:
+        if spec.mode != ModeKeys.TRAIN:
+            return spec.train_op
+        return _optimizers.train_operation(spec, self._store)
+
     def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
         if spec.mode == ModeKeys.TRAIN:
-            spec = spec._replace(train_op=_optimizers.train_operation(spec, self._store))
             summaries.add_loss(spec.loss)
             _tf2_summaries.run_with_tf1_summaries()
         if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
@@ -488,6 +506,7 @@ class Estimator:
             model.scaffold.finalize()
             model.settle_global_step()
         self._memory.load(model, session, path)
+        self._distribution.broadcast(model.graph)
         self._memory.initialize_locals(model, session)
 
     def _train(
@@ -512,6 +531,7 @@ class Estimator:
             batches.initialize()
             with session.start_queue_runners():
                 runner.hooked.after_create_session()
+                self._distribution.broadcast(model.graph)
                 loss = runner.run()
                 runner.hooked.end()
         if model.summary_writer is not None:

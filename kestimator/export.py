@@ -22,7 +22,7 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Features, Nest, ServingInputReceiverFn, Tensor
 from kestimator.engine import export_files as _export_files
-from kestimator.engine import program as _program
+from kestimator.engine import ordering as _ordering
 from kestimator.engine import saved_model as _saved_model
 from kestimator.export_outputs import (
     ClassificationOutput,
@@ -349,7 +349,7 @@ def _check_servable(tensors: Mapping[str, Nest], signature: Any) -> None:
     fed = {id(tensor) for tensor in tf.nest.flatten(dict(tensors), expand_composites=True)}
     outputs = [tensor for info in signature.outputs.values() for tensor in _tensors_of(info, graph)]
     captured = {id(internal.op) for _, internal in getattr(graph, "captures", ())}
-    for operation in _program.reachable_operations(outputs, fed):
+    for operation in _ordering.reachable_operations(outputs, fed):
         if operation.type == "Placeholder" and id(operation) not in captured:
             raise errors.ArgumentError(
                 f"The outputs {sorted(signature.outputs)} depend on the placeholder "

@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors, specs
+from kestimator.engine import distribution as _distribution
 from kestimator.engine import loop as _loop
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
@@ -70,7 +71,9 @@ class ModelProgram:
         element_spec: Any,
         seed: int | None,
         store: _variables.VariableStore,
+        train_op: Callable[[specs.EstimatorSpec], Any] = lambda spec: spec.train_op,
         finish: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
+        distribution: _distribution.Distribution | None = None,
     ) -> ModelProgram:
         """Traces a model_fn.
 
@@ -80,26 +83,29 @@ class ModelProgram:
             element_spec: The spec of `(features, labels)`.
             seed: The graph-level seed.
             store: The variables of the estimator.
-            finish: Completes the spec inside the graph: optimizers, summaries.
+            train_op: Makes the train op of each replica's spec inside the graph.
+            finish: Completes the spec inside the graph: summaries, a saver.
+            distribution: How training is spread over replicas.
 
         Raises:
             errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode.
         """
         given: list[Any] = []
+        distribution = distribution or _distribution.Distribution()
 
-        def build(structure: Any) -> specs.EstimatorSpec:
-            features, labels = structure
+        def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(call(features, labels), mode)
             given.append(spec.train_op)
-            return finish(spec)
+            return spec._replace(train_op=train_op(spec))
 
         program = _program.trace(
-            build,
-            element_spec=element_spec,
+            lambda structure: finish(distribution.run(replica, structure)),
+            element_spec=distribution.element_spec(element_spec),
             name=f"model_{mode}",
             seed=seed,
             store=store,
             before=_make_global_step,
+            distribution=distribution,
         )
         model = cls(mode, program, store)
         if isinstance(given[0], keras.optimizers.Optimizer):
@@ -212,7 +218,8 @@ class ModelProgram:
 
     def settle_global_step(self) -> None:
         """Lets hooks and summaries see the global step as it was before their step."""
-        _ordering.read_before_writes(self.graph, self.global_step.op.outputs[0])
+        for view in _distribution.components(self.global_step):
+            _ordering.read_before_writes(self.graph, view.op.outputs[0])
 
     @functools.cached_property
     def advances_by_one(self) -> bool:

@@ -60,7 +60,7 @@ class NoBatches(_inputs.Batches):
     def initialize(self) -> None:
         """Does nothing."""
 
-    def next(self) -> list[tf.Tensor]:
+    def _next_batch(self) -> list[tf.Tensor]:
         """Never called: the program has no inputs.
 
         Raises:
