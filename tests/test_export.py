@@ -387,6 +387,27 @@ class TestGraphs:
         assert outputs_of(path, input=2) == {"y": [40.0]}
         assert outputs_of(path, input=7) == {"y": [-2.0]}
 
+    def test_mutable_tables(self, tmp_path):
+        """What training inserted is in the checkpoint, and so in the export."""
+
+        def model_fn(features, labels, mode):
+            table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
+            found = table.lookup(features["word"])
+            step = v1.assign_add(v1.train.get_global_step(), 1)
+            train_op = tf.group(step, table.insert(features["word"], tf.range(4, dtype=tf.int64)))
+            loss = tf.reduce_sum(tf.cast(found, tf.float32))
+            return kestimator.EstimatorSpec(
+                mode, predictions={"y": found}, loss=loss, train_op=train_op
+            )
+
+        def words():
+            return tf.data.Dataset.from_tensors(({"word": ["a", "b", "c", "d"]}, [0.0]))
+
+        receiver = export.build_raw_serving_input_receiver_fn({"word": tf.constant(["a"])})
+        estimator = kestimator.Estimator(model_fn, str(tmp_path / "model")).train(words)
+        path = estimator.export_saved_model(str(tmp_path / "out"), receiver)
+        assert outputs_of(path, word=["b", "d", "e"]) == {"y": [1, 3, -1]}
+
     def test_meta_file_of_a_checkpoint_imports(self, keras_estimator):
         keras_estimator.train(self.words)
         checkpoint = keras_estimator.latest_checkpoint()
