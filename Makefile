@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 ORACLE_READY := $(ORACLE)/.ready
 
 # TensorFlow's notes about the CPU and about missing GPUs.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-all bench goldens clean
