@@ -1,4 +1,4 @@
-"""The Estimator: a model_fn that trains, evaluates, predicts and exports, with its promises on disk.
+"""The Estimator: a model_fn that trains, evaluates, predicts and exports.
 
 Synopsis::
 
@@ -171,7 +171,9 @@ class Estimator:
             _logger.warning(
                 "Skipping training: %s has already been trained to step %d, and max_steps is %d. "
                 "Raise max_steps, or train in another model_dir.",
-                self.model_dir, start, max_steps,
+                self.model_dir,
+                start,
+                max_steps,
             )
             return self
         if steps is not None or max_steps is not None:
@@ -305,7 +307,8 @@ class Estimator:
         if not _checkpoints.is_whole(path):
             raise errors.CheckpointNotFoundError(
                 errors.invalid_argument(
-                    "checkpoint_path", path,
+                    "checkpoint_path",
+                    path,
                     "the prefix of a checkpoint, such as 'model_dir/model.ckpt-100'",
                 )
             )
@@ -389,6 +392,7 @@ class Estimator:
                 warm_start.apply(self._warm_start)
                 model.warm_started = True
             model.scaffold.finalize()
+            model.settle_global_step()
         self._memory.load(model, session, path)
         self._memory.initialize_locals(model, session)
 
@@ -412,10 +416,12 @@ class Estimator:
             ]
             runner = self._runner(model, session, batches, all_hooks)
             self._prepare(model, session, all_hooks, runner.hooked.begin, path)
+            _checkpoints.remember_kept(model.scaffold.saver, self.model_dir)
             batches.initialize()
-            runner.hooked.after_create_session()
-            loss = runner.run()
-            runner.hooked.end()
+            with session.start_queue_runners():
+                runner.hooked.after_create_session()
+                loss = runner.run()
+                runner.hooked.end()
         return loss
 
     def _runner(
@@ -504,10 +510,11 @@ class Estimator:
             runner = self._runner(model, session, batches, hooks)
             self._prepare(model, session, hooks, runner.hooked.begin, path)
             batches.initialize()
-            runner.hooked.after_create_session()
             _warn_of_endless_data(batches, steps)
-            runner.run(steps)
-            runner.hooked.end()
+            with session.start_queue_runners():
+                runner.hooked.after_create_session()
+                runner.run(steps)
+                runner.hooked.end()
             values = session.run({**model.metric_values, "global_step": model.global_step})
         step = values.pop("global_step")
         return {**values, "global_step": np.int64(step)}

@@ -81,7 +81,9 @@ def _add_value(summary: Any, key: str, value: Any) -> None:
     else:
         _logger.warning(
             "Skipping summary for %s: expected a number, an array or a serialized Summary, "
-            "received %s.", key, type(value).__name__,
+            "received %s.",
+            key,
+            type(value).__name__,
         )
 
 

@@ -33,9 +33,9 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
     if not isinstance(warm_start_from, (str, bytes, os.PathLike)):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "warm_start_from", warm_start_from,
-                "None, the path of a checkpoint, a directory or a SavedModel, or "
-                "WarmStartSettings",
+                "warm_start_from",
+                warm_start_from,
+                "None, the path of a checkpoint, a directory or a SavedModel, or WarmStartSettings",
             )
         )
     path = os.fsdecode(warm_start_from)

@@ -92,6 +92,6 @@ def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether the graph being built has a write of the optimizer's count of iterations."""
     graph = tf.compat.v1.get_default_graph()
     placeholder = graph.capture(optimizer.iterations.value.handle)
-    return any(
-        op.type.startswith("Assign") for op in placeholder.consumers()
-    ) and isinstance(graph, _program.ProgramGraph)
+    return any(op.type.startswith("Assign") for op in placeholder.consumers()) and isinstance(
+        graph, _program.ProgramGraph
+    )

@@ -41,7 +41,7 @@ class Cadence(abc.ABC):
         """How many seconds may pass before the hook has to see a step."""
         return float("inf")
 
-    def passed(self, steps: int, global_step: int, loss: Any) -> None:
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:  # noqa: B027
         """Tells the hook that `steps` steps passed unseen, up to `global_step`."""
 
     def watched(self) -> tf.Tensor | None:
@@ -70,11 +70,11 @@ class _Timed(Cadence):
 
     def quiet_steps(self, global_step: int) -> int:
         """The steps until the timer triggers."""
-        return _quiet_steps(self.hook._timer, global_step + 1)  # noqa: SLF001
+        return _quiet_steps(self.hook._timer, global_step + 1)
 
     def quiet_seconds(self) -> float:
         """The seconds until the timer triggers."""
-        return _quiet_seconds(self.hook._timer)  # noqa: SLF001
+        return _quiet_seconds(self.hook._timer)
 
 
 class _TimedAhead(_Timed):
@@ -82,8 +82,8 @@ class _TimedAhead(_Timed):
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Moves the step seen last."""
-        if self.hook._next_step is not None:  # noqa: SLF001
-            self.hook._next_step = global_step + 1  # noqa: SLF001
+        if self.hook._next_step is not None:
+            self.hook._next_step = global_step + 1
 
 
 class _Logging(Cadence):
@@ -91,33 +91,33 @@ class _Logging(Cadence):
 
     def quiet_steps(self, global_step: int) -> int:
         """The steps until the next line."""
-        return _quiet_steps(self.hook._timer, self.hook._iter_count)  # noqa: SLF001
+        return _quiet_steps(self.hook._timer, self.hook._iter_count)
 
     def quiet_seconds(self) -> float:
         """The seconds until the next line."""
-        return _quiet_seconds(self.hook._timer)  # noqa: SLF001
+        return _quiet_seconds(self.hook._timer)
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Counts the unseen steps too."""
-        self.hook._iter_count += steps  # noqa: SLF001
+        self.hook._iter_count += steps
 
 
 class _StopAtStep(Cadence):
     def quiet_steps(self, global_step: int) -> int:
         """The steps until the last one, which the hook has to see."""
-        return max(0, self.hook._last_step - global_step - 1)  # noqa: SLF001
+        return max(0, self.hook._last_step - global_step - 1)
 
 
 class _NanTensor(Never):
     def watched(self) -> tf.Tensor | None:
         """The loss that the hook guards."""
-        return self.hook._loss_tensor  # noqa: SLF001
+        return self.hook._loss_tensor
 
 
 class _Waiter(Cadence):
     def quiet_steps(self, global_step: int) -> int:
         """None until the step waited for has come."""
-        return UNLIMITED if self.hook._worker_is_started else 0  # noqa: SLF001
+        return UNLIMITED if self.hook._worker_is_started else 0
 
 
 _CADENCES: dict[type, type[Cadence]] = {
@@ -141,7 +141,9 @@ def cadence_of(hook: Any) -> Cadence:
     if kind is not None:
         return kind(hook)
     base = _train.SessionRunHook
-    looks = type(hook).before_run is not base.before_run or type(hook).after_run is not base.after_run
+    looks = (
+        type(hook).before_run is not base.before_run or type(hook).after_run is not base.after_run
+    )
     return EveryStep(hook) if looks else Never(hook)
 
 
@@ -150,10 +152,10 @@ def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
 
     The hook takes listeners in its constructor alone. Those of an earlier call go.
     """
-    own = [one for one in hook._listeners if not getattr(one, "_of_a_train_call", False)]  # noqa: SLF001
+    own = [one for one in hook._listeners if not getattr(one, "_of_a_train_call", False)]
     for listener in listeners:
-        listener._of_a_train_call = True  # noqa: SLF001
-    hook._listeners = [*own, *listeners]  # noqa: SLF001
+        listener._of_a_train_call = True
+    hook._listeners = [*own, *listeners]
 
 
 def report_nan(hook: Any, context: Any) -> None:

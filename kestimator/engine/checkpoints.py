@@ -125,9 +125,7 @@ class Memory:
         self._holds = (path, _saver_key(saver))
         self._covered = {slot.name for slot in self._store}
 
-    def load(
-        self, model: _model.ModelProgram, session: _session.Session, path: str | None
-    ) -> None:
+    def load(self, model: _model.ModelProgram, session: _session.Session, path: str | None) -> None:
         """Gives the variables of a program their values: from a checkpoint, or initial ones.
 
         Args:
@@ -167,8 +165,8 @@ class Memory:
         Raises:
             RuntimeError: The initializers leave variables without a value.
         """
-        if model.mode != ModeKeys.EVAL and model.locals_are_ready:
-            return
+        if model.mode == ModeKeys.PREDICT and model.locals_are_ready:
+            return  # predictions have no state of their own to start afresh
         scaffold = model.scaffold
         if not _not_ready(session, scaffold.ready_for_local_init_op):
             session.run(scaffold.local_init_op)
@@ -272,16 +270,18 @@ def restore(model: _model.ModelProgram, session: _session.Session, path: str) ->
 
 def _restore_eagerly(path: str, views: list[Any]) -> None:
     """Reads variables without a graph: as many ops, and nothing to build."""
-    whole = [view for view in views if not view._save_slice_info]  # noqa: SLF001
-    sliced = [view for view in views if view._save_slice_info]  # noqa: SLF001
+    whole = [view for view in views if not view._save_slice_info]
+    sliced = [view for view in views if view._save_slice_info]
     names = [_model.name(view) for view in whole] + [
-        view._save_slice_info.full_name for view in sliced  # noqa: SLF001
+        view._save_slice_info.full_name for view in sliced
     ]
-    slices = [""] * len(whole) + [view._save_slice_info.spec for view in sliced]  # noqa: SLF001
+    slices = [""] * len(whole) + [view._save_slice_info.spec for view in sliced]
     views = [*whole, *sliced]
     with _program.eager_mode(), tf.device("/cpu:0"):
         values = tf.raw_ops.RestoreV2(
-            prefix=path, tensor_names=names, shape_and_slices=slices,
+            prefix=path,
+            tensor_names=names,
+            shape_and_slices=slices,
             dtypes=[view.dtype for view in views],
         )
         for view, value in zip(views, values, strict=True):
@@ -297,7 +297,7 @@ def check_fits(path: str, views: list[Any]) -> None:
     """
     shapes = reader(path).get_variable_to_shape_map()
     for view in views:
-        info = view._save_slice_info  # noqa: SLF001
+        info = view._save_slice_info
         key, shape = (info.full_name, info.full_shape) if info else (_model.name(view), view.shape)
         if key not in shapes:
             raise errors.MissingVariableError(_missing(key, path, shapes))
@@ -336,9 +336,21 @@ def _initialize(model: _model.ModelProgram, session: _session.Session) -> None:
         scaffold.init_fn(session)
 
 
-def _reset_keras_variables(
-    model: _model.ModelProgram, store: _variables.VariableStore
-) -> None:
+def remember_kept(saver: Any, model_dir: str) -> None:
+    """Tells a saver which checkpoints are there, so that it goes on deleting the oldest."""
+    state = tf.train.get_checkpoint_state(model_dir)
+    if state is not None and saver is not None:
+        indexes = [(path, f"{path}.index") for path in state.all_model_checkpoint_paths]
+        saver.set_last_checkpoints_with_time(
+            [
+                (path, tf.io.gfile.stat(index).mtime_nsec / 1e9)
+                for path, index in indexes
+                if tf.io.gfile.exists(index)
+            ]
+        )
+
+
+def _reset_keras_variables(model: _model.ModelProgram, store: _variables.VariableStore) -> None:
     with _program.eager_mode():
         for slot in store:
             slot.reset()
@@ -372,7 +384,10 @@ def _unreadable_as_error(path: str) -> Iterator[None]:
     except errors.KestimatorError:
         raise
     except (
-        tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.InternalError,
+        tf.errors.DataLossError,
+        tf.errors.OutOfRangeError,
+        tf.errors.InternalError,
+        IndexError,  # what TensorFlow's checkpoint reader raises for a file that ends too soon
     ) as error:
         raise errors.UnreadableCheckpointError(
             f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "

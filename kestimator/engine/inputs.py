@@ -116,10 +116,10 @@ class TensorBatches(Batches):
         self.programs = [program]
         self.loops: dict[int, Any] = {}  # loops on the device that compute these tensors
         self._structure = features_and_labels(program.result)
-        self.element_spec = tf.nest.map_structure(
-            _spec, self._structure, expand_composites=False
+        self.element_spec = tf.nest.map_structure(_spec, self._structure, expand_composites=False)
+        self.is_finite = any(
+            "Iterator" in op.type or "Queue" in op.type for op in program.graph.get_operations()
         )
-        self.is_finite = any("Iterator" in op.type for op in program.graph.get_operations())
         flat = _program.flatten(self._structure)
         self.function = program.function(flat)
 
@@ -156,7 +156,7 @@ def open_input(
     program = _trace(call, seed, store)
     if isinstance(program.result, _DATASETS):
         return _open_dataset(program.result, [program])
-    _refuse_queues(program.graph)
+    _share_one_shot_iterators(program.graph)
     return TensorBatches(program)
 
 
@@ -165,7 +165,9 @@ def _call_eagerly(call: Callable[[], Any], seed: int | None) -> Any:
         try:
             return _as_dataset(call())
         except Exception:  # whatever it is, it is raised by the call in a graph, if it is real
-            _logger.debug("The input_fn does not run eagerly; calling it in a graph.", exc_info=True)
+            _logger.debug(
+                "The input_fn does not run eagerly; calling it in a graph.", exc_info=True
+            )
             return None
 
 
@@ -218,9 +220,7 @@ def _as_tensors(result: Any) -> Any:
     return tf.nest.map_structure(convert, result)
 
 
-def _open_dataset(
-    dataset: tf.data.Dataset, programs: list[_program.Program]
-) -> DatasetBatches:
+def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) -> DatasetBatches:
     spec = dataset.element_spec
     _check_pair(spec)
     make: Callable[[], tf.data.Dataset]
@@ -266,17 +266,37 @@ def _spec(value: Any) -> Any:
 
 def _run_initializers(programs: list[_program.Program]) -> None:
     for program in programs:
-        operations = program.graph.get_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS)
-        if operations:
-            with _program.eager_mode():
-                program.function([], operations)()
+        keys = tf.compat.v1.GraphKeys
+        variables = program.graph.get_collection(keys.LOCAL_VARIABLES)
+        tables = program.graph.get_collection(keys.TABLE_INITIALIZERS)
+        for operations in ([variable.initializer for variable in variables], tables):
+            if operations:
+                with _program.eager_mode():
+                    program.function([], operations)()
 
 
-def _refuse_queues(graph: tf.Graph) -> None:
-    runners = graph.get_collection(tf.compat.v1.GraphKeys.QUEUE_RUNNERS)
-    if runners:
-        raise errors.InputError(
-            f"`input_fn` uses queue runners ({len(runners)} of them: tf.train.batch, "
-            "string_input_producer and the like). TensorFlow 2 cannot run them here. Return a "
-            "tf.data.Dataset instead: Dataset.from_tensor_slices(...).shuffle(...).batch(...)."
-        )
+def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:
+    """Lets all functions of a graph take from the same one-shot iterators.
+
+    The op keeps its iterator in its kernel, and every function has kernels of its own. An
+    iterator with a name, made from the same Dataset by an initializer, stands in for it.
+    """
+    for op in graph.get_operations():
+        if op.type != "OneShotIterator":
+            continue
+        types, shapes = op.get_attr("output_types"), op.get_attr("output_shapes")
+        with graph.as_default(), tf.control_dependencies(None), tf.device("/cpu:0"):
+            shared = tf.raw_ops.IteratorV2(
+                shared_name=_program.unique_name(op.name),
+                container="",
+                output_types=types,
+                output_shapes=[tf.TensorShape(shape) for shape in shapes],
+            )
+            (dataset,) = tf.raw_ops.PartitionedCall(
+                args=[], Tout=[tf.variant], f=op.get_attr("dataset_factory")
+            )
+            initializer = tf.raw_ops.MakeIterator(dataset=dataset, iterator=shared)
+        graph.add_to_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS, initializer)
+        for consumer in op.outputs[0].consumers():
+            position = [tensor is op.outputs[0] for tensor in consumer.inputs].index(True)
+            consumer._update_input(position, shared)

@@ -152,7 +152,9 @@ class DeviceLoop:
 
         done, loss, flags = tf.while_loop(
             lambda done, loss, flags: self._goes_on(done, flags, limits),
-            body, self._start(), parallel_iterations=1,
+            body,
+            self._start(),
+            parallel_iterations=1,
         )
         return done, loss, tf.constant(False), flags
 
@@ -176,7 +178,9 @@ class DeviceLoop:
             lambda done, loss, ended, flags: tf.logical_and(
                 tf.logical_not(ended), self._goes_on(done, flags, limits)
             ),
-            body, (done, loss, tf.constant(False), flags), parallel_iterations=1,
+            body,
+            (done, loss, tf.constant(False), flags),
+            parallel_iterations=1,
         )
         return done, loss, ended, flags
 

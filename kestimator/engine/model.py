@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from kestimator import errors, specs
 from kestimator.engine import loop as _loop
+from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
@@ -81,7 +82,6 @@ class ModelProgram:
         Raises:
             errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode.
         """
-
         given: list[Any] = []
 
         def build(structure: Any) -> specs.EstimatorSpec:
@@ -187,9 +187,7 @@ class ModelProgram:
             self.graph.reopen()
         before = len(self.graph.get_operations())
         yield
-        self.is_stale = self.is_stale or bool(
-            own and len(self.graph.get_operations()) > before
-        )
+        self.is_stale = self.is_stale or bool(own and len(self.graph.get_operations()) > before)
 
     @property
     def keras_variables(self) -> list[keras.Variable]:
@@ -198,6 +196,10 @@ class ModelProgram:
         slots = [self._store.get(key) for key in names]
         return [slot.keras_variable for slot in slots if slot and slot.keras_variable is not None]
 
+    def settle_global_step(self) -> None:
+        """Lets hooks and summaries see the global step as it was before their step."""
+        _ordering.read_before_writes(self.graph, self.global_step.op.outputs[0])
+
     def check_global_step_moves(self) -> None:
         """Checks that the train op advances the global step.
 
@@ -205,9 +207,10 @@ class ModelProgram:
             errors.GlobalStepError: Nothing that the train op runs writes it.
         """
         placeholder = self.global_step.op.outputs[0]
-        reached = _program.reachable_operations(self.operations)
+        reached = _ordering.reachable_operations(self.operations)
         writers = [
-            op for op in reached
+            op
+            for op in reached
             if any(tensor is placeholder for tensor in op.inputs) and op.type != "ReadVariableOp"
         ]
         if not writers:
@@ -257,8 +260,7 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
             )
     named = sorted([*metrics.items(), ("loss", None)], key=lambda item: item[0])
     return [
-        (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric)
-        for name, metric in named
+        (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric) for name, metric in named
     ]
 
 

@@ -96,4 +96,3 @@ def rows(batch: Any) -> Iterator[Any]:
     keys = tuple(batch)
     for values in zip(*batch.values(), strict=True):
         yield dict(zip(keys, values, strict=True))
-

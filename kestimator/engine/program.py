@@ -15,25 +15,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import random
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
-from keras.src.backend.common import global_state as _global_state
 from tensorflow.python.eager import context as _context
 from tensorflow.python.eager import lift_to_graph as _lift_to_graph
 from tensorflow.python.eager import wrap_function as _wrap_function
 from tensorflow.python.framework import func_graph as _func_graph
+from tensorflow.python.framework import ops as _ops
 from tensorflow.python.summary import summary as _summary
+from tensorflow.python.training import moving_averages as _moving_averages
 
+from kestimator.engine import keras_state as _keras_state
+from kestimator.engine import ordering as _ordering
 from kestimator.engine import variables as _store
 
-_KERAS_DIRECTORY = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
-_trace_ids = itertools.count()
+_resource_ids = itertools.count()
+_WITHOUT_SHARED_NAME = ("OneShotIterator",)  # its kernel refuses one
 
 
 def eager_mode() -> contextlib.AbstractContextManager[None]:
@@ -70,7 +71,7 @@ class ProgramGraph(_func_graph.FuncGraph):
 
         TensorFlow lets tensors of a graph be keys and refuses tensors of a function.
         """
-        return sys._getframe(1).f_code.co_name != "__hash__"  # noqa: SLF001
+        return sys._getframe(1).f_code.co_name != "__hash__"
 
     @contextlib.contextmanager
     def unlocked(self) -> Iterator[None]:
@@ -166,7 +167,9 @@ class Program:
             tf.errors.InvalidArgumentError: A placeholder would be needed that nobody feeds.
         """
         key = (
-            tuple(map(id, tensors)), tuple(map(id, operations)), tuple(map(id, feeds)),
+            tuple(map(id, tensors)),
+            tuple(map(id, operations)),
+            tuple(map(id, feeds)),
         )
         if key not in self._functions:
             needed = self._needed_inputs([*tensors, *operations], feeds)
@@ -175,11 +178,9 @@ class Program:
             )
         return self._functions[key]
 
-    def _needed_inputs(
-        self, fetches: Iterable[Any], feeds: Sequence[tf.Tensor]
-    ) -> list[tf.Tensor]:
+    def _needed_inputs(self, fetches: Iterable[Any], feeds: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         fed = {id(tensor) for tensor in feeds}
-        reached = reachable_operations(fetches, fed)
+        reached = _ordering.reachable_operations(fetches, fed)
         captures = self.graph.capture_sources()
         inputs = {id(tensor) for tensor in self.inputs}
         for op in reached:
@@ -188,7 +189,8 @@ class Program:
             placeholder = id(op.outputs[0])
             if placeholder not in captures and placeholder not in inputs:
                 raise tf.errors.InvalidArgumentError(
-                    None, op,
+                    None,
+                    op,
                     f"You must feed a value for placeholder tensor {op.name!r} with dtype "
                     f"{op.outputs[0].dtype.name} and shape {op.outputs[0].shape}: give it in "
                     "`feed_dict`.",
@@ -223,8 +225,10 @@ def trace(
     creator = _store.VariableCreator(graph, store, local)
     with (
         eager_mode(),
-        keras_names_from_zero(seed),
+        _keras_state.names_from_zero(seed),
+        _keras_state.tf1_optimizers_take_keras_variables(creator.view_of),
         tf1_summaries(),
+        tf1_moving_averages(),
         graph.as_default(),
         tf.variable_creator_scope(creator),
     ):
@@ -232,11 +236,11 @@ def trace(
         inputs, structure = _placeholders(element_spec)
         graph.creator = creator
         result = build(structure)
-        for variable in list(graph._watched_variables):  # noqa: SLF001  (read in inner functions)
+        for variable in list(graph._watched_variables):
             creator.adopt(variable)
         graph.creator = None
     _share_stateful_resources(graph)
-    initial_writes, state_updates = order_keras_state(graph)
+    initial_writes, state_updates = _ordering.order_keras_state(graph)
     return Program(graph, inputs, result, local, initial_writes, state_updates)
 
 
@@ -261,29 +265,6 @@ def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
 
 
 @contextlib.contextmanager
-def keras_names_from_zero(seed: int | None) -> Iterator[None]:
-    """Lets Keras count automatic names from zero, and draw seeds from `seed`, while it traces.
-
-    Names such as `dense_1` end up in checkpoints, so they must not depend on what else the
-    process made. Keras keeps the counts in a global of its own that has no public face.
-    """
-    attributes = ("object_name_uids", "global_seed_generator", "name_scope_stack")
-    kept = {key: _global_state.get_global_attribute(key) for key in attributes}
-    python_random = random.getstate()
-    for key in attributes:
-        _global_state.set_global_attribute(key, None)
-    if seed is not None:
-        random.seed(seed)
-    try:
-        yield
-    finally:
-        for key, value in kept.items():
-            _global_state.set_global_attribute(key, value)
-        if seed is not None:
-            random.setstate(python_random)
-
-
-@contextlib.contextmanager
 def eager_seed(seed: int | None) -> Iterator[None]:
     """Runs with `seed` as TensorFlow's global seed, and puts the state of the process back.
 
@@ -293,12 +274,12 @@ def eager_seed(seed: int | None) -> Iterator[None]:
         yield
         return
     context = _context.context()
-    kept = context._seed, context._rng  # noqa: SLF001
-    context._seed, context._rng = seed, random.Random(seed)  # noqa: SLF001, S311
+    kept = context._seed, context._rng
+    context._seed, context._rng = seed, random.Random(seed)
     try:
         yield
     finally:
-        context._seed, context._rng = kept  # noqa: SLF001
+        context._seed, context._rng = kept
 
 
 @contextlib.contextmanager
@@ -308,107 +289,53 @@ def tf1_summaries() -> Iterator[None]:
     Where eager execution is on, TensorFlow would turn them into TF2 summaries of the default
     writer, or warn that there is none; the decision has no public switch.
     """
-    kept = _summary._should_invoke_v2_op  # noqa: SLF001
-    _summary._should_invoke_v2_op = lambda: False  # noqa: SLF001
+    kept = _summary._should_invoke_v2_op
+    _summary._should_invoke_v2_op = lambda: False
     try:
         yield
     finally:
-        _summary._should_invoke_v2_op = kept  # noqa: SLF001
+        _summary._should_invoke_v2_op = kept
+
+
+@contextlib.contextmanager
+def tf1_moving_averages() -> Iterator[None]:
+    """Lets `tf.train.ExponentialMovingAverage` follow tensors, as it does in a TF1 graph.
+
+    It refuses them where eager execution is on outside, though their shadow variables are
+    updated by an op that a TF1 train op runs.
+    """
+
+    class GraphOps:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(_ops, name)
+
+        def executing_eagerly_outside_functions(self) -> bool:
+            return False
+
+    _moving_averages.ops = GraphOps()
+    try:
+        yield
+    finally:
+        _moving_averages.ops = _ops
 
 
 def _share_stateful_resources(graph: ProgramGraph) -> None:
     """Gives anonymous resources (iterators, queues) a name, so that all functions share them."""
-    trace_id = next(_trace_ids)
     for op in graph.get_operations():
-        if (
-            any(attribute.name == "shared_name" for attribute in op.op_def.attr)
-        ):
-            if not op.get_attr("shared_name"):
-                op._set_attr(  # noqa: SLF001
-                    "shared_name",
-                    tf.compat.v1.AttrValue(s=f"kestimator_{trace_id}/{op.name}".encode()),
-                )
-
-
-def order_keras_state(
-    graph: ProgramGraph,
-) -> tuple[list[tf.Operation], list[tf.Operation]]:
-    """Puts the reads and writes of variables that Keras code writes into program order.
-
-    Keras assigns in place and returns nothing to fetch. For each variable that Keras writes:
-    a read follows the last write before it, and a write follows every access before it.
-
-    A write of a constant, as `load_weights` does, belongs to the initialization instead.
-
-    Returns:
-        The writes of constants, and the other writes in program order.
-    """
-    operations = graph.get_operations()
-    found = [op for op in operations if _writes_a_variable(op) and _made_by_keras(op)]
-    initial_writes = [op for op in found if _writes_a_constant(op)]
-    writes = [op for op in found if op not in initial_writes]
-    handles = {id(handle) for op in writes for handle in _resources(op)}
-    is_write = set(writes)
-    last_write: dict[int, tf.Operation] = {}
-    reads: dict[int, list[tf.Operation]] = {}
-    for op in operations:
-        for handle in _resources(op):
-            if id(handle) not in handles:
-                continue
-            before = [last_write[id(handle)]] if id(handle) in last_write else []
-            if op in is_write:
-                before += reads.pop(id(handle), [])
-                last_write[id(handle)] = op
-            else:
-                reads.setdefault(id(handle), []).append(op)
-            _add_control_inputs(op, before)
-    return initial_writes, writes
-
-
-def _add_control_inputs(op: tf.Operation, before: list[tf.Operation]) -> None:
-    known = {id(other) for other in op.control_inputs} | {id(t.op) for t in op.inputs}
-    op._add_control_inputs(  # noqa: SLF001
-        [other for other in before if id(other) not in known and other is not op]
-    )
-
-
-def _resources(op: tf.Operation) -> list[tf.Tensor]:
-    return [tensor for tensor in op.inputs if tensor.dtype == tf.resource]
-
-
-_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatter")
-_CALLS = ("StatefulPartitionedCall", "If", "While", "Case")
-
-
-def _writes_a_variable(op: tf.Operation) -> bool:
-    return op.type.startswith((*_WRITES, *_CALLS)) and bool(_resources(op))
-
-
-def _writes_a_constant(op: tf.Operation) -> bool:
-    return op.type == "AssignVariableOp" and all(
-        source.type in ("Const", "Cast", "Identity", "Reshape")
-        for source in reachable_operations([op.inputs[1]])
-    )
-
-
-def _made_by_keras(op: tf.Operation) -> bool:
-    """Whether Keras code made the op: TF1 writes are fetched by who wants them to run."""
-    return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback)
-
-
-def reachable_operations(
-    fetches: Iterable[Any], fed: Collection[int] = ()
-) -> set[tf.Operation]:
-    pending = [getattr(fetch, "op", fetch) for fetch in fetches if id(fetch) not in fed]
-    reached: set[tf.Operation] = set()
-    while pending:
-        op = pending.pop()
-        if op in reached:
+        if op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
             continue
-        reached.add(op)
-        pending.extend(tensor.op for tensor in op.inputs if id(tensor) not in fed)
-        pending.extend(op.control_inputs)
-    return reached
+        name = unique_name(op.name).encode()
+        op._set_attr("shared_name", tf.compat.v1.AttrValue(s=name))
+
+
+def unique_name(name: str) -> str:
+    """A name for a resource that nothing else in the process has."""
+    return f"kestimator_{next(_resource_ids)}/{name}"
+
+
+def _has_empty_shared_name(op: tf.Operation) -> bool:
+    has_one = any(attribute.name == "shared_name" for attribute in op.op_def.attr)
+    return has_one and not op.get_attr("shared_name")
 
 
 def _prune(
@@ -422,7 +349,7 @@ def _prune(
     `tf.compat.v1.wrap_function(...).prune` is the public face of this; it makes a function of the
     whole graph first, passes every capture of it, and cannot follow a graph that still grows.
     """
-    reached = reachable_operations([*tensors, *operations], {id(feed) for feed in feeds})
+    reached = _ordering.reachable_operations([*tensors, *operations], {id(feed) for feed in feeds})
     captures = [
         (external, internal) for external, internal in graph.captures if internal.op in reached
     ]
@@ -440,12 +367,12 @@ def _prune(
             pruned.add_capture(external, lifted[internal])
         pruned.outputs.extend(lifted[tensor] for tensor in tensors)
         pruned.control_outputs.extend(lifted[operation] for operation in operations)
-        for function in graph._functions.values():  # noqa: SLF001
-            pruned._add_function(function)  # noqa: SLF001
+        for function in graph._functions.values():
+            pruned._add_function(function)
         pruned.structured_outputs = list(pruned.outputs)
         pruned.structured_input_signature = None
         pruned.variables = []
         function = _wrap_function.WrappedFunction(pruned, variable_holder=None)
-        function._num_positional_args = len(feeds)  # noqa: SLF001
-        function._arg_keywords = [f"feed_{i}" for i in range(len(feeds))]  # noqa: SLF001
+        function._num_positional_args = len(feeds)
+        function._arg_keywords = [f"feed_{i}" for i in range(len(feeds))]
     return function

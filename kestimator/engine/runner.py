@@ -9,6 +9,7 @@ Synopsis::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -81,7 +82,7 @@ class Runner:
         Returns:
             The loss of the last step, or None if there was none.
         """
-        left = _loop.NO_LIMIT if steps is None else steps
+        left = _loop.NO_LIMIT if steps is None else math.ceil(steps)
         loss = None
         try:
             while left > 0 and not self.hooked.should_stop:
@@ -104,7 +105,8 @@ class Runner:
         step = self._global_step()
         if left <= 0 or any(cadence.quiet_seconds() <= 0 for cadence in self._cadences):
             return 0
-        return min([left, *(cadence.quiet_steps(step) for cadence in self._cadences)])
+        quiet = min([left, *(cadence.quiet_steps(step) for cadence in self._cadences)])
+        return math.ceil(quiet)  # `steps` and `max_steps` may be floats
 
     def _wants_a_look(self, left: int) -> bool:
         return left > 0 and self._quiet_steps(left) == 0
@@ -115,9 +117,7 @@ class Runner:
             [LONGEST_QUIET_SECONDS, *(cadence.quiet_seconds() for cadence in self._cadences)]
         )
         loop = self._model.loop([cadence.watched() for cadence in self._watchers])
-        result = loop.run(
-            self._batches, steps=quiet, until_step=before + quiet, seconds=seconds
-        )
+        result = loop.run(self._batches, steps=quiet, until_step=before + quiet, seconds=seconds)
         after = self._global_step()
         for cadence in self._cadences:
             cadence.passed(result.steps, after, result.loss)

@@ -10,6 +10,7 @@ Every set of fetches is a pruned function of the program's graph, made once and 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from tensorflow.python.eager import context as _context
 
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import program as _program
+from kestimator.engine import queues as _queues
+
 
 class Session(_session_lib.SessionInterface):
     """Runs parts of a program's graph and of its input's graph.
@@ -82,7 +85,7 @@ class Session(_session_lib.SessionInterface):
             if tensors or operations:
                 results = self.call(program, tensors, operations, feeds)
                 values.update(zip(map(id, tensors), results, strict=True))
-        return [values[id(tensor)].numpy() for tensor in plan.tensors]
+        return [_plain(values[id(tensor)]) for tensor in plan.tensors]
 
     def call(
         self,
@@ -106,9 +109,7 @@ class Session(_session_lib.SessionInterface):
         by_input = dict(zip(map(id, program.inputs), batch, strict=True))
         return [by_input[id(tensor)] for tensor in needed]
 
-    def resolve_feeds(
-        self, feed_dict: dict[Any, Any] | None
-    ) -> dict[int, tuple[tf.Tensor, Any]]:
+    def resolve_feeds(self, feed_dict: dict[Any, Any] | None) -> dict[int, tuple[tf.Tensor, Any]]:
         """Feeds by the id of the tensor they replace."""
         feeds: dict[int, tuple[tf.Tensor, Any]] = {}
         for key, value in (feed_dict or {}).items():
@@ -125,9 +126,18 @@ class Session(_session_lib.SessionInterface):
             element = convert()
         if isinstance(element, keras.Variable):
             return self._find_variable(element.value)
-        if not isinstance(element, (str, bytes)):
-            return element
-        return self._find_name(tf.compat.as_text(element))
+        if isinstance(element, (str, bytes)):
+            element = self._find_name(tf.compat.as_text(element))
+        if isinstance(element, tf.Tensor) and element.dtype == tf.resource:
+            return self._value_of(element)
+        return element
+
+    def _value_of(self, handle: tf.Tensor) -> tf.Tensor:
+        """The value of the variable behind a handle; other handles stay."""
+        for variable in tf.compat.v1.global_variables() + tf.compat.v1.local_variables():
+            if variable.op.outputs[0] is handle:
+                return variable._as_graph_element()
+        return handle
 
     def _find_variable(self, variable: tf.Variable) -> tf.Tensor:
         with self.graph.unlocked(), self.graph.as_default(), tf.control_dependencies(None):
@@ -142,6 +152,15 @@ class Session(_session_lib.SessionInterface):
                 failure = failure or error
         assert failure is not None
         raise failure
+
+    def start_queue_runners(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps the queues of the input_fn filled by threads, until the context ends."""
+        runners = [
+            runner
+            for program in self._programs
+            for runner in program.graph.get_collection(tf.compat.v1.GraphKeys.QUEUE_RUNNERS)
+        ]
+        return _queues.filled(runners, self.run)
 
     def close(self) -> None:
         """Does nothing: the memory belongs to the estimator."""
@@ -229,9 +248,15 @@ class FetchPlan:
 def _feed_value(tensor: tf.Tensor, value: Any) -> tf.Tensor:
     if isinstance(value, tf.Tensor):
         return value
-    return tf.convert_to_tensor(np.asarray(value), dtype=tensor.dtype) if not (
-        tensor.dtype == tf.string
-    ) else tf.convert_to_tensor(value, dtype=tf.string)
+    if tensor.dtype == tf.string:
+        return tf.convert_to_tensor(value, dtype=tf.string)
+    return tf.convert_to_tensor(np.asarray(value), dtype=tensor.dtype)
+
+
+def _plain(value: tf.Tensor) -> Any:
+    """A tensor's value as `tf.compat.v1.Session` gives it: numpy, scalars too."""
+    plain = value.numpy()
+    return np.bool_(plain) if isinstance(plain, bool) else plain
 
 
 class _recorded:  # noqa: N801  (reads as a verb phrase)

@@ -14,8 +14,6 @@ the initial value and the ops that belong to that program's graph.
 from __future__ import annotations
 
 import dataclasses
-import gc
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +24,7 @@ from tensorflow.python.framework import ops as _ops
 from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors
+from kestimator.engine import keras_state as _keras_state
 
 _GraphKeys = tf.compat.v1.GraphKeys
 
@@ -56,9 +55,7 @@ class Slot:
     @property
     def is_initialized(self) -> bool:
         """Whether the memory holds a value. Asked eagerly."""
-        return bool(
-            _resource_variable_ops.var_is_initialized_op(self.variable.handle).numpy()
-        )
+        return bool(_resource_variable_ops.var_is_initialized_op(self.variable.handle).numpy())
 
 
 class VariableStore:
@@ -135,7 +132,7 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
             dtype=memory.dtype,
             handle=memory.handle,
             name=name,
-            unique_id=memory._unique_id,  # noqa: SLF001
+            unique_id=memory._unique_id,
             handle_name=name,
             initial_value=initial_value,
             initializer_op=initializer,
@@ -196,7 +193,7 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
         return _variable_def(self, len(prefix))
 
 
-class _AssignedVariable(_resource_variable_ops._UnreadVariable):  # noqa: SLF001
+class _AssignedVariable(_resource_variable_ops._UnreadVariable):
     """What an assignment returns: reads of it see the assigned value."""
 
     def __init__(self, *, variable: ProgramVariable, assignment: tf.Operation) -> None:
@@ -206,7 +203,7 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):  # noqa: SLF001
             shape=variable.shape,
             in_graph_mode=False,
             parent_op=assignment,
-            unique_id=variable._unique_id,  # noqa: SLF001
+            unique_id=variable._unique_id,
         )
         self._assigned = variable
         self._read_after: tf.Tensor | None = None
@@ -228,7 +225,7 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):  # noqa: SLF001
                 self.graph.as_default(),
                 tf.control_dependencies([self._parent_op]),
             ):
-                self._read_after = self._assigned._read_variable_op()  # noqa: SLF001
+                self._read_after = self._assigned._read_variable_op()
         return self._read_after
 
 
@@ -238,7 +235,7 @@ def _variable_def(variable: ProgramVariable, skip: int) -> Any:
     definition = variable_pb2.VariableDef()
     definition.variable_name = variable.op.name[skip:]
     definition.initializer_name = variable.initializer.name[skip:]
-    definition.snapshot_name = variable._as_graph_element().name[skip:]  # noqa: SLF001
+    definition.snapshot_name = variable._as_graph_element().name[skip:]
     if variable.initial_value is not None:
         definition.initial_value_name = variable.initial_value.name[skip:]
     definition.trainable = variable.trainable
@@ -265,7 +262,7 @@ class VariableCreator:
 
     def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         """Makes the variable, or finds the one that another program of the estimator made."""
-        keras_variable = _keras_variable_being_made()
+        keras_variable = _keras_state.variable_being_made()
         if keras_variable is not None:
             return self._keras_variable(keras_variable, next_creator, kwargs)
         return self._graph_variable(kwargs)
@@ -278,7 +275,7 @@ class VariableCreator:
     ) -> tf.Variable:
         """Keras makes its variables eagerly, with a value, whatever is being traced."""
         name = _unused(self._keras_name(keras_variable), self._keras_names)
-        is_metric = _is_metric_being_made()
+        is_metric = _keras_state.is_metric_being_made()
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
         known = store.get(name)
@@ -295,15 +292,24 @@ class VariableCreator:
         """Takes in a variable made outside of the trace: a Keras model built beforehand."""
         if isinstance(variable, ProgramVariable) or self._knows(variable):
             return
-        owner = _keras_owner(variable)
-        name = _unused(str(owner.path if owner is not None else variable.name.split(":")[0]),
-                       self._keras_names)
+        owner = _keras_state.owner_of(variable)
+        name = _unused(
+            str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
+        )
         known = self._store.get(name)
         slot = known or self._store.add(Slot(name, variable, owner))
         collections = [_GraphKeys.GLOBAL_VARIABLES]
         if owner.trainable if owner is not None else variable.trainable:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
         self._graph.add_to_collections(collections, self.view(slot))
+
+    def view_of(self, keras_variable: keras.Variable) -> tf.Variable:
+        """The program's view of a Keras variable."""
+        self.adopt(keras_variable._value)
+        views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
+        return next(
+            view for view in views if getattr(view, "memory", None) is keras_variable._value
+        )
 
     def _knows(self, variable: tf.Variable) -> bool:
         views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
@@ -376,7 +382,8 @@ class VariableCreator:
             with tf.name_scope("Initializer"):
                 value = initial_value() if callable(initial_value) else initial_value
                 value = tf.convert_to_tensor(
-                    value, dtype=tf.as_dtype(dtype).base_dtype if dtype else None,
+                    value,
+                    dtype=tf.as_dtype(dtype).base_dtype if dtype else None,
                     name="initial_value",
                 )
             shape = kwargs.get("shape")
@@ -415,44 +422,6 @@ def _is_local(collections: list[str]) -> bool:
     return _GraphKeys.LOCAL_VARIABLES in collections and (
         _GraphKeys.GLOBAL_VARIABLES not in collections
     )
-
-
-def _keras_variable_being_made() -> keras.Variable | None:
-    """The Keras variable whose constructor is running, or None.
-
-    A creator sees the `tf.Variable` that Keras asks for, not the Keras variable that carries the
-    path; Keras has no hook for it, so the constructor's frame is looked up.
-    """
-    frame = sys._getframe(2)  # noqa: SLF001
-    while frame is not None:
-        if frame.f_code.co_name == "_initialize":
-            candidate = frame.f_locals.get("self")
-            if isinstance(candidate, keras.Variable):
-                return candidate
-        frame = frame.f_back
-    return None
-
-
-def _keras_owner(variable: tf.Variable) -> keras.Variable | None:
-    """The Keras variable that holds `variable`: it carries the path, and nothing points back."""
-    for referrer in gc.get_referrers(variable):
-        if isinstance(referrer, keras.Variable):
-            return referrer
-        if isinstance(referrer, dict) and referrer.get("_value") is variable:
-            for owner in gc.get_referrers(referrer):
-                if isinstance(owner, keras.Variable):
-                    return owner
-    return None
-
-
-def _is_metric_being_made() -> bool:
-    """Whether a Keras metric is asking for a variable: its state is no part of a checkpoint."""
-    frame = sys._getframe(2)  # noqa: SLF001
-    while frame is not None:
-        if isinstance(frame.f_locals.get("self"), keras.metrics.Metric):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _called(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """Compares a program's answers with the golden ones.
 
-Strings, integers, flags, lengths and keys must be equal. Floating-point numbers may differ by 1e-5 of their own size, and
-in a list by 1e-6 of the list's largest number besides, which is what float32 sums of either sign lose.
+Strings, integers, flags, lengths and keys must be equal. Floating-point numbers may differ by 1e-5
+of their own size, and in a list by 1e-6 of the list's largest number besides, which is what float32
+sums of either sign lose.
 """
 
 import math
@@ -13,7 +14,9 @@ TINY = 1e-12
 ABOUT_STEPS = 2
 
 
-def differences(actual: Any, golden: Any, where: str = "", scale: float = 0.0, about: bool = False) -> list[str]:
+def differences(
+    actual: Any, golden: Any, where: str = "", scale: float = 0.0, about: bool = False
+) -> list[str]:
     """One line per place where `actual` is not `golden`; empty if they agree.
 
     Args:
@@ -29,8 +32,17 @@ def differences(actual: Any, golden: Any, where: str = "", scale: float = 0.0, a
         return _lists(actual, golden, where, about)
     if isinstance(golden, float) and isinstance(actual, float):
         close = _close(actual, golden, scale)
-        return [] if close else [f"{where}: {actual!r}, expected {golden!r}, off by {abs(actual - golden):.3g}"]
-    if about and type(golden) is int and type(actual) is int and abs(actual - golden) <= ABOUT_STEPS:
+        return (
+            []
+            if close
+            else [f"{where}: {actual!r}, expected {golden!r}, off by {abs(actual - golden):.3g}"]
+        )
+    if (
+        about
+        and type(golden) is int
+        and type(actual) is int
+        and abs(actual - golden) <= ABOUT_STEPS
+    ):
         return []
     if type(actual) is type(golden) and actual == golden:
         return []
@@ -39,7 +51,9 @@ def differences(actual: Any, golden: Any, where: str = "", scale: float = 0.0, a
 
 def _dicts(actual: dict[str, Any], golden: dict[str, Any], where: str) -> list[str]:
     found = [f"{where}: lacks {key!r}" for key in golden if key not in actual]
-    found += [f"{where}: has {key!r}, which the original has not" for key in actual if key not in golden]
+    found += [
+        f"{where}: has {key!r}, which the original has not" for key in actual if key not in golden
+    ]
     for key in golden:
         if key in actual:
             path = f"{where}.{key}" if where else key
@@ -49,10 +63,14 @@ def _dicts(actual: dict[str, Any], golden: dict[str, Any], where: str) -> list[s
 
 def _lists(actual: list[Any], golden: list[Any], where: str, about: bool) -> list[str]:
     if len(actual) != len(golden):
-        return [f"{where}: {len(actual)} items {_short(actual)}, expected {len(golden)} {_short(golden)}"]
-    scale = max((abs(item) for item in golden if isinstance(item, float) and math.isfinite(item)), default=0.0)
+        sizes = f"{len(actual)} items, expected {len(golden)}"
+        return [f"{where}: {sizes}; {_short(actual)}, expected {_short(golden)}"]
+    scale = max(
+        (abs(item) for item in golden if isinstance(item, float) and math.isfinite(item)),
+        default=0.0,
+    )
     found = []
-    for position, (one, other) in enumerate(zip(actual, golden)):
+    for position, (one, other) in enumerate(zip(actual, golden, strict=True)):
         found += differences(one, other, f"{where}[{position}]", scale, about)
     return found
 

@@ -19,6 +19,7 @@ import traceback
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
+IDIOMS = HERE / "idioms"
 sys.path.insert(0, str(HERE.parent.parent))
 
 from tests import programs  # noqa: E402
@@ -43,7 +44,8 @@ def answers(module: str, failed: list[str]) -> dict[str, Any]:
 
 def store(module: str, found: dict[str, Any]) -> None:
     """Writes one idiom's golden file."""
-    (HERE / f"{module}.json").write_text(pretty(found) + "\n", encoding="utf-8")
+    IDIOMS.mkdir(exist_ok=True)
+    (IDIOMS / f"{module}.json").write_text(pretty(found) + "\n", encoding="utf-8")
 
 
 def pretty(value: Any, indent: int = 0, width: int = 110) -> str:
@@ -53,7 +55,9 @@ def pretty(value: Any, indent: int = 0, width: int = 110) -> str:
         return line
     inner, outer = " " * (indent + 1), " " * indent
     if isinstance(value, dict):
-        items = [f"{inner}{json.dumps(key)}: {pretty(item, indent + 1)}" for key, item in value.items()]
+        items = [
+            f"{inner}{json.dumps(key)}: {pretty(item, indent + 1)}" for key, item in value.items()
+        ]
         return "{\n" + ",\n".join(items) + f"\n{outer}}}"
     if all(isinstance(item, (int, float, str)) for item in value):
         return _wrapped(value, indent + 1, width)
@@ -74,14 +78,18 @@ def _wrapped(values: list[Any], indent: int, width: int) -> str:
 
 def check(module: str, found: dict[str, Any]) -> list[str]:
     """How a fresh run differs from the golden file."""
-    golden = json.loads((HERE / f"{module}.json").read_text(encoding="utf-8"))
+    golden = json.loads((IDIOMS / f"{module}.json").read_text(encoding="utf-8"))
     return [f"{module}.{line}" for line in differences(json.loads(json.dumps(found)), golden)]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("modules", nargs="*", default=programs.MODULES)
-    parser.add_argument("--check", action="store_true", help="compare with the stored files, write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the stored files, write nothing"
+    )
     options = parser.parse_args()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     wrong = []

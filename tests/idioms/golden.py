@@ -7,7 +7,7 @@ from typing import Any
 from tests import programs
 from tests.golden.compare import differences
 
-GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "idioms"
 
 
 def assert_golden(module: str, case: str, model_dir: pathlib.Path) -> None:
@@ -16,7 +16,10 @@ def assert_golden(module: str, case: str, model_dir: pathlib.Path) -> None:
 
     answer = json.loads(json.dumps(programs.cases(module)[case](kestimator, str(model_dir))))
     wrong = differences(answer, expected(module)[case])
-    assert not wrong, f"{module}.{case} differs from tf.estimator 2.15 in {len(wrong)} places:\n" + "\n".join(wrong)
+    assert not wrong, (
+        f"{module}.{case} differs from tf.estimator 2.15 in {len(wrong)} places:\n"
+        + "\n".join(wrong)
+    )
 
 
 def expected(module: str) -> dict[str, Any]:

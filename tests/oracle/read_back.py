@@ -1,9 +1,9 @@
-"""Trains on, with the original, in a model directory that kestimator wrote; prints what came of it as JSON.
+"""Trains on, with the original, in a model directory that kestimator wrote; prints JSON.
 
     python tests/oracle/read_back.py dense_adam some/model_dir
 
-Run by an interpreter that has tensorflow-cpu==2.15.1 and tensorflow-estimator==2.15.0. The kinds are those of
-`tests/programs/resume.py`.
+Run by an interpreter that has tensorflow-cpu==2.15.1 and tensorflow-estimator==2.15.0. The kinds
+are those of `tests/programs/resume.py`.
 """
 
 import json
@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 
-from tests.programs import original, resume, tools  # noqa: E402
+from tests.programs import original, resume, tools
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """The original reads what kestimator writes, and goes on as kestimator would have.
 
-    KESTIMATOR_ORACLE_PYTHON=.venv-oracle/bin/python pytest -m oracle
+KESTIMATOR_ORACLE_PYTHON=.venv-oracle/bin/python pytest -m oracle
 """
 
 import json
@@ -19,7 +19,10 @@ READ_BACK = pathlib.Path(__file__).resolve().parent / "read_back.py"
 
 pytestmark = [
     pytest.mark.oracle,
-    pytest.mark.skipif(not ORACLE, reason="KESTIMATOR_ORACLE_PYTHON does not name an interpreter with tf.estimator 2.15"),
+    pytest.mark.skipif(
+        not ORACLE,
+        reason="KESTIMATOR_ORACLE_PYTHON does not name an interpreter with tf.estimator 2.15",
+    ),
 ]
 
 
@@ -32,7 +35,9 @@ def test_the_original_trains_on(kind: str, tmp_path: pathlib.Path) -> None:
     state = tools.checkpoint(str(written))
     shutil.copytree(written, copy)
 
-    done = subprocess.run([ORACLE, str(READ_BACK), kind, str(copy)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [ORACLE, str(READ_BACK), kind, str(copy)], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
 

@@ -1,18 +1,17 @@
 """Small programs in the style of real tf.estimator code, run by the original and by kestimator.
 
-Each module holds one idiom as *cases*: functions `(est, model_dir) -> dict` that take the estimator library as an
-argument. `est` is `kestimator`, or the original as `programs.original.library()` presents it. What a case returns is
-plain data (see `tools.plain`), so that `tests/golden/make.py` can store what the original answers and
-`tests/idioms` can compare.
+Each module holds one idiom as *cases*: functions `(est, model_dir) -> dict` that take the estimator
+library as an argument. `est` is `kestimator`, or the original as `programs.original.library()`
+presents it. What a case returns is plain data (see `tools.plain`), so that `tests/golden/make.py`
+can store what the original answers and `tests/idioms` can compare.
 
     from tests import programs
     for name, program in programs.cases("inputs").items():
         program(kestimator, "some/empty/folder")
 
-Two conventions of the results:
-    keys that begin with `about_` hold steps that the original itself does not always hit exactly (it fetches the global
-    step while the train op moves it); they may differ by 2;
-    everything else is compared exactly, floating-point numbers to 1e-5 relative.
+In the results, keys that begin with `about_` hold steps that the original itself does not always
+hit exactly (it fetches the global step while the train op moves it); they may differ by 2.
+Everything else is compared exactly, floating-point numbers to 1e-5 relative.
 """
 
 import importlib

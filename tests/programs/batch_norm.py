@@ -14,7 +14,9 @@ CASES = tools.Cases()
 
 def _moving(name: str, value: Any, initial: float, momentum: float) -> tuple[Any, Any]:
     """A moving average and the op that updates it."""
-    average = v1.get_variable(name, value.shape, initializer=v1.constant_initializer(initial), trainable=False)
+    average = v1.get_variable(
+        name, value.shape, initializer=v1.constant_initializer(initial), trainable=False
+    )
     return average, average.assign_sub((average.read_value() - value) * (1.0 - momentum))
 
 
@@ -44,7 +46,9 @@ def _fused(inputs: Any, training: bool, momentum: float = 0.9) -> Any:
         beta = v1.get_variable("beta", units, initializer=v1.zeros_initializer())
         zeros, ones = v1.zeros_initializer(), v1.ones_initializer()
         moving_mean = v1.get_variable("moving_mean", units, initializer=zeros, trainable=False)
-        moving_variance = v1.get_variable("moving_variance", units, initializer=ones, trainable=False)
+        moving_variance = v1.get_variable(
+            "moving_variance", units, initializer=ones, trainable=False
+        )
         if not training:
             outputs, _, _ = v1.nn.fused_batch_norm(
                 images, gamma, beta, moving_mean, moving_variance, epsilon=1e-3, is_training=False
@@ -63,9 +67,13 @@ def _run(
     losses: list[float] = []
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        kernel = v1.get_variable("kernel", initializer=np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2))
+        kernel = v1.get_variable(
+            "kernel", initializer=np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+        )
         hidden = tf.nn.relu(normalize(tf.matmul(features, kernel), mode == est.ModeKeys.TRAIN))
-        outputs = tf.matmul(hidden, v1.get_variable("out", [2, 1], initializer=v1.ones_initializer()))
+        outputs = tf.matmul(
+            hidden, v1.get_variable("out", [2, 1], initializer=v1.ones_initializer())
+        )
         if mode == est.ModeKeys.PREDICT:
             return est.EstimatorSpec(mode, predictions=outputs)
         loss = tf.identity(v1.losses.mean_squared_error(labels, outputs), name="the_loss")
@@ -75,7 +83,9 @@ def _run(
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
     estimator = est.Estimator(model_fn, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps
+    )
     input_fn = tools.batches(*tools.regression(10), epochs=1)
     return {
         "losses": losses,
@@ -127,11 +137,17 @@ def center_loss(est: Any, model_dir: str) -> dict[str, Any]:
     classes = (y[:, 0] > 0).astype(np.int64)
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        kernel = v1.get_variable("kernel", initializer=np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2))
+        kernel = v1.get_variable(
+            "kernel", initializer=np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+        )
         embedded = tf.matmul(features, kernel)
-        centers = v1.get_variable("centers", [2, 2], initializer=v1.zeros_initializer(), trainable=False)
+        centers = v1.get_variable(
+            "centers", [2, 2], initializer=v1.zeros_initializer(), trainable=False
+        )
         batch = tf.gather(centers, labels)
-        loss = tf.identity(tf.nn.l2_loss(embedded - batch) + tf.nn.l2_loss(kernel - 1.0), name="the_loss")
+        loss = tf.identity(
+            tf.nn.l2_loss(embedded - batch) + tf.nn.l2_loss(kernel - 1.0), name="the_loss"
+        )
         with tf.control_dependencies([loss]):
             update = v1.scatter_sub(centers, labels, 0.3 * (batch - embedded))
         v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)

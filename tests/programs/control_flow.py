@@ -21,7 +21,12 @@ def _sequences(rows: int = 8, length: int = 5) -> tuple[dict[str, np.ndarray], n
 
 
 def _run(
-    est: Any, model_dir: str, network: Callable[[Any], Any], data: Any = None, steps: int = 5, rate: float = 0.1
+    est: Any,
+    model_dir: str,
+    network: Callable[[Any], Any],
+    data: Any = None,
+    steps: int = 5,
+    rate: float = 0.1,
 ) -> dict[str, Any]:
     losses: list[float] = []
 
@@ -30,7 +35,9 @@ def _run(
         if mode == est.ModeKeys.PREDICT:
             return est.EstimatorSpec(mode, predictions=outputs)
         loss = tf.identity(tf.reduce_mean(tf.square(outputs - labels)), name="the_loss")
-        train_op = v1.train.GradientDescentOptimizer(rate).minimize(loss, global_step=v1.train.get_global_step())
+        train_op = v1.train.GradientDescentOptimizer(rate).minimize(
+            loss, global_step=v1.train.get_global_step()
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
     x, y = data or tools.regression()
@@ -55,7 +62,9 @@ def cond(est: Any, model_dir: str) -> dict[str, Any]:
         two = v1.get_variable("two", initializer=-_ramp(3, 1))
         even = tf.equal(v1.train.get_or_create_global_step() % 2, 0)
         even = tf.logical_and(even, tf.reduce_mean(features) > -10.0)
-        return tf.cond(even, lambda: tf.matmul(features, one), lambda: tf.tanh(tf.matmul(features, two)))
+        return tf.cond(
+            even, lambda: tf.matmul(features, one), lambda: tf.tanh(tf.matmul(features, two))
+        )
 
     return _run(est, model_dir, network)
 
@@ -66,11 +75,18 @@ def cond_with_updates(est: Any, model_dir: str) -> dict[str, Any]:
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         weights = v1.get_variable("w", initializer=_ramp(3, 1))
-        counts = [v1.get_variable(f"count_{n}", [], initializer=v1.zeros_initializer(), trainable=False) for n in (0, 1)]
+        counts = [
+            v1.get_variable(f"count_{n}", [], initializer=v1.zeros_initializer(), trainable=False)
+            for n in (0, 1)
+        ]
         loss = tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels))
         step = v1.train.get_global_step()
         odd = tf.equal(step.read_value() % 3, 1)
-        counted = tf.cond(odd, lambda: counts[1].assign_add(1.0).read_value(), lambda: counts[0].assign_add(1.0).read_value())
+        counted = tf.cond(
+            odd,
+            lambda: counts[1].assign_add(1.0).read_value(),
+            lambda: counts[0].assign_add(1.0).read_value(),
+        )
         with tf.control_dependencies([counted]):
             train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=step)
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
@@ -85,7 +101,10 @@ def case_and_switch(est: Any, model_dir: str) -> dict[str, Any]:
         weights = v1.get_variable("w", initializer=_ramp(3, 1))
         outputs = tf.matmul(features, weights)
         mean = tf.reduce_mean(features)
-        outputs = v1.case([(mean > 0.1, lambda: 2.0 * outputs), (mean < -0.2, lambda: -outputs)], default=lambda: outputs)
+        outputs = v1.case(
+            [(mean > 0.1, lambda: 2.0 * outputs), (mean < -0.2, lambda: -outputs)],
+            default=lambda: outputs,
+        )
         index = tf.cast(tf.reduce_sum(features) > 0.0, tf.int32)
         return tf.switch_case(index, [lambda: outputs, lambda: outputs + 1.0])
 
@@ -121,7 +140,9 @@ def while_loop_over_a_tensor_array(est: Any, model_dir: str) -> dict[str, Any]:
         length = tf.shape(inputs)[0]
         states = tf.TensorArray(tf.float32, size=length)
         start = tf.zeros([tf.shape(inputs)[1], 1])
-        _, _, states = tf.while_loop(lambda position, *_: position < length, body, [0, start, states])
+        _, _, states = tf.while_loop(
+            lambda position, *_: position < length, body, [0, start, states]
+        )
         return tf.reduce_sum(states.stack(), axis=0)
 
     return _run(est, model_dir, network, _sequences())
@@ -133,8 +154,12 @@ def scan_and_map(est: Any, model_dir: str) -> dict[str, Any]:
         kernel = v1.get_variable("kernel", initializer=_ramp(2, 2))
         inputs = tf.transpose(features["x"], [1, 0, 2])
         start = tf.zeros_like(inputs[0])
-        states = tf.scan(lambda state, row: tf.tanh(tf.matmul(state, kernel) + row), inputs, initializer=start)
-        squares = tf.map_fn(lambda state: tf.reduce_sum(state * state, axis=1, keepdims=True), states)
+        states = tf.scan(
+            lambda state, row: tf.tanh(tf.matmul(state, kernel) + row), inputs, initializer=start
+        )
+        squares = tf.map_fn(
+            lambda state: tf.reduce_sum(state * state, axis=1, keepdims=True), states
+        )
         return tf.foldl(lambda total, row: total + row, squares) - 1.0
 
     return _run(est, model_dir, network, _sequences())
@@ -151,7 +176,9 @@ class _Cell:
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> Any:
         with v1.variable_scope(scope or "cell"):
-            kernel = v1.get_variable("kernel", initializer=_ramp(inputs.shape[1] + self.state_size, self.state_size))
+            kernel = v1.get_variable(
+                "kernel", initializer=_ramp(inputs.shape[1] + self.state_size, self.state_size)
+            )
             bias = v1.get_variable("bias", [self.state_size], initializer=v1.zeros_initializer())
             state = tf.tanh(tf.matmul(tf.concat([inputs, state], axis=1), kernel) + bias)
         return state, state
@@ -161,7 +188,11 @@ class _Cell:
 def dynamic_rnn(est: Any, model_dir: str) -> dict[str, Any]:
     def network(features: Any) -> Any:
         outputs, state = v1.nn.dynamic_rnn(
-            _Cell(3), features["x"], sequence_length=features["length"], dtype=tf.float32, scope="recurrent"
+            _Cell(3),
+            features["x"],
+            sequence_length=features["length"],
+            dtype=tf.float32,
+            scope="recurrent",
         )
         out = v1.get_variable("out", initializer=_ramp(3, 1))
         return tf.matmul(state, out) + tf.reduce_mean(outputs, axis=[1, 2])[:, None]
@@ -198,9 +229,13 @@ def python_functions(est: Any, model_dir: str) -> dict[str, Any]:
     """py_func and numpy_function in the model, assertions that hold."""
 
     def network(features: Any) -> Any:
-        signs = v1.py_func(lambda values: np.sign(values).astype(np.float32), [features], tf.float32)
+        signs = v1.py_func(
+            lambda values: np.sign(values).astype(np.float32), [features], tf.float32
+        )
         signs.set_shape(features.shape)
-        means = tf.numpy_function(lambda values: values.mean(1, keepdims=True), [features], tf.float32)
+        means = tf.numpy_function(
+            lambda values: values.mean(1, keepdims=True), [features], tf.float32
+        )
         means.set_shape([None, 1])
         with tf.control_dependencies([v1.assert_less(tf.abs(features), 10.0)]):
             columns = tf.concat([tf.identity(features), signs, means], axis=1)
@@ -219,8 +254,13 @@ def failing_assertion(est: Any, model_dir: str) -> dict[str, Any]:
         v1.assert_less(tf.abs(features), 0.1, message="too large")
         return tf.matmul(features, v1.get_variable("w", initializer=_ramp(3, 1)))
 
-    failed = tools.error(lambda: _run(est, f"{model_dir}/one", network), tf.errors.InvalidArgumentError)
-    return {"failed": failed, "nobody_depends_on_it": _run(est, f"{model_dir}/two", unused_failing)["losses"]}
+    failed = tools.error(
+        lambda: _run(est, f"{model_dir}/one", network), tf.errors.InvalidArgumentError
+    )
+    return {
+        "failed": failed,
+        "nobody_depends_on_it": _run(est, f"{model_dir}/two", unused_failing)["losses"],
+    }
 
 
 @CASES
@@ -230,7 +270,9 @@ def custom_gradients(est: Any, model_dir: str) -> dict[str, Any]:
         return tf.sign(values), lambda upstream: 0.5 * upstream
 
     def network(features: Any) -> Any:
-        hidden = straight_through(tf.matmul(features, v1.get_variable("w", initializer=_ramp(3, 2))))
+        hidden = straight_through(
+            tf.matmul(features, v1.get_variable("w", initializer=_ramp(3, 2)))
+        )
         stopped = tf.stop_gradient(tf.reduce_sum(hidden, axis=1, keepdims=True))
         return tf.matmul(hidden, v1.get_variable("out", initializer=_ramp(2, 1))) + 0.1 * stopped
 

@@ -1,4 +1,4 @@
-"""Session hooks and checkpoint listeners: their order, what they fetch, what they change, how they stop a run."""
+"""Session hooks and checkpoint listeners: order, fetches, changes, how they stop a run."""
 
 import os
 from typing import Any
@@ -84,7 +84,9 @@ def order_of_training(est: Any, model_dir: str) -> dict[str, Any]:
     estimator = _observed(est, model_dir, log, save_checkpoints_steps=2)
     hooks = [_observer(est, "one", log), _observer(est, "two", log)]
     listeners = [_listener(est, log, "first"), _listener(est, log, "second")]
-    estimator.train(tools.batches(*tools.regression()), hooks=hooks, saving_listeners=listeners, steps=3)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=hooks, saving_listeners=listeners, steps=3
+    )
     return {"log": log}
 
 
@@ -93,7 +95,9 @@ def order_at_the_end_of_the_data(est: Any, model_dir: str) -> dict[str, Any]:
     log: list[Any] = []
     estimator = _observed(est, model_dir, log)
     input_fn = tools.batches(*tools.regression(), epochs=1)
-    estimator.train(input_fn, hooks=[_observer(est, "one", log)], saving_listeners=[_listener(est, log)])
+    estimator.train(
+        input_fn, hooks=[_observer(est, "one", log)], saving_listeners=[_listener(est, log)]
+    )
     again: list[Any] = []
     estimator.train(input_fn, saving_listeners=[_listener(est, again)])
     return {"log": log, "listener_of_the_second": again}
@@ -101,13 +105,15 @@ def order_at_the_end_of_the_data(est: Any, model_dir: str) -> dict[str, Any]:
 
 @CASES
 def order_of_a_third_call(est: Any, model_dir: str) -> dict[str, Any]:
-    """Hooks of the spec and of the call are begun and ended in every call, whoever keeps what between calls."""
+    """Every call begins and ends the hooks of the spec, whatever is kept between calls."""
     log: list[Any] = []
     estimator = _observed(est, model_dir, log)
     for _ in range(2):
         estimator.train(tools.batches(*tools.regression()), steps=1)
     log.clear()
-    estimator.train(tools.batches(*tools.regression()), hooks=[_observer(est, "third", log)], steps=1)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[_observer(est, "third", log)], steps=1
+    )
     return {"log": log}
 
 
@@ -116,10 +122,14 @@ def order_of_evaluation(est: Any, model_dir: str) -> dict[str, Any]:
     log: list[Any] = []
     estimator = _observed(est, model_dir, log).train(tools.batches(*tools.regression()), steps=1)
     log.clear()
-    estimator.evaluate(tools.batches(*tools.regression(), epochs=1), hooks=[_observer(est, "one", log)])
+    estimator.evaluate(
+        tools.batches(*tools.regression(), epochs=1), hooks=[_observer(est, "one", log)]
+    )
     to_the_end = list(log)
     log.clear()
-    estimator.evaluate(tools.batches(*tools.regression()), hooks=[_observer(est, "one", log)], steps=2)
+    estimator.evaluate(
+        tools.batches(*tools.regression()), hooks=[_observer(est, "one", log)], steps=2
+    )
     return {"to_the_end": to_the_end, "two_steps": log}
 
 
@@ -140,7 +150,9 @@ def no_calls_when_max_steps_is_reached(est: Any, model_dir: str) -> dict[str, An
     estimator = _observed(est, model_dir, log).train(tools.batches(*tools.regression()), steps=2)
     log.clear()
     hooks, listeners = [_observer(est, "one", log)], [_listener(est, log)]
-    estimator.train(tools.batches(*tools.regression()), hooks=hooks, saving_listeners=listeners, max_steps=2)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=hooks, saving_listeners=listeners, max_steps=2
+    )
     return {"log": log}
 
 
@@ -155,21 +167,27 @@ def listener_stops(est: Any, model_dir: str) -> dict[str, Any]:
 
 @CASES
 def listeners_without_checkpoints(est: Any, model_dir: str) -> dict[str, Any]:
-    estimator = _observed(est, model_dir, [], save_checkpoints_steps=None, save_checkpoints_secs=None)
+    estimator = _observed(
+        est, model_dir, [], save_checkpoints_steps=None, save_checkpoints_secs=None
+    )
 
     def train() -> Any:
-        return estimator.train(tools.batches(*tools.regression()), saving_listeners=[_listener(est, [])], steps=1)
+        return estimator.train(
+            tools.batches(*tools.regression()), saving_listeners=[_listener(est, [])], steps=1
+        )
 
     return {"error": tools.error(train, ValueError)}
 
 
 def _simple(est: Any, model_dir: str, **config: Any) -> Any:
-    return est.Estimator(tools.linear_model_fn(est, _sgd), config=est.RunConfig(model_dir, **config))
+    return est.Estimator(
+        tools.linear_model_fn(est, _sgd), config=est.RunConfig(model_dir, **config)
+    )
 
 
 @CASES
 def fetches(est: Any, model_dir: str) -> dict[str, Any]:
-    """Nested fetches; tensors, ops and variables; names as strings; results of the same structure."""
+    """Nested fetches of tensors, ops and names; results have the same structure."""
     seen: list[Any] = []
 
     class Fetch(est.SessionRunHook):
@@ -181,12 +199,17 @@ def fetches(est: Any, model_dir: str) -> dict[str, Any]:
 
         def before_run(self, run_context: Any) -> Any:
             return est.SessionRunArgs(
-                {"loss": self.loss, "more": [self.twice, ("the_loss:0", self.op)], "named": {"twice": "twice:0"}}
+                {
+                    "loss": self.loss,
+                    "more": [self.twice, ("the_loss:0", self.op)],
+                    "named": {"twice": "twice:0"},
+                }
             )
 
         def after_run(self, run_context: Any, run_values: Any) -> None:
             results = run_values.results
-            assert isinstance(results["more"], list) and isinstance(results["more"][1], tuple)
+            assert isinstance(results["more"], list)
+            assert isinstance(results["more"][1], tuple)
             seen.append(tools.plain(results))
 
     _simple(est, model_dir).train(tools.batches(*tools.regression()), hooks=[Fetch()], steps=3)
@@ -217,13 +240,17 @@ def fetches_that_change(est: Any, model_dir: str) -> dict[str, Any]:
 
 @CASES
 def session_in_after_run(est: Any, model_dir: str) -> dict[str, Any]:
-    """The copy of a target network every second step, run by hand, and the step and weights read by hand."""
+    """A hook copies a target network every second step, and reads the step and the weights."""
     seen: list[Any] = []
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         online = v1.get_variable("online", [3, 1], initializer=v1.zeros_initializer())
-        target = v1.get_variable("target", [3, 1], initializer=v1.ones_initializer(), trainable=False)
-        loss = tf.reduce_mean(tf.square(tf.matmul(features, online) - labels + 0.1 * tf.matmul(features, target)))
+        target = v1.get_variable(
+            "target", [3, 1], initializer=v1.ones_initializer(), trainable=False
+        )
+        loss = tf.reduce_mean(
+            tf.square(tf.matmul(features, online) - labels + 0.1 * tf.matmul(features, target))
+        )
         copy = target.assign(online)
         step = v1.train.get_global_step()
 
@@ -248,7 +275,9 @@ def weights_set_in_after_create_session(est: Any, model_dir: str) -> dict[str, A
 
     class Load(est.SessionRunHook):
         def begin(self) -> None:
-            variable = next(variable for variable in v1.global_variables() if variable.op.name == "w")
+            variable = next(
+                variable for variable in v1.global_variables() if variable.op.name == "w"
+            )
             self.value = v1.placeholder(tf.float32, [3, 1])
             self.assign = variable.assign(self.value)
 
@@ -256,9 +285,15 @@ def weights_set_in_after_create_session(est: Any, model_dir: str) -> dict[str, A
             session.run(self.assign, feed_dict={self.value: [[0.5], [0.25], [-1.0]]})
 
     hooks = [Load(), tools.losses_hook(est, losses)]
-    estimator = _simple(est, model_dir).train(tools.batches(*tools.regression()), hooks=hooks, steps=3)
+    estimator = _simple(est, model_dir).train(
+        tools.batches(*tools.regression()), hooks=hooks, steps=3
+    )
     evaluated = estimator.evaluate(tools.batches(*tools.regression(), epochs=1), hooks=[Load()])
-    return {"losses": losses, "evaluated": tools.plain(evaluated), "variables": tools.checkpoint(model_dir)}
+    return {
+        "losses": losses,
+        "evaluated": tools.plain(evaluated),
+        "variables": tools.checkpoint(model_dir),
+    }
 
 
 @CASES
@@ -267,7 +302,9 @@ def variable_load(est: Any, model_dir: str) -> dict[str, Any]:
 
     class Load(est.SessionRunHook):
         def after_create_session(self, session: Any, coord: Any) -> None:
-            variable = next(variable for variable in v1.global_variables() if variable.op.name == "w")
+            variable = next(
+                variable for variable in v1.global_variables() if variable.op.name == "w"
+            )
             variable.load(np.array([[0.5], [0.25], [-1.0]], np.float32), session)
 
     losses: list[float] = []
@@ -283,8 +320,13 @@ def feeding(est: Any, model_dir: str) -> dict[str, Any]:
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         scale = v1.placeholder_with_default(tf.constant(1.0), [], name="scale")
         weights = v1.get_variable("w", [3, 1], initializer=v1.ones_initializer())
-        loss = tf.identity(scale * tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels)), name="the_loss")
-        return est.EstimatorSpec(mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step()))
+        loss = tf.identity(
+            scale * tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels)),
+            name="the_loss",
+        )
+        return est.EstimatorSpec(
+            mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step())
+        )
 
     class Scale(est.SessionRunHook):
         def begin(self) -> None:
@@ -296,7 +338,11 @@ def feeding(est: Any, model_dir: str) -> dict[str, Any]:
 
     input_fn = tools.batches(*tools.regression())
     results = {}
-    for name, hooks in (("none", []), ("feed_fn", [est.FeedFnHook(lambda: {"scale:0": 3.0})]), ("own", [Scale()])):
+    for name, hooks in (
+        ("none", []),
+        ("feed_fn", [est.FeedFnHook(lambda: {"scale:0": 3.0})]),
+        ("own", [Scale()]),
+    ):
         losses: list[float] = []
         estimator = est.Estimator(model_fn, f"{model_dir}/{name}")
         estimator.train(input_fn, hooks=[*hooks, tools.losses_hook(est, losses)], steps=3)
@@ -310,18 +356,31 @@ def logging_tensors(est: Any, model_dir: str) -> dict[str, Any]:
 
     def logger(name: str, **limits: Any) -> Any:
         def keep(values: dict[str, Any]) -> str:
-            logged.setdefault(name, []).append({key: tools.plain(value) for key, value in values.items()})
+            logged.setdefault(name, []).append(
+                {key: tools.plain(value) for key, value in values.items()}
+            )
             return "kept"
 
-        return est.LoggingTensorHook({"loss": "the_loss", "again": "the_loss:0"}, formatter=keep, **limits)
+        return est.LoggingTensorHook(
+            {"loss": "the_loss", "again": "the_loss:0"}, formatter=keep, **limits
+        )
 
-    hooks = [logger("every_2", every_n_iter=2), logger("every_3_at_end", every_n_iter=3, at_end=True)]
-    _simple(est, f"{model_dir}/steps").train(tools.batches(*tools.regression()), hooks=hooks, steps=7)
+    hooks = [
+        logger("every_2", every_n_iter=2),
+        logger("every_3_at_end", every_n_iter=3, at_end=True),
+    ]
+    _simple(est, f"{model_dir}/steps").train(
+        tools.batches(*tools.regression()), hooks=hooks, steps=7
+    )
     hooks = [logger("only_at_end", at_end=True)]
     _simple(est, f"{model_dir}/end").train(tools.batches(*tools.regression()), hooks=hooks, steps=4)
     logged_tags: list[str] = []
-    listed = est.LoggingTensorHook(["the_loss"], every_n_iter=1, formatter=lambda values: logged_tags.extend(values))
-    estimator = _simple(est, f"{model_dir}/list").train(tools.batches(*tools.regression()), hooks=[listed], steps=1)
+    listed = est.LoggingTensorHook(
+        ["the_loss"], every_n_iter=1, formatter=lambda values: logged_tags.extend(values)
+    )
+    estimator = _simple(est, f"{model_dir}/list").train(
+        tools.batches(*tools.regression()), hooks=[listed], steps=1
+    )
     estimator.evaluate(
         tools.batches(*tools.regression(12), epochs=1), hooks=[logger("evaluation", every_n_iter=1)]
     )
@@ -337,10 +396,18 @@ def logging_tensors(est: Any, model_dir: str) -> dict[str, Any]:
 def stopping_at_a_step(est: Any, model_dir: str) -> dict[str, Any]:
     reached = []
     estimator = _simple(est, model_dir)
-    for hook in ({"last_step": 3}, {"num_steps": 2}, {"last_step": 6}, {"last_step": 6}, {"num_steps": 4}):
+    for hook in (
+        {"last_step": 3},
+        {"num_steps": 2},
+        {"last_step": 6},
+        {"last_step": 6},
+        {"num_steps": 4},
+    ):
         estimator.train(tools.batches(*tools.regression()), hooks=[est.StopAtStepHook(**hook)])
         reached.append(tools.plain(estimator.get_variable_value("global_step")))
-    estimator.train(tools.batches(*tools.regression()), hooks=[est.StopAtStepHook(num_steps=10)], steps=3)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[est.StopAtStepHook(num_steps=10)], steps=3
+    )
     reached.append(tools.plain(estimator.get_variable_value("global_step")))
     return {"reached": reached}
 
@@ -360,9 +427,15 @@ def request_stop(est: Any, model_dir: str) -> dict[str, Any]:
             log.append([self.count, run_context.stop_requested])
 
     estimator = _simple(est, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[Stop(), _observer(est, "after", log)], steps=10)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[Stop(), _observer(est, "after", log)], steps=10
+    )
     evaluated = estimator.evaluate(tools.batches(*tools.regression(40), epochs=1), hooks=[Stop()])
-    return {"log": log, "files": tools.checkpoint_files(model_dir), "evaluated": tools.plain(evaluated)}
+    return {
+        "log": log,
+        "files": tools.checkpoint_files(model_dir),
+        "evaluated": tools.plain(evaluated),
+    }
 
 
 @CASES
@@ -373,7 +446,9 @@ def final_ops(est: Any, model_dir: str) -> dict[str, Any]:
         weights = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())
         loss = tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels))
         mean, update = v1.metrics.mean(labels)
-        hooks[:] = [est.FinalOpsHook({"weights": weights, "mean": mean, "step": v1.train.get_global_step()})]
+        hooks[:] = [
+            est.FinalOpsHook({"weights": weights, "mean": mean, "step": v1.train.get_global_step()})
+        ]
         return est.EstimatorSpec(
             mode,
             loss=loss,
@@ -382,7 +457,9 @@ def final_ops(est: Any, model_dir: str) -> dict[str, Any]:
             evaluation_hooks=hooks,
         )
 
-    estimator = est.Estimator(model_fn, model_dir).train(tools.batches(*tools.regression()), steps=3)
+    estimator = est.Estimator(model_fn, model_dir).train(
+        tools.batches(*tools.regression()), steps=3
+    )
     evaluated = estimator.evaluate(tools.batches(*tools.regression(), epochs=1))
     return {"final": tools.plain(hooks[0].final_ops_values), "evaluated": tools.plain(evaluated)}
 
@@ -444,7 +521,9 @@ def own_checkpoint_saver(est: Any, model_dir: str) -> dict[str, Any]:
 def own_checkpoint_saver_elsewhere(est: Any, model_dir: str) -> dict[str, Any]:
     folder = f"{model_dir}/mine"
     os.makedirs(folder)
-    estimator = _simple(est, f"{model_dir}/estimator", save_checkpoints_steps=None, save_checkpoints_secs=None)
+    estimator = _simple(
+        est, f"{model_dir}/estimator", save_checkpoints_steps=None, save_checkpoints_secs=None
+    )
     hook = est.CheckpointSaverHook(folder, save_steps=3, checkpoint_basename="mine.ckpt")
     estimator.train(tools.batches(*tools.regression()), hooks=[hook], steps=4)
     kept = sorted(name for name in os.listdir(folder) if name.endswith(".index"))
@@ -460,7 +539,10 @@ def step_counter(est: Any, model_dir: str) -> dict[str, Any]:
     estimator = _simple(est, model_dir, log_step_count_steps=None)
     estimator.train(tools.batches(*tools.regression()), hooks=[Steps()], steps=18)
     found = tools.events(f"{model_dir}/counter")
-    return {"tags": sorted({event["tag"] for event in found}), "about_steps": [event["step"] for event in found]}
+    return {
+        "tags": sorted({event["tag"] for event in found}),
+        "about_steps": [event["step"] for event in found],
+    }
 
 
 @CASES
@@ -479,12 +561,19 @@ def exception_in_a_hook(est: Any, model_dir: str) -> dict[str, Any]:
     estimator = _simple(est, model_dir)
 
     def train() -> Any:
-        return estimator.train(tools.batches(*tools.regression()), hooks=[Fail(), _observer(est, "one", log)], steps=5)
+        return estimator.train(
+            tools.batches(*tools.regression()), hooks=[Fail(), _observer(est, "one", log)], steps=5
+        )
 
     failed = tools.error(train, KeyError)
     files = tools.checkpoint_files(model_dir)
     estimator.train(tools.batches(*tools.regression()), steps=1)
-    return {"failed": failed, "log": log, "files": files, "after": tools.checkpoint_files(model_dir)}
+    return {
+        "failed": failed,
+        "log": log,
+        "files": files,
+        "after": tools.checkpoint_files(model_dir),
+    }
 
 
 @CASES
@@ -500,7 +589,9 @@ def hook_called_as_a_context(est: Any, model_dir: str) -> dict[str, Any]:
             return est.SessionRunArgs(fetches={"step": v1.train.get_global_step().name})
 
         def after_run(self, run_context: Any, run_values: Any) -> None:
-            seen.append([type(run_values).__name__, sorted(run_values.results), list(run_values._fields)])
+            seen.append(
+                [type(run_values).__name__, sorted(run_values.results), list(run_values._fields)]
+            )
 
     _simple(est, model_dir).train(tools.batches(*tools.regression()), hooks=[Look()], steps=1)
     return {"seen": tools.plain(seen)}
@@ -532,9 +623,13 @@ def fetching_in_evaluation_and_prediction(est: Any, model_dir: str) -> dict[str,
         if mode == est.ModeKeys.PREDICT:
             return est.EstimatorSpec(mode, predictions=outputs)
         loss = tf.reduce_mean(tf.square(outputs - labels), name="the_loss")
-        return est.EstimatorSpec(mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step()))
+        return est.EstimatorSpec(
+            mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step())
+        )
 
-    estimator = est.Estimator(model_fn, model_dir).train(tools.batches(*tools.regression()), steps=1)
+    estimator = est.Estimator(model_fn, model_dir).train(
+        tools.batches(*tools.regression()), steps=1
+    )
     input_fn = tools.batches(*tools.regression(10), epochs=1)
     estimator.evaluate(input_fn, hooks=[fetch("evaluation", "the_loss:0")])
     rows = list(estimator.predict(input_fn, hooks=[fetch("prediction", "outputs:0")]))

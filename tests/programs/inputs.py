@@ -1,4 +1,4 @@
-"""What an input_fn may be and return: datasets of any structure, iterators' tensors, arrays, data frames."""
+"""What an input_fn may be and return: datasets, iterators' tensors, arrays, data frames."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,13 @@ def _sgd() -> Any:
     return v1.train.GradientDescentOptimizer(0.1)
 
 
-def _run(est: Any, model_dir: str, model_fn: Callable[..., Any], input_fn: Callable[..., Any], **limits: Any) -> Any:
+def _run(
+    est: Any,
+    model_dir: str,
+    model_fn: Callable[..., Any],
+    input_fn: Callable[..., Any],
+    **limits: Any,
+) -> Any:
     """Trains, evaluates, predicts on the same data."""
     losses: list[float] = []
     estimator = est.Estimator(model_fn, model_dir)
@@ -57,7 +63,8 @@ def dicts(est: Any, model_dir: str) -> dict[str, Any]:
     x, y = tools.regression()
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        assert sorted(features) == ["a", "b"] and sorted(labels) == ["y"]
+        assert sorted(features) == ["a", "b"]
+        assert sorted(labels) == ["y"]
         return _spec(est, mode, tf.stack([features["a"], features["b"]], axis=1), labels["y"])
 
     input_fn = tools.batches({"a": x[:, 0], "b": x[:, 1]}, {"y": y}, epochs=3)
@@ -72,7 +79,9 @@ def nested(est: Any, model_dir: str) -> dict[str, Any]:
         (first, second), extra = features["pair"], features["extra"]["z"]
         return _spec(est, mode, tf.stack([first, second, extra], axis=1), labels[0] + labels[1])
 
-    input_fn = tools.batches({"pair": (x[:, 0], x[:, 1]), "extra": {"z": x[:, 2]}}, (y, 2 * y), epochs=3)
+    input_fn = tools.batches(
+        {"pair": (x[:, 0], x[:, 1]), "extra": {"z": x[:, 2]}}, (y, 2 * y), epochs=3
+    )
     return _run(est, model_dir, model_fn, input_fn)
 
 
@@ -82,11 +91,17 @@ def sparse(est: Any, model_dir: str) -> dict[str, Any]:
 
     def input_fn() -> tf.data.Dataset:
         features = {"s": tf.sparse.from_dense(dense)}
-        return tf.data.Dataset.from_tensor_slices((features, dense.sum(1, keepdims=True))).batch(2).repeat(3)
+        return (
+            tf.data.Dataset.from_tensor_slices((features, dense.sum(1, keepdims=True)))
+            .batch(2)
+            .repeat(3)
+        )
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         assert isinstance(features["s"], tf.SparseTensor)
-        return _spec(est, mode, 0.1 * tf.ensure_shape(tf.sparse.to_dense(features["s"]), [None, 3]), labels)
+        return _spec(
+            est, mode, 0.1 * tf.ensure_shape(tf.sparse.to_dense(features["s"]), [None, 3]), labels
+        )
 
     return _run(est, model_dir, model_fn, input_fn)
 
@@ -96,14 +111,18 @@ def sparse_matmul(est: Any, model_dir: str) -> dict[str, Any]:
     dense = np.array([[1, 0, 2], [0, 3, 0], [0, 0, 0], [4, 5, 6]], np.float32)
 
     def input_fn() -> tuple[Any, Any]:
-        dataset = tf.data.Dataset.from_tensor_slices((tf.sparse.from_dense(dense), dense.sum(1, keepdims=True)))
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (tf.sparse.from_dense(dense), dense.sum(1, keepdims=True))
+        )
         return v1.data.make_one_shot_iterator(dataset.batch(4).repeat(5)).get_next()
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         weights = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())
         outputs = tf.sparse.sparse_dense_matmul(features, weights)
         loss = tf.identity(tf.reduce_mean(tf.square(outputs - labels)), name="the_loss")
-        train_op = v1.train.GradientDescentOptimizer(0.01).minimize(loss, v1.train.get_global_step())
+        train_op = v1.train.GradientDescentOptimizer(0.01).minimize(
+            loss, v1.train.get_global_step()
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
     return _run(est, model_dir, model_fn, input_fn)
@@ -115,11 +134,18 @@ def ragged(est: Any, model_dir: str) -> dict[str, Any]:
     labels = np.array([[3.0], [0.0], [3.0], [15.0]], np.float32)
 
     def input_fn() -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(({"r": tf.ragged.constant(rows)}, labels)).batch(2).repeat(3)
+        return (
+            tf.data.Dataset.from_tensor_slices(({"r": tf.ragged.constant(rows)}, labels))
+            .batch(2)
+            .repeat(3)
+        )
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         assert isinstance(features["r"], tf.RaggedTensor)
-        sums, lengths = tf.reduce_sum(features["r"], axis=1), tf.cast(features["r"].row_lengths(), tf.float32)
+        sums, lengths = (
+            tf.reduce_sum(features["r"], axis=1),
+            tf.cast(features["r"].row_lengths(), tf.float32),
+        )
         return _spec(est, mode, 0.1 * tf.stack([sums, lengths], axis=1), labels)
 
     return _run(est, model_dir, model_fn, input_fn)
@@ -130,10 +156,14 @@ def strings_and_integers(est: Any, model_dir: str) -> dict[str, Any]:
     words, numbers = np.array(["a", "b", "a", "c"]), np.array([1, 2, 3, 4], np.int64)
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        columns = tf.stack([tf.cast(tf.equal(features["word"], "a"), tf.float32), tf.ones([2])], axis=1)
+        columns = tf.stack(
+            [tf.cast(tf.equal(features["word"], "a"), tf.float32), tf.ones([2])], axis=1
+        )
         return _spec(est, mode, columns, tf.cast(labels, tf.float32)[:, None])
 
-    return _run(est, model_dir, model_fn, tools.batches({"word": words}, numbers, batch_size=2, epochs=3))
+    return _run(
+        est, model_dir, model_fn, tools.batches({"word": words}, numbers, batch_size=2, epochs=3)
+    )
 
 
 @CASES
@@ -158,7 +188,10 @@ def no_labels_argument(est: Any, model_dir: str) -> dict[str, Any]:
 
     results = _run(est, f"{model_dir}/one", model_fn, tools.batches(x, epochs=3))
     other = est.Estimator(model_fn, f"{model_dir}/two")
-    return {**results, "labels_given": tools.error(lambda: other.train(tools.batches(x, y), steps=1), ValueError)}
+    return {
+        **results,
+        "labels_given": tools.error(lambda: other.train(tools.batches(x, y), steps=1), ValueError),
+    }
 
 
 @CASES
@@ -202,13 +235,15 @@ def one_shot_iterator_of_features(est: Any, model_dir: str) -> dict[str, Any]:
     rows = []
     for row in estimator.predict(predict_input_fn):
         rows.append(tools.plain(row["outputs"]))
-        if len(rows) == 8:  # without a Dataset or a queue the original does not notice the end of the data
+        if (
+            len(rows) == 8
+        ):  # without a Dataset or a queue the original does not notice the end of the data
             break
     return {"rows": rows}
 
 
 class _InitializeIterator(v1.train.SessionRunHook):
-    """The hook that a hundred repositories share: feeds the arrays to the iterator's initializer."""
+    """A hook that many programs copy: feeds the arrays to the iterator's initializer."""
 
     def __init__(self) -> None:
         self.initialize: Callable[[Any], None] | None = None
@@ -217,13 +252,19 @@ class _InitializeIterator(v1.train.SessionRunHook):
         self.initialize(session)
 
 
-def _fed(x: np.ndarray, y: np.ndarray, epochs: int | None) -> tuple[Callable[[], Any], _InitializeIterator]:
+def _fed(
+    x: np.ndarray, y: np.ndarray, epochs: int | None
+) -> tuple[Callable[[], Any], _InitializeIterator]:
     hook = _InitializeIterator()
 
     def input_fn() -> Any:
         x_placeholder = v1.placeholder(x.dtype, x.shape)
         y_placeholder = v1.placeholder(y.dtype, y.shape)
-        dataset = tf.data.Dataset.from_tensor_slices((x_placeholder, y_placeholder)).repeat(epochs).batch(4)
+        dataset = (
+            tf.data.Dataset.from_tensor_slices((x_placeholder, y_placeholder))
+            .repeat(epochs)
+            .batch(4)
+        )
         iterator = v1.data.make_initializable_iterator(dataset)
         feeds = {x_placeholder: x, y_placeholder: y}
         hook.initialize = lambda session: session.run(iterator.initializer, feed_dict=feeds)
@@ -286,7 +327,10 @@ def a_list_of_two(est: Any, model_dir: str) -> dict[str, Any]:
     def three() -> Any:
         return tf.constant(x), tf.constant(y), tf.constant(y)
 
-    return {"losses": losses, "three": tools.error(lambda: estimator.train(three, steps=1), ValueError)}
+    return {
+        "losses": losses,
+        "three": tools.error(lambda: estimator.train(three, steps=1), ValueError),
+    }
 
 
 @CASES
@@ -381,9 +425,13 @@ def pandas_input_fn(est: Any, model_dir: str) -> dict[str, Any]:
         is_u = tf.cast(tf.equal(features["word"], "u"), tf.float32)
         if isinstance(labels, dict):
             labels = labels["first"] + labels["second"]
-        return _spec(est, mode, tf.stack([features["a"], features["b"], is_u], axis=1), labels[:, None])
+        return _spec(
+            est, mode, tf.stack([features["a"], features["b"], is_u], axis=1), labels[:, None]
+        )
 
-    series = est.inputs.pandas_input_fn(frame, pd.Series(y[:, 0]), batch_size=2, num_epochs=2, shuffle=False)
+    series = est.inputs.pandas_input_fn(
+        frame, pd.Series(y[:, 0]), batch_size=2, num_epochs=2, shuffle=False
+    )
     two = pd.DataFrame({"first": y[:, 0], "second": y[:, 0]})
     of_frame = est.inputs.pandas_input_fn(frame, two, batch_size=2, num_epochs=1, shuffle=False)
     other_index = pd.Series(y[:, 0], index=range(5, 10))
@@ -444,7 +492,11 @@ def arguments(est: Any, model_dir: str) -> dict[str, Any]:
     estimator.train(lambda params: with_extra("lambda", params))
     estimator.evaluate(reader.read)
     next(iter(estimator.predict(reader)))
-    return {"log": log, "traced": tools.plain(sorted(traced)), "global_step": tools.plain(estimator.get_variable_value("global_step"))}
+    return {
+        "log": log,
+        "traced": tools.plain(sorted(traced)),
+        "global_step": tools.plain(estimator.get_variable_value("global_step")),
+    }
 
 
 @CASES
@@ -486,7 +538,9 @@ def queue(est: Any, model_dir: str) -> dict[str, Any]:
     x, y = tools.regression()
 
     def input_fn() -> Any:
-        row, label = v1.train.slice_input_producer([tf.constant(x), tf.constant(y)], num_epochs=3, shuffle=False)
+        row, label = v1.train.slice_input_producer(
+            [tf.constant(x), tf.constant(y)], num_epochs=3, shuffle=False
+        )
         return v1.train.batch([row, label], batch_size=4, num_threads=1)
 
     losses: list[float] = []

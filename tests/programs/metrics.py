@@ -1,4 +1,4 @@
-"""Streaming metrics and losses: what evaluate returns, in which order and types, and what it writes."""
+"""Streaming metrics and losses: what evaluate returns, in which order, and what it writes."""
 
 import os
 from typing import Any
@@ -45,7 +45,9 @@ def _evaluated(est: Any, model_dir: str, make: Any, data: Any = None) -> dict[st
 
 def _logits(features: Any, classes: int = 3) -> Any:
     kernel = np.linspace(-1.0, 1.0, 3 * classes, dtype=np.float32).reshape(3, classes)[::-1].copy()
-    return tf.matmul(features, v1.get_variable("kernel", initializer=kernel)) + tf.constant([0.0, 0.2, -0.1][:classes])
+    return tf.matmul(features, v1.get_variable("kernel", initializer=kernel)) + tf.constant(
+        [0.0, 0.2, -0.1][:classes]
+    )
 
 
 @CASES
@@ -76,12 +78,16 @@ def of_two_classes(est: Any, model_dir: str) -> dict[str, Any]:
         probabilities, predicted = tf.sigmoid(logits), tf.cast(logits > 0, tf.float32)
         return losses.sigmoid_cross_entropy(labels, logits), {
             "auc": metrics.auc(labels, probabilities),
-            "auc_precision_recall": metrics.auc(labels, probabilities, curve="PR", summation_method="careful_interpolation"),
+            "auc_precision_recall": metrics.auc(
+                labels, probabilities, curve="PR", summation_method="careful_interpolation"
+            ),
             "precision": metrics.precision(labels, predicted),
             "recall": metrics.recall(labels, predicted),
             "true_positives": metrics.true_positives(labels, predicted),
             "false_negatives": metrics.false_negatives(labels, predicted),
-            "at_thresholds": metrics.precision_at_thresholds(labels, probabilities, [0.3, 0.5, 0.7]),
+            "at_thresholds": metrics.precision_at_thresholds(
+                labels, probabilities, [0.3, 0.5, 0.7]
+            ),
             "sensitivity": metrics.sensitivity_at_specificity(labels, probabilities, 0.5),
         }
 
@@ -138,7 +144,10 @@ def metric_fn_outside(est: Any, model_dir: str) -> dict[str, Any]:
     def make(features: Any, labels: Any) -> Any:
         with tf.name_scope("metrics"):
             predicted = tf.argmax(_logits(features), axis=1)
-            ops = {f"class/{k}": metrics.accuracy(tf.equal(labels, k), tf.equal(predicted, k)) for k in range(3)}
+            ops = {
+                f"class/{k}": metrics.accuracy(tf.equal(labels, k), tf.equal(predicted, k))
+                for k in range(3)
+            }
         return tf.reduce_mean(features), ops
 
     return _evaluated(est, model_dir, make)
@@ -182,13 +191,20 @@ def total_loss_with_regularization(est: Any, model_dir: str) -> dict[str, Any]:
             weights = v1.get_variable("w", [3, 1], initializer=v1.ones_initializer())
         losses.mean_squared_error(labels, tf.matmul(features, weights))
         total = tf.identity(losses.get_total_loss(), name="the_loss")
-        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(total, global_step=v1.train.get_global_step())
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(
+            total, global_step=v1.train.get_global_step()
+        )
         return est.EstimatorSpec(
-            mode, loss=total, train_op=train_op, eval_metric_ops={"penalty": metrics.mean(losses.get_regularization_loss())}
+            mode,
+            loss=total,
+            train_op=train_op,
+            eval_metric_ops={"penalty": metrics.mean(losses.get_regularization_loss())},
         )
 
     estimator = est.Estimator(model_fn, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, seen)], steps=4)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, seen)], steps=4
+    )
     evaluated = estimator.evaluate(tools.batches(*tools.regression(10), epochs=1))
     return {"losses": seen, "evaluated": tools.typed(evaluated)}
 
@@ -201,7 +217,9 @@ def _accurate(est: Any, model_dir: str, **config: Any) -> Any:
             "accuracy": metrics.accuracy(labels, tf.argmax(logits, axis=1)),
             "per_feature": metrics.mean_tensor(tf.reduce_mean(features, axis=0)),
         }
-        train_op = v1.train.GradientDescentOptimizer(0.5).minimize(loss, global_step=v1.train.get_global_step())
+        train_op = v1.train.GradientDescentOptimizer(0.5).minimize(
+            loss, global_step=v1.train.get_global_step()
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=ops)
 
     return est.Estimator(model_fn, config=est.RunConfig(model_dir, **config))
@@ -215,9 +233,15 @@ def which_checkpoint(est: Any, model_dir: str) -> dict[str, Any]:
     estimator.train(tools.batches(*_classification(8)), steps=4)
     evaluated.append(tools.plain(estimator.evaluate(input_fn)))
     for step in (0, 2, 4):
-        evaluated.append(tools.plain(estimator.evaluate(input_fn, checkpoint_path=f"{model_dir}/model.ckpt-{step}")))
+        evaluated.append(
+            tools.plain(
+                estimator.evaluate(input_fn, checkpoint_path=f"{model_dir}/model.ckpt-{step}")
+            )
+        )
     rows = [
-        tools.plain(estimator.evaluate(input_fn, steps=2, checkpoint_path=f"{model_dir}/model.ckpt-2")),
+        tools.plain(
+            estimator.evaluate(input_fn, steps=2, checkpoint_path=f"{model_dir}/model.ckpt-2")
+        ),
         tools.plain(estimator.evaluate(input_fn, steps=100)),
     ]
 
@@ -254,11 +278,16 @@ def events(est: Any, model_dir: str) -> dict[str, Any]:
         found = tools.events(f"{model_dir}/{folder}")
         for event in found:
             if event["tag"] == "checkpoint_path":
-                event["value"] = [os.path.basename(path) for path in np.ravel(event["value"]).tolist()]
+                event["value"] = [
+                    os.path.basename(path) for path in np.ravel(event["value"]).tolist()
+                ]
         folders[folder] = sorted(found, key=lambda event: (event["step"], event["tag"]))
     return {
         "folders": folders,
-        "eval_dir": [os.path.relpath(path, model_dir) for path in (estimator.eval_dir(), estimator.eval_dir("named"))],
+        "eval_dir": [
+            os.path.relpath(path, model_dir)
+            for path in (estimator.eval_dir(), estimator.eval_dir("named"))
+        ],
     }
 
 
@@ -280,7 +309,9 @@ def serialized_summaries(est: Any, model_dir: str) -> dict[str, Any]:
         "keys": list(results),
         "type": type(results["picture"]).__name__,
         "picture": [value.tag for value in picture.value],
-        "events": sorted([event["tag"], event["kind"]] for event in tools.events(f"{model_dir}/eval")),
+        "events": sorted(
+            [event["tag"], event["kind"]] for event in tools.events(f"{model_dir}/eval")
+        ),
     }
 
 
@@ -292,7 +323,11 @@ def reserved_names(est: Any, model_dir: str) -> dict[str, Any]:
 
         return tools.error(lambda: _evaluated(est, f"{model_dir}/{key}", make), ValueError)
 
-    return {"loss": with_key("loss"), "global_step": with_key("global_step"), "other": with_key("other")}
+    return {
+        "loss": with_key("loss"),
+        "global_step": with_key("global_step"),
+        "other": with_key("other"),
+    }
 
 
 @CASES

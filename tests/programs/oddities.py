@@ -30,7 +30,9 @@ class _HParams:
 def _by_params(est: Any, seen: list[Any] | None = None) -> Any:
     def model_fn(features: Any, labels: Any, mode: str, params: Any) -> Any:
         weights = v1.get_variable("w", [3, 1], initializer=v1.constant_initializer(params.start))
-        loss = tf.identity(tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels)), name="the_loss")
+        loss = tf.identity(
+            tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels)), name="the_loss"
+        )
         train_op = _sgd(params.rate).minimize(loss, global_step=v1.train.get_global_step())
         if seen is not None:
             seen.append(sorted(vars(params)))
@@ -47,7 +49,9 @@ def params_of_a_class(est: Any, model_dir: str) -> dict[str, Any]:
     params = _HParams(start=0.5, rate=0.05, layers=[3, 2])
     estimator = est.Estimator(_by_params(est, seen), model_dir, params=params)
     params.rate, params.layers = 100.0, None
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3
+    )
     estimator.params.layers.append(1)
     estimator.evaluate(tools.batches(*tools.regression(), epochs=1))
     return {
@@ -67,7 +71,9 @@ def params_are_copied(est: Any, model_dir: str) -> dict[str, Any]:
         params["scratch"] = 1
         weights = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())
         loss = tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels))
-        return est.EstimatorSpec(mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step()))
+        return est.EstimatorSpec(
+            mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step())
+        )
 
     params = {"a": 1, "nested": {"b": [1]}}
     estimator = est.Estimator(model_fn, model_dir, params=params)
@@ -97,7 +103,9 @@ def input_fn_called_by_hand(est: Any, model_dir: str) -> dict[str, Any]:
     """An input_fn with `params` that the program also calls itself, with params={}."""
 
     def input_fn(params: Any) -> tf.data.Dataset:
-        return tools.batches(*tools.regression(), batch_size=params.get("batch_size", 8), epochs=1)()
+        return tools.batches(
+            *tools.regression(), batch_size=params.get("batch_size", 8), epochs=1
+        )()
 
     estimator = est.Estimator(tools.linear_model_fn(est, _sgd), model_dir)
     sizes = []
@@ -117,11 +125,17 @@ def model_fn_of_another_estimator(est: Any, model_dir: str) -> dict[str, Any]:
     def model_fn(features: Any, labels: Any, mode: str, config: Any) -> Any:
         spec = inner.model_fn(features, labels, mode, config)
         if mode == est.ModeKeys.PREDICT:
-            return spec._replace(predictions={**spec.predictions, "more": spec.predictions["outputs"] + 1.0})
-        return spec._replace(eval_metric_ops={**spec.eval_metric_ops, "mean": v1.metrics.mean(labels)})
+            return spec._replace(
+                predictions={**spec.predictions, "more": spec.predictions["outputs"] + 1.0}
+            )
+        return spec._replace(
+            eval_metric_ops={**spec.eval_metric_ops, "mean": v1.metrics.mean(labels)}
+        )
 
     estimator = est.Estimator(model_fn, f"{model_dir}/outer")
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3
+    )
     input_fn = tools.batches(*tools.regression(), epochs=1)
     return {
         "losses": losses,
@@ -147,7 +161,9 @@ def replaced_mode(est: Any, model_dir: str) -> dict[str, Any]:
 def subclass_with_a_method(est: Any, model_dir: str) -> dict[str, Any]:
     class Regression(est.Estimator):
         def __init__(self, model_dir: str, rate: float) -> None:
-            super().__init__(model_fn=tools.linear_model_fn(est, lambda: _sgd(rate)), model_dir=model_dir)
+            super().__init__(
+                model_fn=tools.linear_model_fn(est, lambda: _sgd(rate)), model_dir=model_dir
+            )
             self.rate = rate
 
         def weights(self) -> list[Any]:
@@ -160,7 +176,12 @@ def subclass_with_a_method(est: Any, model_dir: str) -> dict[str, Any]:
     estimator = Regression(model_dir, 0.05)
     returned = estimator.train(tools.batches(*tools.regression()), steps=2)
     refused = tools.error(lambda: Overriding(tools.linear_model_fn(est, _sgd)), ValueError)
-    return {"weights": estimator.weights(), "type": type(returned).__name__, "rate": returned.rate, "override": refused}
+    return {
+        "weights": estimator.weights(),
+        "type": type(returned).__name__,
+        "rate": returned.rate,
+        "override": refused,
+    }
 
 
 @CASES
@@ -171,7 +192,9 @@ def optimizer_made_outside(est: Any, model_dir: str) -> dict[str, Any]:
 
     estimator = est.Estimator(tools.linear_model_fn(est, lambda: optimizer), model_dir)
     for _ in range(2):
-        estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3)
+        estimator.train(
+            tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3
+        )
     return {"losses": losses, "variables": tools.checkpoint(model_dir)}
 
 
@@ -187,7 +210,10 @@ def string_and_boolean_labels(est: Any, model_dir: str) -> dict[str, Any]:
         weights = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())
         logits = tf.matmul(features, weights)[:, 0]
         loss = tf.identity(v1.losses.sigmoid_cross_entropy(labels, logits), name="the_loss")
-        metrics = {"accuracy": v1.metrics.accuracy(labels, logits > 0), "rate": v1.metrics.mean(tf.cast(labels, tf.float32))}
+        metrics = {
+            "accuracy": v1.metrics.accuracy(labels, logits > 0),
+            "rate": v1.metrics.mean(tf.cast(labels, tf.float32)),
+        }
         train_op = _sgd(0.5).minimize(loss, v1.train.get_global_step())
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=metrics)
 
@@ -274,8 +300,13 @@ def global_step_by_hand(est: Any, model_dir: str) -> dict[str, Any]:
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
     estimator = est.Estimator(model_fn, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=4)
-    return {"losses": losses, "evaluated": tools.plain(estimator.evaluate(tools.batches(*tools.regression(), epochs=1)))}
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=4
+    )
+    return {
+        "losses": losses,
+        "evaluated": tools.plain(estimator.evaluate(tools.batches(*tools.regression(), epochs=1))),
+    }
 
 
 @CASES
@@ -311,7 +342,9 @@ def names_do_not_depend_on_what_came_before(est: Any, model_dir: str) -> dict[st
         if mode == est.ModeKeys.PREDICT:
             return est.EstimatorSpec(mode, predictions=outputs)
         loss = tf.reduce_mean(tf.square(outputs - labels))
-        return est.EstimatorSpec(mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step()))
+        return est.EstimatorSpec(
+            mode, loss=loss, train_op=_sgd().minimize(loss, v1.train.get_global_step())
+        )
 
     rows = {}
     for name in ("one", "two"):

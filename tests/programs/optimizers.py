@@ -1,4 +1,4 @@
-"""TF1 optimizers: trajectories and slots, schedules, clipping, sparse gradients, unusual train ops."""
+"""TF1 optimizers: trajectories, slots, schedules, clipping, sparse gradients, train ops."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,9 @@ def _adagrad_da() -> Any:
 
 
 def _proximal_adagrad() -> Any:
-    return train.ProximalAdagradOptimizer(0.2, l1_regularization_strength=0.01, l2_regularization_strength=0.02)
+    return train.ProximalAdagradOptimizer(
+        0.2, l1_regularization_strength=0.01, l2_regularization_strength=0.02
+    )
 
 
 def _adadelta() -> Any:
@@ -93,13 +95,24 @@ DENSE = (
     _ftrl,
     _ftrl_regularized,
 )
-SPARSE = (_gradient_descent, _momentum, _nesterov, _adam, _adagrad, _proximal_adagrad, _rmsprop, _ftrl_regularized)
+SPARSE = (
+    _gradient_descent,
+    _momentum,
+    _nesterov,
+    _adam,
+    _adagrad,
+    _proximal_adagrad,
+    _rmsprop,
+    _ftrl_regularized,
+)
 
 
 def _network(features: Any) -> Any:
     """Two layers from fixed weights, (batch, 3) -> (batch, 1)."""
     with v1.variable_scope("hidden"):
-        kernel = v1.get_variable("kernel", initializer=np.linspace(-0.6, 0.7, 6, dtype=np.float32).reshape(3, 2))
+        kernel = v1.get_variable(
+            "kernel", initializer=np.linspace(-0.6, 0.7, 6, dtype=np.float32).reshape(3, 2)
+        )
         bias = v1.get_variable("bias", [2], initializer=v1.constant_initializer(0.1))
         hidden = tf.tanh(tf.matmul(features, kernel) + bias)
     with v1.variable_scope("out"):
@@ -108,15 +121,21 @@ def _network(features: Any) -> Any:
         return tf.matmul(hidden, kernel) + bias
 
 
-def _trained(est: Any, model_dir: str, make_train_op: Callable[[Any], Any], steps: int) -> dict[str, Any]:
+def _trained(
+    est: Any, model_dir: str, make_train_op: Callable[[Any], Any], steps: int
+) -> dict[str, Any]:
     losses: list[float] = []
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        loss = tf.identity(v1.losses.mean_squared_error(labels, _network(features)), name="the_loss")
+        loss = tf.identity(
+            v1.losses.mean_squared_error(labels, _network(features)), name="the_loss"
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=make_train_op(loss))
 
     estimator = est.Estimator(model_fn, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps
+    )
     return {"losses": losses, "variables": tools.checkpoint(model_dir)}
 
 
@@ -131,7 +150,7 @@ def _dense(make: Callable[[], Any]) -> Callable[[Any, str], dict[str, Any]]:
 
 
 def _embedding(make: Callable[[], Any]) -> Callable[[Any, str], dict[str, Any]]:
-    """Rows of a table by repeated ids: gradients are `tf.IndexedSlices`, and two rows are never seen."""
+    """Rows of a table by repeated ids: sparse gradients, and two rows that are never seen."""
 
     def program(est: Any, model_dir: str) -> dict[str, Any]:
         losses: list[float] = []
@@ -150,7 +169,9 @@ def _embedding(make: Callable[[], Any]) -> Callable[[Any, str], dict[str, Any]]:
 
         estimator = est.Estimator(model_fn, model_dir)
         estimator.train(
-            tools.batches({"ids": ids}, targets, batch_size=2), hooks=[tools.losses_hook(est, losses)], steps=12
+            tools.batches({"ids": ids}, targets, batch_size=2),
+            hooks=[tools.losses_hook(est, losses)],
+            steps=12,
         )
         return {"losses": losses, "variables": tools.checkpoint(model_dir)}
 
@@ -192,12 +213,15 @@ def _schedule(schedule: Callable[[Any], Any]) -> Callable[[Any, str], dict[str, 
 
         def model_fn(features: Any, labels: Any, mode: str) -> Any:
             step = train.get_or_create_global_step()
-            # The original may read the step before or after the update when it fetches the rate, so the update waits.
+            # The original may read the step before or after the update when it fetches the rate,
+            # so the update waits.
             rate = tf.identity(schedule(step), name="rate")
             loss = v1.losses.mean_squared_error(labels, _network(features))
             with tf.control_dependencies([rate]):
                 train_op = train.GradientDescentOptimizer(rate).minimize(loss, global_step=step)
-            hook = est.LoggingTensorHook({"rate": "rate"}, every_n_iter=1, formatter=lambda v: rates.append(float(v["rate"])))
+            hook = est.LoggingTensorHook(
+                {"rate": "rate"}, every_n_iter=1, formatter=lambda v: rates.append(float(v["rate"]))
+            )
             return est.EstimatorSpec(mode, loss=loss, train_op=train_op, training_hooks=[hook])
 
         estimator = est.Estimator(model_fn, model_dir)
@@ -224,7 +248,11 @@ def clipped_by_value(est: Any, model_dir: str) -> dict[str, Any]:
     def train_op(loss: Any) -> Any:
         optimizer = _momentum()
         gradients = optimizer.compute_gradients(loss)
-        clipped = [(tf.clip_by_value(gradient, -0.1, 0.1), variable) for gradient, variable in gradients if gradient is not None]
+        clipped = [
+            (tf.clip_by_value(gradient, -0.1, 0.1), variable)
+            for gradient, variable in gradients
+            if gradient is not None
+        ]
         return optimizer.apply_gradients(clipped, global_step=train.get_global_step())
 
     return _trained(est, model_dir, train_op, steps=8)
@@ -235,7 +263,9 @@ def clipped_by_global_norm(est: Any, model_dir: str) -> dict[str, Any]:
     def train_op(loss: Any) -> Any:
         variables = v1.trainable_variables()
         gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, variables), 0.5)
-        return _adam().apply_gradients(zip(gradients, variables), global_step=train.get_global_step())
+        return _adam().apply_gradients(
+            zip(gradients, variables, strict=True), global_step=train.get_global_step()
+        )
 
     return _trained(est, model_dir, train_op, steps=8)
 
@@ -251,15 +281,19 @@ def two_updates_per_step(est: Any, model_dir: str) -> dict[str, Any]:
         gradients = tf.gradients(loss, hidden + out)
         first, second = gradients[: len(hidden)], gradients[len(hidden) :]
         with tf.control_dependencies(gradients):
-            one = _adagrad().apply_gradients(zip(first, hidden), global_step=step)
+            one = _adagrad().apply_gradients(zip(first, hidden, strict=True), global_step=step)
         with tf.control_dependencies([one]):
-            two = _gradient_descent().apply_gradients(zip(second, out), global_step=step)
+            two = _gradient_descent().apply_gradients(
+                zip(second, out, strict=True), global_step=step
+            )
         return tf.group(one, two)
 
     losses: list[float] = []
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        loss = tf.identity(v1.losses.mean_squared_error(labels, _network(features)), name="the_loss")
+        loss = tf.identity(
+            v1.losses.mean_squared_error(labels, _network(features)), name="the_loss"
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op(loss))
 
     estimator = est.Estimator(model_fn, model_dir)
@@ -267,7 +301,11 @@ def two_updates_per_step(est: Any, model_dir: str) -> dict[str, Any]:
     estimator.train(tools.batches(*tools.regression()), hooks=[hook], max_steps=7)
     first = tools.plain(estimator.get_variable_value("global_step"))
     estimator.train(tools.batches(*tools.regression()), hooks=[hook], steps=4)
-    return {"losses": losses, "global_step_after_max_steps_7": first, "variables": tools.checkpoint(model_dir)}
+    return {
+        "losses": losses,
+        "global_step_after_max_steps_7": first,
+        "variables": tools.checkpoint(model_dir),
+    }
 
 
 @CASES
@@ -276,7 +314,8 @@ def two_optimizers_one_step(est: Any, model_dir: str) -> dict[str, Any]:
         hidden = v1.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES, scope="hidden")
         out = v1.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES, scope="out")
         updates = tf.group(
-            _adam().minimize(loss, var_list=hidden), train.AdamOptimizer(0.01).minimize(loss, var_list=out)
+            _adam().minimize(loss, var_list=hidden),
+            train.AdamOptimizer(0.01).minimize(loss, var_list=out),
         )
         with tf.control_dependencies([updates]):
             return v1.assign_add(train.get_global_step(), 1).op
@@ -285,7 +324,7 @@ def two_optimizers_one_step(est: Any, model_dir: str) -> dict[str, Any]:
 
 
 def _trained_names(est: Any, model_dir: str, train_op: Callable[[Any], Any]) -> dict[str, Any]:
-    """As `_trained`, but the updates race with each other's gradients: only names and the step are comparable."""
+    """As `_trained` for updates that race with gradients: only names and the step compare."""
     _trained(est, model_dir, train_op, steps=3)
     step = tf.train.load_checkpoint(model_dir).get_tensor("global_step")
     return {"layout": tools.names_and_shapes(model_dir), "global_step": tools.plain(step)}
@@ -303,11 +342,15 @@ def train_op_is_a_tensor(est: Any, model_dir: str) -> dict[str, Any]:
 
 @CASES
 def control_dependencies(est: Any, model_dir: str) -> dict[str, Any]:
-    """Updates chained by hand around the optimizer's: a counter before it and a copy of the weights after it."""
+    """A counter updated before the weights, and a copy of the weights taken after them."""
 
     def train_op(loss: Any) -> Any:
-        counter = v1.get_variable("counter", [], initializer=v1.zeros_initializer(), trainable=False)
-        weights = next(variable for variable in v1.trainable_variables() if variable.op.name == "out/kernel")
+        counter = v1.get_variable(
+            "counter", [], initializer=v1.zeros_initializer(), trainable=False
+        )
+        weights = next(
+            variable for variable in v1.trainable_variables() if variable.op.name == "out/kernel"
+        )
         copy = v1.get_variable("copy", [2, 1], initializer=v1.zeros_initializer(), trainable=False)
         with tf.control_dependencies([v1.assign_add(counter, 2.0)]):
             update = _gradient_descent().minimize(loss, global_step=train.get_global_step())
@@ -323,7 +366,9 @@ def written_down_but_not_run(est: Any, model_dir: str) -> dict[str, Any]:
     """Assignments that nothing fetches and nothing depends on do not happen."""
 
     def train_op(loss: Any) -> Any:
-        counter = v1.get_variable("counter", [], initializer=v1.zeros_initializer(), trainable=False)
+        counter = v1.get_variable(
+            "counter", [], initializer=v1.zeros_initializer(), trainable=False
+        )
         v1.assign_add(counter, 1.0)
         counter.assign_add(1.0)
         _gradient_descent().minimize(loss)
@@ -340,14 +385,29 @@ def gradient_accumulation(est: Any, model_dir: str) -> dict[str, Any]:
         step, optimizer = train.get_global_step(), _gradient_descent()
         pairs = optimizer.compute_gradients(loss)
         sums = [
-            v1.get_variable(f"sum_{position}", variable.shape, initializer=v1.zeros_initializer(), trainable=False)
+            v1.get_variable(
+                f"sum_{position}",
+                variable.shape,
+                initializer=v1.zeros_initializer(),
+                trainable=False,
+            )
             for position, (_, variable) in enumerate(pairs)
         ]
         with tf.control_dependencies([gradient for gradient, _ in pairs]):
-            added = tf.group(*[total.assign_add(gradient) for total, (gradient, _) in zip(sums, pairs)])
+            added = tf.group(
+                *[
+                    total.assign_add(gradient)
+                    for total, (gradient, _) in zip(sums, pairs, strict=True)
+                ]
+            )
 
         def apply() -> Any:
-            update = optimizer.apply_gradients([(total.read_value(), variable) for total, (_, variable) in zip(sums, pairs)])
+            update = optimizer.apply_gradients(
+                [
+                    (total.read_value(), variable)
+                    for total, (_, variable) in zip(sums, pairs, strict=True)
+                ]
+            )
             with tf.control_dependencies([update]):
                 return tf.group(*[total.assign(tf.zeros_like(total)) for total in sums])
 
@@ -367,7 +427,7 @@ def _true_after(call: Callable[[], Any]) -> Any:
 
 @CASES
 def slots_below_a_scope(est: Any, model_dir: str) -> dict[str, Any]:
-    """The scope that is open at `minimize` prefixes the slots' names, and `name=` is their last part."""
+    """The scope that is open at `minimize` prefixes the slots' names; `name=` ends them."""
 
     def train_op(loss: Any) -> Any:
         with v1.variable_scope("optimization"):
@@ -383,7 +443,10 @@ def regularized_variables(est: Any, model_dir: str) -> dict[str, Any]:
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         weights = v1.get_variable(
-            "w", [3, 1], initializer=v1.ones_initializer(), regularizer=lambda value: 0.1 * tf.reduce_sum(value**2)
+            "w",
+            [3, 1],
+            initializer=v1.ones_initializer(),
+            regularizer=lambda value: 0.1 * tf.reduce_sum(value**2),
         )
         loss = v1.losses.mean_squared_error(labels, tf.matmul(features, weights))
         collected = v1.get_collection(v1.GraphKeys.REGULARIZATION_LOSSES)
@@ -392,6 +455,12 @@ def regularized_variables(est: Any, model_dir: str) -> dict[str, Any]:
         return est.EstimatorSpec(mode, loss=total, train_op=train_op)
 
     estimator = est.Estimator(model_fn, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=5)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=5
+    )
     evaluated = estimator.evaluate(tools.batches(*tools.regression(), epochs=1))
-    return {"losses": losses, "evaluated": tools.plain(evaluated), "variables": tools.checkpoint(model_dir)}
+    return {
+        "losses": losses,
+        "evaluated": tools.plain(evaluated),
+        "variables": tools.checkpoint(model_dir),
+    }

@@ -1,6 +1,7 @@
-"""Model directories that the original wrote, trained on: the losses, the weights and the slots that follow.
+"""Model directories that the original wrote, trained on: losses, weights and slots.
 
-`tests/golden/model_dirs/<name>` holds the checkpoints; `MODEL_DIRS` are the programs that wrote them.
+`tests/golden/model_dirs/<name>` holds the checkpoints; `MODEL_DIRS` are the programs that wrote
+them.
 """
 
 import functools
@@ -44,10 +45,14 @@ def adagrad() -> Any:
 def _dense_model_fn(est: Any, optimizer: Callable[[], Any]) -> Callable[..., Any]:
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         with v1.variable_scope("hidden"):
-            kernel = v1.get_variable("kernel", initializer=np.linspace(-0.6, 0.7, 6, dtype=np.float32).reshape(3, 2))
+            kernel = v1.get_variable(
+                "kernel", initializer=np.linspace(-0.6, 0.7, 6, dtype=np.float32).reshape(3, 2)
+            )
             bias = v1.get_variable("bias", [2], initializer=v1.zeros_initializer())
         hidden = tf.tanh(tf.matmul(features, kernel) + bias)
-        outputs = tf.matmul(hidden, v1.get_variable("out", [2, 1], initializer=v1.ones_initializer()))
+        outputs = tf.matmul(
+            hidden, v1.get_variable("out", [2, 1], initializer=v1.ones_initializer())
+        )
         return _spec(est, mode, outputs, labels, optimizer)
 
     return model_fn
@@ -67,6 +72,8 @@ def _spec(est: Any, mode: str, outputs: Any, labels: Any, optimizer: Callable[[]
     if mode == est.ModeKeys.PREDICT:
         return est.EstimatorSpec(mode, predictions=outputs)
     loss = tf.identity(tf.reduce_mean(tf.square(outputs - labels)), name="the_loss")
+    if mode == est.ModeKeys.EVAL:
+        return est.EstimatorSpec(mode, loss=loss)
     train_op = optimizer().minimize(loss, global_step=v1.train.get_global_step())
     return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
@@ -93,7 +100,9 @@ KINDS = {
 def estimator(est: Any, kind: str, model_dir: str) -> Any:
     """The estimator of one kind, for whatever the directory holds."""
     make, optimizer, _ = KINDS[kind]
-    return est.Estimator(make(est, optimizer), config=est.RunConfig(model_dir, keep_checkpoint_max=2))
+    return est.Estimator(
+        make(est, optimizer), config=est.RunConfig(model_dir, keep_checkpoint_max=2)
+    )
 
 
 def write(est: Any, model_dir: str, kind: str) -> None:
@@ -139,8 +148,13 @@ def unreadable(est: Any, model_dir: str) -> dict[str, Any]:
     for file in folder.glob("model.ckpt-7.data-*"):
         file.write_bytes(b"")
     resumed = estimator(est, "dense_adam", str(folder))
-    failed = tools.error(lambda: resumed.train(tools.batches(*dense_data()), steps=1), tf.errors.OpError)
-    return {"failed": failed is not None, "files": sorted(file.name for file in folder.glob("*.index"))}
+    failed = tools.error(
+        lambda: resumed.train(tools.batches(*dense_data()), steps=1), tf.errors.OpError
+    )
+    return {
+        "failed": failed is not None,
+        "files": sorted(file.name for file in folder.glob("*.index")),
+    }
 
 
 @CASES
@@ -151,5 +165,7 @@ def other_optimizer(est: Any, model_dir: str) -> dict[str, Any]:
     other = est.Estimator(_dense_model_fn(est, adam), folder)
     input_fn = tools.batches(*dense_data(), epochs=1)
     evaluated = tools.error(lambda: other.evaluate(input_fn), tf.errors.NotFoundError)
-    failed = tools.error(lambda: other.train(tools.batches(*dense_data()), steps=1), tf.errors.NotFoundError)
+    failed = tools.error(
+        lambda: other.train(tools.batches(*dense_data()), steps=1), tf.errors.NotFoundError
+    )
     return {"evaluate": evaluated, "train": failed, "state": tools.checkpoint_state(folder)}

@@ -1,4 +1,4 @@
-"""RunConfig: the seed, when checkpoints are written and which are kept, summaries and the step counter."""
+"""RunConfig: the seed, which checkpoints are written and kept, summaries, the step counter."""
 
 from typing import Any
 
@@ -15,7 +15,9 @@ def _sgd() -> Any:
 
 
 def _estimator(est: Any, model_dir: str, **config: Any) -> Any:
-    return est.Estimator(tools.linear_model_fn(est, _sgd), config=est.RunConfig(model_dir=model_dir, **config))
+    return est.Estimator(
+        tools.linear_model_fn(est, _sgd), config=est.RunConfig(model_dir=model_dir, **config)
+    )
 
 
 def _kept(model_dir: str) -> dict[str, Any]:
@@ -31,9 +33,14 @@ def seed(est: Any, model_dir: str) -> dict[str, Any]:
         return est.EstimatorSpec(mode, loss=loss, train_op=v1.train.get_global_step().assign_add(1))
 
     def weights(name: str, seed: int) -> list[float]:
-        estimator = est.Estimator(model_fn, config=est.RunConfig(f"{model_dir}/{name}", tf_random_seed=seed))
+        estimator = est.Estimator(
+            model_fn, config=est.RunConfig(f"{model_dir}/{name}", tf_random_seed=seed)
+        )
         estimator.train(tools.batches(*tools.regression()), steps=1)
-        return [*estimator.get_variable_value("first").ravel(), *estimator.get_variable_value("second").ravel()]
+        return [
+            *estimator.get_variable_value("first").ravel(),
+            *estimator.get_variable_value("second").ravel(),
+        ]
 
     one, same, other = weights("one", 11), weights("same", 11), weights("other", 12)
     return {"same_seed_same_weights": one == same, "other_seed_other_weights": one != other}
@@ -43,7 +50,12 @@ def seed(est: Any, model_dir: str) -> dict[str, Any]:
 def seed_orders_shuffled_data(est: Any, model_dir: str) -> dict[str, Any]:
     def losses(name: str) -> list[float]:
         def input_fn() -> tf.data.Dataset:
-            return tf.data.Dataset.from_tensor_slices(tools.regression(32)).shuffle(32).repeat().batch(1)
+            return (
+                tf.data.Dataset.from_tensor_slices(tools.regression(32))
+                .shuffle(32)
+                .repeat()
+                .batch(1)
+            )
 
         seen: list[float] = []
         estimator = _estimator(est, f"{model_dir}/{name}", tf_random_seed=3)
@@ -94,7 +106,10 @@ def rotation(est: Any, model_dir: str) -> dict[str, Any]:
 def keep_all(est: Any, model_dir: str) -> dict[str, Any]:
     estimator = _estimator(est, model_dir, save_checkpoints_steps=1, keep_checkpoint_max=0)
     estimator.train(tools.batches(*tools.regression()), steps=7)
-    return {"files": tools.checkpoint_files(model_dir), "latest": tools.checkpoint_state(model_dir)["latest"]}
+    return {
+        "files": tools.checkpoint_files(model_dir),
+        "latest": tools.checkpoint_state(model_dir)["latest"],
+    }
 
 
 @CASES
@@ -144,7 +159,9 @@ def no_summaries(est: Any, model_dir: str) -> dict[str, Any]:
 def step_counter(est: Any, model_dir: str) -> dict[str, Any]:
     often = _estimator(est, f"{model_dir}/often", save_summary_steps=None, log_step_count_steps=10)
     often.train(tools.batches(*tools.regression()), steps=35)
-    rarely = _estimator(est, f"{model_dir}/rarely", save_summary_steps=None, log_step_count_steps=100)
+    rarely = _estimator(
+        est, f"{model_dir}/rarely", save_summary_steps=None, log_step_count_steps=100
+    )
     rarely.train(tools.batches(*tools.regression()), steps=35)
     rates = tools.scalars(f"{model_dir}/often")
     return {

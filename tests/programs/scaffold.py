@@ -24,11 +24,13 @@ def _loss(outputs: Any, labels: Any) -> Any:
 
 
 def _sgd(loss: Any) -> Any:
-    return v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=v1.train.get_global_step())
+    return v1.train.GradientDescentOptimizer(0.1).minimize(
+        loss, global_step=v1.train.get_global_step()
+    )
 
 
 def _with_scaffold(est: Any, model_dir: str, make: Any, steps: int = 2) -> dict[str, Any]:
-    """Trains a regression whose Scaffold is `make()`; what it started from and what it ended with."""
+    """Trains a regression whose Scaffold is `make()`; returns its start and its end."""
     losses: list[float] = []
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
@@ -40,9 +42,13 @@ def _with_scaffold(est: Any, model_dir: str, make: Any, steps: int = 2) -> dict[
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op, scaffold=make())
 
     estimator = est.Estimator(model_fn, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps
+    )
     start = tools.checkpoint(f"{model_dir}/model.ckpt-0")
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=steps
+    )
     return {"losses": losses, "start": start, "after": tools.checkpoint(model_dir)}
 
 
@@ -98,7 +104,10 @@ def local_init_op(est: Any, model_dir: str) -> dict[str, Any]:
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         local = v1.get_variable(
-            "local", initializer=tf.constant(1.0), trainable=False, collections=[v1.GraphKeys.LOCAL_VARIABLES]
+            "local",
+            initializer=tf.constant(1.0),
+            trainable=False,
+            collections=[v1.GraphKeys.LOCAL_VARIABLES],
         )
         with tf.control_dependencies([local.initializer]):
             doubled = tf.group(v1.tables_initializer(), local.assign(5.0))
@@ -108,7 +117,9 @@ def local_init_op(est: Any, model_dir: str) -> dict[str, Any]:
         hook = est.FinalOpsHook(local.read_value())
         hooks.append(hook)
         scaffold = v1.train.Scaffold(local_init_op=doubled)
-        return est.EstimatorSpec(mode, loss=loss, train_op=train_op, scaffold=scaffold, training_hooks=[hook])
+        return est.EstimatorSpec(
+            mode, loss=loss, train_op=train_op, scaffold=scaffold, training_hooks=[hook]
+        )
 
     hooks: list[Any] = []
     estimator = est.Estimator(model_fn, model_dir)
@@ -122,7 +133,8 @@ def local_init_op(est: Any, model_dir: str) -> dict[str, Any]:
 def ready_op(est: Any, model_dir: str) -> dict[str, Any]:
     def make() -> Any:
         return v1.train.Scaffold(
-            ready_op=v1.report_uninitialized_variables(), ready_for_local_init_op=tf.constant([], tf.string)
+            ready_op=v1.report_uninitialized_variables(),
+            ready_for_local_init_op=tf.constant([], tf.string),
         )
 
     return _with_scaffold(est, model_dir, make)
@@ -137,11 +149,15 @@ def saver(est: Any, model_dir: str) -> dict[str, Any]:
         extra = v1.get_variable("unsaved", [], initializer=v1.ones_initializer(), trainable=False)
         loss = _loss(outputs + 0.0 * extra, labels)
         saved = [variable for variable in v1.global_variables() if variable.op.name != "unsaved"]
-        scaffold = v1.train.Scaffold(saver=v1.train.Saver(saved, max_to_keep=2), init_fn=lambda scaffold, session: None)
+        scaffold = v1.train.Scaffold(
+            saver=v1.train.Saver(saved, max_to_keep=2), init_fn=lambda scaffold, session: None
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=_sgd(loss), scaffold=scaffold)
 
     config = est.RunConfig(model_dir, save_checkpoints_steps=1)
-    estimator = est.Estimator(model_fn, config=config).train(tools.batches(*tools.regression()), steps=4)
+    estimator = est.Estimator(model_fn, config=config).train(
+        tools.batches(*tools.regression()), steps=4
+    )
     return {
         "files": tools.checkpoint_files(model_dir),
         "names": estimator.get_variable_names(),
@@ -150,12 +166,14 @@ def saver(est: Any, model_dir: str) -> dict[str, Any]:
 
 @CASES
 def moving_average(est: Any, model_dir: str) -> dict[str, Any]:
-    """Shadows of the weights while training; evaluation and prediction read them by a mapping Saver."""
+    """Averages of the weights, which evaluation and prediction read by a mapping Saver."""
     losses: list[float] = []
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         outputs = _outputs(features, start=0.5)
-        averages = tf.train.ExponentialMovingAverage(0.9, num_updates=v1.train.get_or_create_global_step())
+        averages = tf.train.ExponentialMovingAverage(
+            0.9, num_updates=v1.train.get_or_create_global_step()
+        )
         scaffold = None
         if mode != est.ModeKeys.TRAIN:
             restored = averages.variables_to_restore(v1.trainable_variables())
@@ -173,7 +191,9 @@ def moving_average(est: Any, model_dir: str) -> dict[str, Any]:
     input_fn = tools.batches(*tools.regression(), epochs=1)
     evaluated = []
     for _ in range(2):
-        estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=5)
+        estimator.train(
+            tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=5
+        )
         evaluated.append(tools.plain(estimator.evaluate(input_fn)))
     return {
         "losses": losses,
@@ -203,7 +223,9 @@ def swapped_moving_average(est: Any, model_dir: str) -> dict[str, Any]:
         metrics = {"smooth": v1.metrics.mean(tf.square(smooth - labels))}
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=metrics)
 
-    estimator = est.Estimator(model_fn, model_dir).train(tools.batches(*tools.regression()), steps=4)
+    estimator = est.Estimator(model_fn, model_dir).train(
+        tools.batches(*tools.regression()), steps=4
+    )
     evaluated = estimator.evaluate(tools.batches(*tools.regression(), epochs=1))
     return {"evaluated": tools.plain(evaluated), "variables": tools.checkpoint(model_dir)}
 
@@ -245,7 +267,11 @@ def init_from_checkpoint(est: Any, model_dir: str) -> dict[str, Any]:
 
     started("scopes", {"old/": "new/"}, "new")
     started("one_name", {"old/w": "new/w"}, "new")
-    started("variables", lambda: {"also/deep/w": _variable("new/w"), "also/deep/b": _variable("new/b")}, "new")
+    started(
+        "variables",
+        lambda: {"also/deep/w": _variable("new/w"), "also/deep/b": _variable("new/b")},
+        "new",
+    )
     started("everything", {"/": "/"}, "old", f"{old}/model.ckpt-4")
     return results
 
@@ -264,7 +290,10 @@ def init_from_checkpoint_as_bert_does(est: Any, model_dir: str) -> dict[str, Any
         return est.EstimatorSpec(mode, loss=loss, train_op=_sgd(loss))
 
     est.Estimator(model_fn, f"{model_dir}/new").train(tools.batches(*tools.regression()), steps=1)
-    return {"start": tools.checkpoint(f"{model_dir}/new/model.ckpt-0"), "after": tools.checkpoint(f"{model_dir}/new")}
+    return {
+        "start": tools.checkpoint(f"{model_dir}/new/model.ckpt-0"),
+        "after": tools.checkpoint(f"{model_dir}/new"),
+    }
 
 
 WORDS = np.array(["c", "a", "x", "b", "a", "c", "b", "y"])
@@ -300,7 +329,9 @@ def _words(est: Any, model_dir: str, ids_of: Any, input_fn: Any = None) -> dict[
 
 
 def _static_table(default: int = 3) -> Any:
-    initializer = tf.lookup.KeyValueTensorInitializer(["a", "b", "c"], tf.constant([0, 1, 2], tf.int64))
+    initializer = tf.lookup.KeyValueTensorInitializer(
+        ["a", "b", "c"], tf.constant([0, 1, 2], tf.int64)
+    )
     return tf.lookup.StaticHashTable(initializer, default)
 
 
@@ -322,7 +353,11 @@ def table_from_a_file(est: Any, model_dir: str) -> dict[str, Any]:
 
     def ids_of(words: Any) -> Any:
         initializer = tf.lookup.TextFileInitializer(
-            path, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+            path,
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
         )
         return v1.lookup.StaticVocabularyTable(initializer, num_oov_buckets=2).lookup(words)
 
@@ -332,7 +367,9 @@ def table_from_a_file(est: Any, model_dir: str) -> dict[str, Any]:
 @CASES
 def v1_table(est: Any, model_dir: str) -> dict[str, Any]:
     def ids_of(words: Any) -> Any:
-        initializer = tf.lookup.KeyValueTensorInitializer(["a", "b", "c"], tf.constant([0, 1, 2], tf.int64))
+        initializer = tf.lookup.KeyValueTensorInitializer(
+            ["a", "b", "c"], tf.constant([0, 1, 2], tf.int64)
+        )
         return v1.lookup.StaticHashTable(initializer, 4).lookup(words)
 
     return _words(est, f"{model_dir}/m", ids_of)
@@ -342,7 +379,9 @@ def v1_table(est: Any, model_dir: str) -> dict[str, Any]:
 def table_in_the_map_of_a_dataset(est: Any, model_dir: str) -> dict[str, Any]:
     def input_fn() -> Any:
         table = _static_table()
-        dataset = tf.data.Dataset.from_tensor_slices((WORDS, np.linspace(0.0, 2.0, 8, dtype=np.float32)))
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (WORDS, np.linspace(0.0, 2.0, 8, dtype=np.float32))
+        )
         return dataset.map(lambda word, label: (table.lookup(word), label)).batch(4)
 
     return _words(est, f"{model_dir}/m", lambda ids: ids, input_fn)
@@ -352,7 +391,9 @@ def table_in_the_map_of_a_dataset(est: Any, model_dir: str) -> dict[str, Any]:
 def table_with_an_initializable_iterator(est: Any, model_dir: str) -> dict[str, Any]:
     def input_fn() -> Any:
         table = _static_table()
-        dataset = tf.data.Dataset.from_tensor_slices((WORDS, np.linspace(0.0, 2.0, 8, dtype=np.float32)))
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (WORDS, np.linspace(0.0, 2.0, 8, dtype=np.float32))
+        )
         dataset = dataset.map(lambda word, label: (table.lookup(word), label)).batch(4)
         iterator = v1.data.make_initializable_iterator(dataset)
         v1.add_to_collection(v1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
@@ -364,7 +405,9 @@ def table_with_an_initializable_iterator(est: Any, model_dir: str) -> dict[str, 
 @CASES
 def table_of_tensors_in_the_input(est: Any, model_dir: str) -> dict[str, Any]:
     def input_fn() -> Any:
-        dataset = tf.data.Dataset.from_tensor_slices((WORDS, np.linspace(0.0, 2.0, 8, dtype=np.float32)))
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (WORDS, np.linspace(0.0, 2.0, 8, dtype=np.float32))
+        )
         words, labels = v1.data.make_one_shot_iterator(dataset.batch(4)).get_next()
         return _static_table(5).lookup(words), labels
 
@@ -381,10 +424,14 @@ def words_of_ids(est: Any, model_dir: str) -> dict[str, Any]:
     """A table back to strings in the predictions."""
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        initializer = tf.lookup.KeyValueTensorInitializer(tf.constant([0, 1, 2], tf.int64), ["a", "b", "c"])
+        initializer = tf.lookup.KeyValueTensorInitializer(
+            tf.constant([0, 1, 2], tf.int64), ["a", "b", "c"]
+        )
         table = tf.lookup.StaticHashTable(initializer, "?")
         ids = tf.cast(tf.round(features[:, 0] * 3.0), tf.int64)
         return est.EstimatorSpec(mode, predictions={"word": table.lookup(ids)})
 
-    rows = est.Estimator(model_fn, model_dir).predict(tools.batches(tools.regression()[0], epochs=1))
+    rows = est.Estimator(model_fn, model_dir).predict(
+        tools.batches(tools.regression()[0], epochs=1)
+    )
     return {"rows": tools.plain(list(rows))}

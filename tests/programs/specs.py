@@ -12,7 +12,9 @@ CASES = tools.Cases()
 
 
 def _train_op(loss: Any) -> Any:
-    return v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=v1.train.get_global_step())
+    return v1.train.GradientDescentOptimizer(0.1).minimize(
+        loss, global_step=v1.train.get_global_step()
+    )
 
 
 def _weights(columns: int = 3) -> Any:
@@ -74,7 +76,10 @@ def predictions_of_many_types(est: Any, model_dir: str) -> dict[str, Any]:
     return {
         "rows": tools.plain(rows),
         "keys": list(rows[0]),
-        "types": {key: [type(value).__name__, str(getattr(value, "dtype", None))] for key, value in rows[0].items()},
+        "types": {
+            key: [type(value).__name__, str(getattr(value, "dtype", None))]
+            for key, value in rows[0].items()
+        },
         "shapes": {key: list(np.shape(value)) for key, value in rows[0].items()},
     }
 
@@ -126,7 +131,9 @@ def bare_tensor(est: Any, model_dir: str) -> dict[str, Any]:
         "rows": tools.plain(rows),
         "type": [type(rows[0]).__name__, list(rows[0].shape)],
         "batches": tools.plain(list(estimator.predict(_unlabeled(), yield_single_examples=False))),
-        "keys": tools.error(lambda: next(iter(estimator.predict(_unlabeled(), predict_keys=["a"]))), ValueError),
+        "keys": tools.error(
+            lambda: next(iter(estimator.predict(_unlabeled(), predict_keys=["a"]))), ValueError
+        ),
         "evaluated": tools.typed(estimator.evaluate(tools.batches(*tools.regression(), epochs=1))),
     }
 
@@ -137,12 +144,16 @@ def loss_with_one_element(est: Any, model_dir: str) -> dict[str, Any]:
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         outputs = tf.matmul(features, _weights())
-        loss = tf.identity(tf.reduce_mean(tf.square(outputs - labels), keepdims=True)[0], name="the_loss")
+        loss = tf.identity(
+            tf.reduce_mean(tf.square(outputs - labels), keepdims=True)[0], name="the_loss"
+        )
         assert loss.shape.as_list() == [1]
         return est.EstimatorSpec(mode, loss=loss, train_op=_train_op(loss))
 
     estimator = est.Estimator(model_fn, model_dir)
-    estimator.train(tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3)
+    estimator.train(
+        tools.batches(*tools.regression()), hooks=[tools.losses_hook(est, losses)], steps=3
+    )
     return {
         "losses": losses,
         "evaluated": tools.typed(estimator.evaluate(tools.batches(*tools.regression(), epochs=1))),
@@ -165,7 +176,9 @@ def features_as_a_tuple(est: Any, model_dir: str) -> dict[str, Any]:
     estimator.train(tools.batches((x[:, :1], x[:, 1:]), y), steps=3)
     unlabeled = tools.batches(((x[:, :1], x[:, 1:]), y), epochs=1)
     return {
-        "evaluated": tools.plain(estimator.evaluate(tools.batches((x[:, :1], x[:, 1:]), y, epochs=1))),
+        "evaluated": tools.plain(
+            estimator.evaluate(tools.batches((x[:, :1], x[:, 1:]), y, epochs=1))
+        ),
         "rows": tools.plain(list(estimator.predict(unlabeled))),
     }
 
@@ -175,10 +188,13 @@ def features_none(est: Any, model_dir: str) -> dict[str, Any]:
     losses: list[float] = []
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        assert features is None and labels is None
+        assert features is None
+        assert labels is None
         value = v1.get_variable("value", [2], initializer=v1.constant_initializer(4.0))
         loss = tf.identity(tf.reduce_sum(tf.square(value)), name="the_loss")
-        return est.EstimatorSpec(mode, predictions={"value": value}, loss=loss, train_op=_train_op(loss))
+        return est.EstimatorSpec(
+            mode, predictions={"value": value}, loss=loss, train_op=_train_op(loss)
+        )
 
     estimator = est.Estimator(model_fn, model_dir)
     estimator.train(lambda: (None, None), hooks=[tools.losses_hook(est, losses)], steps=3)
@@ -193,7 +209,9 @@ def features_none(est: Any, model_dir: str) -> dict[str, Any]:
 def no_gradient_step(est: Any, model_dir: str) -> dict[str, Any]:
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         loss = tf.reduce_mean(tf.square(labels))
-        return est.EstimatorSpec(mode, loss=loss, train_op=v1.assign_add(v1.train.get_global_step(), 1))
+        return est.EstimatorSpec(
+            mode, loss=loss, train_op=v1.assign_add(v1.train.get_global_step(), 1)
+        )
 
     estimator = _trained(est, model_dir, model_fn)
     return {
@@ -216,7 +234,9 @@ def untrained(est: Any, model_dir: str) -> dict[str, Any]:
 @CASES
 def predictions_of_unequal_lengths(est: Any, model_dir: str) -> dict[str, Any]:
     def model_fn(features: Any, mode: str) -> Any:
-        return est.EstimatorSpec(mode, predictions={"rows": features, "total": tf.reduce_sum(features, axis=0)[:1]})
+        return est.EstimatorSpec(
+            mode, predictions={"rows": features, "total": tf.reduce_sum(features, axis=0)[:1]}
+        )
 
     estimator = est.Estimator(model_fn, model_dir)
     whole = estimator.predict(_unlabeled(4), yield_single_examples=False)
@@ -233,10 +253,23 @@ def fields_and_defaults(est: Any, model_dir: str) -> dict[str, Any]:
         evaluation = est.EstimatorSpec(est.ModeKeys.EVAL, loss=tf.constant(1.0))
         return {
             "fields": list(spec._fields),
-            "export_outputs": {key: type(value).__name__ for key, value in spec.export_outputs.items()},
+            "export_outputs": {
+                key: type(value).__name__ for key, value in spec.export_outputs.items()
+            },
             "scaffold": type(spec.scaffold).__name__,
-            "hooks": tools.plain([spec.training_hooks, spec.training_chief_hooks, spec.evaluation_hooks, spec.prediction_hooks]),
-            "evaluation": [evaluation.export_outputs, evaluation.predictions, evaluation.eval_metric_ops],
+            "hooks": tools.plain(
+                [
+                    spec.training_hooks,
+                    spec.training_chief_hooks,
+                    spec.evaluation_hooks,
+                    spec.prediction_hooks,
+                ]
+            ),
+            "evaluation": [
+                evaluation.export_outputs,
+                evaluation.predictions,
+                evaluation.eval_metric_ops,
+            ],
             "modes": [est.ModeKeys.TRAIN, est.ModeKeys.EVAL, est.ModeKeys.PREDICT],
         }
 
@@ -267,7 +300,9 @@ def mistakes(est: Any, model_dir: str) -> dict[str, Any]:
             "scaffold": spec("train", loss=loss, train_op=train_op, scaffold="none"),
             "exports": spec("infer", predictions=vector, export_outputs=[one]),
             "export": spec("infer", predictions=vector, export_outputs={"a": vector}),
-            "no_default_export": spec("infer", predictions=vector, export_outputs={"a": one, "b": two}),
+            "no_default_export": spec(
+                "infer", predictions=vector, export_outputs={"a": one, "b": two}
+            ),
             "other_graph": spec("eval", loss=other),
         }
 
@@ -289,5 +324,7 @@ def wrong_model_fns(est: Any, model_dir: str) -> dict[str, Any]:
         "config": made(lambda features: None, config={"model_dir": model_dir}),
         "warm_start": made(lambda features: None, warm_start_from=3),
         "two_dirs": made(lambda features: None, config=est.RunConfig(model_dir="/somewhere/else")),
-        "no_spec": tools.error(lambda: returned.train(tools.batches(*tools.regression()), steps=1), ValueError),
+        "no_spec": tools.error(
+            lambda: returned.train(tools.batches(*tools.regression()), steps=1), ValueError
+        ),
     }

@@ -12,16 +12,24 @@ CASES = tools.Cases()
 
 
 def _written(
-    est: Any, model_dir: str, summarize: Callable[[Any, Any], Any], hooks: Callable[[], list[Any]] = list, **config: Any
+    est: Any,
+    model_dir: str,
+    summarize: Callable[[Any, Any], Any],
+    hooks: Callable[[], list[Any]] = list,
+    **config: Any,
 ) -> list[dict[str, Any]]:
-    """Trains three steps and returns the values that were written; `summarize` may return a Scaffold."""
+    """What three steps of training wrote; `summarize` may return a Scaffold."""
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
         weights = v1.get_variable("w", [3, 1], initializer=v1.ones_initializer())
         mean = tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels))
         scaffold = summarize(features, mean)
-        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(mean, global_step=v1.train.get_global_step())
-        return est.EstimatorSpec(mode, loss=mean, train_op=train_op, scaffold=scaffold, training_hooks=hooks())
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(
+            mean, global_step=v1.train.get_global_step()
+        )
+        return est.EstimatorSpec(
+            mode, loss=mean, train_op=train_op, scaffold=scaffold, training_hooks=hooks()
+        )
 
     config = {"save_summary_steps": 1, "log_step_count_steps": None, **config}
     estimator = est.Estimator(model_fn, config=est.RunConfig(model_dir, **config))
@@ -35,7 +43,9 @@ def of_every_kind(est: Any, model_dir: str) -> dict[str, Any]:
         v1.summary.scalar("mean_error", mean)
         v1.summary.histogram("features", features)
         v1.summary.text("words", tf.constant("some words"))
-        v1.summary.image("images", tf.reshape(tf.tile(features[:, :1], [1, 12]), [-1, 2, 2, 3]), max_outputs=2)
+        v1.summary.image(
+            "images", tf.reshape(tf.tile(features[:, :1], [1, 12]), [-1, 2, 2, 3]), max_outputs=2
+        )
         v1.summary.tensor_summary("tensor", features[0])
 
     return {"events": _written(est, model_dir, summarize)}
@@ -131,10 +141,14 @@ def only_in_training(est: Any, model_dir: str) -> dict[str, Any]:
         weights = v1.get_variable("w", [3, 1], initializer=v1.ones_initializer())
         loss = tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels))
         v1.summary.scalar(f"in_{mode}", loss)
-        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=v1.train.get_global_step())
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(
+            loss, global_step=v1.train.get_global_step()
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
-    estimator = est.Estimator(model_fn, model_dir).train(tools.batches(*tools.regression()), steps=1)
+    estimator = est.Estimator(model_fn, model_dir).train(
+        tools.batches(*tools.regression()), steps=1
+    )
     estimator.evaluate(tools.batches(*tools.regression(), epochs=1))
     return {
         "train": sorted(event["tag"] for event in tools.events(model_dir)),
@@ -153,16 +167,29 @@ def evaluation_saver_hook(est: Any, model_dir: str) -> dict[str, Any]:
         hooks = []
         if mode == est.ModeKeys.EVAL:
             v1.summary.scalar("batch_loss", loss)
-            hooks = [est.SummarySaverHook(save_steps=1, output_dir=folder, summary_op=v1.summary.merge_all())]
-        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=v1.train.get_global_step())
+            hooks = [
+                est.SummarySaverHook(
+                    save_steps=1, output_dir=folder, summary_op=v1.summary.merge_all()
+                )
+            ]
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(
+            loss, global_step=v1.train.get_global_step()
+        )
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op, evaluation_hooks=hooks)
 
-    estimator = est.Estimator(model_fn, model_dir).train(tools.batches(*tools.regression()), steps=2)
+    estimator = est.Estimator(model_fn, model_dir).train(
+        tools.batches(*tools.regression()), steps=2
+    )
     estimator.evaluate(tools.batches(*tools.regression(), epochs=1))
-    return {"values": sorted(event["value"] for event in tools.events(folder)), "count": len(tools.events(folder))}
+    return {
+        "values": sorted(event["value"] for event in tools.events(folder)),
+        "count": len(tools.events(folder)),
+    }
 
 
 @CASES
 def steps_per_second(est: Any, model_dir: str) -> dict[str, Any]:
-    found = _written(est, model_dir, lambda features, mean: None, save_summary_steps=None, log_step_count_steps=1)
+    found = _written(
+        est, model_dir, lambda features, mean: None, save_summary_steps=None, log_step_count_steps=1
+    )
     return {"tags": sorted({event["tag"] for event in found})}

@@ -1,4 +1,4 @@
-"""What the programs share: a register of cases, deterministic data, hooks that record, readers of model directories."""
+"""What the programs share: cases, deterministic data, hooks that record, readers of files."""
 
 import os
 import re
@@ -27,7 +27,9 @@ def regression(rows: int = 8, columns: int = 3, seed: int = 1) -> tuple[np.ndarr
     return x, y.astype(np.float32)
 
 
-def batches(x: Any, y: Any = None, batch_size: int = 4, epochs: int | None = None) -> Callable[[], tf.data.Dataset]:
+def batches(
+    x: Any, y: Any = None, batch_size: int = 4, epochs: int | None = None
+) -> Callable[[], tf.data.Dataset]:
     """An input_fn over arrays; endless unless `epochs` says otherwise."""
 
     def input_fn() -> tf.data.Dataset:
@@ -64,7 +66,8 @@ def typed(results: dict[str, Any]) -> dict[str, Any]:
 def _type_name(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"array of {value.dtype} {list(value.shape)}"
-    return type(value).__name__
+    # Numpy renamed its scalar types (bool_) in version 2, the dtypes have kept their names.
+    return value.dtype.name if isinstance(value, np.generic) else type(value).__name__
 
 
 def error(call: Callable[[], Any], *kinds: type[BaseException]) -> str | None:
@@ -103,7 +106,9 @@ def linear_model_fn(est: Any, optimizer: Callable[[], Any], width: int = 1) -> C
     """A regression `x @ w + b` from zeros, whose loss tensor is called `the_loss:0`."""
 
     def model_fn(features: Any, labels: Any, mode: str) -> Any:
-        weights = v1.get_variable("w", [features.shape[1], width], initializer=v1.zeros_initializer())
+        weights = v1.get_variable(
+            "w", [features.shape[1], width], initializer=v1.zeros_initializer()
+        )
         bias = v1.get_variable("b", [width], initializer=v1.constant_initializer(0.1))
         outputs = tf.matmul(features, weights) + bias
         if mode == est.ModeKeys.PREDICT:
@@ -138,9 +143,19 @@ def names_and_shapes(path: str) -> dict[str, list[int]]:
 
 
 def checkpoint_files(model_dir: str) -> list[str]:
-    """The prefixes of the whole checkpoints in a folder, oldest step first; `.meta` graphs are optional."""
-    prefixes = {name[: -len(".index")] for name in os.listdir(model_dir) if re.fullmatch(r"model\.ckpt-\d+\.index", name)}
-    whole = [name for name in prefixes if os.path.exists(os.path.join(model_dir, f"{name}.data-00000-of-00001"))]
+    """The prefixes of the whole checkpoints in a folder, oldest step first; `.meta` graphs are
+    optional.
+    """
+    prefixes = {
+        name[: -len(".index")]
+        for name in os.listdir(model_dir)
+        if re.fullmatch(r"model\.ckpt-\d+\.index", name)
+    }
+    whole = [
+        name
+        for name in prefixes
+        if os.path.exists(os.path.join(model_dir, f"{name}.data-00000-of-00001"))
+    ]
     return sorted(whole, key=lambda name: int(name.rpartition("-")[2]))
 
 
@@ -157,7 +172,9 @@ def checkpoint_state(model_dir: str) -> dict[str, Any]:
 def events(folder: str) -> list[dict[str, Any]]:
     """The summary values in a folder's event files, in the order in which they were written."""
     found = []
-    for name in sorted(name for name in os.listdir(folder) if name.startswith("events.out.tfevents")):
+    for name in sorted(
+        name for name in os.listdir(folder) if name.startswith("events.out.tfevents")
+    ):
         for event in v1.train.summary_iterator(os.path.join(folder, name)):
             found += [{"step": event.step, **_event_value(value)} for value in event.summary.value]
     return found
@@ -169,9 +186,17 @@ def _event_value(value: Any) -> dict[str, Any]:
         return {"tag": value.tag, "kind": "scalar", "value": value.simple_value}
     if kind == "histo":
         histogram = value.histo
-        return {"tag": value.tag, "kind": "histogram", "value": [histogram.num, histogram.min, histogram.max, histogram.sum]}
+        return {
+            "tag": value.tag,
+            "kind": "histogram",
+            "value": [histogram.num, histogram.min, histogram.max, histogram.sum],
+        }
     if kind == "image":
-        return {"tag": value.tag, "kind": "image", "value": [value.image.height, value.image.width, value.image.colorspace]}
+        return {
+            "tag": value.tag,
+            "kind": "image",
+            "value": [value.image.height, value.image.width, value.image.colorspace],
+        }
     tensor = tf.make_ndarray(value.tensor)
     if tensor.ndim == 0 and tensor.dtype == np.float32:
         return {"tag": value.tag, "kind": "scalar", "value": plain(tensor)}

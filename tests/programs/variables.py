@@ -11,7 +11,9 @@ v1 = tf.compat.v1
 CASES = tools.Cases()
 
 
-def _run(est: Any, model_dir: str, network: Any, learning_rate: float = 0.1, steps: int = 3) -> dict[str, Any]:
+def _run(
+    est: Any, model_dir: str, network: Any, learning_rate: float = 0.1, steps: int = 3
+) -> dict[str, Any]:
     """Trains `network(features)` -> (batch, 1) and shows what was saved."""
     losses: list[float] = []
 
@@ -20,13 +22,17 @@ def _run(est: Any, model_dir: str, network: Any, learning_rate: float = 0.1, ste
         if mode == est.ModeKeys.PREDICT:
             return est.EstimatorSpec(mode, predictions={"outputs": outputs})
         loss = tf.reduce_mean(tf.square(outputs - labels))
-        train_op = v1.train.GradientDescentOptimizer(learning_rate).minimize(loss, v1.train.get_global_step())
+        train_op = v1.train.GradientDescentOptimizer(learning_rate).minimize(
+            loss, v1.train.get_global_step()
+        )
         hook = tools.logged_losses(est, losses, loss)
         return est.EstimatorSpec(mode, loss=loss, train_op=train_op, training_hooks=[hook])
 
     estimator = est.Estimator(model_fn, model_dir)
     estimator.train(tools.batches(*tools.regression()), steps=steps)
-    rows = [row["outputs"] for row in estimator.predict(tools.batches(tools.regression(3)[0], epochs=1))]
+    rows = [
+        row["outputs"] for row in estimator.predict(tools.batches(tools.regression(3)[0], epochs=1))
+    ]
     return {
         "losses": losses,
         "evaluated": tools.plain(estimator.evaluate(tools.batches(*tools.regression(), epochs=1))),
@@ -92,7 +98,9 @@ def template(est: Any, model_dir: str) -> dict[str, Any]:
 @CASES
 def scope_defaults(est: Any, model_dir: str) -> dict[str, Any]:
     def network(features: Any) -> Any:
-        with v1.variable_scope("defaults", initializer=v1.constant_initializer(0.3), dtype=tf.float64):
+        with v1.variable_scope(
+            "defaults", initializer=v1.constant_initializer(0.3), dtype=tf.float64
+        ):
             weights = v1.get_variable("weights", [3, 1])
             assert weights.dtype.base_dtype == tf.float64
         return tf.matmul(features, tf.cast(weights, tf.float32))
@@ -116,7 +124,9 @@ def custom_getter(est: Any, model_dir: str) -> dict[str, Any]:
 def partitioned(est: Any, model_dir: str) -> dict[str, Any]:
     def network(features: Any) -> Any:
         with v1.variable_scope("parts", partitioner=v1.fixed_size_partitioner(2)):
-            embedding = v1.get_variable("embedding", [5, 3], initializer=v1.constant_initializer(0.5))
+            embedding = v1.get_variable(
+                "embedding", [5, 3], initializer=v1.constant_initializer(0.5)
+            )
         ids = tf.range(tf.shape(features)[0]) % 5
         rows = tf.nn.embedding_lookup(embedding, ids)
         return tf.reduce_sum(rows * features, axis=1, keepdims=True)
@@ -130,11 +140,19 @@ def partitioned(est: Any, model_dir: str) -> dict[str, Any]:
 def initializers(est: Any, model_dir: str) -> dict[str, Any]:
     def network(features: Any) -> Any:
         array = v1.get_variable("array", initializer=_ramp(3, 2))
-        constant = v1.get_variable("constant", [2], initializer=v1.constant_initializer([0.5, -0.25]))
+        constant = v1.get_variable(
+            "constant", [2], initializer=v1.constant_initializer([0.5, -0.25])
+        )
         tensor = v1.get_variable("tensor", initializer=tf.constant(_ramp(2, 2)) * 2.0)
-        function = v1.get_variable("function", [2, 1], initializer=lambda shape, dtype, partition_info: 0.5 * tf.ones(shape, dtype))
+        function = v1.get_variable(
+            "function",
+            [2, 1],
+            initializer=lambda shape, dtype, partition_info: 0.5 * tf.ones(shape, dtype),
+        )
         lazy = tf.Variable(lambda: 2.0 * tf.ones([2, 2]), name="lazy", trainable=False)
-        identity = v1.get_variable("identity", [2, 2], initializer=v1.initializers.identity(), trainable=False)
+        identity = v1.get_variable(
+            "identity", [2, 2], initializer=v1.initializers.identity(), trainable=False
+        )
         hidden = tf.matmul(tf.matmul(features, array) + constant, tensor + 0.1 * lazy)
         return tf.matmul(tf.matmul(hidden, identity), function)
 
@@ -178,7 +196,10 @@ def mixed_name_and_variable_scopes(est: Any, model_dir: str) -> dict[str, Any]:
 def local_and_untrained(est: Any, model_dir: str) -> dict[str, Any]:
     def network(features: Any) -> Any:
         local = v1.get_variable(
-            "local", initializer=tf.constant(3.0), trainable=False, collections=[v1.GraphKeys.LOCAL_VARIABLES]
+            "local",
+            initializer=tf.constant(3.0),
+            trainable=False,
+            collections=[v1.GraphKeys.LOCAL_VARIABLES],
         )
         frozen = v1.get_variable("frozen", initializer=_ramp(3, 1), trainable=False)
         outputs = tf.matmul(features, frozen) * local + _layer(features, 1)
@@ -200,7 +221,10 @@ def collections(est: Any, model_dir: str) -> dict[str, Any]:
             two = _layer(one, 1)
         seen["global"] = [variable.name for variable in v1.global_variables()]
         seen["trainable"] = [variable.name for variable in v1.trainable_variables()]
-        seen["in_b"] = [variable.name for variable in v1.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES, scope="b")]
+        seen["in_b"] = [
+            variable.name
+            for variable in v1.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES, scope="b")
+        ]
         seen["step"] = v1.train.get_global_step().name
         seen["same_step"] = v1.train.get_or_create_global_step() is v1.train.get_global_step()
         return two

@@ -1,0 +1,64 @@
+"""Queue runners of TF1 input pipelines: threads that keep queues filled.
+
+Synopsis::
+
+    with filled(runners, session.run):
+        ...                                  # steps that dequeue
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+
+@contextlib.contextmanager
+def filled(runners: Sequence[Any], run: Callable[[Any], Any]) -> Iterator[None]:
+    """Runs every enqueue op of `runners` over and over, each in a thread, until the context ends.
+
+    TensorFlow's `start_queue_runners` does this for queues that are nodes of a TF1 graph alone.
+
+    Args:
+        runners: `tf.compat.v1.train.QueueRunner`s.
+        run: Runs an op.
+
+    Raises:
+        Exception: What an enqueue op raised, if the steps themselves did not raise.
+    """
+    stop, failures = threading.Event(), list[BaseException]()
+    threads = [
+        threading.Thread(target=_fill, args=(runner, run, stop, failures), daemon=True)
+        for runner in runners
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for runner in runners:
+            run(runner.cancel_op)
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _fill(
+    runner: Any, run: Callable[[Any], Any], stop: threading.Event, failures: list[BaseException]
+) -> None:
+    """Runs the enqueue ops of one runner in turn, and closes its queue when the data ends."""
+    try:
+        while not stop.is_set():
+            for operation in runner.enqueue_ops:
+                run(operation)
+    except runner.queue_closed_exception_types:
+        pass
+    except BaseException as error:
+        if not stop.is_set():
+            failures.append(error)
+    finally:
+        if not stop.is_set():
+            run(runner.close_op)
