@@ -60,6 +60,7 @@ def _memory(title: str, key: str, *, targets: tuple[Target, ...] = ()) -> Row:
         targets=targets,
         # 2,000 predictions of the original take a quarter of an hour; its growth is per call.
         engine_scale=((_ORIGINAL, 0.2),),
+        once=True,
     )
 
 

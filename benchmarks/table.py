@@ -97,6 +97,7 @@ class Row:
         targets: What is aimed at.
         scale: What to multiply the numbers with, to get the title's unit.
         engine_scale: How much of the work an engine gets, where all of it would take too long.
+        once: Whether one run is enough, because it takes long and varies little.
     """
 
     title: str
@@ -108,6 +109,7 @@ class Row:
     targets: tuple[Target, ...] = ()
     scale: float = 1.0
     engine_scale: tuple[tuple[str, float], ...] = ()
+    once: bool = False
 
     @property
     def job(self) -> tuple[str, str]:
@@ -214,7 +216,7 @@ def run(rows: Sequence[Row], runner: Runner, repeats: int, scale: float) -> Resu
     results = Results()
     for (measure, task), row in jobs(rows).items():
         shares = dict(row.engine_scale)
-        for _ in range(repeats):
+        for _ in range(1 if row.once else repeats):
             for engine in row.engines:
                 share = scale * shares.get(engine, 1.0)
                 results.add(measure, task, engine, runner(measure, task, engine, share))

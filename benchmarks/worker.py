@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import logging
@@ -17,7 +18,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -32,24 +33,66 @@ Measurement = dict[str, float]
 
 
 def measure_steps(engine: str, task: str, directory: str, scale: float) -> Measurement:
-    """Steps per second in steady state: the difference of a long and a short call, after a warm-up.
-
-    What a call costs besides its steps (opening the data, saving checkpoints; with tf.estimator,
-    building the graph anew) is in both and cancels out; it is given as `call_seconds`.
-    """
+    """Steps per second in steady state: after a call to warm up, inside another one."""
     train = engines.trainer(engine, workloads.TASKS[task], directory)
-    return _steady_rate(train, warm=200, short=500, long=500 + int(6000 * scale))
+    return _steady_rate(engine, train, warm=300, steps=max(500, int(6000 * scale)))
 
 
-def _steady_rate(train: engines.Train, *, warm: int, short: int, long: int) -> Measurement:
+def _steady_rate(
+    engine: str, train: engines.Train, *, warm: int, steps: int, every: int = 100
+) -> Measurement:
+    """The time of a step, what a call does before and after its steps left out.
+
+    That (opening the data, checkpoints; with tf.estimator, building the graph anew) is given as
+    `call_seconds`.
+    """
     train(warm)
-    short_seconds, long_seconds = _seconds(lambda: train(short)), _seconds(lambda: train(long))
-    per_step = (long_seconds - short_seconds) / (long - short)
+    clock = StepClock()
+    with clock.listening():
+        seconds = _seconds(lambda: train(steps))
+    per_step = clock.seconds_per_step(every) if engine in engines.ESTIMATORS else seconds / steps
     return {
         "steps_per_second": 1 / per_step,
         "step_microseconds": per_step * 1e6,
-        "call_seconds": max(0.0, short_seconds - short * per_step),
+        "call_seconds": seconds - steps * per_step,
     }
+
+
+class StepClock(logging.Handler):
+    """Reads the time off the log: by default an Estimator says every 100 steps how fast it is.
+
+    Unlike a hook, it changes nothing about how the steps run.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.times: list[float] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Notes when a line about speed came."""
+        if "global_step/sec" in record.getMessage():
+            self.times.append(time.perf_counter())
+
+    def seconds_per_step(self, every: int) -> float:
+        """The mean over the run, between the first line and the last."""
+        if len(self.times) < 3:
+            raise ValueError(f"only {len(self.times)} lines about speed came: run more steps")
+        return (self.times[-1] - self.times[0]) / (len(self.times) - 1) / every
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listens, and keeps the lines from the screen."""
+        loggers = [tf.get_logger(), logging.getLogger("kestimator")]
+        kept = [(one.level, one.propagate, one.handlers) for one in loggers]
+        for one in loggers:
+            one.setLevel(logging.INFO)
+            one.propagate, one.handlers = False, [self]
+        try:
+            yield
+        finally:
+            for one, (level, propagate, handlers) in zip(loggers, kept):  # noqa: B905
+                one.setLevel(level)
+                one.propagate, one.handlers = propagate, handlers
 
 
 def measure_embedding(engine: str, task: str, directory: str, scale: float) -> Measurement:
@@ -57,10 +100,16 @@ def measure_embedding(engine: str, task: str, directory: str, scale: float) -> M
     found: Measurement = {}
     for rows in workloads.TABLE_ROWS:
         train = _embedding_trainer(engine, task, rows, os.path.join(directory, str(rows)))
-        rate = _steady_rate(train, warm=20, short=50, long=50 + int(1500 * scale))
+        steps = 100 if task.endswith("_keras") else 400 + int(1600 * scale)
+        rate = _steady_rate(engine, train, warm=20, steps=steps, every=_log_distance(task))
         found[f"step_microseconds_{rows}"] = rate["step_microseconds"]
     small, big = (found[f"step_microseconds_{rows}"] for rows in workloads.TABLE_ROWS)
     return {**found, "big_to_small": big / small}
+
+
+def _log_distance(task: str) -> int:
+    """A step over a big table may take half a second with Keras: fewer of them must do."""
+    return 20 if task.endswith("_keras") else 100
 
 
 def _embedding_trainer(engine: str, task: str, rows: int, directory: str) -> engines.Train:
@@ -73,7 +122,11 @@ def _embedding_trainer(engine: str, task: str, rows: int, directory: str) -> eng
         else workloads.model_fn_of(model_task, est)
     )
     # Checkpoints of a big table take as long as many steps: they are not what is measured.
-    config = est.RunConfig(save_checkpoints_secs=None, save_checkpoints_steps=None)
+    config = est.RunConfig(
+        save_checkpoints_secs=None,
+        save_checkpoints_steps=None,
+        log_step_count_steps=_log_distance(task),
+    )
     estimator = est.Estimator(model_fn, directory, config)
     input_fn = workloads.input_fn_of(model_task)
     return lambda steps: estimator.train(input_fn, steps=steps)
@@ -239,7 +292,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="how much work, 1 being all")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
+    tf.get_logger().setLevel(logging.ERROR)
+    logging.getLogger("kestimator").setLevel(logging.ERROR)
     np.random.seed(1)
     with tempfile.TemporaryDirectory() as directory:
         measure = MEASURES[options.measure]
