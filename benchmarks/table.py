@@ -34,16 +34,12 @@ class Results:
 
     def median(self, measure: str, task: str, engine: str, key: str) -> float | None:
         """The median over the runs, or None where there is none."""
-        values = [
-            run[key] for run in self._runs.get((measure, task, engine), []) if key in run
-        ]
+        values = [run[key] for run in self._runs.get((measure, task, engine), []) if key in run]
         return statistics.median(values) if values else None
 
     def spread(self, measure: str, task: str, engine: str, key: str) -> float | None:
         """The distance of the extremes, as a share of the median."""
-        values = [
-            run[key] for run in self._runs.get((measure, task, engine), []) if key in run
-        ]
+        values = [run[key] for run in self._runs.get((measure, task, engine), []) if key in run]
         middle = statistics.median(values) if values else 0.0
         return (max(values) - min(values)) / abs(middle) if middle else None
 
@@ -152,9 +148,7 @@ def markdown(rows: Sequence[Row], results: Results) -> str:
         ]
         marks = [mark(reached) for _, reached in verdicts]
         targets = "<br>".join(map(str, row.targets))
-        lines.append(
-            _line([row.title, *values, targets, "<br>".join(shown), "<br>".join(marks)])
-        )
+        lines.append(_line([row.title, *values, targets, "<br>".join(shown), "<br>".join(marks)]))
     return "\n".join(lines)
 
 

@@ -129,7 +129,10 @@ def _thirteen_features() -> tuple[Columns, np.ndarray]:
 def _network(features: dict[str, tf.Tensor], variable: GetVariable) -> dict[str, tf.Tensor]:
     values, sizes = features["x"], (13, 64, 32, 2)
     for layer, (size, units) in enumerate(zip(sizes, sizes[1:])):  # noqa: B905
-        kernel, bias = variable(f"kernel_{layer}", [size, units]), variable(f"bias_{layer}", [units])
+        kernel, bias = (
+            variable(f"kernel_{layer}", [size, units]),
+            variable(f"bias_{layer}", [units]),
+        )
         values = tf.matmul(values, kernel) + bias
         if units != sizes[-1]:
             values = tf.nn.relu(values)
@@ -160,8 +163,12 @@ def _identifiers(table_rows: int) -> Callable[[], tuple[Columns, np.ndarray]]:
 
 def _embedded(table_rows: int) -> Callable[..., dict[str, tf.Tensor]]:
     def forward(features: dict[str, tf.Tensor], variable: GetVariable) -> dict[str, tf.Tensor]:
-        rows = tf.nn.embedding_lookup(variable("table", [table_rows, EMBEDDING_SIZE]), features["id"])
-        return {"predictions": tf.squeeze(tf.matmul(rows, variable("kernel", [EMBEDDING_SIZE, 1])), 1)}
+        rows = tf.nn.embedding_lookup(
+            variable("table", [table_rows, EMBEDDING_SIZE]), features["id"]
+        )
+        return {
+            "predictions": tf.squeeze(tf.matmul(rows, variable("kernel", [EMBEDDING_SIZE, 1])), 1)
+        }
 
     return forward
 
