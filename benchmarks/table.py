@@ -70,7 +70,7 @@ class Target:
         sign = "≥" if self.at_least else "≤"
         if self.against is None:
             return f"{sign} {self.bound:g}"
-        return f"{sign} {self.bound:g} × {ENGINE_TITLES[self.against]}"
+        return f"{sign} {self.bound:g} times {ENGINE_TITLES[self.against]}"
 
     def is_reached(self, number: float | None) -> bool | None:
         """Whether `number` (a ratio, or a value of kestimator) will do; None where it is absent."""
@@ -143,7 +143,9 @@ def markdown(rows: Sequence[Row], results: Results) -> str:
         values = [number(row.value(results, engine)) for engine in COLUMNS]
         verdicts = [row.verdict(results, target) for target in row.targets]
         shown = [
-            f"{number(found)}{'' if target.against is None else ' ×'}" if found is not None else "–"
+            f"{number(found)}{'' if target.against is None else ' times'}"
+            if found is not None
+            else "-"
             for target, (found, _) in zip(row.targets, verdicts, strict=True)
         ]
         marks = [mark(reached) for _, reached in verdicts]
@@ -166,7 +168,7 @@ def missed(rows: Sequence[Row], results: Results) -> list[str]:
 def number(value: float | None) -> str:
     """Three digits that count, or a dash for nothing."""
     if value is None:
-        return "–"
+        return "-"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"

@@ -179,8 +179,9 @@ def measure_predict_many(engine: str, task: str, directory: str, scale: float) -
         count = 0
         for row in estimator.predict(input_fn):
             count += 1
+            outputs = row
         assert count == rows, count
-        assert len(row) == 6, sorted(row)
+        assert len(outputs) == 6, sorted(outputs)
 
     predict()
     return {"rows_per_second": rows / _seconds(predict)}

@@ -14,6 +14,7 @@ environments: TensorFlow 2.21 and 2.15.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -128,7 +129,7 @@ def _thirteen_features() -> tuple[Columns, np.ndarray]:
 
 def _network(features: dict[str, tf.Tensor], variable: GetVariable) -> dict[str, tf.Tensor]:
     values, sizes = features["x"], (13, 64, 32, 2)
-    for layer, (size, units) in enumerate(zip(sizes, sizes[1:])):  # noqa: B905
+    for layer, (size, units) in enumerate(itertools.pairwise(sizes)):
         kernel, bias = (
             variable(f"kernel_{layer}", [size, units]),
             variable(f"bias_{layer}", [units]),
