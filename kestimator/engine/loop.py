@@ -128,6 +128,7 @@ class DeviceLoop:
 
     def _one_step(self, flat: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         loss, *watched = self._step(*self._take(flat))
+        loss.set_shape(())
         return loss, [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
 
     def _goes_on(self, done: tf.Tensor, flags: list[tf.Tensor], limits: Any) -> tf.Tensor:
@@ -140,7 +141,7 @@ class DeviceLoop:
         return tf.reduce_all(tf.stack(conditions))
 
     def _start(self) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        loss = tf.zeros(self._loss.shape, self._loss.dtype)
+        loss = tf.zeros((), self._loss.dtype)
         return tf.constant(0, tf.int64), loss, [tf.constant(False)] * self._watched
 
     def _build_counted(self, source: Any, *limits: tf.Tensor) -> Any:

@@ -274,7 +274,7 @@ def eager_seed(seed: int | None) -> Iterator[None]:
         yield
         return
     context = _context.context()
-    kept = context._seed, context._rng
+    kept = context._seed, getattr(context, "_rng", None)
     context._seed, context._rng = seed, random.Random(seed)
     try:
         yield
