@@ -3,7 +3,7 @@
 Synopsis::
 
     loop = DeviceLoop(program, loss, operations)
-    result = loop.run(batches, steps=99, until_step=1000, seconds=0.5)
+    result = loop.run(batches, steps=99, until_step=1000)
 
     hooked = HookedSession(session, hooks)
     hooked.begin(); hooked.after_create_session()
@@ -11,13 +11,12 @@ Synopsis::
     hooked.end()
 
 One call of :meth:`DeviceLoop.run` runs as many steps as nobody needs to interrupt. The number of
-steps, the global step to stop at and the deadline are tensors, so one trace serves them all.
+steps and the global step to stop at are tensors, so one trace serves them all.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +38,7 @@ class LoopResult:
         steps: How many steps ran.
         loss: The loss of the last step; None if none ran.
         data_ended: Whether the input has ended.
-        not_finite: For each watched tensor, whether it stopped the loop by being NaN.
+        not_finite: For the loss and each watched tensor, whether it is NaN.
     """
 
     steps: int
@@ -51,12 +50,17 @@ class LoopResult:
 class DeviceLoop:
     """Runs one step of a program many times in one call.
 
+    What a step adds to the model's own ops is three: whether it was the last one wanted, whether
+    the loss is still a number, and the count. The clock is left to the caller, who asks for as
+    many steps as fit.
+
     Args:
         program: The program.
-        loss: The tensor whose last value is returned.
+        loss: A scalar whose last value is returned; it ends the loop by becoming NaN.
         operations: What a step runs besides.
-        watched: Float tensors that end the loop when one of their elements is NaN.
-        global_step: The eager variable that counts steps, to stop at a given one.
+        watched: Other float tensors that end the loop when one of their elements is NaN.
+        global_step: The eager variable that counts steps, where one step may move it by another
+            number than 1.
     """
 
     def __init__(
@@ -67,43 +71,68 @@ class DeviceLoop:
         watched: Sequence[tf.Tensor] = (),
         global_step: tf.Variable | None = None,
     ) -> None:
-        self._watched = len(watched)
         self._loss = loss
+        self._watched = len(watched)
         self._step = program.function([loss, *watched], operations)
+        self._inputs = program.inputs
         self._positions = _positions(program.inputs, self._step.inputs)
+        self._looks: dict[int, Any] = {}
         self._global_step = global_step
         self._counted = tf.function(self._build_counted, autograph=False)
         self._until_end = tf.function(self._build_until_end, autograph=False)
 
-    def run(
-        self, batches: _inputs.Batches, *, steps: int, until_step: int, seconds: float
-    ) -> LoopResult:
+    def run(self, batches: _inputs.Batches, *, steps: int, until_step: int) -> LoopResult:
         """Runs steps until one of the limits, the end of the data, or a NaN.
 
         Args:
             batches: The input.
             steps: At most this many steps.
             until_step: No step starts at this global step or after it.
-            seconds: No step starts later than this.
         """
         with _program.eager_mode():
-            limits = (
-                tf.constant(steps, tf.int64),
-                tf.constant(until_step, tf.int64),
-                tf.constant(time.time() + seconds, tf.float64),
-            )
+            until = tf.constant(until_step, tf.int64)
             if not self._positions:
-                return self._result(self._counted(None, *limits))
+                return self._result(self._counted(None, _count(steps), until))
             if isinstance(batches, _inputs.TensorBatches):
-                return self._run_tensors(batches, limits)
+                return self._run_tensors(batches, _count(steps), until)
             if batches.remaining is not None:
-                limits = (tf.constant(min(steps, batches.remaining), tf.int64), *limits[1:])
-                result = self._result(self._counted(batches.iterator, *limits))
+                steps = min(steps, batches.remaining)
+                result = self._result(self._counted(batches.iterator, _count(steps), until))
                 batches.consumed(result.steps)
                 return result
-            return self._result(self._until_end(batches.iterator, *limits))
+            return self._result(self._until_end(batches.iterator, _count(steps), until))
 
-    def _run_tensors(self, batches: _inputs.TensorBatches, limits: tuple[Any, ...]) -> LoopResult:
+    def run_and_look(
+        self, batches: _inputs.DatasetBatches, steps: int, look: _program.PrunedFunction
+    ) -> tuple[LoopResult, list[tf.Tensor]]:
+        """Runs steps, and one more that somebody looks at, in the same call.
+
+        Args:
+            batches: The input; it holds `steps + 1` batches.
+            steps: The steps to run before.
+            look: What the last step computes.
+
+        Returns:
+            What the steps before came to, and the tensors that `look` gives.
+        """
+        call = self._looks.get(id(look))
+        if call is None:
+            positions = _positions(self._inputs, look.inputs)
+
+            def run(iterator: Any, *limits: tf.Tensor) -> Any:
+                result = self._build_counted(iterator, *limits)
+                with tf.control_dependencies([result[0]]):
+                    flat = _flat(iterator.get_next()) if positions else []
+                    return result, look(*(flat[position] for position in positions))
+
+            call = self._looks[id(look)] = tf.function(run, autograph=False)
+        with _program.eager_mode():
+            outputs, values = call(batches.iterator, _count(steps), tf.constant(NO_LIMIT))
+        result = self._result(outputs)
+        batches.consumed(result.steps + 1)
+        return result, values
+
+    def _run_tensors(self, batches: _inputs.TensorBatches, *limits: tf.Tensor) -> LoopResult:
         loop = batches.loops.get(id(self))
         if loop is None:
 
@@ -114,35 +143,36 @@ class DeviceLoop:
         return self._result(loop(*limits))
 
     def _result(self, outputs: Any) -> LoopResult:
-        steps, loss, data_ended, not_finite = outputs
-        count = int(steps)
+        steps, loss, data_ended, flags = outputs
+        count, last = int(steps), loss.numpy()
+        is_nan = count > 0 and bool(last != last)
         return LoopResult(
             count,
-            loss.numpy() if count else None,
+            last if count else None,
             bool(data_ended),
-            tuple(bool(flag) for flag in not_finite),
+            (is_nan, *(bool(flag) for flag in flags)),
         )
 
-    def _take(self, flat: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        return [flat[position] for position in self._positions]
-
     def _one_step(self, flat: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        loss, *watched = self._step(*self._take(flat))
+        loss, *watched = self._step(*(flat[position] for position in self._positions))
         loss.set_shape(())
         return loss, [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
 
-    def _goes_on(self, done: tf.Tensor, flags: list[tf.Tensor], limits: Any) -> tf.Tensor:
-        steps, until_step, deadline = limits
-        conditions = [done < steps, tf.timestamp() < deadline]
+    def _goes_on(
+        self, done: tf.Tensor, loss: tf.Tensor, flags: list[tf.Tensor], limits: Any
+    ) -> tf.Tensor:
+        steps, until_step = limits
+        goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
         if self._global_step is not None:
-            conditions.append(tf.cast(self._global_step, tf.int64) < until_step)
-        if flags:
-            conditions.append(tf.logical_not(tf.reduce_any(tf.stack(flags))))
-        return tf.reduce_all(tf.stack(conditions))
+            step = tf.cast(self._global_step, tf.int64)
+            goes_on = tf.logical_and(goes_on, step < until_step)
+        for flag in flags:
+            goes_on = tf.logical_and(goes_on, tf.logical_not(flag))
+        return goes_on
 
     def _start(self) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         loss = tf.zeros((), self._loss.dtype)
-        return tf.constant(0, tf.int64), loss, [tf.constant(False)] * self._watched
+        return tf.constant(0), loss, [tf.constant(False)] * self._watched
 
     def _build_counted(self, source: Any, *limits: tf.Tensor) -> Any:
         """The loop where the input holds as many batches as the steps asked for."""
@@ -152,7 +182,7 @@ class DeviceLoop:
             return done + 1, loss, flags
 
         done, loss, flags = tf.while_loop(
-            lambda done, loss, flags: self._goes_on(done, flags, limits),
+            lambda done, loss, flags: self._goes_on(done, loss, flags, limits),
             body,
             self._start(),
             parallel_iterations=1,
@@ -166,18 +196,17 @@ class DeviceLoop:
             batch = iterator.get_next_as_optional()
 
             def step() -> Any:
-                return (done + 1, *self._one_step(batches_of(batch.get_value())))
+                return (done + 1, *self._one_step(_flat(batch.get_value())))
 
             new_done, loss, flags = tf.cond(
                 batch.has_value(), step, lambda: (done, loss, list(flags))
             )
             return new_done, loss, tf.equal(new_done, done), flags
 
-        batches_of = iterator_flattener(iterator)
         done, loss, flags = self._start()
         done, loss, ended, flags = tf.while_loop(
             lambda done, loss, ended, flags: tf.logical_and(
-                tf.logical_not(ended), self._goes_on(done, flags, limits)
+                tf.logical_not(ended), self._goes_on(done, loss, flags, limits)
             ),
             body,
             (done, loss, tf.constant(False), flags),
@@ -186,27 +215,42 @@ class DeviceLoop:
         return done, loss, ended, flags
 
 
+def _count(steps: int) -> tf.Tensor:
+    return tf.constant(min(steps, 2**31 - 1), tf.int32)
+
+
 def _next_of(source: Any) -> list[tf.Tensor]:
     if source is None:
         return []
     if isinstance(source, _inputs.TensorBatches):
         return source.function()
-    return iterator_flattener(source)(source.get_next())
+    return _flat(source.get_next())
 
 
-def iterator_flattener(iterator: Any) -> Any:
-    """How to turn an element of `iterator` into the flat tensors of `(features, labels)`."""
-    del iterator  # every Dataset's elements have the same reading
-
-    def flatten(element: Any) -> list[tf.Tensor]:
-        return _program.flatten(_inputs.features_and_labels(element))
-
-    return flatten
+def _flat(element: Any) -> list[tf.Tensor]:
+    return _program.flatten(_inputs.features_and_labels(element))
 
 
 def _positions(inputs: Sequence[tf.Tensor], needed: Sequence[tf.Tensor]) -> list[int]:
     order = {id(tensor): position for position, tensor in enumerate(inputs)}
     return [order[id(tensor)] for tensor in needed]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What hooks want of one step.
+
+    Attributes:
+        context: The `SessionRunContext` that they share.
+        fetches: Their fetches by position, and the loop's own under 'caller'.
+        feeds: Their feeds.
+        options: Their `RunOptions`, merged.
+    """
+
+    context: Any
+    fetches: dict[Any, Any]
+    feeds: dict[Any, Any]
+    options: Any
 
 
 class HookedSession:
@@ -238,12 +282,11 @@ class HookedSession:
         for hook in self._hooks:
             hook.end(self._session)
 
-    def step(self, fetches: dict[str, Any], feed_dict: dict[Any, Any] | None = None) -> Any:
+    def step(self, fetches: dict[str, Any]) -> Any:
         """Runs one step that all hooks see.
 
         Args:
             fetches: What the loop itself wants.
-            feed_dict: Feeds of the loop itself.
 
         Returns:
             The values of `fetches`.
@@ -252,11 +295,23 @@ class HookedSession:
             RuntimeError: Two hooks feed the same tensor.
             tf.errors.OutOfRangeError: The input has ended.
         """
-        context = _v1_train.SessionRunContext(
-            _v1_train.SessionRunArgs(fetches, feed_dict), self._session
-        )
+        look = self.ask(fetches)
+        metadata = tf.compat.v1.RunMetadata()
+        values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+        return self.tell(look, values, metadata)
+
+    def ask(self, fetches: dict[str, Any]) -> Look:
+        """Asks every hook what it wants of the next step.
+
+        Args:
+            fetches: What the loop itself wants.
+
+        Raises:
+            RuntimeError: Two hooks feed the same tensor.
+        """
+        context = _v1_train.SessionRunContext(_v1_train.SessionRunArgs(fetches), self._session)
         asked: dict[Any, Any] = {"caller": fetches}
-        feeds = dict(feed_dict or {})
+        feeds: dict[Any, Any] = {}
         options = tf.compat.v1.RunOptions()
         for position, hook in enumerate(self._hooks):
             request = hook.before_run(context)
@@ -266,8 +321,20 @@ class HookedSession:
                 asked[position] = request.fetches
             _merge_feeds(feeds, request.feed_dict, hook)
             _merge_options(options, request.options)
-        metadata = tf.compat.v1.RunMetadata()
-        values = self._session.run(asked, feeds, options, metadata)
+        return Look(context, asked, feeds, options)
+
+    def tell(self, look: Look, values: dict[Any, Any], metadata: Any) -> Any:
+        """Tells every hook what the step came to.
+
+        Args:
+            look: What was asked.
+            values: The values of its fetches.
+            metadata: The `RunMetadata` of the step.
+
+        Returns:
+            The values that the loop itself wanted.
+        """
+        context, options = look.context, look.options
         for position, hook in enumerate(self._hooks):
             hook.after_run(
                 context, _v1_train.SessionRunValues(values.get(position), options, metadata)

@@ -101,9 +101,20 @@ class ModelProgram:
         model = cls(mode, program, store)
         if isinstance(given[0], keras.optimizers.Optimizer):
             model.keras_optimizer = given[0]
+        model._offer_global_step_read()
         if mode == ModeKeys.EVAL:
             model._metrics = model._evaluation_metrics()
         return model
+
+    def _offer_global_step_read(self) -> None:
+        """Gives stock hooks a plain read of the global step.
+
+        They would make one that guards against an uninitialized variable, for every graph, and
+        keep it under the same private key.
+        """
+        with self.graph.as_default(), tf.control_dependencies(None):
+            read = self.global_step.read_value()
+        self.graph.add_to_collection("global_step_read_op_cache", read)
 
     @property
     def graph(self) -> _program.ProgramGraph:
@@ -148,7 +159,7 @@ class ModelProgram:
         """The step on the device, guarded against NaN in `watched`; made once and kept."""
         key = tuple(map(id, watched))
         if key not in self._loops:
-            step = self._store["global_step"].variable if self.mode == ModeKeys.TRAIN else None
+            step = None if self.advances_by_one else self._store["global_step"].variable
             self._loops[key] = _loop.DeviceLoop(
                 self.program, self.spec.loss, self.operations, watched, step
             )
@@ -200,20 +211,36 @@ class ModelProgram:
         """Lets hooks and summaries see the global step as it was before their step."""
         _ordering.read_before_writes(self.graph, self.global_step.op.outputs[0])
 
+    @functools.cached_property
+    def advances_by_one(self) -> bool:
+        """Whether a step's place is known beforehand: it adds 1 to the global step, or nothing.
+
+        That is so for one write, of a constant, and for modes that do not train.
+        """
+        if self.mode != ModeKeys.TRAIN:
+            return True
+        writers = self._global_step_writers()
+        return (
+            len(writers) == 1
+            and writers[0].type == "AssignAddVariableOp"
+            and tf.get_static_value(writers[0].inputs[1]) == 1
+        )
+
+    def _global_step_writers(self) -> list[tf.Operation]:
+        placeholder = self.global_step.op.outputs[0]
+        return [
+            op
+            for op in _ordering.reachable_operations(self.operations)
+            if any(tensor is placeholder for tensor in op.inputs) and op.type != "ReadVariableOp"
+        ]
+
     def check_global_step_moves(self) -> None:
         """Checks that the train op advances the global step.
 
         Raises:
             errors.GlobalStepError: Nothing that the train op runs writes it.
         """
-        placeholder = self.global_step.op.outputs[0]
-        reached = _ordering.reachable_operations(self.operations)
-        writers = [
-            op
-            for op in reached
-            if any(tensor is placeholder for tensor in op.inputs) and op.type != "ReadVariableOp"
-        ]
-        if not writers:
+        if not self._global_step_writers():
             raise errors.GlobalStepError(
                 "`train_op` never advances the global step, so training would not know when to "
                 "end. Pass `global_step=tf.compat.v1.train.get_global_step()` to "

@@ -127,6 +127,7 @@ class Program:
         result: What the traced function returned.
         local: The variables that belong to this program alone.
         initial_writes: The ops by which Keras code wrote constants, such as loaded weights.
+        reads: For tensors that were fetched: the variable that they do nothing but read.
         state_updates: The ops by which Keras code writes its state, in program order.
     """
 
@@ -145,6 +146,7 @@ class Program:
         self.local = local
         self.initial_writes = initial_writes
         self.state_updates = state_updates
+        self.reads: dict[int, tf.Variable | None] = {}
         self._functions: dict[tuple[Any, ...], PrunedFunction] = {}
 
     def function(
@@ -372,7 +374,6 @@ def _prune(
         pruned.structured_outputs = list(pruned.outputs)
         pruned.structured_input_signature = None
         pruned.variables = []
-        function = _wrap_function.WrappedFunction(pruned, variable_holder=None)
-        function._num_positional_args = len(feeds)
-        function._arg_keywords = [f"feed_{i}" for i in range(len(feeds))]
-    return function
+        return _wrap_function.WrappedFunction(
+            pruned, variable_holder=None, signature=[None] * len(feeds)
+        )

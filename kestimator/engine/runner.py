@@ -10,6 +10,7 @@ Synopsis::
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +23,8 @@ from kestimator.engine import session as _session
 
 LONGEST_QUIET_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
+FIRST_STRETCH = 100
+"""How many steps to run before their cost is known."""
 
 
 class Cadence(Protocol):
@@ -73,6 +76,7 @@ class Runner:
         self._global_step = global_step
         self._report_nan = report_nan
         self._before_steps = before_steps
+        self._seconds_per_step: float | None = None
         self._watchers = [c for c in self._cadences if c.watched() is not None]
         self.hooked = _loop.HookedSession(session, [c.hook for c in self._cadences])
 
@@ -88,6 +92,10 @@ class Runner:
             while left > 0 and not self.hooked.should_stop:
                 quiet = self._quiet_steps(left)
                 self._before_steps()
+                if self._can_look_within(quiet, left):
+                    loss = self._run_and_look(quiet)
+                    left -= quiet + 1
+                    continue
                 if quiet > 0:
                     result = self._run_unseen(quiet)
                     left -= result.steps
@@ -112,23 +120,76 @@ class Runner:
         return left > 0 and self._quiet_steps(left) == 0
 
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
-        before = self._global_step()
-        seconds = min(
-            [LONGEST_QUIET_SECONDS, *(cadence.quiet_seconds() for cadence in self._cadences)]
+        before, start = self._global_step(), time.perf_counter()
+        result = self._loop().run(
+            self._batches, steps=min(quiet, self._longest_stretch()), until_step=before + quiet
         )
-        loop = self._model.loop([cadence.watched() for cadence in self._watchers])
-        result = loop.run(self._batches, steps=quiet, until_step=before + quiet, seconds=seconds)
+        if result.steps:
+            self._seconds_per_step = (time.perf_counter() - start) / result.steps
         after = self._global_step()
         for cadence in self._cadences:
             cadence.passed(result.steps, after, result.loss)
         self._tell_not_finite(result)
         return result
 
+    def _can_look_within(self, quiet: int, left: int) -> bool:
+        """Whether the steps that nobody sees and the one that hooks want to see fit in one call."""
+        remaining = getattr(self._batches, "remaining", None)
+        return (
+            0 < quiet < min(left, self._longest_stretch())
+            and remaining is not None
+            and remaining > quiet
+            and self._model.advances_by_one
+        )
+
+    def _run_and_look(self, quiet: int) -> Any:
+        """Runs steps that nobody sees and then one that hooks see.
+
+        Hooks say beforehand what they want of it; what passed unseen until then is known.
+        """
+        start, step = time.perf_counter(), self._global_step()
+        for cadence in self._cadences:
+            cadence.passed(quiet, step + quiet, None)
+        look = self.hooked.ask(self._model.fetches)
+        compiled = None
+        if not look.feeds and not look.options.trace_level:
+            compiled = self._session.look(look.fetches)
+        metadata = tf.compat.v1.RunMetadata()
+        if compiled is None:
+            result = self._loop().run(self._batches, steps=quiet, until_step=step + quiet)
+            self._tell_not_finite(result)
+            values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+        else:
+            function, pack = compiled
+            result, tensors = self._loop().run_and_look(self._batches, quiet, function)
+            self._tell_not_finite(result)
+            values = pack(tensors)
+        self._seconds_per_step = (time.perf_counter() - start) / (quiet + 1)
+        return self.hooked.tell(look, values, metadata)["loss"]
+
+    def _loop(self) -> _loop.DeviceLoop:
+        return self._model.loop([c.watched() for c in self._watchers if not self._watches_loss(c)])
+
+    def _longest_stretch(self) -> int:
+        """How many steps fit between two moments at which somebody may want to look."""
+        if self._seconds_per_step is None:
+            return FIRST_STRETCH
+        seconds = min(
+            [LONGEST_QUIET_SECONDS, *(cadence.quiet_seconds() for cadence in self._cadences)]
+        )
+        return max(1, int(seconds / self._seconds_per_step))
+
+    def _watches_loss(self, cadence: Cadence) -> bool:
+        return cadence.watched() is self._model.spec.loss
+
     def _tell_not_finite(self, result: _loop.LoopResult) -> None:
         context = tf.compat.v1.train.SessionRunContext(
             tf.compat.v1.train.SessionRunArgs(None), self._session
         )
-        for cadence, is_nan in zip(self._watchers, result.not_finite, strict=True):
+        loss_is_nan, *others = result.not_finite
+        pending = iter(others)
+        for cadence in self._watchers:
+            is_nan = loss_is_nan if self._watches_loss(cadence) else next(pending)
             if is_nan:
                 self._report_nan(cadence.hook, context)
         self.hooked.should_stop = self.hooked.should_stop or context.stop_requested

@@ -37,6 +37,7 @@ class Session(_session_lib.SessionInterface):
         self._program = program
         self._batches = batches
         self._programs = [program, *batches.programs]
+        self._in_step = False
 
     @property
     def graph(self) -> tf.Graph:
@@ -78,14 +79,27 @@ class Session(_session_lib.SessionInterface):
         return plan.pack(self._evaluate(plan, feeds))
 
     def _evaluate(self, plan: FetchPlan, feeds: dict[int, tuple[tf.Tensor, Any]]) -> list[Any]:
-        values: dict[int, Any] = {}
+        values = {id(t): read for t in plan.tensors if (read := self._read(t, feeds)) is not None}
         for program in self._programs:
-            tensors = [t for t in plan.tensors if t.graph is program.graph]
+            tensors = [t for t in plan.tensors if t.graph is program.graph and id(t) not in values]
             operations = [op for op in plan.operations if op.graph is program.graph]
             if tensors or operations:
                 results = self.call(program, tensors, operations, feeds)
                 values.update(zip(map(id, tensors), results, strict=True))
         return [_plain(values[id(tensor)]) for tensor in plan.tensors]
+
+    def _read(self, tensor: tf.Tensor, feeds: dict[int, Any]) -> tf.Tensor | None:
+        """The value of a tensor that only reads a variable: hooks ask for the global step a lot."""
+        if feeds or self._in_step:
+            return None
+        key = id(tensor)
+        if key not in self._program.reads:
+            self._program.reads[key] = _variable_read_by(tensor)
+        variable = self._program.reads[key]
+        if variable is None:
+            return None
+        with _program.eager_mode():
+            return variable.read_value()
 
     def call(
         self,
@@ -152,6 +166,26 @@ class Session(_session_lib.SessionInterface):
                 failure = failure or error
         assert failure is not None
         raise failure
+
+    def look(self, fetches: Any) -> tuple[_program.PrunedFunction, Callable[[Any], Any]] | None:
+        """A function for the fetches of a step, and how to put its values into their structure.
+
+        None where the fetches go beyond the program: into the graph of the input.
+        """
+        plan = FetchPlan(fetches, self._find)
+        graph = self._program.graph
+        if any(element.graph is not graph for element in (*plan.tensors, *plan.operations)):
+            return None
+        function = self._program.function(plan.tensors, plan.operations)
+        return function, lambda values: plan.pack([_plain(value) for value in values])
+
+    def run_step(self, fetches: Any, feed_dict: Any, options: Any, run_metadata: Any) -> Any:
+        """Runs the fetches of a step: what they read of variables belongs to the step."""
+        self._in_step = True
+        try:
+            return self.run(fetches, feed_dict, options, run_metadata)
+        finally:
+            self._in_step = False
 
     def start_queue_runners(self) -> contextlib.AbstractContextManager[None]:
         """Keeps the queues of the input_fn filled by threads, until the context ends."""
@@ -243,6 +277,32 @@ class FetchPlan:
                 return position
         self.tensors.append(tensor)
         return len(self.tensors) - 1
+
+
+def _variable_read_by(tensor: tf.Tensor) -> tf.Variable | None:
+    """The variable that a tensor reads, with nothing to wait for, or None."""
+    op = tensor.op
+    if op.type == "AddV2" and _is_zero(op.inputs[1]):  # TensorFlow's read of the global step
+        op = op.inputs[0].op
+    if op.type == "Identity":
+        op = op.inputs[0].op
+    if op.type != "ReadVariableOp" or op.control_inputs or tensor.op.control_inputs:
+        return None
+    graph = tensor.graph
+    for variable in [
+        *graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES),
+        *graph.get_collection(tf.compat.v1.GraphKeys.LOCAL_VARIABLES),
+    ]:
+        if getattr(variable, "memory", None) is not None and (
+            variable.op.outputs[0] is op.inputs[0]
+        ):
+            return variable.memory
+    return None
+
+
+def _is_zero(tensor: tf.Tensor) -> bool:
+    value = tf.get_static_value(tensor)
+    return value is not None and not value.any()
 
 
 def _feed_value(tensor: tf.Tensor, value: Any) -> tf.Tensor:
