@@ -24,7 +24,8 @@ _STEP_TARGETS = (Target(4, _ORIGINAL), Target(0.9, "loop"))
 
 
 def _embedding(optimizer: str, title: str) -> list[Row]:
-    engines = ("kestimator",) if optimizer.endswith("_keras") else ("kestimator", _ORIGINAL)
+    with_keras = optimizer.endswith("_keras")
+    engines = ("kestimator",) if with_keras else ("kestimator", _ORIGINAL)
     return [
         Row(
             f"embedding, {title}: microseconds a step, 1,000 rows",
@@ -32,6 +33,7 @@ def _embedding(optimizer: str, title: str) -> list[Row]:
             optimizer,
             "step_microseconds_1000",
             engines=engines,
+            once=with_keras,
         ),
         Row(
             f"embedding, {title}: microseconds a step, 3,000,000 rows",
@@ -39,6 +41,7 @@ def _embedding(optimizer: str, title: str) -> list[Row]:
             optimizer,
             "step_microseconds_3000000",
             engines=engines,
+            once=with_keras,
         ),
         Row(
             f"embedding, {title}: a step with the big table to one with the small",
@@ -46,6 +49,7 @@ def _embedding(optimizer: str, title: str) -> list[Row]:
             optimizer,
             "big_to_small",
             engines=engines,
+            once=with_keras,
             targets=(Target(1.5, at_least=False),),
         ),
     ]
