@@ -123,6 +123,7 @@ class ModelProgram:
         """
         with self.graph.as_default(), tf.control_dependencies(None):
             read = self.global_step.read_value()
+            self.global_step._as_graph_element()  # what fetches by name read, made before steps
         self.graph.add_to_collection("global_step_read_op_cache", read)
 
     @property
