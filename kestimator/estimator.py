@@ -454,7 +454,8 @@ class Estimator:
         def call(features: Any, labels: Any) -> specs.EstimatorSpec:
             if mode != ModeKeys.TRAIN:
                 return self._call_model_fn(features, labels, mode, self.config)
-            step = _v1.train.get_global_step().read_value() + 1
+            with tf.name_scope("kestimator"):  # its ops take no names from the model's variables
+                step = _v1.train.get_global_step().read_value() + 1
             with writer.as_default(step=step):
                 return self._call_model_fn(features, labels, mode, self.config)
 

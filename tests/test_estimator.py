@@ -270,3 +270,21 @@ def test_model_dir_holds_what_the_original_writes(tmp_path: Any) -> None:
         *(f"model.ckpt-{n}.{part}" for n in (0, 2) for part in ("index", "meta")),
         *(f"model.ckpt-{n}.data-00000-of-00001" for n in (0, 2)),
     }
+
+
+def test_own_ops_take_no_names_from_variables(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        names = ["input", "identity", "add", "placeholder", "const", "mean", "features"]
+        weights = [v1.get_variable(name, [3, 1]) for name in names]
+        loss = tf.add_n([tf.reduce_mean(features["x"] @ weight) for weight in weights])
+        step = v1.train.get_global_step()
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=step)
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    estimator.train(dataset(), steps=1)
+    estimator.evaluate(dataset())
+    assert set(estimator.get_variable_names()) == {
+        *("input", "identity", "add", "placeholder", "const", "mean", "features"),
+        "global_step",
+    }
