@@ -23,6 +23,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.distribute import cross_device_ops as _cross_device_ops
 from tensorflow.python.distribute import values as _values
+from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors, specs
 from kestimator.engine import keras_state as _keras_state
@@ -149,13 +150,16 @@ class MirroredDistribution(Distribution):
         results: dict[int, specs.EstimatorSpec] = {}
         settings = _keras_state.settings()
 
-        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
         def run_one() -> None:
             position = _replica_id()
-            with _keras_state.use_settings(settings):
-                results[position] = replica(*inputs[position])
+            _keras_state.use_settings(settings)
+            if position > 0:
+                _v1.get_default_graph().use_own_losses(f"replica_{position}")
+            results[position] = replica(*inputs[position])
 
-        self._strategy.extended.call_for_each_replica(run_one)
+        self._strategy.extended.call_for_each_replica(
+            tf.autograph.experimental.do_not_convert(run_one)
+        )
         return _combined([results[position] for position in range(self.replicas)])
 
     def broadcast(self, graph: tf.Graph) -> None:
@@ -248,7 +252,7 @@ class MirroredCreator(_variables.VariableCreator):
         """Makes the first component's memory; the strategy would mirror it."""
         del next_creator
         with tf.device(self._strategy.extended.worker_devices[0]):
-            return _variables.eager_variable(name, kwargs)
+            return _eager_variable(name, kwargs)
 
     def given_to_keras(self, memory: tf.Variable, view: Any) -> tf.Variable:
         """Keras works on the mirrored variable: its replicas find their components there."""
@@ -262,7 +266,47 @@ class MirroredCreator(_variables.VariableCreator):
         name = f"{primary.name.split(':')[0]}/replica_{position}"
         with tf.device(device):
             slot = self._copies.uninitialized(name, primary.shape, primary.dtype)
-            return self.component(primary, slot.variable, name)
+            return _component(self._graph, primary, slot.variable, name)
+
+
+def _component(
+    graph: _program.ProgramGraph,
+    primary: _variables.ProgramVariable,
+    memory: tf.Variable,
+    name: str,
+) -> _variables.ProgramVariable:
+    """A view of another replica's memory; its initializer gives it what the first one gets."""
+    placeholder = graph.capture(memory.handle, name=f"{name}/")  # the slash: exactly this name
+    source = primary.initializer
+    with tf.name_scope(f"{name}/"):
+        initializer = (
+            tf.raw_ops.AssignVariableOp(resource=placeholder, value=source.inputs[1], name="Assign")
+            if source.type == "AssignVariableOp"
+            else tf.no_op(name="Assign")
+        )
+    return _variables.ProgramVariable(
+        memory=memory,
+        graph=graph,
+        name=name,
+        placeholder=placeholder,
+        initial_value=primary.initial_value,
+        initializer=initializer,
+        trainable=primary.trainable,
+        constraint=primary.constraint,
+        synchronization=primary.synchronization,
+        aggregation=primary.aggregation,
+    )
+
+
+def _eager_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
+    """An eager variable of one device, made past all creators: its class has no public name."""
+    return _resource_variable_ops.ResourceVariable(
+        kwargs["initial_value"],
+        name=name,
+        trainable=kwargs.get("trainable"),
+        dtype=kwargs.get("dtype"),
+        shape=kwargs.get("shape"),
+    )
 
 
 def components(variable: Any) -> Sequence[_variables.ProgramVariable]:
@@ -326,5 +370,5 @@ def _scaled_losses(strategy: tf.distribute.Strategy) -> contextlib.AbstractConte
 
     It is the switch that TensorFlow made for estimators, under a private name.
     """
-    scope: contextlib.AbstractContextManager[None] = strategy._scale_loss_for_estimator_enabled()
-    return scope
+    switch: contextlib.AbstractContextManager[None] = strategy._scale_loss_for_estimator_enabled()
+    return switch

@@ -121,12 +121,10 @@ def settings() -> dict[str, Any]:
     return {key: value for key, value in kept.items() if value is not None}
 
 
-@contextlib.contextmanager
-def use_settings(settings: dict[str, Any]) -> Iterator[None]:
-    """Lets a thread, fresh otherwise, use the settings of another one."""
+def use_settings(settings: dict[str, Any]) -> None:
+    """Lets the calling thread, which is new to Keras, use the settings of another one."""
     for key, value in settings.items():
         _global_state.set_global_attribute(key, value)
-    yield
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import contextlib
 import itertools
 import random
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -60,6 +61,35 @@ class ProgramGraph(_func_graph.FuncGraph):
             super().__init__(name, collections={})
         self.seed = seed
         self.creator: _store.VariableCreator | None = None
+        self._thread = threading.local()
+
+    def use_own_losses(self, owner: str) -> None:
+        """Gives the calling thread a collection of losses of its own, till it ends.
+
+        A replica's `get_total_loss` would sum those of the replicas before it, too.
+
+        Args:
+            owner: What to call it by.
+        """
+        self._thread.losses = f"{tf.compat.v1.GraphKeys.LOSSES}/{owner}"
+
+    def add_to_collection(self, name: str, value: Any) -> None:
+        """Adds to a collection of the graph, or to the thread's own."""
+        super().add_to_collection(self._own(name), value)
+
+    def get_collection_ref(self, name: str) -> list[Any]:
+        """A collection of the graph, or the thread's own."""
+        collection: list[Any] = super().get_collection_ref(self._own(name))
+        return collection
+
+    def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
+        """A copy of a collection of the graph, or of the thread's own."""
+        collection: list[Any] = super().get_collection(self._own(name), scope)
+        return collection
+
+    def _own(self, name: str) -> str:
+        is_losses = name == tf.compat.v1.GraphKeys.LOSSES
+        return getattr(self._thread, "losses", name) if is_losses else name
 
     def watch_variable(self, v: Any) -> None:
         """Called by TensorFlow for every variable read in the graph."""

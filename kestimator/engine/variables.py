@@ -101,17 +101,6 @@ class VariableStore:
         return known
 
 
-def eager_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
-    """An eager variable of one device, made past all creators: its class has no public name."""
-    return _resource_variable_ops.ResourceVariable(
-        kwargs["initial_value"],
-        name=name,
-        trainable=kwargs.get("trainable"),
-        dtype=kwargs.get("dtype"),
-        shape=kwargs.get("shape"),
-    )
-
-
 def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
     """An eager variable without a value: TensorFlow offers it under a private name alone."""
     with tf.init_scope():
@@ -414,39 +403,6 @@ class VariableCreator:
                 trainable=slot.variable.trainable,
             )
             return view if kwargs is None else self.finished(view, keras_variable, kwargs)
-
-    def component(
-        self, primary: ProgramVariable, memory: tf.Variable, name: str
-    ) -> ProgramVariable:
-        """A view of further memory, for a variable that has some on each of several devices.
-
-        Args:
-            primary: The view of the first one. Its initializer's value goes into both.
-            memory: The memory.
-            name: The name of the view.
-        """
-        placeholder = _named_capture(self._graph, memory.handle, name)
-        source = primary.initializer
-        with tf.name_scope(f"{name}/"):
-            initializer = (
-                tf.raw_ops.AssignVariableOp(
-                    resource=placeholder, value=source.inputs[1], name="Assign"
-                )
-                if source.type == "AssignVariableOp"
-                else tf.no_op(name="Assign")
-            )
-        return ProgramVariable(
-            memory=memory,
-            graph=self._graph,
-            name=name,
-            placeholder=placeholder,
-            initial_value=primary.initial_value,
-            initializer=initializer,
-            trainable=primary.trainable,
-            constraint=primary.constraint,
-            synchronization=primary.synchronization,
-            aggregation=primary.aggregation,
-        )
 
     def _graph_variable(self, kwargs: dict[str, Any]) -> tf.Variable:
         collections = list(kwargs.get("collections") or [_GraphKeys.GLOBAL_VARIABLES])

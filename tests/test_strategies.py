@@ -1,0 +1,121 @@
+"""Training on several replicas equals training on one with their batches put together.
+
+Each test is a program of `tests.strategy_programs` in a process with two logical CPUs.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
+
+EQUAL = {
+    "momentum": ["b", "b/Momentum", "global_step", "w", "w/Momentum"],
+    "adam": None,
+    "decayed_rate": ["b", "global_step", "w"],
+    "default_cross_device_ops": None,
+    "collected_losses": None,
+    "regularized": ["global_step", "linear/w"],
+    "embeddings": ["global_step", "table", "table/Adagrad"],
+    "keras_adam": None,
+    "keras_sgd_applied": None,
+    "keras_layers_with_tf1_optimizer": None,
+    "tf1_variables_with_keras_optimizer": None,
+}
+
+
+def run(name):
+    """What a program returns."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.strategy_programs", name],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])[name]
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_two_replicas_train_as_one_with_both_batches(name):
+    found = run(name)
+    assert found["weights"] < 1e-5
+    assert found["losses"] < 1e-5
+    assert found["replicas"] == 0.0
+    assert found["steps"] == list(range(12))
+    assert not any("replica" in variable for variable in found["names"])
+    if EQUAL[name]:
+        assert found["names"] == EQUAL[name]
+    one, other = found["evaluations"]
+    assert one == pytest.approx(other, abs=1e-5)
+    assert len(found["predictions"]) == 24
+
+
+def test_batch_normalization_keeps_the_mean_of_the_replicas():
+    found = run("batch_normalization")
+    assert len(found["names"]) == 2
+    assert found["moved"] > 0.1
+    assert found["difference"] < 1e-6
+    assert found["replicas"] == 0.0
+
+
+def test_training_goes_on_with_and_without_a_strategy():
+    found = run("resumed")
+    assert found["weights"] < 1e-5
+    assert found["step"] == 12
+
+
+def test_evaluation_of_another_checkpoint_leaves_training_alone():
+    assert run("evaluated_in_between") == {"weights": 0.0, "replicas": 0.0}
+
+
+def test_data_ends_with_the_last_full_group_of_batches():
+    found = run("ends")
+    expected = {
+        "counted 3": 1,
+        "counted 4": 2,
+        "counted 5, last short": 2,
+        "uncounted 3": 1,
+        "uncounted 6": 3,
+    }
+    assert found == {**expected, **{f"{name} hooked": n for name, n in expected.items()}}
+
+
+def test_tensors_of_an_iterator_are_taken_in_turn():
+    assert run("tensors_as_input") == {"weights": 0.0}
+
+
+def test_one_device_is_as_none():
+    assert set(run("one_device").values()) == {0.0}
+
+
+def test_replicas_are_equal_after_many_steps():
+    assert run("many_steps") == {"replicas": 0.0, "step": 1000}
+
+
+def test_scaffolds_summaries_and_assigning_hooks_see_one_variable():
+    assert run("own_saver_and_hooks") == {
+        "before": [[1.0], [1.0]],
+        "after": [[2.0], [2.0]],
+        "names": ["global_step", "w"],
+        "replicas": 0.0,
+    }
+
+
+def test_input_fn_learns_how_many_replicas_share_its_batches():
+    assert run("input_contexts") == {"train": [1, 0, 2], "eval": [1, 0, 1]}
+
+
+def test_errors_say_what_is_wrong():
+    found = run("errors")
+    assert "CentralStorageStrategy of 2 replicas is not supported" in found["central"]
+    assert found["model_fn"] == "from the model_fn"
