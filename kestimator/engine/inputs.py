@@ -34,23 +34,31 @@ class Batches(abc.ABC):
         element_spec: The nest of `tf.TypeSpec` of `(features, labels)`.
         programs: The programs behind the stream, for fetches and feeds of hooks.
         is_finite: Whether the stream can end.
+        remaining: For how many steps there are batches left, where that is known; None otherwise.
+        per_step: How many batches a step takes: one for each replica.
     """
 
     element_spec: tuple[Any, Any]
     programs: list[_program.Program]
     is_finite: bool
+    remaining: int | None = None
+    per_step = 1
 
     @abc.abstractmethod
     def initialize(self) -> None:
         """Makes the stream ready: tables and iterators that ask for it."""
 
-    @abc.abstractmethod
     def next(self) -> list[tf.Tensor]:
-        """The next batch, flat.
+        """What the next step takes: a batch, or one for each replica after the other; flat.
 
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
         """
+        return [tensor for _ in range(self.per_step) for tensor in self._next_batch()]
+
+    @abc.abstractmethod
+    def _next_batch(self) -> list[tf.Tensor]:
+        """The next batch, flat."""
 
 
 class DatasetBatches(Batches):
@@ -60,9 +68,6 @@ class DatasetBatches(Batches):
         make: Makes the Dataset, once tables are ready.
         element_spec: Its spec, as `(features, labels)`.
         programs: The program that makes it, if any.
-
-    Attributes:
-        remaining: How many batches are left, where the Dataset knows; None otherwise.
     """
 
     def __init__(
@@ -75,7 +80,6 @@ class DatasetBatches(Batches):
         self.element_spec = element_spec
         self.programs = programs
         self.is_finite = True
-        self.remaining: int | None = None
         self._iterator: Any = None
 
     def initialize(self) -> None:
@@ -85,7 +89,7 @@ class DatasetBatches(Batches):
             dataset = self._make()
             cardinality = int(dataset.cardinality())
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
-            self.remaining = _remaining(cardinality)
+            self.remaining = _remaining(cardinality, self.per_step)
             self._iterator = iter(dataset)
 
     @property
@@ -93,19 +97,23 @@ class DatasetBatches(Batches):
         """The iterator, for a loop on the device."""
         return self._iterator
 
-    def consumed(self, batches: int) -> None:
-        """Notes that a loop on the device took so many batches."""
+    def consumed(self, steps: int) -> None:
+        """Notes that a loop on the device took the batches of so many steps."""
         if self.remaining is not None:
-            self.remaining -= batches
+            self.remaining -= steps
 
     def next(self) -> list[tf.Tensor]:
-        """The next batch, flat."""
+        """What the next step takes, flat."""
+        flat = super().next()
+        self.consumed(1)
+        return flat
+
+    def _next_batch(self) -> list[tf.Tensor]:
         with _program.eager_mode():
             try:
                 element = next(self._iterator)
             except StopIteration:
                 raise tf.errors.OutOfRangeError(None, None, "End of the input.") from None
-        self.consumed(1)
         return _program.flatten(features_and_labels(element))
 
 
@@ -127,8 +135,7 @@ class TensorBatches(Batches):
         """Runs the initializers of tables and iterators that the input_fn registered."""
         _run_initializers(self.programs)
 
-    def next(self) -> list[tf.Tensor]:
-        """Computes the tensors."""
+    def _next_batch(self) -> list[tf.Tensor]:
         with _program.eager_mode():
             return self.function()
 
@@ -254,10 +261,10 @@ def _check_pair(element: Any) -> None:
         )
 
 
-def _remaining(cardinality: int) -> int | None:
+def _remaining(cardinality: int, per_step: int) -> int | None:
     if cardinality == tf.data.UNKNOWN_CARDINALITY:
         return None
-    return 2**62 if cardinality == tf.data.INFINITE_CARDINALITY else cardinality
+    return 2**62 if cardinality == tf.data.INFINITE_CARDINALITY else cardinality // per_step
 
 
 def _spec(value: Any) -> Any:

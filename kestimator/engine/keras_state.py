@@ -10,12 +10,15 @@ import contextlib
 import gc
 import random
 import sys
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state as _global_state
+
+_SETTINGS = ("dtype_policy", "flash_attention", "custom_objects_scope_dict")
 
 
 @contextlib.contextmanager
@@ -47,7 +50,7 @@ def variable_being_made() -> keras.Variable | None:
     A creator sees the `tf.Variable` that Keras asks for, not the Keras variable that carries the
     path; Keras has no hook for it, so the constructor's frame is looked up.
     """
-    frame = sys._getframe(2)
+    frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_name == "_initialize":
             candidate = frame.f_locals.get("self")
@@ -59,7 +62,7 @@ def variable_being_made() -> keras.Variable | None:
 
 def is_metric_being_made() -> bool:
     """Whether a Keras metric is asking for a variable: its state is no part of a checkpoint."""
-    frame = sys._getframe(2)
+    frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         if isinstance(frame.f_locals.get("self"), keras.metrics.Metric):
             return True
@@ -110,3 +113,47 @@ def tf1_optimizers_take_keras_variables(
         yield
     finally:
         optimizer.compute_gradients, optimizer.apply_gradients = compute, apply
+
+
+def settings() -> dict[str, Any]:
+    """The settings of the user that Keras keeps for one thread alone."""
+    kept = {key: _global_state.get_global_attribute(key) for key in _SETTINGS}
+    return {key: value for key, value in kept.items() if value is not None}
+
+
+@contextlib.contextmanager
+def use_settings(settings: dict[str, Any]) -> Iterator[None]:
+    """Lets a thread, fresh otherwise, use the settings of another one."""
+    for key, value in settings.items():
+        _global_state.set_global_attribute(key, value)
+    yield
+
+
+@contextlib.contextmanager
+def optimizers_take_mean_gradients() -> Iterator[None]:
+    """Lets Keras optimizers apply the mean of the replicas' gradients, before they clip it.
+
+    They sum gradients, which is right for a loss that is divided by the global batch size. The
+    loss of a model_fn is that of one replica, as for TF1 optimizers; Keras has no switch for it.
+    """
+    optimizer = keras.optimizers.Optimizer
+    apply, reduce = optimizer.apply, optimizer._all_reduce_sum_gradients
+
+    def apply_mean(self: Any, grads: Any, trainable_variables: Any = None) -> Any:
+        return apply(self, _mean_over_replicas(grads), trainable_variables)
+
+    optimizer.apply = apply_mean
+    optimizer._all_reduce_sum_gradients = lambda self, grads_and_vars: grads_and_vars
+    try:
+        yield
+    finally:
+        optimizer.apply, optimizer._all_reduce_sum_gradients = apply, reduce
+
+
+def _mean_over_replicas(gradients: Sequence[Any]) -> list[Any]:
+    context = tf.distribute.get_replica_context()
+    given = [gradient for gradient in gradients if gradient is not None]
+    if context is None or not given:
+        return list(gradients)
+    reduced = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, given))
+    return [None if gradient is None else next(reduced) for gradient in gradients]

@@ -75,6 +75,7 @@ class DeviceLoop:
         self._watched = len(watched)
         self._step = program.function([loss, *watched], operations)
         self._inputs = program.inputs
+        self._per_step = program.batches_per_step
         self._positions = _positions(program.inputs, self._step.inputs)
         self._looks: dict[int, Any] = {}
         self._global_step = global_step
@@ -95,6 +96,7 @@ class DeviceLoop:
                 return self._result(self._counted(None, _count(steps), until))
             if isinstance(batches, _inputs.TensorBatches):
                 return self._run_tensors(batches, _count(steps), until)
+            assert isinstance(batches, _inputs.DatasetBatches)
             if batches.remaining is not None:
                 steps = min(steps, batches.remaining)
                 result = self._result(self._counted(batches.iterator, _count(steps), until))
@@ -108,7 +110,7 @@ class DeviceLoop:
         """Runs steps, and one more that somebody looks at, in the same call.
 
         Args:
-            batches: The input; it holds `steps + 1` batches.
+            batches: The input; it holds batches for `steps + 1` steps.
             steps: The steps to run before.
             look: What the last step computes.
 
@@ -122,7 +124,7 @@ class DeviceLoop:
             def run(iterator: Any, *limits: tf.Tensor) -> Any:
                 result = self._build_counted(iterator, *limits)
                 with tf.control_dependencies([result[0]]):
-                    flat = _flat(iterator.get_next()) if positions else []
+                    flat = self._next_of(iterator) if positions else []
                     return result, look(*(flat[position] for position in positions))
 
             call = self._looks[id(look)] = tf.function(run, autograph=False)
@@ -158,6 +160,9 @@ class DeviceLoop:
         loss.set_shape(())
         return loss, [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
 
+    def _next_of(self, source: Any) -> list[tf.Tensor]:
+        return [tensor for _ in range(self._per_step) for tensor in _next_batch(source)]
+
     def _goes_on(
         self, done: tf.Tensor, loss: tf.Tensor, flags: list[tf.Tensor], limits: Any
     ) -> tf.Tensor:
@@ -178,7 +183,7 @@ class DeviceLoop:
         """The loop where the input holds as many batches as the steps asked for."""
 
         def body(done: tf.Tensor, loss: tf.Tensor, flags: list[tf.Tensor]) -> Any:
-            loss, flags = self._one_step(_next_of(source))
+            loss, flags = self._one_step(self._next_of(source))
             return done + 1, loss, flags
 
         done, loss, flags = tf.while_loop(
@@ -193,13 +198,14 @@ class DeviceLoop:
         """The loop where only the input knows when it ends: an optional says so."""
 
         def body(done: tf.Tensor, loss: tf.Tensor, ended: tf.Tensor, flags: Any) -> Any:
-            batch = iterator.get_next_as_optional()
+            batches = [iterator.get_next_as_optional() for _ in range(self._per_step)]
 
             def step() -> Any:
-                return (done + 1, *self._one_step(_flat(batch.get_value())))
+                flat = [tensor for batch in batches for tensor in _flat(batch.get_value())]
+                return (done + 1, *self._one_step(flat))
 
             new_done, loss, flags = tf.cond(
-                batch.has_value(), step, lambda: (done, loss, list(flags))
+                batches[-1].has_value(), step, lambda: (done, loss, list(flags))
             )
             return new_done, loss, tf.equal(new_done, done), flags
 
@@ -219,7 +225,7 @@ def _count(steps: int) -> tf.Tensor:
     return tf.constant(min(steps, 2**31 - 1), tf.int32)
 
 
-def _next_of(source: Any) -> list[tf.Tensor]:
+def _next_batch(source: Any) -> list[tf.Tensor]:
     if source is None:
         return []
     if isinstance(source, _inputs.TensorBatches):

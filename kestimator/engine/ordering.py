@@ -38,7 +38,7 @@ def reachable_operations(fetches: Iterable[Any], fed: Collection[int] = ()) -> s
 
 
 def order_keras_state(
-    graph: tf.Graph,
+    graph: tf.Graph, owned: Collection[int] = ()
 ) -> tuple[list[tf.Operation], list[tf.Operation]]:
     """Puts the reads and writes of variables that Keras code writes into program order.
 
@@ -47,11 +47,16 @@ def order_keras_state(
 
     A write of a constant, as `load_weights` does, belongs to the initialization instead.
 
+    Args:
+        graph: The graph.
+        owned: The ids of handles of Keras variables whose assignments TensorFlow makes on
+            Keras' behalf, as it does for several replicas.
+
     Returns:
         The writes of constants, and the other writes in program order.
     """
-    operations = graph.get_operations()
-    found = [op for op in operations if _writes_a_variable(op) and _made_by_keras(op)]
+    operations = [op for op in graph.get_operations() if not _is_initializer(op)]
+    found = [op for op in operations if _is_keras_write(op, owned)]
     initial_writes = [op for op in found if _writes_a_constant(op)]
     writes = [op for op in found if op not in initial_writes]
     handles = {id(handle) for op in writes for handle in _resources(op)}
@@ -92,6 +97,11 @@ def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
         _add_control_inputs(write, free)
 
 
+def _is_initializer(op: tf.Operation) -> bool:
+    """Whether an op gives a variable its first value: it runs before steps, not in them."""
+    return any(op.name == _assign(handle) for handle in _resources(op))
+
+
 def _assign(variable: tf.Tensor) -> str:
     """The name of a variable's initializer."""
     return f"{variable.op.name}/Assign"
@@ -117,6 +127,13 @@ def _writes_a_constant(op: tf.Operation) -> bool:
         source.type in ("Const", "Cast", "Identity", "Reshape")
         for source in reachable_operations([op.inputs[1]])
     )
+
+
+def _is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
+    if not _writes_a_variable(op):
+        return False
+    on_behalf = op.type.startswith("Assign") and any(id(h) in owned for h in _resources(op))
+    return on_behalf or _made_by_keras(op)
 
 
 def _made_by_keras(op: tf.Operation) -> bool:

@@ -18,7 +18,7 @@ import itertools
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 from tensorflow.python.eager import context as _context
@@ -29,6 +29,7 @@ from tensorflow.python.framework import ops as _ops
 from tensorflow.python.summary import summary as _summary
 from tensorflow.python.training import moving_averages as _moving_averages
 
+from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import variables as _store
@@ -42,7 +43,8 @@ def eager_mode() -> contextlib.AbstractContextManager[None]:
 
     `tf.init_scope` does not do it there: without eager execution it lifts into the default graph.
     """
-    return tf.__internal__.eager_context.eager_mode()
+    mode: contextlib.AbstractContextManager[None] = tf.__internal__.eager_context.eager_mode()
+    return mode
 
 
 class ProgramGraph(_func_graph.FuncGraph):
@@ -89,9 +91,29 @@ class ProgramGraph(_func_graph.FuncGraph):
         """Lets hooks of another call add ops again."""
         self._unsafe_unfinalize()
 
+    def as_graph_def(self, *args: Any, **kwargs: Any) -> Any:
+        """The program as a TF1 graph, with variables and tables in place of their captures."""
+        names = _graphs.variable_names(self)
+        graph_def = super().as_graph_def(*args, **kwargs)
+        return _graphs.standalone(graph_def, self.captures, names)
+
     def capture_sources(self) -> dict[int, tuple[tf.Tensor, tf.Tensor]]:
         """External and internal tensor of each capture, by the id of the internal one."""
         return {id(internal): (external, internal) for external, internal in self.captures}
+
+
+class Distribution(Protocol):
+    """How a trace serves several replicas; see `kestimator.engine.distribution`."""
+
+    replicas: int
+
+    def creator(
+        self, graph: ProgramGraph, store: _store.VariableStore, local: _store.VariableStore
+    ) -> _store.VariableCreator:
+        """The creator of the trace's variables."""
+
+    def scope(self) -> contextlib.AbstractContextManager[None]:
+        """What the trace runs in."""
 
 
 class PrunedFunction:
@@ -126,6 +148,7 @@ class Program:
         inputs: The placeholders that stand for the inputs, flat.
         result: What the traced function returned.
         local: The variables that belong to this program alone.
+        batches_per_step: How many batches of the input `inputs` stands for.
         initial_writes: The ops by which Keras code wrote constants, such as loaded weights.
         reads: For tensors that were fetched: the variable that they do nothing but read.
         state_updates: The ops by which Keras code writes its state, in program order.
@@ -146,6 +169,7 @@ class Program:
         self.local = local
         self.initial_writes = initial_writes
         self.state_updates = state_updates
+        self.batches_per_step = 1
         self.reads: dict[int, tf.Variable | None] = {}
         self._functions: dict[tuple[Any, ...], PrunedFunction] = {}
 
@@ -208,6 +232,7 @@ def trace(
     seed: int | None,
     store: _store.VariableStore,
     before: Callable[[ProgramGraph], None] = lambda graph: None,
+    distribution: Distribution | None = None,
 ) -> Program:
     """Traces `build` into a program.
 
@@ -218,13 +243,15 @@ def trace(
         seed: The random seed of the graph, and of what Keras draws while it builds.
         store: Where the variables live.
         before: Called in the graph before the placeholders are made.
+        distribution: How many replicas share the graph, where that may be more than one.
 
     Returns:
         The program; `Program.result` is what `build` returned.
     """
     graph = ProgramGraph(name, seed)
     local = _store.VariableStore()
-    creator = _store.VariableCreator(graph, store, local)
+    make_creator = distribution.creator if distribution else _store.VariableCreator
+    creator = make_creator(graph, store, local)
     with (
         eager_mode(),
         _keras_state.names_from_zero(seed),
@@ -232,6 +259,7 @@ def trace(
         tf1_summaries(),
         tf1_moving_averages(),
         graph.as_default(),
+        distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
     ):
         before(graph)
@@ -242,8 +270,10 @@ def trace(
             creator.adopt(variable)
         graph.creator = None
     _share_stateful_resources(graph)
-    initial_writes, state_updates = _ordering.order_keras_state(graph)
-    return Program(graph, inputs, result, local, initial_writes, state_updates)
+    initial_writes, state_updates = _ordering.order_keras_state(graph, creator.keras_handles)
+    program = Program(graph, inputs, result, local, initial_writes, state_updates)
+    program.batches_per_step = distribution.replicas if distribution else 1
+    return program
 
 
 def spec_key(element_spec: Any) -> str:

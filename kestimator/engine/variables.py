@@ -101,6 +101,17 @@ class VariableStore:
         return known
 
 
+def eager_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
+    """An eager variable of one device, made past all creators: its class has no public name."""
+    return _resource_variable_ops.ResourceVariable(
+        kwargs["initial_value"],
+        name=name,
+        trainable=kwargs.get("trainable"),
+        dtype=kwargs.get("dtype"),
+        shape=kwargs.get("shape"),
+    )
+
+
 def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
     """An eager variable without a value: TensorFlow offers it under a private name alone."""
     with tf.init_scope():
@@ -216,7 +227,7 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):
     @property
     def name(self) -> str:
         """The name of the variable assigned to."""
-        return self._assigned.name
+        return str(self._assigned.name)
 
     def _as_graph_element(self) -> tf.Tensor:
         if self._read_after is None:
@@ -229,19 +240,29 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):
         return self._read_after
 
 
+def name_of_read(operation: str) -> str:
+    """The name of the op that reads a variable when it is fetched."""
+    return f"{operation}/Read/ReadVariableOp"
+
+
 def _variable_def(variable: ProgramVariable, skip: int) -> Any:
     from tensorflow.core.framework import variable_pb2
 
     definition = variable_pb2.VariableDef()
-    definition.variable_name = variable.op.name[skip:]
+    definition.variable_name = variable.op.outputs[0].name[skip:]
     definition.initializer_name = variable.initializer.name[skip:]
-    definition.snapshot_name = variable._as_graph_element().name[skip:]
+    read = variable._graph_read
+    definition.snapshot_name = (
+        f"{name_of_read(variable.op.name)}:0" if read is None else read.name
+    )[skip:]
     if variable.initial_value is not None:
         definition.initial_value_name = variable.initial_value.name[skip:]
     definition.trainable = variable.trainable
     definition.is_resource = True
     definition.synchronization = variable.synchronization.value
     definition.aggregation = variable.aggregation.value
+    if variable._save_slice_info is not None:
+        definition.save_slice_info_def.MergeFrom(variable._save_slice_info.to_proto())
     return definition
 
 
@@ -259,6 +280,8 @@ class VariableCreator:
         self._store = store
         self._local = local
         self._keras_names: set[str] = set()
+        self.keras_handles: set[int] = set()
+        """The ids of handles whose writes count as Keras', whichever code makes them."""
 
     def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         """Makes the variable, or finds the one that another program of the estimator made."""
@@ -280,13 +303,43 @@ class VariableCreator:
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
         known = store.get(name)
         with tf.init_scope():
-            variable = known.variable if known else next_creator(**{**kwargs, "name": name})
+            variable = known.variable if known else self.memory(next_creator, name, kwargs)
         slot = store.add(Slot(name, variable, keras_variable, kwargs["initial_value"]))
         collections = [_GraphKeys.LOCAL_VARIABLES if is_metric else _GraphKeys.GLOBAL_VARIABLES]
         if keras_variable.trainable and not is_metric:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
-        self._graph.add_to_collections(collections, self.view(slot, resets=is_metric))
-        return variable
+        view = self.view(slot, resets=is_metric, keras_variable=keras_variable, kwargs=kwargs)
+        self._graph.add_to_collections(collections, view)
+        return self.given_to_keras(variable, view)
+
+    def memory(
+        self, next_creator: Callable[..., tf.Variable], name: str, kwargs: dict[str, Any]
+    ) -> tf.Variable:
+        """Makes the eager variable that Keras asked for."""
+        return next_creator(**{**kwargs, "name": name})
+
+    def finished(
+        self,
+        primary: ProgramVariable,
+        keras_variable: keras.Variable | None,
+        kwargs: dict[str, Any],
+    ) -> tf.Variable:
+        """Makes of a view what a trace works with: for one replica, the view itself.
+
+        Called in the program's graph, outside of any control dependency.
+
+        Args:
+            primary: The view.
+            keras_variable: The Keras variable in front of it, if there is one.
+            kwargs: What the variable was asked for with.
+        """
+        del keras_variable, kwargs
+        return primary
+
+    def given_to_keras(self, memory: tf.Variable, view: tf.Variable) -> tf.Variable:
+        """What Keras gets for the variable that it asked for: for one replica, the memory."""
+        del view
+        return memory
 
     def adopt(self, variable: tf.Variable) -> None:
         """Takes in a variable made outside of the trace: a Keras model built beforehand."""
@@ -307,26 +360,33 @@ class VariableCreator:
         """The program's view of a Keras variable."""
         self.adopt(keras_variable._value)
         views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
-        return next(
-            view for view in views if getattr(view, "memory", None) is keras_variable._value
-        )
+        return next(view for view in views if _stands_for(view, keras_variable._value))
 
     def _knows(self, variable: tf.Variable) -> bool:
         views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
         views = [*views, *self._graph.get_collection(_GraphKeys.LOCAL_VARIABLES)]
-        return any(getattr(view, "memory", None) is variable for view in views)
+        return any(_stands_for(view, variable) for view in views)
 
     def _keras_name(self, keras_variable: keras.Variable) -> str:
         with self._graph.as_default():
-            scope = tf.compat.v1.get_variable_scope().name
+            scope = str(tf.compat.v1.get_variable_scope().name)
         return f"{scope}/{keras_variable.path}" if scope else str(keras_variable.path)
 
-    def view(self, slot: Slot, *, resets: bool = False) -> ProgramVariable:
+    def view(
+        self,
+        slot: Slot,
+        *,
+        resets: bool = False,
+        keras_variable: keras.Variable | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> tf.Variable:
         """A view of a variable that holds its value already.
 
         Args:
             slot: The variable.
             resets: Whether its initializer gives it its first value again.
+            keras_variable: The Keras variable that is being made, if one is.
+            kwargs: What Keras asked for it with.
         """
         with (
             self._graph.as_default(),
@@ -344,17 +404,51 @@ class VariableCreator:
                     if resets
                     else tf.no_op(name="Assign")
                 )
+            view = ProgramVariable(
+                memory=slot.variable,
+                graph=self._graph,
+                name=slot.name,
+                placeholder=placeholder,
+                initial_value=None,
+                initializer=initializer,
+                trainable=slot.variable.trainable,
+            )
+            return view if kwargs is None else self.finished(view, keras_variable, kwargs)
+
+    def component(
+        self, primary: ProgramVariable, memory: tf.Variable, name: str
+    ) -> ProgramVariable:
+        """A view of further memory, for a variable that has some on each of several devices.
+
+        Args:
+            primary: The view of the first one. Its initializer's value goes into both.
+            memory: The memory.
+            name: The name of the view.
+        """
+        placeholder = _named_capture(self._graph, memory.handle, name)
+        source = primary.initializer
+        with tf.name_scope(f"{name}/"):
+            initializer = (
+                tf.raw_ops.AssignVariableOp(
+                    resource=placeholder, value=source.inputs[1], name="Assign"
+                )
+                if source.type == "AssignVariableOp"
+                else tf.no_op(name="Assign")
+            )
         return ProgramVariable(
-            memory=slot.variable,
+            memory=memory,
             graph=self._graph,
-            name=slot.name,
+            name=name,
             placeholder=placeholder,
-            initial_value=None,
+            initial_value=primary.initial_value,
             initializer=initializer,
-            trainable=slot.variable.trainable,
+            trainable=primary.trainable,
+            constraint=primary.constraint,
+            synchronization=primary.synchronization,
+            aggregation=primary.aggregation,
         )
 
-    def _graph_variable(self, kwargs: dict[str, Any]) -> ProgramVariable:
+    def _graph_variable(self, kwargs: dict[str, Any]) -> tf.Variable:
         collections = list(kwargs.get("collections") or [_GraphKeys.GLOBAL_VARIABLES])
         trainable = kwargs.get("trainable")
         trainable = True if trainable is None else bool(trainable)
@@ -369,7 +463,8 @@ class VariableCreator:
             tf.compat.v1.name_scope(f"{scope}/" if scope else None),
         ):
             store = self._local if _is_local(collections) else self._store
-            variable = self._initialized_in_graph(store, trainable, kwargs)
+            primary = self._initialized_in_graph(store, trainable, kwargs)
+            variable = self.finished(primary, None, {**kwargs, "is_local": store is self._local})
             self._graph.add_to_collections(collections, variable)
         return variable
 
@@ -416,6 +511,10 @@ def _named_capture(graph: tf.Graph, handle: tf.Tensor, name: str) -> tf.Tensor:
     A trailing slash tells TensorFlow to take a name as it is.
     """
     return graph.capture(handle, name=f"{name}/")
+
+
+def _stands_for(view: Any, variable: Any) -> bool:
+    return view is variable or getattr(view, "memory", None) is variable
 
 
 def _is_local(collections: list[str]) -> bool:
