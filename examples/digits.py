@@ -146,7 +146,8 @@ def run(model_dir: str, steps: int) -> float:
     metrics = estimator.evaluate(batches_of(test, 128))
     probabilities = show_predictions(estimator, test)
 
-    tf.get_logger().setLevel(logging.ERROR)  # writing and loading an export is chatty
+    for logger in (tf.get_logger(), logging.getLogger("absl")):
+        logger.setLevel(logging.ERROR)  # writing and loading an export is chatty
     exported = estimator.export_saved_model(
         os.path.join(model_dir, "export"), serving_input_receiver_fn
     ).decode()
