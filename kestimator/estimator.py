@@ -590,7 +590,7 @@ class Estimator:
         batches = self._open_input(input_fn, ModeKeys.PREDICT)
         model = self._program(ModeKeys.PREDICT, batches.element_spec)
         chosen = _predictions.selected(model.spec.predictions, predict_keys)
-        compute = self._prediction_call(model, batches, chosen, hooks, path)
+        compute = self._prediction_call(model, batches, chosen, hooks, path, yield_single_examples)
         for batch in compute:
             if yield_single_examples:
                 yield from _predictions.rows(batch)
@@ -604,8 +604,9 @@ class Estimator:
         chosen: Any,
         hooks: Sequence[Any],
         path: str | None,
+        may_join: bool,
     ) -> Iterator[Any]:
-        """Gives one batch of predictions after the other."""
+        """Gives one batch of predictions after the other, or several joined where allowed."""
         session = _session.Session(model.program, batches)
         all_hooks = [*hooks, *model.spec.prediction_hooks]
         hooked = _loop.HookedSession(session, all_hooks)
@@ -619,7 +620,7 @@ class Estimator:
                 self._memory.reload(model, session, path)
                 try:
                     if unseen is not None:
-                        batch = unseen.next(batches)
+                        batch = (unseen.next_rows if may_join else unseen.next)(batches)
                     else:
                         fetches = {"predictions": chosen, "operations": model.operations}
                         batch = hooked.step(fetches)["predictions"]

@@ -57,7 +57,10 @@ def latest_checkpoint(model_dir: str) -> str | None:
 
 def is_whole(path: str) -> bool:
     """Whether a checkpoint has its index and all of its data files."""
-    return tf.io.gfile.exists(f"{path}.index") and bool(tf.io.gfile.glob(f"{path}.data-*"))
+    if not tf.io.gfile.exists(f"{path}.index"):
+        return False
+    in_one_file = tf.io.gfile.exists(f"{path}.data-00000-of-00001")  # quicker than a listing
+    return in_one_file or bool(tf.io.gfile.glob(f"{path}.data-*"))
 
 
 def reader(path: str) -> Any:
@@ -176,7 +179,7 @@ class Memory:
         if model.mode == ModeKeys.PREDICT and model.locals_are_ready:
             return  # predictions have no state of their own to start afresh
         scaffold = model.scaffold
-        if not _not_ready(session, scaffold.ready_for_local_init_op):
+        if model.locals_are_ready or not _not_ready(session, scaffold.ready_for_local_init_op):
             session.run(scaffold.local_init_op)
         if not model.locals_are_ready:
             _check_ready(model, session)

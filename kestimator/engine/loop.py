@@ -17,7 +17,7 @@ steps and the global step to stop at are tensors, so one trace serves them all.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -79,8 +79,8 @@ class DeviceLoop:
         self._positions = _positions(program.inputs, self._step.inputs)
         self._looks: dict[int, Any] = {}
         self._global_step = global_step
-        self._counted = tf.function(self._build_counted, autograph=False)
-        self._until_end = tf.function(self._build_until_end, autograph=False)
+        self._counted = Compiled(self._build_counted)
+        self._until_end = Compiled(self._build_until_end)
 
     def run(self, batches: _inputs.Batches, *, steps: int, until_step: int) -> LoopResult:
         """Runs steps until one of the limits, the end of the data, or a NaN.
@@ -106,7 +106,7 @@ class DeviceLoop:
 
     def run_and_look(
         self, batches: _inputs.DatasetBatches, steps: int, look: _program.PrunedFunction
-    ) -> tuple[LoopResult, list[tf.Tensor]]:
+    ) -> tuple[LoopResult, list[tf.Tensor] | None]:
         """Runs steps, and one more that somebody looks at, in the same call.
 
         Args:
@@ -115,7 +115,8 @@ class DeviceLoop:
             look: What the last step computes.
 
         Returns:
-            What the steps before came to, and the tensors that `look` gives.
+            What the steps before came to, and the tensors that `look` gives; None in their
+            place where a NaN ended the steps before.
         """
         call = self._looks.get(id(look))
         if call is None:
@@ -123,26 +124,31 @@ class DeviceLoop:
 
             def run(iterator: Any, *limits: tf.Tensor) -> Any:
                 result = self._build_counted(iterator, *limits)
-                with tf.control_dependencies([result[0]]):
-                    flat = self._next_of(iterator) if positions else []
-                    return result, look(*(flat[position] for position in positions))
 
-            call = self._looks[id(look)] = tf.function(run, autograph=False)
+                def last_step() -> list[tf.Tensor]:
+                    flat = self._next_of(iterator) if positions else []
+                    return look(*(flat[position] for position in positions))
+
+                ran_all = tf.logical_not(tf.reduce_any(_nan_flags(result)))
+                return result, tf.cond(ran_all, last_step, lambda: _nothing(look.outputs))
+
+            call = self._looks[id(look)] = Compiled(run)
         with _program.eager_mode():
             outputs, values = call(batches.iterator, _count(steps), tf.constant(NO_LIMIT))
         result = self._result(outputs)
-        batches.consumed(result.steps + 1)
-        return result, values
+        looked = not any(result.not_finite)
+        batches.consumed(result.steps + looked)
+        return result, values if looked else None
 
     def _run_tensors(self, batches: _inputs.TensorBatches, *limits: tf.Tensor) -> LoopResult:
         loop = batches.loops.get(id(self))
         if loop is None:
 
-            def counted(*args: tf.Tensor) -> Any:
+            def counted(_: None, *args: tf.Tensor) -> Any:
                 return self._build_counted(batches, *args)
 
-            loop = batches.loops[id(self)] = tf.function(counted, autograph=False)
-        return self._result(loop(*limits))
+            loop = batches.loops[id(self)] = Compiled(counted)
+        return self._result(loop(None, *limits))
 
     def _result(self, outputs: Any) -> LoopResult:
         steps, loss, data_ended, flags = outputs
@@ -219,6 +225,41 @@ class DeviceLoop:
             parallel_iterations=1,
         )
         return done, loss, ended, flags
+
+
+class Compiled:
+    """A function compiled once for each kind of input, without TensorFlow's dispatch.
+
+    Which of its traces to call is known here; `tf.function` would find out at every call, and
+    takes the loops of several programs for one function that is traced too often.
+
+    Args:
+        build: Called with an iterator (or None) and tensors, in the graph.
+    """
+
+    def __init__(self, build: Callable[..., Any]) -> None:
+        self._function = tf.function(build, autograph=False)
+        self._traces: dict[Any, Any] = {}
+
+    def __call__(self, iterator: Any, *limits: tf.Tensor) -> Any:
+        """Runs the function."""
+        key = None if iterator is None else _program.spec_key(iterator.element_spec)
+        if key not in self._traces:
+            self._traces[key] = self._function.get_concrete_function(iterator, *limits)
+        return self._traces[key](iterator, *limits)
+
+
+def _nan_flags(result: Any) -> tf.Tensor:
+    _, loss, _, flags = result
+    return tf.stack([tf.not_equal(loss, loss), *flags])
+
+
+def _nothing(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Empty values in the place of `tensors`."""
+    return [
+        tf.zeros([size or 0 for size in tensor.shape] if tensor.shape.rank else [], tensor.dtype)
+        for tensor in tensors
+    ]
 
 
 def _count(steps: int) -> tf.Tensor:

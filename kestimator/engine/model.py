@@ -60,6 +60,7 @@ class ModelProgram:
         self.is_stale = False
         self.summary_writer: _tf2_summaries.LazyWriter | None = None
         self._store = store
+        self._kept: dict[Any, Any] = {}
         self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
 
     @classmethod
@@ -174,6 +175,12 @@ class ModelProgram:
                 self.program, self.spec.loss, self.operations, watched, step
             )
         return self._loops[key]
+
+    def made_once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made for the first caller and kept with the program."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     @functools.cached_property
     def fetches(self) -> dict[str, Any]:

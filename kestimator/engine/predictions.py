@@ -9,15 +9,19 @@ Synopsis::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
+
+MOST_BATCHES_PER_CALL = 32
+"""How far predictions run ahead of who takes them."""
 
 
 def selected(predictions: Any, predict_keys: Any) -> Any:
@@ -62,6 +66,11 @@ class UnseenPredictions:
         self._function = model.program.function(self._flat, model.operations)
         order = {id(tensor): position for position, tensor in enumerate(model.program.inputs)}
         self._positions = [order[id(tensor)] for tensor in self._function.inputs]
+        self._many = model.made_once(
+            ("predictions", *map(id, self._flat)),
+            lambda: tf.function(self._build_many, autograph=False),
+        )
+        self._batches_per_call = 1
 
     def next(self, batches: _inputs.Batches) -> Any:
         """The predictions for the next batch, as arrays.
@@ -72,6 +81,49 @@ class UnseenPredictions:
         batch = batches.next() if self._positions else []
         with _program.eager_mode():
             values = self._function(*(batch[position] for position in self._positions))
+        return self._pack(values)
+
+    def next_rows(self, batches: _inputs.Batches) -> Any:
+        """The predictions for the next few batches, one after the other in the same arrays.
+
+        Their number grows from call to call, so that who wants one row waits for one batch.
+
+        Raises:
+            tf.errors.OutOfRangeError: The data has ended.
+        """
+        if not (self._can_join() and isinstance(batches, _inputs.DatasetBatches)):
+            return self.next(batches)
+        count = min(self._batches_per_call, batches.remaining or 0)
+        self._batches_per_call = min(2 * self._batches_per_call, MOST_BATCHES_PER_CALL)
+        if count <= 1:
+            return self.next(batches)
+        with _program.eager_mode():
+            values = self._many(batches.iterator, tf.constant(count))
+        batches.consumed(count)
+        return self._pack(values)
+
+    def _can_join(self) -> bool:
+        """Whether batches of predictions differ in their first dimension alone."""
+        return bool(self._positions) and all(
+            tensor.shape.rank and tensor.shape[1:].is_fully_defined() for tensor in self._flat
+        )
+
+    def _build_many(self, iterator: Any, count: tf.Tensor) -> list[tf.Tensor]:
+        def body(done: tf.Tensor, arrays: list[tf.TensorArray]) -> Any:
+            flat = _program.flatten(_inputs.features_and_labels(iterator.get_next()))
+            values = self._function(*(flat[position] for position in self._positions))
+            return done + 1, [a.write(done, v) for a, v in zip(arrays, values, strict=True)]
+
+        arrays = [
+            tf.TensorArray(t.dtype, count, infer_shape=False, element_shape=t.shape)
+            for t in self._flat
+        ]
+        _, arrays = tf.while_loop(
+            lambda done, _: done < count, body, (tf.constant(0), arrays), parallel_iterations=1
+        )
+        return [array.concat() for array in arrays]
+
+    def _pack(self, values: Sequence[tf.Tensor]) -> Any:
         arrays = [value.numpy() for value in values]
         if isinstance(self._predictions, dict):
             return dict(zip(self._predictions, arrays, strict=True))

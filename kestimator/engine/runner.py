@@ -164,6 +164,8 @@ class Runner:
             assert isinstance(self._batches, _inputs.DatasetBatches)
             result, tensors = self._device_loop().run_and_look(self._batches, quiet, function)
             self._tell_not_finite(result)
+            if tensors is None:
+                return result.loss  # a NaN that the hooks do not take for an error
             values = pack(tensors)
         self._seconds_per_step = (time.perf_counter() - start) / (quiet + 1)
         return self.hooked.tell(look, values, metadata)["loss"]

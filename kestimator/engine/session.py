@@ -164,6 +164,9 @@ class Session(_session_lib.SessionInterface):
                 return program.graph.as_graph_element(name)
             except (KeyError, ValueError) as error:
                 failure = failure or error
+        variable = name.removesuffix("/Read/ReadVariableOp:0")
+        if variable != name:  # a TF1 graph reads every variable under this name
+            return self._find_name(f"{variable}:0")
         assert failure is not None
         raise failure
 
