@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 ORACLE_READY := $(ORACLE)/.ready
 
 # TensorFlow's notes about the CPU and about missing GPUs.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-all bench goldens clean
@@ -34,7 +34,7 @@ lint: $(READY)  ## Check the style and the types
 	$(BIN)/mypy
 
 bench: $(READY) $(ORACLE_READY)  ## Compare the speed with tf.estimator 2.15's and Keras'
-	ORACLE_PYTHON=$(ORACLE)/bin/python $(BIN)/python benchmarks/run.py
+	KESTIMATOR_ORACLE_PYTHON=$(ORACLE)/bin/python $(BIN)/python benchmarks/run.py
 
 goldens: $(ORACLE_READY)  ## Record again what tf.estimator 2.15 does
 	$(ORACLE)/bin/python tests/golden/make.py

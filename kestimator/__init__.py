@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kestimator import errors, inputs
+from kestimator import errors, export, inputs
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
@@ -58,5 +58,6 @@ __all__ = [
     "VocabInfo",
     "WarmStartSettings",
     "errors",
+    "export",
     "inputs",
 ]

@@ -15,22 +15,33 @@ This module orchestrates; the engine does the work.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kestimator import _checks, _signatures, errors, specs, summaries, warm_start
-from kestimator._types import Hooks, InputFn, ModelFn
+from kestimator import (
+    _arguments,
+    _checks,
+    _signatures,
+    errors,
+    export,
+    specs,
+    summaries,
+    warm_start,
+)
+from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
+from kestimator.adapters import automatic_hooks
 from kestimator.adapters import callbacks as _callbacks
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import stock_hooks as _stock_hooks
-from kestimator.config import RunConfig, default_session_config
+from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
 from kestimator.engine import distribution as _distribution
 from kestimator.engine import inputs as _inputs
@@ -39,13 +50,14 @@ from kestimator.engine import model as _model
 from kestimator.engine import predictions as _predictions
 from kestimator.engine import program as _program
 from kestimator.engine import runner as _runner
+from kestimator.engine import saved_model as _saved_model
 from kestimator.engine import session as _session
+from kestimator.engine import tf2_summaries as _tf2_summaries
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
-_MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint"})
 
 
 class Estimator:
@@ -92,9 +104,9 @@ class Estimator:
         params: Any = None,
         warm_start_from: str | bytes | specs.WarmStartSettings | None = None,
     ) -> None:
-        _refuse_overrides(type(self))
+        _arguments.refuse_overrides(type(self), Estimator)
         _signatures.check_model_fn(model_fn, params)
-        self._config = _checks_config(config, model_dir)
+        self._config = _arguments.resolved_config(config, model_dir)
         self._model_fn = model_fn
         self._params = copy.deepcopy({} if params is None else params)
         self._warm_start = warm_start.settings_from(warm_start_from)
@@ -132,7 +144,7 @@ class Estimator:
     def train(
         self,
         input_fn: InputFn,
-        hooks: Hooks = None,
+        hooks: Hooks | None = None,
         steps: int | None = None,
         max_steps: int | None = None,
         saving_listeners: Iterable[Any] | None = None,
@@ -162,8 +174,8 @@ class Estimator:
             errors.GlobalStepError: The train op does not advance the global step.
         """
         _signatures.check_input_fn(input_fn)
-        _check_steps(steps, max_steps)
-        _refuse_task(self._config)
+        _arguments.check_steps(steps, max_steps)
+        _arguments.check_trains(self._config)
         self._distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
         listeners = list(_checks.checked_listeners(saving_listeners))
@@ -198,7 +210,7 @@ class Estimator:
         self,
         input_fn: InputFn,
         steps: int | None = None,
-        hooks: Hooks = None,
+        hooks: Hooks | None = None,
         checkpoint_path: str | None = None,
         name: str | None = None,
         *,
@@ -224,7 +236,7 @@ class Estimator:
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
         _signatures.check_input_fn(input_fn)
-        _check_positive("steps", steps)
+        _checks.check_positive("steps", steps)
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
@@ -242,7 +254,7 @@ class Estimator:
         self,
         input_fn: InputFn,
         predict_keys: Any = None,
-        hooks: Hooks = None,
+        hooks: Hooks | None = None,
         checkpoint_path: str | None = None,
         yield_single_examples: bool = True,
     ) -> Iterator[Any]:
@@ -269,6 +281,76 @@ class Estimator:
         path = self._checkpoint(checkpoint_path)
         return self._predict(input_fn, predict_keys, predict_hooks, path, yield_single_examples)
 
+    def export_saved_model(
+        self,
+        export_dir_base: str | bytes | os.PathLike[str],
+        serving_input_receiver_fn: ServingInputReceiverFn,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | None = None,
+        experimental_mode: str = ModeKeys.PREDICT,
+    ) -> bytes:
+        """Exports the model for serving, as a SavedModel with a signature for each output.
+
+        Nothing of what the export reads is needed to load it, and it needs TensorFlow alone.
+
+        Args:
+            export_dir_base: Where to make the export's own directory, named by the second.
+            serving_input_receiver_fn: Makes the placeholders of requests and the features
+                behind them; see `kestimator.export`.
+            assets_extra: Files to add, as a dict from paths below the export's `assets.extra`
+                to the paths of the sources.
+            as_text: Whether to write `saved_model.pbtxt`, for people to read.
+            checkpoint_path: The checkpoint to export; by default the latest. Without any, the
+                values of the warm start.
+            experimental_mode: The mode to export: `ModeKeys.PREDICT`.
+
+        Returns:
+            The path of the export's directory.
+
+        Raises:
+            ValueError: There is no checkpoint and no warm start; no receiver function; a path
+                of `assets_extra` leads out of the export.
+            errors.MissingVariableError: The checkpoint lacks a variable of the model.
+        """
+        request = export.checked_request(
+            export_dir_base, serving_input_receiver_fn, assets_extra, as_text, experimental_mode
+        )
+        path = self._checkpoint_to_export(checkpoint_path)
+        model, graph = self._trace_export(request)
+        with self._exported_values(model, graph, path) as values:
+            exported = export.write(request, [graph], values, self._config.session_config)
+        _logger.info("SavedModel written to: %s", os.fsdecode(exported))
+        return exported
+
+    def export_savedmodel(
+        self,
+        export_dir_base: str | bytes | os.PathLike[str],
+        serving_input_receiver_fn: ServingInputReceiverFn,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | None = None,
+        strip_default_attrs: bool = True,
+    ) -> bytes:
+        """The old name of `export_saved_model`, which see.
+
+        Args:
+            export_dir_base: As there.
+            serving_input_receiver_fn: As there.
+            assets_extra: As there.
+            as_text: As there.
+            checkpoint_path: As there.
+            strip_default_attrs: Accepted and not needed: default attributes are always left
+                out, so that older versions of TensorFlow can load the export.
+
+        Returns:
+            As there.
+        """
+        del strip_default_attrs
+        return self.export_saved_model(
+            export_dir_base, serving_input_receiver_fn, assets_extra, as_text, checkpoint_path
+        )
+
     def eval_dir(self, name: str | None = None) -> str:
         """Where evaluations called `name` write their events."""
         return os.path.join(self.model_dir, f"eval_{name}" if name else "eval")
@@ -293,7 +375,8 @@ class Estimator:
             ValueError: There is no checkpoint.
             errors.MissingVariableError: It has no such variable.
         """
-        return _checkpoints.value(self._trained(), name)
+        value: np.ndarray = _checkpoints.value(self._trained(), name)
+        return value
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()
@@ -336,7 +419,10 @@ class Estimator:
                 "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
                 "`labels` to the model_fn, or return features alone."
             )
-        return _signatures.call_with_accepted(self._model_fn, features=features, **offered)
+        spec: specs.EstimatorSpec = _signatures.call_with_accepted(
+            self._model_fn, features=features, **offered
+        )
+        return spec
 
     def _open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
         replicas = self._distribution.replicas if mode == ModeKeys.TRAIN else 1
@@ -363,8 +449,15 @@ class Estimator:
         if known is not None and not known.is_stale:
             return known
 
+        writer = _tf2_summaries.LazyWriter(self.model_dir)
+
         def call(features: Any, labels: Any) -> specs.EstimatorSpec:
-            return self._call_model_fn(features, labels, mode, self.config)
+            if mode != ModeKeys.TRAIN:
+                return self._call_model_fn(features, labels, mode, self.config)
+            with tf.name_scope("kestimator"):  # its ops take no names from the model's variables
+                step = _v1.train.get_global_step().read_value() + 1
+            with writer.as_default(step=step):
+                return self._call_model_fn(features, labels, mode, self.config)
 
         model = _model.ModelProgram.trace(
             call,
@@ -376,6 +469,7 @@ class Estimator:
             finish=self._finish_spec,
             distribution=self._distribution if mode == ModeKeys.TRAIN else None,
         )
+        model.summary_writer = writer
         self._programs[key] = model
         return model
 
@@ -387,6 +481,7 @@ class Estimator:
     def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
         if spec.mode == ModeKeys.TRAIN:
             summaries.add_loss(spec.loss)
+            _tf2_summaries.run_with_tf1_summaries()
         if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
             saver = _checkpoints.default_saver(
                 self._config.keep_checkpoint_max, self._config.keep_checkpoint_every_n_hours
@@ -425,12 +520,10 @@ class Estimator:
         path = self.latest_checkpoint()
         session = _session.Session(model.program, batches)
         with model.graph.as_default(), self._memory.in_training():
-            listeners = [_checkpoints.SavedListener(self._memory, model), *listeners]
             all_hooks = [
-                *self._chief_hooks(model, listeners),
+                *automatic_hooks.chief_hooks(model, self._config, self._memory, listeners),
                 *hooks,
-                _v1.train.NanTensorHook(model.spec.loss),
-                *self._logging_hooks(model),
+                *automatic_hooks.loss_hooks(model, self._config),
                 *model.spec.training_hooks,
             ]
             runner = self._runner(model, session, batches, all_hooks)
@@ -442,6 +535,9 @@ class Estimator:
                 self._distribution.broadcast(model.graph)
                 loss = runner.run()
                 runner.hooked.end()
+        if model.summary_writer is not None:
+            with _program.eager_mode():
+                model.summary_writer.flush()
         return loss
 
     def _runner(
@@ -460,62 +556,6 @@ class Estimator:
             report_nan=_stock_hooks.report_nan,
             before_steps=self._memory.changed if model.mode == ModeKeys.TRAIN else lambda: None,
         )
-
-    def _chief_hooks(self, model: _model.ModelProgram, listeners: Sequence[Any]) -> list[Any]:
-        config, chief_hooks = self._config, list(model.spec.training_chief_hooks)
-        hooks = [*self._checkpoint_hooks(model, chief_hooks, listeners), *chief_hooks]
-        if config.log_step_count_steps:
-            hooks.append(
-                _v1.train.StepCounterHook(
-                    every_n_steps=config.log_step_count_steps, output_dir=self.model_dir
-                )
-            )
-        if config.save_summary_steps:
-            hooks.append(
-                _v1.train.SummarySaverHook(
-                    save_steps=config.save_summary_steps,
-                    output_dir=self.model_dir,
-                    scaffold=model.scaffold,
-                )
-            )
-        return hooks
-
-    def _checkpoint_hooks(
-        self, model: _model.ModelProgram, chief_hooks: list[Any], listeners: Sequence[Any]
-    ) -> list[Any]:
-        config = self._config
-        for hook in chief_hooks:
-            if isinstance(hook, _v1.train.CheckpointSaverHook):
-                _stock_hooks.add_listeners(hook, listeners)
-                return []
-        if config.save_checkpoints_steps or config.save_checkpoints_secs:
-            return [
-                _v1.train.CheckpointSaverHook(
-                    self.model_dir,
-                    save_secs=config.save_checkpoints_secs,
-                    save_steps=config.save_checkpoints_steps,
-                    scaffold=model.scaffold,
-                    listeners=list(listeners),
-                    save_graph_def=config.checkpoint_save_graph_def,
-                )
-            ]
-        if len(listeners) > 1:  # the first one is the library's own
-            raise errors.ArgumentError(
-                "`saving_listeners` is given, but nothing saves checkpoints: "
-                "`save_checkpoints_steps` and `save_checkpoints_secs` of the RunConfig are both "
-                "None. Set one of them."
-            )
-        return []
-
-    def _logging_hooks(self, model: _model.ModelProgram) -> list[Any]:
-        if not self._config.log_step_count_steps:
-            return []
-        return [
-            _v1.train.LoggingTensorHook(
-                {"loss": model.spec.loss, "step": model.global_step},
-                every_n_iter=self._config.log_step_count_steps,
-            )
-        ]
 
     def _evaluate(
         self,
@@ -589,56 +629,60 @@ class Estimator:
         with model.graph.as_default():
             hooked.end()
 
-
-def _check_steps(steps: int | None, max_steps: int | None) -> None:
-    if steps is not None and max_steps is not None:
-        raise errors.ArgumentError(
-            f"Can not provide both `steps` and `max_steps`. Received: steps={steps}, "
-            f"max_steps={max_steps}. `steps` counts from here on, `max_steps` from the start."
-        )
-    _check_positive("steps", steps)
-    _check_positive("max_steps", max_steps)
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if value is not None:
-        _checks.check_positive(name, value)
-
-
-def _refuse_task(config: RunConfig) -> None:
-    if config.task_type in ("evaluator", "ps"):
-        raise errors.ArgumentError(
-            f"Train has been called with task type {config.task_type!r}, which does not train. "
-            "Check TF_CONFIG: `task.type` should be 'chief' or 'worker' here."
-        )
-
-
-def _refuse_overrides(kind: type) -> None:
-    own = {name for name in vars(Estimator) if not name.startswith("__")} - _MAY_BE_REDEFINED
-    for base in kind.__mro__[: kind.__mro__.index(Estimator)]:
-        overridden = sorted(own & set(vars(base)))
-        if overridden:
-            raise errors.ArgumentError(
-                "Subclasses of Estimator cannot override members of Estimator. "
-                f"{base.__name__} does override {overridden}. Give the methods other names, or "
-                "wrap an estimator instead of deriving from it."
+    def _checkpoint_to_export(self, checkpoint_path: str | None) -> str | None:
+        """The checkpoint to export; None for the values that a partial warm start gives."""
+        path = self._checkpoint(checkpoint_path)
+        if path is not None:
+            return path
+        if self._warm_start is None:
+            raise errors.CheckpointNotFoundError(
+                f"Couldn't find trained model at {self.model_dir!r}: there is no checkpoint to "
+                "export. Train first, or pass `checkpoint_path`."
             )
+        return warm_start.whole_checkpoint(self._warm_start)
 
+    def _trace_export(
+        self, request: export.ExportRequest
+    ) -> tuple[_model.ModelProgram, _saved_model.ServableGraph]:
+        """Traces the model_fn behind the placeholders of the receiver."""
+        receivers: list[Any] = []
 
-def _checks_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
-    if config is not None and not isinstance(config, RunConfig):
-        raise errors.ArgumentError(errors.invalid_argument("config", config, "a RunConfig"))
-    config = copy.deepcopy(config) if config is not None else RunConfig()
-    given = None if model_dir is None else os.fspath(model_dir)
-    if given is not None and config.model_dir not in (None, given):
-        raise errors.ArgumentError(
-            f"`model_dir` is given twice with different values: {given!r} to the Estimator and "
-            f"{config.model_dir!r} in `config`. Give it once."
+        def call(_features: Any, _labels: Any) -> specs.EstimatorSpec:
+            receivers.append(export.checked_receiver(request.receiver_fn()))
+            features, labels = receivers[0].features, getattr(receivers[0], "labels", None)
+            return self._call_model_fn(features, labels, request.mode, self.config)
+
+        model = _model.ModelProgram.trace(
+            call,
+            mode=request.mode,
+            element_spec=(None, None),
+            seed=self._config.tf_random_seed,
+            store=self._store,
         )
-    directory = given or config.model_dir or tempfile.mkdtemp()
-    if config.session_config is None:
-        config = config.replace(session_config=default_session_config())
-    return config.replace(model_dir=directory)
+        with model.graph.as_default():
+            signatures = export.signature_defs(receivers[0], model.spec.export_outputs or {})
+        tags = export.TAGS[request.mode]
+        return model, _saved_model.servable_graph(model, signatures=signatures, tags=tags)
+
+    @contextlib.contextmanager
+    def _exported_values(
+        self,
+        model: _model.ModelProgram,
+        graph: _saved_model.ServableGraph,
+        path: str | None,
+    ) -> Iterator[str]:
+        """The path of the values to export; those of a partial warm start are written first."""
+        if path is not None:
+            _saved_model.check_checkpoint(model, path)
+            yield path
+            return
+        session = _session.Session(model.program, _saved_model.NoBatches())
+        with tempfile.TemporaryDirectory() as directory:
+            with model.graph.as_default(), self._memory.preserved():
+                self._prepare(model, session, [], lambda: None, None)
+                values = os.path.join(directory, "model.ckpt")
+                graph.saver.save(session, values, write_meta_graph=False, write_state=False)
+            yield values
 
 
 def _warn_of_endless_data(batches: _inputs.Batches, steps: int | None) -> None:

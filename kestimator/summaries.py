@@ -59,7 +59,8 @@ def read_scalars(directory: str) -> dict[int, dict[str, float]]:
 def read_events(directory: str) -> Iterator[Any]:
     """The events in the event files of a directory, file by file."""
     for path in sorted(tf.io.gfile.glob(os.path.join(directory, "*.tfevents.*"))):
-        yield from _v1.train.summary_iterator(path)
+        for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+            yield _v1.Event.FromString(record)
 
 
 def _evaluation_summary(values: Mapping[str, Any]) -> Any:

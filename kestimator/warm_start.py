@@ -43,6 +43,25 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
     return WarmStartSettings(variables if tf.io.gfile.exists(f"{variables}.index") else path)
 
 
+def whole_checkpoint(settings: WarmStartSettings) -> str | None:
+    """The checkpoint that a warm start takes over as it is; None if it takes over only parts.
+
+    Raises:
+        errors.CheckpointNotFoundError: There is no checkpoint.
+    """
+    if settings.vars_to_warm_start != ".*" or (
+        settings.var_name_to_vocab_info or settings.var_name_to_prev_var_name
+    ):
+        return None
+    source = settings.ckpt_to_initialize_from
+    path = tf.train.latest_checkpoint(source) if tf.io.gfile.isdir(source) else source
+    if path is None:
+        raise errors.CheckpointNotFoundError(
+            f"There is no checkpoint in {source!r}, which `warm_start_from` names."
+        )
+    return str(path)
+
+
 def apply(settings: WarmStartSettings) -> None:
     """Makes the initializers of the default graph's variables read the checkpoint.
 

@@ -15,7 +15,7 @@ def test_all_is_sorted_and_without_repetition():
 @pytest.mark.parametrize("name", kestimator.__all__)
 def test_name_is_there_and_documented(name):
     public = getattr(kestimator, name)
-    assert public.__doc__
+    assert public.__doc__ or public.__module__.startswith("tensorflow.")
 
 
 def test_version_is_that_of_the_project():

@@ -13,7 +13,9 @@ from kestimator import errors
 from kestimator.config import ClusterInfo, RunConfig, default_session_config
 from tests.golden import make_run_config
 
-GOLDEN = json.loads(pathlib.Path(make_run_config.__file__).with_name("run_config_arguments.json").read_text())
+GOLDEN = json.loads(
+    pathlib.Path(make_run_config.__file__).with_name("run_config_arguments.json").read_text()
+)
 CLUSTER = {"chief": ["c:1"], "worker": ["w:1", "w:2"], "ps": ["p:1"]}
 
 

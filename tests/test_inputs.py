@@ -12,7 +12,9 @@ from kestimator import errors
 from kestimator.inputs import keras_input_fn, numpy_input_fn, pandas_input_fn
 from tests.golden import make_inputs
 
-GOLDEN = json.loads(pathlib.Path(make_inputs.__file__).with_name("input_functions.json").read_text())
+GOLDEN = json.loads(
+    pathlib.Path(make_inputs.__file__).with_name("input_functions.json").read_text()
+)
 
 
 def batches(input_fn, most=make_inputs.MOST_BATCHES):

@@ -23,6 +23,7 @@ FLOORS = {
     "hooks": 1,
     "policies": 1,
     "summaries": 1,
+    "_arguments": 2,
     "inputs": 2,
     "specs": 2,
     "engine": 3,

@@ -22,7 +22,7 @@ from kestimator import errors
 from kestimator.adapters import stock_hooks
 from kestimator.engine import model as _model
 
-_train = tf.compat.v1.train
+_train: Any = tf.compat.v1.train
 _BATCH_METHODS = {
     "train": ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
     "test": ("on_test_batch_begin", "on_test_batch_end"),
@@ -170,6 +170,7 @@ class _KerasFace(keras.Model):
         optimizer = model.keras_optimizer
         if optimizer is not None:
             self.optimizer = optimizer
+        self.stop_training = False
         self.built = True
 
     @property

@@ -105,7 +105,7 @@ class _Logging(Cadence):
 class _StopAtStep(Cadence):
     def quiet_steps(self, global_step: int) -> int:
         """The steps until the last one, which the hook has to see."""
-        return max(0, self.hook._last_step - global_step - 1)
+        return max(0, int(self.hook._last_step) - global_step - 1)
 
 
 class _NanTensor(Never):
@@ -168,7 +168,7 @@ def _quiet_steps(timer: Any, next_step: int) -> int:
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
     if every is not None:
-        return max(0, last + every - next_step)
+        return max(0, int(last + every) - next_step)
     return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
 
 
@@ -177,4 +177,4 @@ def _quiet_seconds(timer: Any) -> float:
     last = getattr(timer, "_last_triggered_time", None)
     if every is None or last is None:
         return float("inf")
-    return max(0.0, last + every - time.time())
+    return max(0.0, float(last + every) - time.time())

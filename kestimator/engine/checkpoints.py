@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,8 +25,9 @@ from kestimator.engine import session as _session
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
-_v1 = tf.compat.v1
+_v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
+_logger = logging.getLogger("kestimator")
 
 
 def latest_checkpoint(model_dir: str) -> str | None:
@@ -39,6 +41,12 @@ def latest_checkpoint(model_dir: str) -> str | None:
         return None
     for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
         if is_whole(path):
+            if path != state.model_checkpoint_path:
+                _logger.warning(
+                    "The checkpoint %s is not there as a whole; going on from %s.",
+                    state.model_checkpoint_path,
+                    path,
+                )
             return str(path)
     raise errors.UnreadableCheckpointError(
         f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
@@ -245,7 +253,7 @@ class DefaultSaver(_v1.train.Saver):
     """The saver of a program whose model_fn brings none: every variable under its own name."""
 
 
-def default_saver(keep_max: int | None, keep_every_n_hours: float) -> DefaultSaver:
+def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> DefaultSaver:
     """A saver as the original makes it; it is built when the scaffold is finalized."""
     return DefaultSaver(
         sharded=True,

@@ -34,12 +34,14 @@ class Batches(abc.ABC):
         element_spec: The nest of `tf.TypeSpec` of `(features, labels)`.
         programs: The programs behind the stream, for fetches and feeds of hooks.
         is_finite: Whether the stream can end.
+        remaining: For how many steps there are batches left, where that is known; None otherwise.
         per_step: How many batches a step takes: one for each replica.
     """
 
     element_spec: tuple[Any, Any]
     programs: list[_program.Program]
     is_finite: bool
+    remaining: int | None = None
     per_step = 1
 
     @abc.abstractmethod
@@ -66,10 +68,6 @@ class DatasetBatches(Batches):
         make: Makes the Dataset, once tables are ready.
         element_spec: Its spec, as `(features, labels)`.
         programs: The program that makes it, if any.
-
-    Attributes:
-        remaining: For how many steps there are batches left, where the Dataset knows; None
-            otherwise.
     """
 
     def __init__(
@@ -82,7 +80,6 @@ class DatasetBatches(Batches):
         self.element_spec = element_spec
         self.programs = programs
         self.is_finite = True
-        self.remaining: int | None = None
         self._iterator: Any = None
 
     def initialize(self) -> None:

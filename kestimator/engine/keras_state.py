@@ -10,6 +10,7 @@ import contextlib
 import gc
 import random
 import sys
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ def variable_being_made() -> keras.Variable | None:
     A creator sees the `tf.Variable` that Keras asks for, not the Keras variable that carries the
     path; Keras has no hook for it, so the constructor's frame is looked up.
     """
-    frame = sys._getframe(2)
+    frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_name == "_initialize":
             candidate = frame.f_locals.get("self")
@@ -61,7 +62,7 @@ def variable_being_made() -> keras.Variable | None:
 
 def is_metric_being_made() -> bool:
     """Whether a Keras metric is asking for a variable: its state is no part of a checkpoint."""
-    frame = sys._getframe(2)
+    frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         if isinstance(frame.f_locals.get("self"), keras.metrics.Metric):
             return True

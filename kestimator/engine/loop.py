@@ -96,6 +96,7 @@ class DeviceLoop:
                 return self._result(self._counted(None, _count(steps), until))
             if isinstance(batches, _inputs.TensorBatches):
                 return self._run_tensors(batches, _count(steps), until)
+            assert isinstance(batches, _inputs.DatasetBatches)
             if batches.remaining is not None:
                 steps = min(steps, batches.remaining)
                 result = self._result(self._counted(batches.iterator, _count(steps), until))

@@ -23,6 +23,7 @@ from kestimator.engine import distribution as _distribution
 from kestimator.engine import loop as _loop
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
+from kestimator.engine import tf2_summaries as _tf2_summaries
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
@@ -42,6 +43,7 @@ class ModelProgram:
         global_step: The program's view of the global step.
         locals_are_ready: Whether tables and local variables have been initialized once.
         warm_started: Whether the initializers read the checkpoint of a warm start.
+        summary_writer: Where TF2 summaries go.
         is_stale: Whether hooks added ops, so that another call must trace anew.
     """
 
@@ -56,6 +58,7 @@ class ModelProgram:
         self.locals_are_ready = False
         self.warm_started = False
         self.is_stale = False
+        self.summary_writer: _tf2_summaries.LazyWriter | None = None
         self._store = store
         self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
 
@@ -101,7 +104,7 @@ class ModelProgram:
             name=f"model_{mode}",
             seed=seed,
             store=store,
-            before=_v1.train.get_or_create_global_step,
+            before=_make_global_step,
             distribution=distribution,
         )
         model = cls(mode, program, store)
@@ -120,6 +123,7 @@ class ModelProgram:
         """
         with self.graph.as_default(), tf.control_dependencies(None):
             read = self.global_step.read_value()
+            self.global_step._as_graph_element()  # what fetches by name read, made before steps
         self.graph.add_to_collection("global_step_read_op_cache", read)
 
     @property
@@ -136,10 +140,10 @@ class ModelProgram:
     def operations(self) -> list[tf.Operation]:
         """What one step runs: the train op or the metric updates, and Keras' own writes."""
         wanted = {
-            ModeKeys.TRAIN: lambda: [_operation(self.spec.train_op)],
-            ModeKeys.EVAL: lambda: [update for _, update in self._metrics.values() if update],
-            ModeKeys.PREDICT: lambda: [],
-        }[self.mode]()
+            ModeKeys.TRAIN: [_operation(self.spec.train_op)],
+            ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
+            ModeKeys.PREDICT: [],
+        }[self.mode]
         return [*wanted, *self._state_updates()]
 
     def _state_updates(self) -> list[tf.Operation]:
@@ -256,6 +260,10 @@ class ModelProgram:
             )
 
 
+def _make_global_step(graph: tf.Graph) -> None:
+    _v1.train.get_or_create_global_step(graph)
+
+
 def name(view: Any) -> str:
     """The checkpoint name of a program's variable."""
     return str(view.name).split(":")[0]
@@ -280,8 +288,8 @@ def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
     return spec
 
 
-def _operation(train_op: Any) -> tf.Operation:
-    return train_op if isinstance(train_op, tf.Operation) else train_op.op
+def _operation(train_op: Any) -> tf.Operation | None:
+    return getattr(train_op, "op", train_op)
 
 
 def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:

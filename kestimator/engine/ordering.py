@@ -56,7 +56,7 @@ def order_keras_state(
     Returns:
         The writes of constants, and the other writes in program order.
     """
-    operations = graph.get_operations()
+    operations = [op for op in graph.get_operations() if not _is_initializer(op)]
     found = [op for op in operations if _is_keras_write(op, owned)]
     initial_writes = [op for op in found if _writes_a_constant(op)]
     writes = [op for op in found if op not in initial_writes]
@@ -98,6 +98,11 @@ def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
     free = [read for read in reads if not reachable_operations([read]) & set(writes)]
     for write in writes:
         _add_control_inputs(write, free)
+
+
+def _is_initializer(op: tf.Operation) -> bool:
+    """Whether an op gives a variable its first value: it runs before steps, not in them."""
+    return any(op.name == _assign(handle) for handle in _resources(op))
 
 
 def _assign(variable: tf.Tensor) -> str:

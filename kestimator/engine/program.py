@@ -30,6 +30,7 @@ from tensorflow.python.framework import ops as _ops
 from tensorflow.python.summary import summary as _summary
 from tensorflow.python.training import moving_averages as _moving_averages
 
+from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import variables as _store
@@ -43,7 +44,8 @@ def eager_mode() -> contextlib.AbstractContextManager[None]:
 
     `tf.init_scope` does not do it there: without eager execution it lifts into the default graph.
     """
-    return tf.__internal__.eager_context.eager_mode()
+    mode: contextlib.AbstractContextManager[None] = tf.__internal__.eager_context.eager_mode()
+    return mode
 
 
 class ProgramGraph(_func_graph.FuncGraph):
@@ -118,6 +120,12 @@ class ProgramGraph(_func_graph.FuncGraph):
     def reopen(self) -> None:
         """Lets hooks of another call add ops again."""
         self._unsafe_unfinalize()
+
+    def as_graph_def(self, *args: Any, **kwargs: Any) -> Any:
+        """The program as a TF1 graph, with variables and tables in place of their captures."""
+        names = _graphs.variable_names(self)
+        graph_def = super().as_graph_def(*args, **kwargs)
+        return _graphs.standalone(graph_def, self.captures, names)
 
     def capture_sources(self) -> dict[int, tuple[tf.Tensor, tf.Tensor]]:
         """External and internal tensor of each capture, by the id of the internal one."""
@@ -311,7 +319,7 @@ def flatten(structure: Any) -> list[Any]:
 
 def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
     flat = [
-        None if spec is None else tf.compat.v1.placeholder(spec.dtype, spec.shape, name="input")
+        None if spec is None else tf.compat.v1.placeholder(spec.dtype, spec.shape, name="kestimator/input")
         for spec in tf.nest.flatten(element_spec, expand_composites=True)
     ]
     structure = tf.nest.pack_sequence_as(element_spec, flat, expand_composites=True)

@@ -121,7 +121,7 @@ class Runner:
 
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
         before, start = self._global_step(), time.perf_counter()
-        result = self._loop().run(
+        result = self._device_loop().run(
             self._batches, steps=min(quiet, self._longest_stretch()), until_step=before + quiet
         )
         if result.steps:
@@ -134,7 +134,7 @@ class Runner:
 
     def _can_look_within(self, quiet: int, left: int) -> bool:
         """Whether the steps that nobody sees and the one that hooks want to see fit in one call."""
-        remaining = getattr(self._batches, "remaining", None)
+        remaining = self._batches.remaining
         return (
             0 < quiet < min(left, self._longest_stretch())
             and remaining is not None
@@ -156,18 +156,19 @@ class Runner:
             compiled = self._session.look(look.fetches)
         metadata = tf.compat.v1.RunMetadata()
         if compiled is None:
-            result = self._loop().run(self._batches, steps=quiet, until_step=step + quiet)
+            result = self._device_loop().run(self._batches, steps=quiet, until_step=step + quiet)
             self._tell_not_finite(result)
             values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
         else:
             function, pack = compiled
-            result, tensors = self._loop().run_and_look(self._batches, quiet, function)
+            assert isinstance(self._batches, _inputs.DatasetBatches)
+            result, tensors = self._device_loop().run_and_look(self._batches, quiet, function)
             self._tell_not_finite(result)
             values = pack(tensors)
         self._seconds_per_step = (time.perf_counter() - start) / (quiet + 1)
         return self.hooked.tell(look, values, metadata)["loss"]
 
-    def _loop(self) -> _loop.DeviceLoop:
+    def _device_loop(self) -> _loop.DeviceLoop:
         return self._model.loop([c.watched() for c in self._watchers if not self._watches_loss(c)])
 
     def _longest_stretch(self) -> int:
@@ -195,4 +196,4 @@ class Runner:
         self.hooked.should_stop = self.hooked.should_stop or context.stop_requested
 
     def _has_ended(self, result: _loop.LoopResult) -> bool:
-        return result.data_ended or getattr(self._batches, "remaining", None) == 0
+        return result.data_ended or self._batches.remaining == 0

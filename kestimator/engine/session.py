@@ -241,7 +241,8 @@ class FetchPlan:
 
     def _plan_element(self, element: Any) -> Callable[[Sequence[Any]], Any]:
         if isinstance(element, tf.Operation):
-            self.operations.append(element)
+            if element not in self.operations:
+                self.operations.append(element)
             return lambda values: None
         if isinstance(element, tf.SparseTensor):
             parts = [self._add(t) for t in (element.indices, element.values, element.dense_shape)]

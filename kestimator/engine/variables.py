@@ -216,7 +216,7 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):
     @property
     def name(self) -> str:
         """The name of the variable assigned to."""
-        return self._assigned.name
+        return str(self._assigned.name)
 
     def _as_graph_element(self) -> tf.Tensor:
         if self._read_after is None:
@@ -229,19 +229,29 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):
         return self._read_after
 
 
+def name_of_read(operation: str) -> str:
+    """The name of the op that reads a variable when it is fetched."""
+    return f"{operation}/Read/ReadVariableOp"
+
+
 def _variable_def(variable: ProgramVariable, skip: int) -> Any:
     from tensorflow.core.framework import variable_pb2
 
     definition = variable_pb2.VariableDef()
-    definition.variable_name = variable.op.name[skip:]
+    definition.variable_name = variable.op.outputs[0].name[skip:]
     definition.initializer_name = variable.initializer.name[skip:]
-    definition.snapshot_name = variable._as_graph_element().name[skip:]
+    read = variable._graph_read
+    definition.snapshot_name = (
+        f"{name_of_read(variable.op.name)}:0" if read is None else read.name
+    )[skip:]
     if variable.initial_value is not None:
         definition.initial_value_name = variable.initial_value.name[skip:]
     definition.trainable = variable.trainable
     definition.is_resource = True
     definition.synchronization = variable.synchronization.value
     definition.aggregation = variable.aggregation.value
+    if variable._save_slice_info is not None:
+        definition.save_slice_info_def.MergeFrom(variable._save_slice_info.to_proto())
     return definition
 
 
@@ -348,7 +358,7 @@ class VariableCreator:
 
     def _keras_name(self, keras_variable: keras.Variable) -> str:
         with self._graph.as_default():
-            scope = tf.compat.v1.get_variable_scope().name
+            scope = str(tf.compat.v1.get_variable_scope().name)
         return f"{scope}/{keras_variable.path}" if scope else str(keras_variable.path)
 
     def view(

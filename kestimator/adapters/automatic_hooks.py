@@ -1,0 +1,100 @@
+"""The hooks that a train call adds by itself: checkpoints, summaries, log lines, the NaN guard.
+
+Synopsis::
+
+    hooks = [*chief_hooks(model, config, listeners), *user_hooks, *loss_hooks(model, config)]
+
+The order is the original's, and each phase of a run goes through it from front to back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.adapters import stock_hooks as _stock_hooks
+from kestimator.config import RunConfig
+from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import model as _model
+
+_train: Any = tf.compat.v1.train
+
+
+def chief_hooks(
+    model: _model.ModelProgram,
+    config: RunConfig,
+    memory: _checkpoints.Memory,
+    listeners: Sequence[Any],
+) -> list[Any]:
+    """The hooks that come before the user's: what is written to `model_dir`.
+
+    Args:
+        model: The program that trains.
+        config: The configuration, with its `model_dir`.
+        memory: Is told of every checkpoint that is written.
+        listeners: The user's `CheckpointSaverListener`s.
+
+    Raises:
+        errors.ArgumentError: There are listeners, but nothing saves checkpoints.
+    """
+    own = list(model.spec.training_chief_hooks)
+    hooks = [*_checkpoint_hooks(model, config, memory, own, listeners), *own]
+    if config.log_step_count_steps:
+        hooks.append(
+            _train.StepCounterHook(
+                every_n_steps=config.log_step_count_steps, output_dir=config.model_dir
+            )
+        )
+    if config.save_summary_steps:
+        hooks.append(
+            _train.SummarySaverHook(
+                save_steps=config.save_summary_steps,
+                output_dir=config.model_dir,
+                scaffold=model.scaffold,
+            )
+        )
+    return hooks
+
+
+def loss_hooks(model: _model.ModelProgram, config: RunConfig) -> list[Any]:
+    """The hooks that come after the user's: the NaN guard and the log line."""
+    hooks = [_train.NanTensorHook(model.spec.loss)]
+    if config.log_step_count_steps:
+        tensors = {"loss": model.spec.loss, "step": model.global_step}
+        hooks.append(_train.LoggingTensorHook(tensors, every_n_iter=config.log_step_count_steps))
+    return hooks
+
+
+def _checkpoint_hooks(
+    model: _model.ModelProgram,
+    config: RunConfig,
+    memory: _checkpoints.Memory,
+    own: Sequence[Any],
+    listeners: Sequence[Any],
+) -> list[Any]:
+    all_listeners = [_checkpoints.SavedListener(memory, model), *listeners]
+    for hook in own:
+        if isinstance(hook, _train.CheckpointSaverHook):
+            _stock_hooks.add_listeners(hook, all_listeners)
+            return []
+    if not (config.save_checkpoints_steps or config.save_checkpoints_secs):
+        if listeners:
+            raise errors.ArgumentError(
+                "`saving_listeners` is given, but nothing saves checkpoints: "
+                "`save_checkpoints_steps` and `save_checkpoints_secs` of the RunConfig are both "
+                "None. Set one of them."
+            )
+        return []
+    return [
+        _train.CheckpointSaverHook(
+            config.model_dir,
+            save_secs=config.save_checkpoints_secs,
+            save_steps=config.save_checkpoints_steps,
+            scaffold=model.scaffold,
+            listeners=all_listeners,
+            save_graph_def=config.checkpoint_save_graph_def,
+        )
+    ]

@@ -1,0 +1,136 @@
+"""The files of an export: a directory that is whole or absent, and what is copied into it.
+
+Synopsis::
+
+    directory = ExportDirectory("/tmp/exports")
+    path = directory.make()            # /tmp/exports/temp-1700000000
+    directory.finish()                 # b"/tmp/exports/1700000000"
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+
+
+class ExportDirectory:
+    """A directory below `base`, named by the second: `temp-<second>` until it is whole.
+
+    Args:
+        base: The directory of all exports.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._made_base: str | None = None
+        self._final = ""
+        self._temporary = ""
+
+    def make(self) -> str:
+        """Makes the temporary directory, for a second that no other export has."""
+        self._made_base = _first_missing(self._base)
+        tf.io.gfile.makedirs(self._base)
+        while True:
+            second = str(int(time.time()))
+            final = os.path.join(self._base, second)
+            temporary = os.path.join(self._base, f"temp-{second}")
+            if not tf.io.gfile.exists(final) and _is_made(temporary):
+                self._final, self._temporary = final, temporary
+                return temporary
+            time.sleep(0.05)
+
+    def finish(self) -> bytes:
+        """Gives the directory its name."""
+        tf.io.gfile.rename(self._temporary, self._final)
+        return os.fsencode(self._final)
+
+    def remove(self) -> None:
+        """Removes everything that was made."""
+        if self._temporary and tf.io.gfile.exists(self._temporary):
+            tf.io.gfile.rmtree(self._temporary)
+        if (
+            self._made_base
+            and tf.io.gfile.exists(self._base)
+            and not tf.io.gfile.listdir(self._base)
+        ):
+            tf.io.gfile.rmtree(self._made_base)
+
+
+def _is_made(directory: str) -> bool:
+    try:
+        tf.io.gfile.mkdir(directory)
+    except tf.errors.AlreadyExistsError:
+        return False
+    return True
+
+
+def _first_missing(directory: str) -> str | None:
+    """The topmost part of a path that does not exist."""
+    missing = None
+    path = directory
+    while path and not tf.io.gfile.exists(path):
+        missing, path = path, os.path.dirname(path)
+    return missing
+
+
+def copy_assets(assets_extra: Mapping[str, str], directory: str) -> None:
+    """Copies files below the folder `assets.extra` of a SavedModel."""
+    for destination, source in assets_extra.items():
+        path = os.path.join(directory, "assets.extra", destination)
+        tf.io.gfile.makedirs(os.path.dirname(path))
+        tf.io.gfile.copy(source, path)
+
+
+def checked_assets(assets_extra: Any) -> dict[str, str]:
+    """Checks the files to add to an export.
+
+    Args:
+        assets_extra: None, or a dict from relative paths to paths of the sources.
+
+    Raises:
+        errors.ArgumentTypeError: It is not a dict.
+        errors.ArgumentError: A path leads out of the export, or a source does not exist.
+    """
+    if assets_extra is None:
+        return {}
+    if not isinstance(assets_extra, Mapping):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                "assets_extra", assets_extra, "a dict such as {'notes.txt': '/path/to/notes.txt'}"
+            )
+        )
+    return {
+        _checked_destination(os.fsdecode(destination)): _checked_source(destination, source)
+        for destination, source in assets_extra.items()
+    }
+
+
+def _checked_destination(destination: str) -> str:
+    normal = posixpath.normpath(destination.replace(os.sep, "/"))
+    if posixpath.isabs(normal) or os.path.isabs(destination) or normal.split("/")[0] in ("..", "."):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "assets_extra, a key",
+                destination,
+                "the path of a file below the export's folder assets.extra, such as 'notes.txt'",
+            )
+        )
+    return normal
+
+
+def _checked_source(destination: Any, source: Any) -> str:
+    path = os.fsdecode(source)
+    if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"assets_extra[{destination!r}]", path, "the path of a file that exists"
+            )
+        )
+    return path

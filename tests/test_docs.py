@@ -1,0 +1,36 @@
+"""The Python of the documentation runs: each file's blocks in order, in one namespace."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+
+
+def blocks(text):
+    """The code of each block, moved to its own line numbers so that errors point into the file."""
+    return ["\n" * text[: match.start(1)].count("\n") + match[1] for match in BLOCK.finditer(text)]
+
+
+def test_blocks_keep_their_lines():
+    text = "one\n```python\na = 1\n```\ntext\n```python\nb = 2\n```\n"
+    assert blocks(text) == ["\n\na = 1\n", "\n\n\n\n\n\nb = 2\n"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_python_of_the_documentation_runs(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": file.stem}
+    for block in blocks(file.read_text()):
+        exec(compile(block, str(file), "exec"), namespace)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_links_lead_somewhere(file):
+    targets = LINK.findall(file.read_text())
+    assert [target for target in targets if not (file.parent / target).exists()] == []

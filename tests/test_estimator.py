@@ -1,0 +1,290 @@
+"""The Estimator beyond the original: programs that are kept, shared memory, Keras models."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kestimator
+from kestimator import summaries
+
+v1 = tf.compat.v1
+ModeKeys = kestimator.ModeKeys
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(20, 3)).astype("float32")
+Y = X @ np.array([[1.0], [-2.0], [0.5]], "float32")
+
+
+def dataset(batch: int = 6, repeat: int | None = 1) -> Any:
+    def input_fn() -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(({"x": X}, Y)).repeat(repeat).batch(batch)
+
+    return input_fn
+
+
+class Counted:
+    """A linear model_fn that counts its calls by mode."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.calls: list[str] = []
+        self.fields = fields
+
+    def __call__(self, features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        self.calls.append(mode)
+        w = v1.get_variable("w", initializer=np.zeros((3, 1), "float32"))
+        y = features["x"] @ w
+        if mode == ModeKeys.PREDICT:
+            return kestimator.EstimatorSpec(mode, predictions={"y": y, "twice": 2 * y})
+        loss = tf.reduce_mean((y - labels) ** 2)
+        step = v1.train.get_global_step()
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=step)
+        metrics = {"mae": v1.metrics.mean_absolute_error(labels, y)}
+        return kestimator.EstimatorSpec(
+            mode, loss=loss, train_op=train_op, eval_metric_ops=metrics, **self.fields
+        )
+
+
+def test_each_mode_is_traced_once(tmp_path: Any) -> None:
+    model_fn = Counted()
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    for _ in range(3):
+        estimator.train(dataset(), steps=2)
+        estimator.evaluate(dataset())  # 6, 6, 6 and 2 rows: a short batch is no new trace
+        list(estimator.predict(dataset()))
+    assert model_fn.calls == ["train", "eval", "infer"]
+
+
+def test_another_input_spec_is_traced_again(tmp_path: Any) -> None:
+    model_fn = Counted()
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    estimator.train(dataset(), steps=1)
+
+    def double() -> tf.data.Dataset:
+        return dataset()().map(lambda f, y: ({**f, "unused": f["x"]}, y))
+
+    estimator.train(double, steps=1)
+    assert model_fn.calls == ["train", "train"]
+
+
+def test_second_evaluation_reads_no_checkpoint(tmp_path: Any, monkeypatch: Any) -> None:
+    estimator = kestimator.Estimator(Counted(), tmp_path)
+    estimator.train(dataset(), steps=3)
+    first = estimator.evaluate(dataset())
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a checkpoint was read")
+
+    from kestimator.engine import checkpoints
+
+    monkeypatch.setattr(checkpoints, "restore", refuse)
+    assert estimator.evaluate(dataset()) == first
+
+
+def test_newer_checkpoint_of_another_process_is_noticed(tmp_path: Any) -> None:
+    reader, writer = (kestimator.Estimator(Counted(), tmp_path) for _ in range(2))
+    writer.train(dataset(), steps=1)
+    assert reader.evaluate(dataset())["global_step"] == 1
+    writer.train(dataset(repeat=None), steps=20)
+    seen = reader.evaluate(dataset())
+    assert seen == writer.evaluate(dataset())
+    assert seen["global_step"] == 21
+
+
+def test_evaluating_an_old_checkpoint_leaves_training_as_it_was(tmp_path: Any) -> None:
+    config = kestimator.RunConfig(save_checkpoints_steps=2)
+    straight = kestimator.Estimator(Counted(), tmp_path / "a", config)
+    straight.train(dataset(repeat=None), steps=8)
+    looked = kestimator.Estimator(Counted(), tmp_path / "b", config)
+
+    class EvaluateOld(kestimator.CheckpointSaverListener):
+        def after_save(self, session: Any, global_step_value: int) -> None:
+            if global_step_value:
+                old = str(tmp_path / "b" / "model.ckpt-0")
+                assert looked.evaluate(dataset(), checkpoint_path=old)["global_step"] == 0
+
+    looked.train(dataset(repeat=None), steps=8, saving_listeners=[EvaluateOld()])
+    np.testing.assert_array_equal(straight.get_variable_value("w"), looked.get_variable_value("w"))
+
+
+def test_half_consumed_predictions_keep_their_checkpoint(tmp_path: Any) -> None:
+    estimator = kestimator.Estimator(Counted(), tmp_path)
+    estimator.train(dataset(repeat=None), steps=3)
+    whole = [row["y"] for row in estimator.predict(dataset(batch=2))]
+    rows = estimator.predict(dataset(batch=2))
+    some = [next(rows)["y"] for _ in range(4)]
+    estimator.train(dataset(repeat=None), steps=3)
+    rest = [row["y"] for row in rows]
+    np.testing.assert_array_equal(whole, [*some, *rest])
+
+
+def test_two_interleaved_predictions(tmp_path: Any) -> None:
+    estimator = kestimator.Estimator(Counted(), tmp_path)
+    estimator.train(dataset(), steps=1)
+    one, two = estimator.predict(dataset()), estimator.predict(dataset())
+    for first, second in zip(one, two, strict=True):
+        np.testing.assert_array_equal(first["y"], second["y"])
+
+
+def test_ops_that_a_hook_adds_do_not_pile_up(tmp_path: Any) -> None:
+    class Adds(kestimator.SessionRunHook):
+        def begin(self) -> None:
+            self.one = tf.constant(1.0) + 1.0
+
+    model_fn = Counted()
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    for _ in range(2):
+        estimator.train(dataset(), steps=1, hooks=[Adds()])
+    assert model_fn.calls == ["train", "train"]
+
+
+def test_tf2_summaries_are_written(tmp_path: Any) -> None:
+    class WithSummary(Counted):
+        def __call__(self, features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+            tf.summary.write("rows", tf.cast(tf.shape(labels)[0], tf.float32))
+            return super().__call__(features, labels, mode)
+
+    config = kestimator.RunConfig(save_summary_steps=2)
+    kestimator.Estimator(WithSummary(), tmp_path, config).train(dataset(repeat=None), steps=5)
+    found = {
+        event.step: float(tf.make_ndarray(value.tensor))
+        for event in summaries.read_events(str(tmp_path))
+        for value in event.summary.value
+        if value.tag == "rows"
+    }
+    assert found == {1: 6.0, 3: 6.0, 5: 6.0}
+
+
+def test_callbacks_see_one_epoch_and_their_batches(tmp_path: Any) -> None:
+    seen: list[Any] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            seen.append("begin")
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append((batch, round(logs["loss"], 4)))
+            self.model.stop_training = batch == 2
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seen.append(("epoch", epoch))
+
+    losses: list[float] = []
+
+    class Losses(kestimator.SessionRunHook):
+        def before_run(self, run_context: Any) -> Any:
+            return run_context.original_args
+
+        def after_run(self, run_context: Any, run_values: Any) -> None:
+            losses.append(round(float(run_values.results["loss"]), 4))
+
+    estimator = kestimator.Estimator(Counted(), tmp_path)
+    estimator.train(dataset(repeat=None), steps=10, hooks=[Losses()], callbacks=[Watch()])
+    assert seen == ["begin", *enumerate(losses), ("epoch", 0)]
+    assert len(losses) == 3
+
+
+def test_callbacks_without_batch_methods_leave_the_loop_alone(tmp_path: Any) -> None:
+    from kestimator.adapters import callbacks
+
+    class Ends(keras.callbacks.Callback):
+        def on_train_end(self, logs: Any = None) -> None:
+            self.last = logs["loss"]
+
+    estimator = kestimator.Estimator(Counted(), tmp_path)
+    ends = Ends()
+    estimator.train(dataset(repeat=None), steps=10, callbacks=[ends])
+    (model,) = estimator._programs.values()
+    assert callbacks.CallbacksHook(model, [ends], "train").quiet_steps(0) > 1000
+    assert ends.last < 1.0
+
+
+@pytest.mark.parametrize("kind", ["train_op", "applied", "v1", "v1_by_default"])
+def test_keras_models_train_as_under_fit(tmp_path: Any, kind: str) -> None:
+    """The same weights as `fit`, for each way to say what trains them."""
+
+    def build() -> keras.Model:
+        return keras.Sequential(
+            [
+                keras.layers.Dense(4, "tanh", kernel_initializer="ones", name="hidden"),
+                keras.layers.BatchNormalization(name="norm"),
+                keras.layers.Dense(1, kernel_initializer="ones", name="top"),
+            ],
+            name="net",
+        )
+
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        model = build()
+        y = model(features["x"], training=mode == ModeKeys.TRAIN)
+        if mode == ModeKeys.PREDICT:
+            return kestimator.EstimatorSpec(mode, predictions=y)
+        loss = tf.reduce_mean(keras.losses.mean_squared_error(labels, y))
+        mae = keras.metrics.MeanAbsoluteError()
+        mae.update_state(labels, y)
+        train_op = minimized(loss, model) if mode == ModeKeys.TRAIN else None
+        return kestimator.EstimatorSpec(
+            mode, loss=loss, train_op=train_op, eval_metric_ops={"mae": mae}
+        )
+
+    def minimized(loss: tf.Tensor, model: keras.Model) -> Any:
+        if kind.startswith("v1"):
+            variables = None if kind == "v1_by_default" else model.trainable_variables
+            return v1.train.GradientDescentOptimizer(0.05).minimize(
+                loss, v1.train.get_global_step(), var_list=variables
+            )
+        optimizer = keras.optimizers.SGD(0.05)
+        if kind == "applied":
+            variables = model.trainable_variables
+            gradients = tf.gradients(loss, [variable.value for variable in variables])
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return optimizer
+
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    estimator.train(dataset(repeat=5), steps=None)
+    reference = build()
+    reference.compile(keras.optimizers.SGD(0.05), "mse", metrics=["mae"])
+    reference.fit(dataset(repeat=5)().map(lambda f, y: (f["x"], y)), verbose=0, shuffle=False)
+    for variable in reference.variables:
+        if variable.path.startswith("net/"):
+            value = estimator.get_variable_value(variable.path)
+            np.testing.assert_allclose(value, variable.numpy(), rtol=1e-5, atol=1e-6)
+    mae = reference.evaluate(X, Y, batch_size=6, verbose=0, return_dict=True)["mae"]
+    np.testing.assert_allclose(estimator.evaluate(dataset())["mae"], mae, rtol=1e-5)
+    np.testing.assert_allclose(
+        list(estimator.predict(dataset())), reference.predict(X, verbose=0), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_model_dir_holds_what_the_original_writes(tmp_path: Any) -> None:
+    kestimator.Estimator(Counted(), tmp_path).train(dataset(), steps=2)
+    names = {name.split(".tfevents")[0] for name in os.listdir(tmp_path)}
+    assert names == {
+        "checkpoint",
+        "events.out",
+        "graph.pbtxt",
+        *(f"model.ckpt-{n}.{part}" for n in (0, 2) for part in ("index", "meta")),
+        *(f"model.ckpt-{n}.data-00000-of-00001" for n in (0, 2)),
+    }
+
+
+def test_own_ops_take_no_names_from_variables(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        names = ["input", "identity", "add", "placeholder", "const", "mean", "features"]
+        weights = [v1.get_variable(name, [3, 1]) for name in names]
+        loss = tf.add_n([tf.reduce_mean(features["x"] @ weight) for weight in weights])
+        step = v1.train.get_global_step()
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=step)
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    estimator.train(dataset(), steps=1)
+    estimator.evaluate(dataset())
+    assert set(estimator.get_variable_names()) == {
+        *("input", "identity", "add", "placeholder", "const", "mean", "features"),
+        "global_step",
+    }
