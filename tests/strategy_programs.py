@@ -401,10 +401,10 @@ def own_saver_and_hooks():
     class Doubles(v1.train.SessionRunHook):
         def begin(self):
             (w,) = [v for v in v1.trainable_variables() if v.name == "w:0"]
-            self.double = w.assign(2 * w)
+            self.variable, self.double = w, w.assign(2 * w)
 
         def after_create_session(self, session, coord):
-            seen["before"] = session.run("w/Read/ReadVariableOp:0").tolist()
+            seen["before"] = session.run(self.variable).tolist()
             session.run(self.double)
 
     def model_fn(features, labels, mode):

@@ -45,7 +45,8 @@ def order_keras_state(
     Keras assigns in place and returns nothing to fetch. For each variable that Keras writes:
     a read follows the last write before it, and a write follows every access before it.
 
-    A write of a constant, as `load_weights` does, belongs to the initialization instead.
+    A write of a constant, as `load_weights` does, belongs to the initialization instead. It
+    takes no part in the order, as initializers do not: a step would run it again.
 
     Args:
         graph: The graph.
@@ -64,8 +65,10 @@ def order_keras_state(
     last_write: dict[int, tf.Operation] = {}
     reads: dict[int, list[tf.Operation]] = {}
     for op in operations:
+        if op in initial_writes:
+            continue
         for handle in _resources(op):
-            if id(handle) not in handles:
+            if id(handle) not in handles or op.name == _assign(handle):
                 continue
             before = [last_write[id(handle)]] if id(handle) in last_write else []
             if op in is_write:
