@@ -247,7 +247,8 @@ class Estimator:
         with self._memory.borrowed(model, path):
             values = self._evaluate(model, batches, path, steps, all_hooks)
         summaries.write_evaluation(self.eval_dir(name), values, path)
-        _logger.info("Saving dict for global step %d: %s", values["global_step"], values)
+        listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
+        _logger.info("Saving dict for global step %d: %s", values["global_step"], listed)
         return values
 
     def predict(

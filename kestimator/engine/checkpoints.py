@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.util import deprecation as _deprecation
 
 from kestimator import errors
 from kestimator.engine import model as _model
@@ -254,6 +255,11 @@ class SavedListener(_v1.train.CheckpointSaverListener):
 
 class DefaultSaver(_v1.train.Saver):
     """The saver of a program whose model_fn brings none: every variable under its own name."""
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        """Saves, without the notes that TensorFlow's saver is deprecated in parts."""
+        with _deprecation.silence():
+            return super().save(*args, **kwargs)
 
 
 def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> DefaultSaver:
