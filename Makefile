@@ -38,6 +38,9 @@ bench: $(READY) $(ORACLE_READY)  ## Compare the speed with tf.estimator 2.15's a
 
 goldens: $(ORACLE_READY)  ## Record again what tf.estimator 2.15 does
 	$(ORACLE)/bin/python tests/golden/make.py
+	$(ORACLE)/bin/python -m tests.golden.make_run_config
+	$(ORACLE)/bin/python -m tests.golden.make_inputs
+	$(ORACLE)/bin/python -m tests.golden.make_export
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) $(ORACLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .cache
