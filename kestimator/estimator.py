@@ -548,14 +548,15 @@ class Estimator:
         batches: _inputs.Batches,
         hooks: Sequence[Any],
     ) -> _runner.Runner:
+        trains = model.mode == ModeKeys.TRAIN
         return _runner.Runner(
             model,
             session,
             batches,
             [_stock_hooks.cadence_of(hook) for hook in hooks],
-            global_step=self._current_global_step,
+            global_step=self._current_global_step if trains or hooks else lambda: 0,
             report_nan=_stock_hooks.report_nan,
-            before_steps=self._memory.changed if model.mode == ModeKeys.TRAIN else lambda: None,
+            before_steps=self._memory.changed if trains else lambda: None,
         )
 
     def _evaluate(
@@ -616,7 +617,7 @@ class Estimator:
             batches.initialize()
             hooked.after_create_session()
         unseen = None if all_hooks else _predictions.UnseenPredictions(model, chosen)
-        while not hooked.should_stop:
+        while not (hooked.should_stop or (unseen is not None and batches.remaining == 0)):
             with model.graph.as_default(), self._memory.borrowed(model, path):
                 self._memory.reload(model, session, path)
                 try:

@@ -80,21 +80,24 @@ class DatasetBatches(Batches):
         self.element_spec = element_spec
         self.programs = programs
         self.is_finite = True
+        self._dataset: tf.data.Dataset | None = None
         self._iterator: Any = None
 
     def initialize(self) -> None:
-        """Runs table initializers and starts the iteration."""
+        """Runs table initializers and makes the Dataset."""
         _run_initializers(self.programs)
         with _program.eager_mode():
-            dataset = self._make()
-            cardinality = int(dataset.cardinality())
+            self._dataset, self._iterator = self._make(), None
+            cardinality = int(self._dataset.cardinality())
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
-            self._iterator = iter(dataset)
 
     @property
     def iterator(self) -> Any:
-        """The iterator, for a loop on the device."""
+        """The iterator, for a loop on the device; made when it is first needed."""
+        if self._iterator is None:
+            with _program.eager_mode():
+                self._iterator = iter(self._dataset)
         return self._iterator
 
     def consumed(self, steps: int) -> None:
@@ -110,10 +113,15 @@ class DatasetBatches(Batches):
 
     def _next_batch(self) -> list[tf.Tensor]:
         with _program.eager_mode():
-            try:
-                element = next(self._iterator)
-            except StopIteration:
-                raise tf.errors.OutOfRangeError(None, None, "End of the input.") from None
+            if self._iterator is None and self.remaining == 1 and self.per_step == 1:
+                assert self._dataset is not None
+                element = self._dataset.get_single_element()  # needs no iterator
+                self._iterator = iter(())
+            else:
+                try:
+                    element = next(self.iterator)
+                except StopIteration:
+                    raise tf.errors.OutOfRangeError(None, None, "End of the input.") from None
         return _program.flatten(features_and_labels(element))
 
 
