@@ -52,9 +52,7 @@ def rows_alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         del attributes["update_step"]
 
 
-def summed(
-    indices: tf.Tensor, *values: tf.Tensor
-) -> tuple[tf.Tensor, *tuple[tf.Tensor, ...]]:
+def summed(indices: tf.Tensor, *values: tf.Tensor) -> tuple[tf.Tensor, *tuple[tf.Tensor, ...]]:
     """Sums what belongs to the same row.
 
     Args:
@@ -91,9 +89,7 @@ def scatter(variable: Any, rows: tf.Tensor, values: tf.Tensor) -> tf.Operation:
     return tf.raw_ops.ResourceScatterUpdate(resource=handle, indices=rows, updates=values)
 
 
-def slot(
-    optimizer: keras.optimizers.Optimizer, name: str, variable: tf.Variable
-) -> keras.Variable:
+def slot(optimizer: keras.optimizers.Optimizer, name: str, variable: tf.Variable) -> keras.Variable:
     """The optimizer's variable that belongs to `variable`: Keras keeps them in private lists."""
     return getattr(optimizer, name)[optimizer._get_variable_index(variable)]
 
@@ -155,7 +151,9 @@ def _ftrl_weights(
     """Ftrl's weights follow from its state; nothing of their value before is in them."""
     l1, power = optimizer.l1_regularization_strength, -optimizer.learning_rate_power
     l2 = optimizer.l2_regularization_strength + optimizer.beta / (2.0 * rate)
-    return (tf.clip_by_value(linear, -l1, l1) - linear) / (tf.pow(accumulated, power) / rate + 2 * l2)
+    return (tf.clip_by_value(linear, -l1, l1) - linear) / (
+        tf.pow(accumulated, power) / rate + 2 * l2
+    )
 
 
 def _settle_other_rows(
@@ -182,11 +180,110 @@ def _settle_other_rows(
         state = tf.convert_to_tensor(accumulator), tf.convert_to_tensor(linear)
         weights = _ftrl_weights(optimizer, *state, rate)
         with tf.control_dependencies([_assign(variable, weights)]):
-            return tf.constant(True)
+            return tf.identity(rate)
 
-    tf.cond(is_first | tf.not_equal(known, rate), settle, lambda: tf.constant(False))
-    _assign(known, rate)
+    is_new = is_first | tf.not_equal(known, rate)
+    # What the branches return is used: TensorFlow's optimizer drops a branch that nobody needs.
+    _assign(known, tf.cond(is_new, settle, lambda: tf.identity(rate)))
 
 
 def _assign(variable: tf.Variable, value: tf.Tensor) -> tf.Operation:
     return tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+
+def lazy_adam(
+    optimizer: Any, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: Any
+) -> None:
+    """Adam's step for rows alone; see `kestimator.optimizers.LazyAdam`.
+
+    Args:
+        optimizer: A `keras.optimizers.Adam`.
+        gradient: The gradient; rows may come several times.
+        variable: The variable.
+        learning_rate: The learning rate.
+    """
+    dtype = variable.dtype
+    rate = keras.ops.cast(learning_rate, dtype)
+    step = keras.ops.cast(optimizer.iterations + 1, dtype)
+    first, second = tf.cast(optimizer.beta_1, dtype), tf.cast(optimizer.beta_2, dtype)
+    rate = rate * tf.sqrt(1 - tf.pow(second, step)) / (1 - tf.pow(first, step))
+    rows, sums = summed(gradient.indices, tf.cast(gradient.values, dtype))
+    momentum = slot(optimizer, "_momentums", variable)
+    velocity = slot(optimizer, "_velocities", variable)
+    moments = _moved(gather(momentum, rows), sums, 1 - optimizer.beta_1)
+    speeds = _moved(gather(velocity, rows), tf.square(sums), 1 - optimizer.beta_2)
+    scatter(momentum, rows, moments)
+    scatter(velocity, rows, speeds)
+    if optimizer.amsgrad:
+        greatest = slot(optimizer, "_velocity_hats", variable)
+        speeds = tf.maximum(gather(greatest, rows), speeds)
+        scatter(greatest, rows, speeds)
+    weights = gather(variable, rows) - rate * moments / (tf.sqrt(speeds) + optimizer.epsilon)
+    scatter(variable, rows, weights)
+
+
+def lazy_rmsprop(
+    optimizer: Any, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: Any
+) -> None:
+    """RMSprop's step for rows alone; see `kestimator.optimizers.LazyRMSprop`.
+
+    Args:
+        optimizer: A `keras.optimizers.RMSprop`.
+        gradient: The gradient; rows may come several times.
+        variable: The variable.
+        learning_rate: The learning rate.
+    """
+    rate, rho = keras.ops.cast(learning_rate, variable.dtype), optimizer.rho
+    rows, sums = summed(gradient.indices, tf.cast(gradient.values, variable.dtype))
+    velocity = slot(optimizer, "_velocities", variable)
+    speeds = _moved(gather(velocity, rows), tf.square(sums), 1 - rho)
+    scatter(velocity, rows, speeds)
+    if optimizer.centered:
+        average = slot(optimizer, "_average_gradients", variable)
+        averages = _moved(gather(average, rows), sums, 1 - rho)
+        scatter(average, rows, averages)
+        speeds = speeds - tf.square(averages)
+    change = rate * sums / tf.sqrt(speeds + optimizer.epsilon)
+    if optimizer.momentum > 0:
+        momentum = slot(optimizer, "_momentums", variable)
+        change = optimizer.momentum * gather(momentum, rows) + change
+        scatter(momentum, rows, change)
+    scatter(variable, rows, gather(variable, rows) - change)
+
+
+def lazy_tf1_adam(
+    variable: tf.Variable,
+    slots: tuple[tf.Variable, tf.Variable],
+    gradient: tf.Tensor,
+    rows: tf.Tensor,
+    betas: tuple[Any, Any, Any, Any],
+    learning_rate: tf.Tensor,
+    epsilon: tf.Tensor,
+) -> tf.Operation:
+    """TF1 Adam's step for rows alone; see `kestimator.optimizers.LazyAdamOptimizer`.
+
+    Args:
+        variable: The variable.
+        slots: The slots m and v.
+        gradient: The gradient of `rows`, (m, ...).
+        rows: The rows, (m,), each once.
+        betas: The powers of both betas at this step, then the betas.
+        learning_rate: The learning rate.
+        epsilon: Adam's epsilon.
+    """
+    dtype = variable.dtype.base_dtype
+    first_power, second_power, first, second = (tf.cast(beta, dtype) for beta in betas)
+    rate = tf.cast(learning_rate, dtype) * tf.sqrt(1 - second_power) / (1 - first_power)
+    moments = _moved(gather(slots[0], rows), gradient, 1 - first)
+    speeds = _moved(gather(slots[1], rows), tf.square(gradient), 1 - second)
+    change = rate * moments / (tf.sqrt(speeds) + tf.cast(epsilon, dtype))
+    return tf.group(
+        scatter(slots[0], rows, moments),
+        scatter(slots[1], rows, speeds),
+        scatter(variable, rows, gather(variable, rows) - change),
+    )
+
+
+def _moved(value: tf.Tensor, target: tf.Tensor, part: Any) -> tf.Tensor:
+    """A moving average's next value."""
+    return value + (target - value) * part

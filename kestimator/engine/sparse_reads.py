@@ -7,6 +7,7 @@ out of the way, where nobody can tell the difference: a step then costs what its
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -45,17 +46,32 @@ def read_rows_alone(
         passing = [read, *_identities(read)]
         if any(op in waited_for or id(op.outputs[0]) in returned for op in passing):
             continue
-        consumers = [op for source in passing for op in source.outputs[0].consumers()]
-        gathers = [op for op in consumers if _gathers_rows(op, passing)]
-        shapes = [op for op in consumers if op.type == "Shape" and _static_shape(op) is not None]
-        if not gathers or len(gathers) + len(shapes) + len(passing) - 1 != len(consumers):
+        consumers = _consumers(read, passing)
+        if consumers is None or _may_see_a_write(read, consumers.gathers, position, owned):
             continue
-        if _may_see_a_write(read, gathers, position, owned):
-            continue
-        replaced[read] = [_gather_from_memory(graph, read, gather) for gather in gathers]
-        for shape in shapes:
+        replaced[read] = [_gather_from_memory(graph, read, op) for op in consumers.gathers]
+        for shape in consumers.shapes:
             _answer(graph, shape)
     return replaced
+
+
+@dataclasses.dataclass(frozen=True)
+class _Consumers:
+    """The ops that ask a read for rows, and for its static shape."""
+
+    gathers: list[tf.Operation]
+    shapes: list[tf.Operation]
+
+
+def _consumers(read: tf.Operation, passing: Sequence[tf.Operation]) -> _Consumers | None:
+    """Who consumes a read or its identities, or None if they ask for more."""
+    found = [op for source in passing for op in source.outputs[0].consumers()]
+    found = [op for op in found if op not in passing]
+    if not found and not _asks_for_shape(read):
+        return None
+    gathers = [op for op in found if _gathers_rows(op, passing)]
+    shapes = [op for op in found if op.type == "Shape" and _static_shape(op) is not None]
+    return _Consumers(gathers, shapes) if len(gathers) + len(shapes) == len(found) else None
 
 
 def _identities(read: tf.Operation) -> list[tf.Operation]:
@@ -68,6 +84,11 @@ def _passed_on(source: tf.Operation) -> Iterator[tf.Operation]:
         if op.type in _PASSED_ON:
             yield op
             yield from _passed_on(op)
+
+
+def _asks_for_shape(read: tf.Operation) -> bool:
+    """Whether `tf.shape` made the read: it looks at it, finds the shape static, and drops it."""
+    return any(frame.name == "shape_internal" for frame in read.traceback)
 
 
 def _gathers_rows(op: tf.Operation, sources: Sequence[tf.Operation]) -> bool:
@@ -95,7 +116,7 @@ def _may_see_a_write(
     Keras' own writes are put into program order. Any other has to wait for all the gathers by
     itself, if it waited for the read.
     """
-    last = max(position[gather] for gather in gathers)
+    last = max((position[gather] for gather in gathers), default=0)
     for op in read.inputs[0].consumers():
         if op.type in ("ReadVariableOp", "ResourceGather", "VarIsInitializedOp"):
             continue
@@ -108,9 +129,7 @@ def _may_see_a_write(
     return False
 
 
-def _gather_from_memory(
-    graph: tf.Graph, read: tf.Operation, gather: tf.Operation
-) -> tf.Operation:
+def _gather_from_memory(graph: tf.Graph, read: tf.Operation, gather: tf.Operation) -> tf.Operation:
     """Feeds a gather with the very rows that it asks for, in their order.
 
     The gather stays, as its output may be known to anybody. TensorFlow checks the shapes of new
