@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kestimator import errors, export, inputs
+from kestimator import errors, export, inputs, optimizers
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
@@ -60,4 +60,5 @@ __all__ = [
     "errors",
     "export",
     "inputs",
+    "optimizers",
 ]

@@ -36,6 +36,7 @@ FLOORS = {
     "early_stopping": 6,
     "exporters": 6,
     "from_keras": 6,
+    "optimizers": 6,
     "to_keras": 6,
     "tpu": 6,
     "training": 6,

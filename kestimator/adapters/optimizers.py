@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors, specs
+from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
 
@@ -78,7 +79,8 @@ def _minimize(
             "`train_op` is a Keras optimizer, but no gradient of `loss` reaches any of the "
             f"trainable variables: {[variable.path for variable in variables]}."
         )
-    optimizer.apply_gradients(pairs)
+    with _sparse_updates.rows_alone(optimizer):
+        optimizer.apply_gradients(pairs)
 
 
 def _as_keras(view: Any, store: _variables.VariableStore) -> keras.Variable:

@@ -7,7 +7,8 @@ what Keras code assigns in place, and the global step that hooks read while it m
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+import types
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ import tensorflow as tf
 _KERAS_DIRECTORY = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
 _WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatter")
 _CALLS = ("StatefulPartitionedCall", "If", "While", "Case")
+_NOTHING: Mapping[tf.Operation, Sequence[tf.Operation]] = types.MappingProxyType({})
 
 
 def reachable_operations(fetches: Iterable[Any], fed: Collection[int] = ()) -> set[tf.Operation]:
@@ -38,7 +40,9 @@ def reachable_operations(fetches: Iterable[Any], fed: Collection[int] = ()) -> s
 
 
 def order_keras_state(
-    graph: tf.Graph, owned: Collection[int] = ()
+    graph: tf.Graph,
+    owned: Collection[int] = (),
+    replaced: Mapping[tf.Operation, Sequence[tf.Operation]] = _NOTHING,
 ) -> tuple[list[tf.Operation], list[tf.Operation]]:
     """Puts the reads and writes of variables that Keras code writes into program order.
 
@@ -52,12 +56,13 @@ def order_keras_state(
         graph: The graph.
         owned: The ids of handles of Keras variables whose assignments TensorFlow makes on
             Keras' behalf, as it does for several replicas.
+        replaced: Ops that others, made later, stand for; see `kestimator.engine.sparse_reads`.
 
     Returns:
         The writes of constants, and the other writes in program order.
     """
-    operations = [op for op in graph.get_operations() if not _is_initializer(op)]
-    found = [op for op in operations if _is_keras_write(op, owned)]
+    operations = [op for op in _in_program_order(graph, replaced) if not _is_initializer(op)]
+    found = [op for op in operations if is_keras_write(op, owned)]
     initial_writes = [op for op in found if _writes_a_constant(op)]
     writes = [op for op in found if op not in initial_writes]
     handles = {id(handle) for op in writes for handle in _resources(op)}
@@ -100,6 +105,15 @@ def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
         _add_control_inputs(write, free)
 
 
+def _in_program_order(
+    graph: tf.Graph, replaced: Mapping[tf.Operation, Sequence[tf.Operation]]
+) -> Iterator[tf.Operation]:
+    moved = {op for others in replaced.values() for op in others}
+    for op in graph.get_operations():
+        if op not in moved:
+            yield from replaced.get(op, [op])
+
+
 def _is_initializer(op: tf.Operation) -> bool:
     """Whether an op gives a variable its first value: it runs before steps, not in them."""
     return any(op.name == _assign(handle) for handle in _resources(op))
@@ -132,13 +146,14 @@ def _writes_a_constant(op: tf.Operation) -> bool:
     )
 
 
-def _is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
+def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
+    """Whether an op writes a variable for Keras code."""
     if not _writes_a_variable(op):
         return False
     on_behalf = op.type.startswith("Assign") and any(id(h) in owned for h in _resources(op))
-    return on_behalf or _made_by_keras(op)
+    return on_behalf or made_by_keras(op)
 
 
-def _made_by_keras(op: tf.Operation) -> bool:
+def made_by_keras(op: tf.Operation) -> bool:
     """Whether Keras code made the op: TF1 writes are fetched by who wants them to run."""
     return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback)

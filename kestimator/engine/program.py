@@ -36,6 +36,7 @@ from tensorflow.python.training import moving_averages as _moving_averages
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
+from kestimator.engine import sparse_reads as _sparse_reads
 from kestimator.engine import variables as _store
 
 _resource_ids = itertools.count()
@@ -309,7 +310,10 @@ def trace(
             creator.adopt(variable)
         graph.creator = None
     _share_stateful_resources(graph)
-    initial_writes, state_updates = _ordering.order_keras_state(graph, creator.keras_handles)
+    replaced = _sparse_reads.read_rows_alone(graph, result, creator.keras_handles)
+    initial_writes, state_updates = _ordering.order_keras_state(
+        graph, creator.keras_handles, replaced
+    )
     program = Program(graph, inputs, result, local, initial_writes, state_updates)
     program.batches_per_step = distribution.replicas if distribution else 1
     return program
