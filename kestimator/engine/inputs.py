@@ -95,6 +95,7 @@ class DatasetBatches(Batches):
     @property
     def iterator(self) -> Any:
         """The iterator, for a loop on the device; made when it is first needed."""
+        assert self._dataset is not None, "`initialize` comes first"
         if self._iterator is None:
             with _program.eager_mode():
                 self._iterator = iter(self._dataset)
@@ -112,11 +113,12 @@ class DatasetBatches(Batches):
         return flat
 
     def _next_batch(self) -> list[tf.Tensor]:
+        assert self._dataset is not None, "`initialize` comes first"
+        if self.remaining == 0:
+            raise tf.errors.OutOfRangeError(None, None, "End of the input.")
         with _program.eager_mode():
             if self._iterator is None and self.remaining == 1 and self.per_step == 1:
-                assert self._dataset is not None
                 element = self._dataset.get_single_element()  # needs no iterator
-                self._iterator = iter(())
             else:
                 try:
                     element = next(self.iterator)
