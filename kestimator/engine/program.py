@@ -319,7 +319,9 @@ def flatten(structure: Any) -> list[Any]:
 
 def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
     flat = [
-        None if spec is None else tf.compat.v1.placeholder(spec.dtype, spec.shape, name="kestimator/input")
+        None
+        if spec is None
+        else tf.compat.v1.placeholder(spec.dtype, spec.shape, name="kestimator/input")
         for spec in tf.nest.flatten(element_spec, expand_composites=True)
     ]
     structure = tf.nest.pack_sequence_as(element_spec, flat, expand_composites=True)
