@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import os
+import logging
 import tempfile
 from typing import Any
 
 from kestimator import _checks, errors
 from kestimator.config import RunConfig, default_session_config
 
+_logger = logging.getLogger("kestimator")
 _MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint"})
 
 
@@ -67,13 +68,38 @@ def resolved_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
     if config is not None and not isinstance(config, RunConfig):
         raise errors.ArgumentError(errors.invalid_argument("config", config, "a RunConfig"))
     config = copy.deepcopy(config) if config is not None else RunConfig()
-    given = None if model_dir is None else os.fspath(model_dir)
+    given = None if model_dir is None else _checks.checked_path("model_dir", model_dir)
     if given is not None and config.model_dir not in (None, given):
         raise errors.ArgumentError(
             f"`model_dir` is given twice with different values: {given!r} to the Estimator and "
             f"{config.model_dir!r} in `config`. Give it once."
         )
-    directory = given or config.model_dir or tempfile.mkdtemp()
+    directory = given or config.model_dir or _temporary_directory()
     if config.session_config is None:
         config = config.replace(session_config=default_session_config())
     return config.replace(model_dir=directory)
+
+
+def copied_params(params: Any) -> Any:
+    """A deep copy of the hyperparameters; `{}` for None.
+
+    Raises:
+        errors.ArgumentTypeError: They cannot be copied.
+    """
+    try:
+        return copy.deepcopy({} if params is None else params)
+    except TypeError as error:
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                "params",
+                params,
+                "values that copy.deepcopy can copy",
+                f"It says: {error}. Make such objects in the model_fn, or bind them to it.",
+            )
+        ) from error
+
+
+def _temporary_directory() -> str:
+    directory = tempfile.mkdtemp()
+    _logger.warning("No `model_dir` is given; using the temporary directory %s.", directory)
+    return directory

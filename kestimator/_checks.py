@@ -6,6 +6,7 @@ Those called `checked_...` return what they checked in the form that the library
 from __future__ import annotations
 
 import numbers
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -89,7 +90,7 @@ def check_positive(name: str, value: Any) -> None:
     if value is None:
         return
     _check_number(name, value, expected)
-    if value <= 0:
+    if not value > 0:  # NaN is not, either
         raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
 
 
@@ -102,8 +103,29 @@ def check_not_negative(name: str, value: Any) -> None:
     """
     expected = "a number from 0"
     _check_number(name, value, expected)
-    if value < 0:
+    if not value >= 0:
         raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+
+
+def check_name(name: str, value: Any) -> None:
+    """Checks that a name is a string, or None.
+
+    Raises:
+        ArgumentTypeError: It is something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a string, or None"))
+
+
+def checked_path(name: str, value: Any) -> str:
+    """Returns a path as a string.
+
+    Raises:
+        ArgumentTypeError: It is no path.
+    """
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a path, or None"))
+    return os.fsdecode(value)
 
 
 def _check_number(name: str, value: Any, expected: str) -> None:

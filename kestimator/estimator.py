@@ -108,7 +108,7 @@ class Estimator:
         _signatures.check_model_fn(model_fn, params)
         self._config = _arguments.resolved_config(config, model_dir)
         self._model_fn = model_fn
-        self._params = copy.deepcopy({} if params is None else params)
+        self._params = _arguments.copied_params(params)
         self._warm_start = warm_start.settings_from(warm_start_from)
         self._store = _variables.VariableStore()
         self._memory = _checkpoints.Memory(self._store)
@@ -195,10 +195,8 @@ class Estimator:
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
         batches = self._open_input(input_fn, ModeKeys.TRAIN)
         model = self._program(ModeKeys.TRAIN, batches.element_spec)
-        model.check_global_step_moves()
         planned = steps if max_steps is None else max_steps - start
         observers = _callbacks.training_hooks(model, callbacks, verbose, planned)
-        tf.io.gfile.makedirs(self.model_dir)
         loss = self._train(model, batches, [*train_hooks, *observers], listeners)
         if loss is None:
             _logger.warning("Training made no step: the input of `input_fn` is empty.")
@@ -237,6 +235,7 @@ class Estimator:
         """
         _signatures.check_input_fn(input_fn)
         _checks.check_positive("steps", steps)
+        _checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
@@ -376,6 +375,10 @@ class Estimator:
             ValueError: There is no checkpoint.
             errors.MissingVariableError: It has no such variable.
         """
+        if not isinstance(name, str):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument("name", name, "one of get_variable_names()")
+            )
         value: np.ndarray = _checkpoints.value(self._trained(), name)
         return value
 
@@ -388,15 +391,17 @@ class Estimator:
         return path
 
     def _checkpoint(self, checkpoint_path: str | None) -> str | None:
-        if checkpoint_path is None:
+        if checkpoint_path is None or not (
+            path := _checks.checked_path("checkpoint_path", checkpoint_path)
+        ):
             return self.latest_checkpoint()
-        path = os.fspath(checkpoint_path)
         if not _checkpoints.is_whole(path):
             raise errors.CheckpointNotFoundError(
                 errors.invalid_argument(
                     "checkpoint_path",
                     path,
                     "the prefix of a checkpoint, such as 'model_dir/model.ckpt-100'",
+                    "Leave it out for the latest checkpoint of `model_dir`.",
                 )
             )
         return path
@@ -470,6 +475,8 @@ class Estimator:
             finish=self._finish_spec,
             distribution=self._distribution if mode == ModeKeys.TRAIN else None,
         )
+        if mode == ModeKeys.TRAIN:
+            model.check_global_step_moves()
         model.summary_writer = writer
         self._programs[key] = model
         return model
@@ -499,12 +506,13 @@ class Estimator:
         path: str | None,
     ) -> None:
         """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values."""
-        with model.changing(hooks):
-            begin()
         with model.graph.unlocked():
             if path is None and self._warm_start is not None and not model.warm_started:
                 warm_start.apply(self._warm_start)
                 model.warm_started = True
+        with model.changing(hooks):
+            begin()
+        with model.graph.unlocked():
             model.scaffold.finalize()
             model.settle_global_step()
         self._memory.load(model, session, path)
@@ -528,7 +536,12 @@ class Estimator:
                 *model.spec.training_hooks,
             ]
             runner = self._runner(model, session, batches, all_hooks)
-            self._prepare(model, session, all_hooks, runner.hooked.begin, path)
+
+            def begin() -> None:
+                tf.io.gfile.makedirs(self.model_dir)  # nothing is written before this
+                runner.hooked.begin()
+
+            self._prepare(model, session, all_hooks, begin, path)
             _checkpoints.remember_kept(model.scaffold.saver, self.model_dir)
             batches.initialize()
             with session.start_queue_runners():

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from kestimator import _signatures, _tensors, errors
 from kestimator._checks import (
+    check_name,
     check_not_negative,
     check_positive,
     checked_exporters,
@@ -231,10 +232,7 @@ class EvalSpec(_EvalSpecFields):
         _signatures.check_input_fn(input_fn)
         check_positive("steps", steps)
         check_positive("every_steps", every_steps)
-        if name is not None and not isinstance(name, str):
-            raise errors.ArgumentTypeError(
-                errors.invalid_argument("name", name, "a string, or None")
-            )
+        check_name("name", name)
         check_not_negative("start_delay_secs", start_delay_secs)
         check_not_negative("throttle_secs", throttle_secs)
         return super().__new__(

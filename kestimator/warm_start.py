@@ -53,25 +53,38 @@ def whole_checkpoint(settings: WarmStartSettings) -> str | None:
         settings.var_name_to_vocab_info or settings.var_name_to_prev_var_name
     ):
         return None
-    source = settings.ckpt_to_initialize_from
-    path = tf.train.latest_checkpoint(source) if tf.io.gfile.isdir(source) else source
-    if path is None:
-        raise errors.CheckpointNotFoundError(
-            f"There is no checkpoint in {source!r}, which `warm_start_from` names."
-        )
-    return str(path)
+    return _source_checkpoint(settings.ckpt_to_initialize_from)
 
 
 def apply(settings: WarmStartSettings) -> None:
     """Makes the initializers of the default graph's variables read the checkpoint.
 
     Raises:
+        errors.CheckpointNotFoundError: There is no checkpoint in the directory.
         ValueError: A selected variable is not in the checkpoint, or has another shape.
-        tf.errors.NotFoundError: There is no checkpoint.
+        tf.errors.NotFoundError: There is no such directory or checkpoint.
     """
-    tf.compat.v1.train.warm_start(
-        settings.ckpt_to_initialize_from,
-        settings.vars_to_warm_start,
-        settings.var_name_to_vocab_info,
-        settings.var_name_to_prev_var_name,
-    )
+    source = settings.ckpt_to_initialize_from
+    _source_checkpoint(source)
+    try:
+        tf.compat.v1.train.warm_start(
+            source,
+            settings.vars_to_warm_start,
+            settings.var_name_to_vocab_info,
+            settings.var_name_to_prev_var_name,
+        )
+    except (ValueError, tf.errors.OpError) as error:
+        error.add_note(
+            f"This is the warm start from {source!r}, which `warm_start_from` names: select "
+            "variables that fit with the `vars_to_warm_start` of WarmStartSettings."
+        )
+        raise
+
+
+def _source_checkpoint(source: str) -> str:
+    path = tf.train.latest_checkpoint(source) if tf.io.gfile.isdir(source) else source
+    if path is None:
+        raise errors.CheckpointNotFoundError(
+            f"There is no checkpoint in {source!r}, which `warm_start_from` names."
+        )
+    return str(path)

@@ -83,7 +83,7 @@ def check_verbose(verbose: Any) -> None:
     Raises:
         errors.ArgumentError: It is neither 'auto' nor 0, 1 or 2.
     """
-    if verbose not in ("auto", 0, 1, 2):
+    if not isinstance(verbose, str | int) or verbose not in ("auto", 0, 1, 2):
         raise errors.ArgumentError(
             errors.invalid_argument("verbose", verbose, "'auto', 0 (silent), 1 or 2 (a bar)")
         )

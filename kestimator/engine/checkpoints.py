@@ -35,10 +35,11 @@ def latest_checkpoint(model_dir: str) -> str | None:
     """The path of the newest whole checkpoint in `model_dir`, or None if there is none.
 
     Raises:
-        errors.UnreadableCheckpointError: The state file names checkpoints, and none is there.
+        errors.UnreadableCheckpointError: The state file cannot be read, or it names checkpoints
+            and none is there.
     """
-    state = tf.train.get_checkpoint_state(model_dir)
-    if state is None or not state.model_checkpoint_path:
+    state = _state(model_dir)
+    if state is None:
         return None
     for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
         if is_whole(path):
@@ -60,8 +61,26 @@ def is_whole(path: str) -> bool:
     """Whether a checkpoint has its index and all of its data files."""
     if not tf.io.gfile.exists(f"{path}.index"):
         return False
-    in_one_file = tf.io.gfile.exists(f"{path}.data-00000-of-00001")  # quicker than a listing
-    return in_one_file or bool(tf.io.gfile.glob(f"{path}.data-*"))
+    if tf.io.gfile.exists(f"{path}.data-00000-of-00001"):  # quicker than a listing
+        return True
+    shards = tf.io.gfile.glob(f"{path}.data-?????-of-?????")
+    return len(shards) in {int(shard.rpartition("-")[2]) for shard in shards}
+
+
+def _state(model_dir: str) -> Any:
+    """What the state file says; None if there is none."""
+    problem = "it is no text of a checkpoint state"
+    try:
+        state = tf.train.get_checkpoint_state(model_dir)
+    except ValueError as error:  # it is empty, or no text at all
+        state, problem = None, str(error)
+    if state is None and tf.io.gfile.exists(f"{model_dir}/checkpoint"):
+        raise errors.UnreadableCheckpointError(
+            f"The file {model_dir}/checkpoint cannot be read: {problem}. Write the line "
+            "'model_checkpoint_path: \"model.ckpt-<step>\"' into it to go on from that "
+            "checkpoint, or delete it to start afresh."
+        )
+    return state
 
 
 def reader(path: str) -> Any:
@@ -76,7 +95,7 @@ def reader(path: str) -> Any:
             f"There is no checkpoint at {path!r}. Expected the prefix of one, such as "
             "'model_dir/model.ckpt-100', without '.index' or '.data-…'."
         )
-    with _unreadable_as_error(path):
+    with unreadable_as_error(path):
         return tf.train.load_checkpoint(path)
 
 
@@ -92,7 +111,7 @@ def global_step_of(path: str) -> int:
         raise errors.MissingVariableError(
             f"The checkpoint {path!r} has no variable 'global_step': an Estimator did not write it."
         )
-    with _unreadable_as_error(path):
+    with unreadable_as_error(path):
         return int(checkpoint.get_tensor(_GraphKeys.GLOBAL_STEP))
 
 
@@ -107,7 +126,7 @@ def value(path: str, key: str) -> Any:
         raise errors.MissingVariableError(
             _missing(key, path, checkpoint.get_variable_to_shape_map())
         )
-    with _unreadable_as_error(path):
+    with unreadable_as_error(path):
         return checkpoint.get_tensor(key)
 
 
@@ -278,10 +297,10 @@ def restore(model: _model.ModelProgram, session: _session.Session, path: str) ->
     saver = model.scaffold.saver
     if isinstance(saver, DefaultSaver):
         check_fits(path, _global_views(model))
-        with _unreadable_as_error(path):
+        with unreadable_as_error(path):
             _restore_eagerly(path, _global_views(model))
         return
-    with _unreadable_as_error(path):
+    with unreadable_as_error(path):
         saver.restore(session, path)
 
 
@@ -310,14 +329,21 @@ def check_fits(path: str, views: list[Any]) -> None:
 
     Raises:
         errors.MissingVariableError: It lacks one.
-        errors.VariableShapeError: One has another shape.
+        errors.VariableShapeError: One has another shape or dtype.
     """
-    shapes = reader(path).get_variable_to_shape_map()
+    checkpoint = reader(path)
+    shapes, dtypes = checkpoint.get_variable_to_shape_map(), checkpoint.get_variable_to_dtype_map()
     for view in views:
         info = view._save_slice_info
         key, shape = (info.full_name, info.full_shape) if info else (_model.name(view), view.shape)
         if key not in shapes:
             raise errors.MissingVariableError(_missing(key, path, shapes))
+        if dtypes[key] != view.dtype.base_dtype:
+            raise errors.VariableShapeError(
+                f"Variable {key!r} has dtype {dtypes[key].name} in the checkpoint {path!r}, but "
+                f"{view.dtype.base_dtype.name} in the model. Build the model with the dtypes that "
+                "wrote the checkpoint, or train in another model_dir."
+            )
         if not tf.TensorShape(shape).is_compatible_with(shapes[key]):
             raise errors.VariableShapeError(
                 f"Variable {key!r} has shape {tuple(shapes[key])} in the checkpoint {path!r}, "
@@ -395,7 +421,8 @@ def _not_ready(session: _session.Session, ready_op: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def _unreadable_as_error(path: str) -> Iterator[None]:
+def unreadable_as_error(path: str) -> Iterator[None]:
+    """Raises `errors.UnreadableCheckpointError` for what TensorFlow says of a damaged file."""
     try:
         yield
     except errors.KestimatorError:
@@ -406,7 +433,15 @@ def _unreadable_as_error(path: str) -> Iterator[None]:
         tf.errors.InternalError,
         IndexError,  # what TensorFlow's checkpoint reader raises for a file that ends too soon
     ) as error:
-        raise errors.UnreadableCheckpointError(
-            f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "
-            "Delete its files and its line in the file `checkpoint` to go on from an older one."
-        ) from error
+        raise _unreadable(path, error) from error
+    except tf.errors.OpError as error:
+        if type(error) is tf.errors.OpError:  # what the reader raises for a damaged index
+            raise _unreadable(path, error) from error
+        raise
+
+
+def _unreadable(path: str, error: Exception) -> errors.UnreadableCheckpointError:
+    return errors.UnreadableCheckpointError(
+        f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "
+        "Delete its files and its line in the file `checkpoint` to go on from an older one."
+    )

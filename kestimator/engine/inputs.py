@@ -167,25 +167,32 @@ def open_input(
     Raises:
         errors.InputError: It returned something that is no Dataset, tensors or pair of them.
     """
-    result = _call_eagerly(call, seed)
+    result, problem = _call_eagerly(call, seed)
     if isinstance(result, _DATASETS):
         return _open_dataset(result, [])
-    program = _trace(call, seed, store)
+    try:
+        program = _trace(call, seed, store)
+    except Exception as error:
+        if problem is not None and (type(problem), problem.args) != (type(error), error.args):
+            error.add_note(f"Before that, called eagerly, `input_fn` raised {problem!r}.")
+        raise
     if isinstance(program.result, _DATASETS):
         return _open_dataset(program.result, [program])
     _share_one_shot_iterators(program.graph)
     return TensorBatches(program)
 
 
-def _call_eagerly(call: Callable[[], Any], seed: int | None) -> Any:
+def _call_eagerly(call: Callable[[], Any], seed: int | None) -> tuple[Any, Exception | None]:
     with _program.eager_mode(), _program.eager_seed(seed), tf.device("/cpu:0"):
         try:
-            return _as_dataset(call())
-        except Exception:  # whatever it is, it is raised by the call in a graph, if it is real
+            return _as_dataset(call()), None
+        except (
+            Exception
+        ) as problem:  # whatever it is, it is raised by the call in a graph, if it is real
             _logger.debug(
                 "The input_fn does not run eagerly; calling it in a graph.", exc_info=True
             )
-            return None
+            return None, problem
 
 
 def _trace(
@@ -226,7 +233,18 @@ def _as_tensors(result: Any) -> Any:
     def convert(value: Any) -> Any:
         if value is None or tf.is_tensor(value):
             return tf.convert_to_tensor(value) if isinstance(value, tf.Variable) else value
-        return tf.convert_to_tensor(value)
+        try:
+            return tf.convert_to_tensor(value)
+        except (TypeError, ValueError) as error:
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    "input_fn's result",
+                    value,
+                    "one tf.data.Dataset, or nests of tensors or arrays",
+                    "tf.data.Dataset.from_generator makes a Dataset of a generator, and "
+                    "tf.data.Dataset.zip one of features and labels.",
+                )
+            ) from error
 
     if result is None:
         raise errors.InputError(

@@ -9,7 +9,7 @@ Synopsis::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,14 @@ def selected(predictions: Any, predict_keys: Any) -> Any:
 
     Raises:
         errors.ArgumentError: None of the keys exists, or `predictions` has none.
+        errors.ArgumentTypeError: `predict_keys` is no collection.
     """
     if not predict_keys:
         return predictions
+    if not isinstance(predict_keys, Container):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("predict_keys", predict_keys, "a list of keys, or None")
+        )
     if not isinstance(predictions, dict):
         raise errors.ArgumentError(
             "`predict_keys` is given, but the model_fn's `predictions` is no dict: "
@@ -135,8 +140,18 @@ def rows(batch: Any) -> Iterator[Any]:
 
     Raises:
         errors.ArgumentError: The predictions differ in their batch size.
+        errors.ArgumentTypeError: The only prediction is a scalar.
     """
     if not isinstance(batch, dict):
+        if not np.ndim(batch):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    "predictions",
+                    batch,
+                    "a tensor with the batch as its first dimension",
+                    "Or pass yield_single_examples=False.",
+                )
+            )
         yield from batch
         return
     sizes = {key: np.shape(value)[0] if np.ndim(value) else None for key, value in batch.items()}

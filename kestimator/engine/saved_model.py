@@ -172,7 +172,8 @@ def _restored(
     ):
         saver = _v1.train.import_meta_graph(graph.meta_graph)
         try:
-            saver.restore(session, checkpoint)
+            with _checkpoints.unreadable_as_error(checkpoint):
+                saver.restore(session, checkpoint)
         except tf.errors.NotFoundError as error:
             raise errors.MissingVariableError(
                 f"The saver of the model's Scaffold cannot restore the checkpoint {checkpoint!r}: "
