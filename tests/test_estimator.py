@@ -288,3 +288,23 @@ def test_own_ops_take_no_names_from_variables(tmp_path: Any) -> None:
         *("input", "identity", "add", "placeholder", "const", "mean", "features"),
         "global_step",
     }
+
+
+def test_a_program_is_a_keras_model(tmp_path: Any) -> None:
+    """What a callback gets as its model takes the same steps as `train`."""
+    given: list[Any] = []
+
+    class Keep(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            given.append(self.model)
+
+    estimator = kestimator.Estimator(Counted(), tmp_path / "a")
+    estimator.train(dataset(repeat=None), steps=1, callbacks=[Keep()])
+    other = kestimator.Estimator(Counted(), tmp_path / "b")
+    other.train(dataset(repeat=None), steps=2)
+    (model,) = given
+    second = next(iter(dataset(repeat=None)().skip(1)))
+    loss = model.train_step(second)["loss"].numpy()
+    assert loss > 0
+    memory = estimator._store["w"].variable.numpy()
+    np.testing.assert_allclose(memory, other.get_variable_value("w"), rtol=1e-6)

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters import stock_hooks
+from kestimator.engine import keras_model as _keras_model
 from kestimator.engine import model as _model
 
 _train: Any = tf.compat.v1.train
@@ -112,7 +113,7 @@ class CallbacksHook(_train.SessionRunHook, stock_hooks.Cadence):
         stock_hooks.Cadence.__init__(self, self)
         self._kind = kind
         self._loss = model.spec.loss
-        self._model = _KerasFace(model)
+        self._model = _keras_model.ProgramModel(model)
         self._list = keras.callbacks.CallbackList(
             list(callbacks), add_history=False, add_progbar=False, model=self._model
         )
@@ -159,24 +160,6 @@ class CallbacksHook(_train.SessionRunHook, stock_hooks.Cadence):
 
     def _call(self, event: str, *args: Any) -> None:
         getattr(self._list, f"on_{self._kind}_{event}")(*args)
-
-
-class _KerasFace(keras.Model):
-    """What a callback sees as its model: the program's variables and optimizer."""
-
-    def __init__(self, model: _model.ModelProgram) -> None:
-        super().__init__(name=f"estimator_{model.mode}")
-        self._program_variables = model.keras_variables
-        optimizer = model.keras_optimizer
-        if optimizer is not None:
-            self.optimizer = optimizer
-        self.stop_training = False
-        self.built = True
-
-    @property
-    def weights(self) -> list[Any]:
-        """The Keras variables of the program."""
-        return list(self._program_variables)
 
 
 class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
