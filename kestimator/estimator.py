@@ -15,11 +15,9 @@ This module orchestrates; the engine does the work.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,28 +30,15 @@ from kestimator import (
     _signatures,
     errors,
     export,
+    runtime,
     specs,
     summaries,
     warm_start,
 )
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
-from kestimator.adapters import automatic_hooks
 from kestimator.adapters import callbacks as _callbacks
-from kestimator.adapters import optimizers as _optimizers
-from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
-from kestimator.engine import distribution as _distribution
-from kestimator.engine import inputs as _inputs
-from kestimator.engine import loop as _loop
-from kestimator.engine import model as _model
-from kestimator.engine import predictions as _predictions
-from kestimator.engine import program as _program
-from kestimator.engine import runner as _runner
-from kestimator.engine import saved_model as _saved_model
-from kestimator.engine import session as _session
-from kestimator.engine import tf2_summaries as _tf2_summaries
-from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
@@ -107,13 +92,9 @@ class Estimator:
         _arguments.refuse_overrides(type(self), Estimator)
         _signatures.check_model_fn(model_fn, params)
         self._config = _arguments.resolved_config(config, model_dir)
-        self._model_fn = model_fn
         self._params = _arguments.copied_params(params)
         self._warm_start = warm_start.settings_from(warm_start_from)
-        self._store = _variables.VariableStore()
-        self._memory = _checkpoints.Memory(self._store)
-        self._distribution = _distribution.of(self._config.train_distribute)
-        self._programs: dict[Any, _model.ModelProgram] = {}
+        self._runtime = runtime.Runtime(model_fn, self._params, self._config, self._warm_start)
 
     @property
     def config(self) -> RunConfig:
@@ -137,7 +118,7 @@ class Estimator:
         def public_model_fn(
             features: Any, labels: Any, mode: str, config: RunConfig
         ) -> specs.EstimatorSpec:
-            return self._call_model_fn(features, labels, mode, config)
+            return self._runtime.call_model_fn(features, labels, mode, config)
 
         return public_model_fn
 
@@ -176,7 +157,7 @@ class Estimator:
         _signatures.check_input_fn(input_fn)
         _arguments.check_steps(steps, max_steps)
         _arguments.check_trains(self._config)
-        self._distribution.check()
+        self._runtime.distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
         listeners = list(_checks.checked_listeners(saving_listeners))
         _callbacks.check_callbacks(callbacks)
@@ -193,11 +174,11 @@ class Estimator:
             return self
         if steps is not None or max_steps is not None:
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
-        batches = self._open_input(input_fn, ModeKeys.TRAIN)
-        model = self._program(ModeKeys.TRAIN, batches.element_spec)
+        batches = self._runtime.open_input(input_fn, ModeKeys.TRAIN)
+        model = self._runtime.program(ModeKeys.TRAIN, batches.element_spec)
         planned = steps if max_steps is None else max_steps - start
         observers = _callbacks.training_hooks(model, callbacks, verbose, planned)
-        loss = self._train(model, batches, [*train_hooks, *observers], listeners)
+        loss = self._runtime.train(model, batches, [*train_hooks, *observers], listeners)
         if loss is None:
             _logger.warning("Training made no step: the input of `input_fn` is empty.")
         else:
@@ -239,12 +220,12 @@ class Estimator:
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
-        batches = self._open_input(input_fn, ModeKeys.EVAL)
-        model = self._program(ModeKeys.EVAL, batches.element_spec)
+        batches = self._runtime.open_input(input_fn, ModeKeys.EVAL)
+        model = self._runtime.program(ModeKeys.EVAL, batches.element_spec)
         observers = _callbacks.evaluation_hooks(model, callbacks)
         all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
-        with self._memory.borrowed(model, path):
-            values = self._evaluate(model, batches, path, steps, all_hooks)
+        with self._runtime.memory.borrowed(model, path):
+            values = self._runtime.evaluate(model, batches, path, steps, all_hooks)
         summaries.write_evaluation(self.eval_dir(name), values, path)
         listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
         _logger.info("Saving dict for global step %d: %s", values["global_step"], listed)
@@ -279,7 +260,9 @@ class Estimator:
         _signatures.check_input_fn(input_fn)
         predict_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
-        return self._predict(input_fn, predict_keys, predict_hooks, path, yield_single_examples)
+        return self._runtime.predict(
+            input_fn, predict_keys, predict_hooks, path, yield_single_examples
+        )
 
     def export_saved_model(
         self,
@@ -317,8 +300,8 @@ class Estimator:
             export_dir_base, serving_input_receiver_fn, assets_extra, as_text, experimental_mode
         )
         path = self._checkpoint_to_export(checkpoint_path)
-        model, graph = self._trace_export(request)
-        with self._exported_values(model, graph, path) as values:
+        model, graph = self._runtime.trace_export(request)
+        with self._runtime.exported_values(model, graph, path) as values:
             exported = export.write(request, [graph], values, self._config.session_config)
         _logger.info("SavedModel written to: %s", os.fsdecode(exported))
         return exported
@@ -410,241 +393,6 @@ class Estimator:
         path = self.latest_checkpoint()
         return 0 if path is None else _checkpoints.global_step_of(path)
 
-    def _current_global_step(self) -> int:
-        with _program.eager_mode():
-            return int(self._store["global_step"].variable.numpy())
-
-    def _call_model_fn(
-        self, features: Any, labels: Any, mode: str, config: RunConfig
-    ) -> specs.EstimatorSpec:
-        offered = {"mode": mode, "params": self.params, "config": config}
-        if "labels" in _signatures.accepted_arguments(self._model_fn):
-            offered["labels"] = labels
-        elif labels is not None:
-            raise errors.ArgumentError(
-                "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
-                "`labels` to the model_fn, or return features alone."
-            )
-        spec: specs.EstimatorSpec = _signatures.call_with_accepted(
-            self._model_fn, features=features, **offered
-        )
-        return spec
-
-    def _open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
-        replicas = self._distribution.replicas if mode == ModeKeys.TRAIN else 1
-
-        def call() -> Any:
-            return _signatures.call_with_accepted(
-                input_fn,
-                mode=mode,
-                params=self.params,
-                config=self.config,
-                input_context=_distribution.input_context(replicas),
-            )
-
-        seed = self._config.tf_random_seed
-        batches = _inputs.open_input(call, seed=seed, store=self._store)
-        batches.per_step = replicas
-        return batches
-
-    def _program(self, mode: str, element_spec: Any) -> _model.ModelProgram:
-        if mode == ModeKeys.PREDICT:
-            element_spec = (element_spec[0], None)
-        key = (mode, _program.spec_key(element_spec))
-        known = self._programs.get(key)
-        if known is not None and not known.is_stale:
-            return known
-
-        writer = _tf2_summaries.LazyWriter(self.model_dir)
-
-        def call(features: Any, labels: Any) -> specs.EstimatorSpec:
-            if mode != ModeKeys.TRAIN:
-                return self._call_model_fn(features, labels, mode, self.config)
-            with tf.name_scope("kestimator"):  # its ops take no names from the model's variables
-                step = _v1.train.get_global_step().read_value() + 1
-            with writer.as_default(step=step):
-                return self._call_model_fn(features, labels, mode, self.config)
-
-        model = _model.ModelProgram.trace(
-            call,
-            mode=mode,
-            element_spec=element_spec,
-            seed=self._config.tf_random_seed,
-            store=self._store,
-            train_op=self._train_op,
-            finish=self._finish_spec,
-            distribution=self._distribution if mode == ModeKeys.TRAIN else None,
-        )
-        if mode == ModeKeys.TRAIN:
-            model.check_global_step_moves()
-        model.summary_writer = writer
-        self._programs[key] = model
-        return model
-
-    def _train_op(self, spec: specs.EstimatorSpec) -> Any:
-        if spec.mode != ModeKeys.TRAIN:
-            return spec.train_op
-        return _optimizers.train_operation(spec, self._store)
-
-    def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
-        if spec.mode == ModeKeys.TRAIN:
-            summaries.add_loss(spec.loss)
-            _tf2_summaries.run_with_tf1_summaries()
-        if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
-            saver = _checkpoints.default_saver(
-                self._config.keep_checkpoint_max, self._config.keep_checkpoint_every_n_hours
-            )
-            _v1.add_to_collection(_v1.GraphKeys.SAVERS, saver)
-        return spec
-
-    def _prepare(
-        self,
-        model: _model.ModelProgram,
-        session: _session.Session,
-        hooks: Sequence[Any],
-        begin: Callable[[], None],
-        path: str | None,
-    ) -> None:
-        """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values."""
-        with model.graph.unlocked():
-            if path is None and self._warm_start is not None and not model.warm_started:
-                warm_start.apply(self._warm_start)
-                model.warm_started = True
-        with model.changing(hooks):
-            begin()
-        with model.graph.unlocked():
-            model.scaffold.finalize()
-            model.settle_global_step()
-        self._memory.load(model, session, path)
-        self._distribution.broadcast(model.graph)
-        self._memory.initialize_locals(model, session)
-
-    def _train(
-        self,
-        model: _model.ModelProgram,
-        batches: _inputs.Batches,
-        hooks: Sequence[Any],
-        listeners: Sequence[Any],
-    ) -> Any:
-        path = self.latest_checkpoint()
-        session = _session.Session(model.program, batches)
-        with model.graph.as_default(), self._memory.in_training():
-            all_hooks = [
-                *automatic_hooks.chief_hooks(model, self._config, self._memory, listeners),
-                *hooks,
-                *automatic_hooks.loss_hooks(model, self._config),
-                *model.spec.training_hooks,
-            ]
-            runner = self._runner(model, session, batches, all_hooks)
-
-            def begin() -> None:
-                tf.io.gfile.makedirs(self.model_dir)  # nothing is written before this
-                runner.hooked.begin()
-
-            self._prepare(model, session, all_hooks, begin, path)
-            _checkpoints.remember_kept(model.scaffold.saver, self.model_dir)
-            batches.initialize()
-            with session.start_queue_runners():
-                runner.hooked.after_create_session()
-                self._distribution.broadcast(model.graph)
-                loss = runner.run()
-                runner.hooked.end()
-        if model.summary_writer is not None:
-            with _program.eager_mode():
-                model.summary_writer.flush()
-        return loss
-
-    def _runner(
-        self,
-        model: _model.ModelProgram,
-        session: _session.Session,
-        batches: _inputs.Batches,
-        hooks: Sequence[Any],
-    ) -> _runner.Runner:
-        trains = model.mode == ModeKeys.TRAIN
-        return _runner.Runner(
-            model,
-            session,
-            batches,
-            [_stock_hooks.cadence_of(hook) for hook in hooks],
-            global_step=self._current_global_step if trains or hooks else lambda: 0,
-            report_nan=_stock_hooks.report_nan,
-            before_steps=self._memory.changed if trains else lambda: None,
-        )
-
-    def _evaluate(
-        self,
-        model: _model.ModelProgram,
-        batches: _inputs.Batches,
-        path: str | None,
-        steps: int | None,
-        hooks: Sequence[Any],
-    ) -> dict[str, Any]:
-        session = _session.Session(model.program, batches)
-        with model.graph.as_default():
-            runner = self._runner(model, session, batches, hooks)
-            self._prepare(model, session, hooks, runner.hooked.begin, path)
-            batches.initialize()
-            _warn_of_endless_data(batches, steps)
-            with session.start_queue_runners():
-                runner.hooked.after_create_session()
-                runner.run(steps)
-                runner.hooked.end()
-            values = session.run({**model.metric_values, "global_step": model.global_step})
-        step = values.pop("global_step")
-        return {**values, "global_step": np.int64(step)}
-
-    def _predict(
-        self,
-        input_fn: InputFn,
-        predict_keys: Any,
-        hooks: Sequence[Any],
-        path: str | None,
-        yield_single_examples: bool,
-    ) -> Iterator[Any]:
-        batches = self._open_input(input_fn, ModeKeys.PREDICT)
-        model = self._program(ModeKeys.PREDICT, batches.element_spec)
-        chosen = _predictions.selected(model.spec.predictions, predict_keys)
-        compute = self._prediction_call(model, batches, chosen, hooks, path, yield_single_examples)
-        for batch in compute:
-            if yield_single_examples:
-                yield from _predictions.rows(batch)
-            else:
-                yield batch
-
-    def _prediction_call(
-        self,
-        model: _model.ModelProgram,
-        batches: _inputs.Batches,
-        chosen: Any,
-        hooks: Sequence[Any],
-        path: str | None,
-        may_join: bool,
-    ) -> Iterator[Any]:
-        """Gives one batch of predictions after the other, or several joined where allowed."""
-        session = _session.Session(model.program, batches)
-        all_hooks = [*hooks, *model.spec.prediction_hooks]
-        hooked = _loop.HookedSession(session, all_hooks)
-        with model.graph.as_default(), self._memory.borrowed(model, path):
-            self._prepare(model, session, all_hooks, hooked.begin, path)
-            batches.initialize()
-            hooked.after_create_session()
-        unseen = None if all_hooks else _predictions.UnseenPredictions(model, chosen)
-        while not (hooked.should_stop or (unseen is not None and batches.remaining == 0)):
-            with model.graph.as_default(), self._memory.borrowed(model, path):
-                self._memory.reload(model, session, path)
-                try:
-                    if unseen is not None:
-                        batch = (unseen.next_rows if may_join else unseen.next)(batches)
-                    else:
-                        fetches = {"predictions": chosen, "operations": model.operations}
-                        batch = hooked.step(fetches)["predictions"]
-                except tf.errors.OutOfRangeError:
-                    break
-            yield batch
-        with model.graph.as_default():
-            hooked.end()
-
     def _checkpoint_to_export(self, checkpoint_path: str | None) -> str | None:
         """The checkpoint to export; None for the values that a partial warm start gives."""
         path = self._checkpoint(checkpoint_path)
@@ -656,54 +404,3 @@ class Estimator:
                 "export. Train first, or pass `checkpoint_path`."
             )
         return warm_start.whole_checkpoint(self._warm_start)
-
-    def _trace_export(
-        self, request: export.ExportRequest
-    ) -> tuple[_model.ModelProgram, _saved_model.ServableGraph]:
-        """Traces the model_fn behind the placeholders of the receiver."""
-        receivers: list[Any] = []
-
-        def call(_features: Any, _labels: Any) -> specs.EstimatorSpec:
-            receivers.append(export.checked_receiver(request.receiver_fn()))
-            features, labels = receivers[0].features, getattr(receivers[0], "labels", None)
-            return self._call_model_fn(features, labels, request.mode, self.config)
-
-        model = _model.ModelProgram.trace(
-            call,
-            mode=request.mode,
-            element_spec=(None, None),
-            seed=self._config.tf_random_seed,
-            store=self._store,
-        )
-        with model.graph.as_default():
-            signatures = export.signature_defs(receivers[0], model.spec.export_outputs or {})
-        tags = export.TAGS[request.mode]
-        return model, _saved_model.servable_graph(model, signatures=signatures, tags=tags)
-
-    @contextlib.contextmanager
-    def _exported_values(
-        self,
-        model: _model.ModelProgram,
-        graph: _saved_model.ServableGraph,
-        path: str | None,
-    ) -> Iterator[str]:
-        """The path of the values to export; those of a partial warm start are written first."""
-        if path is not None:
-            _saved_model.check_checkpoint(model, path)
-            yield path
-            return
-        session = _session.Session(model.program, _saved_model.NoBatches())
-        with tempfile.TemporaryDirectory() as directory:
-            with model.graph.as_default(), self._memory.preserved():
-                self._prepare(model, session, [], lambda: None, None)
-                values = os.path.join(directory, "model.ckpt")
-                graph.saver.save(session, values, write_meta_graph=False, write_state=False)
-            yield values
-
-
-def _warn_of_endless_data(batches: _inputs.Batches, steps: int | None) -> None:
-    if steps is None and not batches.is_finite:
-        _logger.warning(
-            "evaluate(steps=None) goes to the end of the data, but the data of `input_fn` has "
-            "none: this will not return. Pass `steps`, or drop `.repeat()` from the Dataset."
-        )

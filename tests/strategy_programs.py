@@ -133,10 +133,11 @@ def largest_difference(one, other):
 
 def replica_difference(trained):
     """The largest difference between a replica's component and the first one."""
+    store = trained._runtime.store
     differences = [
-        np.max(np.abs(copy.variable.numpy() - trained._store[primary(copy.name)].variable.numpy()))
-        for copy in trained._distribution._copies
-        if primary(copy.name) in trained._store
+        np.max(np.abs(copy.variable.numpy() - store[primary(copy.name)].variable.numpy()))
+        for copy in trained._runtime.distribution._copies
+        if primary(copy.name) in store
     ]
     assert differences
     return float(max(differences))

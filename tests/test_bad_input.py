@@ -82,7 +82,7 @@ def raises(kind: type[BaseException], *parts: str) -> Any:
 
 
 class Redefines(kestimator.Estimator):
-    def _predict(self) -> None:  # type: ignore[override]
+    def _checkpoint(self) -> None:  # type: ignore[override]
         pass
 
 
@@ -114,7 +114,7 @@ class TestConstructor:
         assert not (tmp_path / "m").exists()
 
     def test_override(self) -> None:
-        with raises(ValueError, "Redefines", "_predict", "other names"):
+        with raises(ValueError, "Redefines", "_checkpoint", "other names"):
             Redefines(Model())
 
     def test_model_dir_as_bytes(self, tmp_path: Any) -> None:
@@ -343,7 +343,7 @@ def test_endless_evaluation_warns(trained: Any, caplog: Any) -> None:
         (lambda y: {"y": 3}, None, TypeError, [r"`predictions\['y'\]`", "a tf.Tensor"]),
     ],
 )
-def test_predictions(trained: Any, predictions: Any, keys: Any, kind: Any, parts: Any) -> None:
+def test_checkpointions(trained: Any, predictions: Any, keys: Any, kind: Any, parts: Any) -> None:
     model_fn = Model(**{} if predictions is None else {"predictions": predictions})
     before = contents(trained)
     with raises(kind, *parts):

@@ -199,7 +199,7 @@ def test_callbacks_without_batch_methods_leave_the_loop_alone(tmp_path: Any) -> 
     estimator = kestimator.Estimator(Counted(), tmp_path)
     ends = Ends()
     estimator.train(dataset(repeat=None), steps=10, callbacks=[ends])
-    (model,) = estimator._programs.values()
+    (model,) = estimator._runtime.programs.values()
     assert callbacks.CallbacksHook(model, [ends], "train").quiet_steps(0) > 1000
     assert ends.last < 1.0
 
@@ -306,5 +306,5 @@ def test_a_program_is_a_keras_model(tmp_path: Any) -> None:
     second = next(iter(dataset(repeat=None)().skip(1)))
     loss = model.train_step(second)["loss"].numpy()
     assert loss > 0
-    memory = estimator._store["w"].variable.numpy()
+    memory = estimator._runtime.store["w"].variable.numpy()
     np.testing.assert_allclose(memory, other.get_variable_value("w"), rtol=1e-6)

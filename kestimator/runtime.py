@@ -1,0 +1,378 @@
+"""The runtime of an Estimator: its variables, its programs, and the runs over them.
+
+Synopsis::
+
+    runtime = Runtime(model_fn, params, config, warm_start=None)
+    batches = runtime.open_input(input_fn, ModeKeys.TRAIN)
+    model = runtime.program(ModeKeys.TRAIN, batches.element_spec)
+    loss = runtime.train(model, batches, hooks, listeners)
+
+`Estimator` checks arguments and says what is called in which order; here it is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator import _signatures, errors, export, specs, summaries, warm_start
+from kestimator._types import InputFn, ModelFn
+from kestimator.adapters import automatic_hooks
+from kestimator.adapters import optimizers as _optimizers
+from kestimator.adapters import stock_hooks as _stock_hooks
+from kestimator.config import RunConfig
+from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import distribution as _distribution
+from kestimator.engine import inputs as _inputs
+from kestimator.engine import loop as _loop
+from kestimator.engine import model as _model
+from kestimator.engine import predictions as _predictions
+from kestimator.engine import program as _program
+from kestimator.engine import runner as _runner
+from kestimator.engine import saved_model as _saved_model
+from kestimator.engine import session as _session
+from kestimator.engine import tf2_summaries as _tf2_summaries
+from kestimator.engine import variables as _variables
+from kestimator.keys import ModeKeys
+
+_v1 = tf.compat.v1
+_logger = logging.getLogger("kestimator")
+
+
+class Runtime:
+    """What an Estimator keeps between calls, and runs.
+
+    Args:
+        model_fn: The model_fn.
+        params: Its hyperparameters; every call gets a copy.
+        config: The configuration, with its `model_dir`.
+        warm_start_settings: Where variables start if there is no checkpoint.
+
+    Attributes:
+        config: The configuration.
+        store: The variables, shared by all programs.
+        memory: Which checkpoint the variables hold.
+        distribution: The replicas that train.
+        programs: The traced programs, by mode and input spec.
+    """
+
+    def __init__(
+        self,
+        model_fn: ModelFn,
+        params: Any,
+        config: RunConfig,
+        warm_start_settings: specs.WarmStartSettings | None,
+    ) -> None:
+        self._model_fn = model_fn
+        self._params = params
+        self._warm_start = warm_start_settings
+        self.config = config
+        self.store = _variables.VariableStore()
+        self.memory = _checkpoints.Memory(self.store)
+        self.distribution = _distribution.of(config.train_distribute)
+        self.programs: dict[Any, _model.ModelProgram] = {}
+
+    def current_global_step(self) -> int:
+        """The global step that the variables hold."""
+        with _program.eager_mode():
+            return int(self.store["global_step"].variable.numpy())
+
+    def call_model_fn(
+        self, features: Any, labels: Any, mode: str, config: RunConfig
+    ) -> specs.EstimatorSpec:
+        """Calls the model_fn with what it takes.
+
+        Raises:
+            errors.ArgumentError: There are labels, and it takes none.
+        """
+        offered = {"mode": mode, "params": copy.deepcopy(self._params), "config": config}
+        if "labels" in _signatures.accepted_arguments(self._model_fn):
+            offered["labels"] = labels
+        elif labels is not None:
+            raise errors.ArgumentError(
+                "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
+                "`labels` to the model_fn, or return features alone."
+            )
+        spec: specs.EstimatorSpec = _signatures.call_with_accepted(
+            self._model_fn, features=features, **offered
+        )
+        return spec
+
+    def open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
+        """Calls an input_fn with what it takes, and opens what it returns."""
+        replicas = self.distribution.replicas if mode == ModeKeys.TRAIN else 1
+
+        def call() -> Any:
+            return _signatures.call_with_accepted(
+                input_fn,
+                mode=mode,
+                params=copy.deepcopy(self._params),
+                config=copy.deepcopy(self.config),
+                input_context=_distribution.input_context(replicas),
+            )
+
+        seed = self.config.tf_random_seed
+        batches = _inputs.open_input(call, seed=seed, store=self.store)
+        batches.per_step = replicas
+        return batches
+
+    def program(self, mode: str, element_spec: Any) -> _model.ModelProgram:
+        """The program for a mode and an input spec: traced now, or kept from before."""
+        if mode == ModeKeys.PREDICT:
+            element_spec = (element_spec[0], None)
+        key = (mode, _program.spec_key(element_spec))
+        known = self.programs.get(key)
+        if known is not None and not known.is_stale:
+            return known
+
+        writer = _tf2_summaries.LazyWriter(str(self.config.model_dir))
+
+        def call(features: Any, labels: Any) -> specs.EstimatorSpec:
+            if mode != ModeKeys.TRAIN:
+                return self.call_model_fn(features, labels, mode, copy.deepcopy(self.config))
+            with tf.name_scope("kestimator"):  # its ops take no names from the model's variables
+                step = _v1.train.get_global_step().read_value() + 1
+            with writer.as_default(step=step):
+                return self.call_model_fn(features, labels, mode, copy.deepcopy(self.config))
+
+        model = _model.ModelProgram.trace(
+            call,
+            mode=mode,
+            element_spec=element_spec,
+            seed=self.config.tf_random_seed,
+            store=self.store,
+            train_op=self._train_op,
+            finish=self._finish_spec,
+            distribution=self.distribution if mode == ModeKeys.TRAIN else None,
+        )
+        if mode == ModeKeys.TRAIN:
+            model.check_global_step_moves()
+        model.summary_writer = writer
+        self.programs[key] = model
+        return model
+
+    def _train_op(self, spec: specs.EstimatorSpec) -> Any:
+        if spec.mode != ModeKeys.TRAIN:
+            return spec.train_op
+        return _optimizers.train_operation(spec, self.store)
+
+    def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        if spec.mode == ModeKeys.TRAIN:
+            summaries.add_loss(spec.loss)
+            _tf2_summaries.run_with_tf1_summaries()
+        if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
+            saver = _checkpoints.default_saver(
+                self.config.keep_checkpoint_max, self.config.keep_checkpoint_every_n_hours
+            )
+            _v1.add_to_collection(_v1.GraphKeys.SAVERS, saver)
+        return spec
+
+    def _prepare(
+        self,
+        model: _model.ModelProgram,
+        session: _session.Session,
+        hooks: Sequence[Any],
+        begin: Callable[[], None],
+        path: str | None,
+    ) -> None:
+        """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values."""
+        with model.graph.unlocked():
+            if path is None and self._warm_start is not None and not model.warm_started:
+                warm_start.apply(self._warm_start)
+                model.warm_started = True
+        with model.changing(hooks):
+            begin()
+        with model.graph.unlocked():
+            model.scaffold.finalize()
+            model.settle_global_step()
+        self.memory.load(model, session, path)
+        self.distribution.broadcast(model.graph)
+        self.memory.initialize_locals(model, session)
+
+    def train(
+        self,
+        model: _model.ModelProgram,
+        batches: _inputs.Batches,
+        hooks: Sequence[Any],
+        listeners: Sequence[Any],
+    ) -> Any:
+        """Trains until a hook or the data ends it, and gives the last loss; None for no step."""
+        path = _checkpoints.latest_checkpoint(str(self.config.model_dir))
+        session = _session.Session(model.program, batches)
+        with model.graph.as_default(), self.memory.in_training():
+            all_hooks = [
+                *automatic_hooks.chief_hooks(model, self.config, self.memory, listeners),
+                *hooks,
+                *automatic_hooks.loss_hooks(model, self.config),
+                *model.spec.training_hooks,
+            ]
+            runner = self._runner(model, session, batches, all_hooks)
+
+            def begin() -> None:
+                tf.io.gfile.makedirs(str(self.config.model_dir))  # nothing is written before this
+                runner.hooked.begin()
+
+            self._prepare(model, session, all_hooks, begin, path)
+            _checkpoints.remember_kept(model.scaffold.saver, str(self.config.model_dir))
+            batches.initialize()
+            with session.start_queue_runners():
+                runner.hooked.after_create_session()
+                self.distribution.broadcast(model.graph)
+                loss = runner.run()
+                runner.hooked.end()
+        if model.summary_writer is not None:
+            with _program.eager_mode():
+                model.summary_writer.flush()
+        return loss
+
+    def _runner(
+        self,
+        model: _model.ModelProgram,
+        session: _session.Session,
+        batches: _inputs.Batches,
+        hooks: Sequence[Any],
+    ) -> _runner.Runner:
+        trains = model.mode == ModeKeys.TRAIN
+        return _runner.Runner(
+            model,
+            session,
+            batches,
+            [_stock_hooks.cadence_of(hook) for hook in hooks],
+            global_step=self.current_global_step if trains or hooks else lambda: 0,
+            report_nan=_stock_hooks.report_nan,
+            before_steps=self.memory.changed if trains else lambda: None,
+        )
+
+    def evaluate(
+        self,
+        model: _model.ModelProgram,
+        batches: _inputs.Batches,
+        path: str | None,
+        steps: int | None,
+        hooks: Sequence[Any],
+    ) -> dict[str, Any]:
+        """Evaluates `path` on all batches, or on `steps` of them, and gives the metrics."""
+        session = _session.Session(model.program, batches)
+        with model.graph.as_default():
+            runner = self._runner(model, session, batches, hooks)
+            self._prepare(model, session, hooks, runner.hooked.begin, path)
+            batches.initialize()
+            _warn_of_endless_data(batches, steps)
+            with session.start_queue_runners():
+                runner.hooked.after_create_session()
+                runner.run(steps)
+                runner.hooked.end()
+            values = session.run({**model.metric_values, "global_step": model.global_step})
+        step = values.pop("global_step")
+        return {**values, "global_step": np.int64(step)}
+
+    def predict(
+        self,
+        input_fn: InputFn,
+        predict_keys: Any,
+        hooks: Sequence[Any],
+        path: str | None,
+        yield_single_examples: bool,
+    ) -> Iterator[Any]:
+        """Gives predictions of `path`: row by row, or batch by batch."""
+        batches = self.open_input(input_fn, ModeKeys.PREDICT)
+        model = self.program(ModeKeys.PREDICT, batches.element_spec)
+        chosen = _predictions.selected(model.spec.predictions, predict_keys)
+        compute = self._prediction_call(model, batches, chosen, hooks, path, yield_single_examples)
+        for batch in compute:
+            if yield_single_examples:
+                yield from _predictions.rows(batch)
+            else:
+                yield batch
+
+    def _prediction_call(
+        self,
+        model: _model.ModelProgram,
+        batches: _inputs.Batches,
+        chosen: Any,
+        hooks: Sequence[Any],
+        path: str | None,
+        may_join: bool,
+    ) -> Iterator[Any]:
+        """Gives one batch of predictions after the other, or several joined where allowed."""
+        session = _session.Session(model.program, batches)
+        all_hooks = [*hooks, *model.spec.prediction_hooks]
+        hooked = _loop.HookedSession(session, all_hooks)
+        with model.graph.as_default(), self.memory.borrowed(model, path):
+            self._prepare(model, session, all_hooks, hooked.begin, path)
+            batches.initialize()
+            hooked.after_create_session()
+        unseen = None if all_hooks else _predictions.UnseenPredictions(model, chosen)
+        while not (hooked.should_stop or (unseen is not None and batches.remaining == 0)):
+            with model.graph.as_default(), self.memory.borrowed(model, path):
+                self.memory.reload(model, session, path)
+                try:
+                    if unseen is not None:
+                        batch = (unseen.next_rows if may_join else unseen.next)(batches)
+                    else:
+                        fetches = {"predictions": chosen, "operations": model.operations}
+                        batch = hooked.step(fetches)["predictions"]
+                except tf.errors.OutOfRangeError:
+                    break
+            yield batch
+        with model.graph.as_default():
+            hooked.end()
+
+    def trace_export(
+        self, request: export.ExportRequest
+    ) -> tuple[_model.ModelProgram, _saved_model.ServableGraph]:
+        """Traces the model_fn behind the placeholders of the receiver."""
+        receivers: list[Any] = []
+
+        def call(_features: Any, _labels: Any) -> specs.EstimatorSpec:
+            receivers.append(export.checked_receiver(request.receiver_fn()))
+            features, labels = receivers[0].features, getattr(receivers[0], "labels", None)
+            return self.call_model_fn(features, labels, request.mode, copy.deepcopy(self.config))
+
+        model = _model.ModelProgram.trace(
+            call,
+            mode=request.mode,
+            element_spec=(None, None),
+            seed=self.config.tf_random_seed,
+            store=self.store,
+        )
+        with model.graph.as_default():
+            signatures = export.signature_defs(receivers[0], model.spec.export_outputs or {})
+        tags = export.TAGS[request.mode]
+        return model, _saved_model.servable_graph(model, signatures=signatures, tags=tags)
+
+    @contextlib.contextmanager
+    def exported_values(
+        self,
+        model: _model.ModelProgram,
+        graph: _saved_model.ServableGraph,
+        path: str | None,
+    ) -> Iterator[str]:
+        """The path of the values to export; those of a partial warm start are written first."""
+        if path is not None:
+            _saved_model.check_checkpoint(model, path)
+            yield path
+            return
+        session = _session.Session(model.program, _saved_model.NoBatches())
+        with tempfile.TemporaryDirectory() as directory:
+            with model.graph.as_default(), self.memory.preserved():
+                self._prepare(model, session, [], lambda: None, None)
+                values = os.path.join(directory, "model.ckpt")
+                graph.saver.save(session, values, write_meta_graph=False, write_state=False)
+            yield values
+
+
+def _warn_of_endless_data(batches: _inputs.Batches, steps: int | None) -> None:
+    if steps is None and not batches.is_finite:
+        _logger.warning(
+            "evaluate(steps=None) goes to the end of the data, but the data of `input_fn` has "
+            "none: this will not return. Pass `steps`, or drop `.repeat()` from the Dataset."
+        )
