@@ -343,7 +343,7 @@ def test_endless_evaluation_warns(trained: Any, caplog: Any) -> None:
         (lambda y: {"y": 3}, None, TypeError, [r"`predictions\['y'\]`", "a tf.Tensor"]),
     ],
 )
-def test_checkpointions(trained: Any, predictions: Any, keys: Any, kind: Any, parts: Any) -> None:
+def test_predictions(trained: Any, predictions: Any, keys: Any, kind: Any, parts: Any) -> None:
     model_fn = Model(**{} if predictions is None else {"predictions": predictions})
     before = contents(trained)
     with raises(kind, *parts):
