@@ -5,7 +5,7 @@
 
 The functions returned here make a `tf.data.Dataset`. A batch costs one gather per column,
 however many rows it has; a call after the first costs about a millisecond, and puts no data into
-a graph. Their attribute `eager_safe` tells the engine that it may call them outside of any graph.
+a graph.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def numpy_input_fn(
         _check_distinct_names(x, y)
         return _dataset(_columns(x), _columns(y), batch_size, num_epochs, bool(shuffle))
 
-    return _eager_safe(input_fn)
+    return input_fn
 
 
 def pandas_input_fn(
@@ -119,7 +119,7 @@ def pandas_input_fn(
     def input_fn() -> tf.data.Dataset:
         return _dataset(_frame(x), _frame(y), batch_size, num_epochs, bool(shuffle))
 
-    return _eager_safe(input_fn)
+    return input_fn
 
 
 def keras_input_fn(
@@ -157,7 +157,7 @@ def keras_input_fn(
                 output_signature=signature,
             )
 
-    return _eager_safe(input_fn)
+    return input_fn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -429,8 +429,3 @@ def _arrays(part: Any) -> Any:
 def _batch_spec(array: Any) -> tf.TensorSpec:
     tensor = tf.convert_to_tensor(array)
     return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
-
-
-def _eager_safe(input_fn: _InputFn) -> _InputFn:
-    input_fn.eager_safe = True  # type: ignore[attr-defined]
-    return input_fn

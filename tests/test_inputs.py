@@ -1,6 +1,5 @@
 import json
 import pathlib
-import time
 
 import keras
 import numpy as np
@@ -105,20 +104,6 @@ class TestNumpyInputFn:
         assert len(graph.as_graph_def().SerializeToString()) < 10_000
         assert cardinality() == -(-100_000 // 128)
 
-    def test_later_calls_are_cheap(self):
-        input_fn = numpy_input_fn({"a": np.arange(100), "b": np.ones(100)}, shuffle=True)
-        input_fn()
-
-        def seconds():
-            start = time.perf_counter()
-            input_fn()
-            return time.perf_counter() - start
-
-        assert min(seconds() for _ in range(20)) < 0.002
-
-    def test_says_that_it_is_eager_safe(self):
-        assert numpy_input_fn(np.arange(3), shuffle=False).eager_safe
-
     def test_missing_strings(self):
         input_fn = numpy_input_fn({"s": np.array(["a", None], object)}, shuffle=False)
         with pytest.raises(TypeError, match="column 's'.*Fill in missing values"):
@@ -207,7 +192,6 @@ class TestKerasInputFn:
         )
         assert [len(label) for _, label in dataset] == [3, 2, 3, 2]
         assert py_dataset.epochs == 2
-        assert input_fn.eager_safe
 
     def test_without_end(self):
         assert lists(keras_input_fn(Batches([np.arange(2)]), None), 3) == [[0, 1]] * 3

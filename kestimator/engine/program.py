@@ -29,14 +29,12 @@ from tensorflow.python.eager import lift_to_graph as _lift_to_graph
 from tensorflow.python.eager import wrap_function as _wrap_function
 from tensorflow.python.eager.polymorphic_function import atomic_function as _atomic_function
 from tensorflow.python.framework import func_graph as _func_graph
-from tensorflow.python.framework import ops as _ops
-from tensorflow.python.summary import summary as _summary
-from tensorflow.python.training import moving_averages as _moving_averages
 
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import sparse_reads as _sparse_reads
+from kestimator.engine import tf1_behavior as _tf1_behavior
 from kestimator.engine import variables as _store
 
 _resource_ids = itertools.count()
@@ -296,8 +294,8 @@ def trace(
         eager_mode(),
         _keras_state.names_from_zero(seed),
         _keras_state.tf1_optimizers_take_keras_variables(creator.view_of),
-        tf1_summaries(),
-        tf1_moving_averages(),
+        _tf1_behavior.tf1_summaries(),
+        _tf1_behavior.tf1_moving_averages(),
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
@@ -355,43 +353,6 @@ def eager_seed(seed: int | None) -> Iterator[None]:
         yield
     finally:
         context._seed, context._rng = kept
-
-
-@contextlib.contextmanager
-def tf1_summaries() -> Iterator[None]:
-    """Lets `tf.compat.v1.summary` make TF1 summary ops, for the event file that training writes.
-
-    Where eager execution is on, TensorFlow would turn them into TF2 summaries of the default
-    writer, or warn that there is none; the decision has no public switch.
-    """
-    kept = _summary._should_invoke_v2_op
-    _summary._should_invoke_v2_op = lambda: False
-    try:
-        yield
-    finally:
-        _summary._should_invoke_v2_op = kept
-
-
-@contextlib.contextmanager
-def tf1_moving_averages() -> Iterator[None]:
-    """Lets `tf.train.ExponentialMovingAverage` follow tensors, as it does in a TF1 graph.
-
-    It refuses them where eager execution is on outside, though their shadow variables are
-    updated by an op that a TF1 train op runs.
-    """
-
-    class GraphOps:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(_ops, name)
-
-        def executing_eagerly_outside_functions(self) -> bool:
-            return False
-
-    _moving_averages.ops = GraphOps()
-    try:
-        yield
-    finally:
-        _moving_averages.ops = _ops
 
 
 def _share_stateful_resources(graph: ProgramGraph) -> None:
