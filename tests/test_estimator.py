@@ -308,3 +308,18 @@ def test_a_program_is_a_keras_model(tmp_path: Any) -> None:
     assert loss > 0
     memory = estimator._runtime.store["w"].variable.numpy()
     np.testing.assert_allclose(memory, other.get_variable_value("w"), rtol=1e-6)
+
+
+def test_evaluation_and_prediction_are_keras_models_too(tmp_path: Any) -> None:
+    from kestimator.engine import keras_model
+
+    estimator = kestimator.Estimator(Counted(), tmp_path)
+    estimator.train(dataset(repeat=None), steps=2)
+    expected = estimator.evaluate(dataset(), steps=1)
+    rows = list(estimator.predict(dataset()))
+    models = {model.mode: model for model in estimator._runtime.programs.values()}
+    batch = next(iter(dataset()()))
+    tested = keras_model.ProgramModel(models[ModeKeys.EVAL]).test_step(batch)
+    np.testing.assert_allclose(tested["loss"], expected["loss"], rtol=1e-6)
+    predicted = keras_model.ProgramModel(models[ModeKeys.PREDICT]).predict_step(batch[0])
+    np.testing.assert_allclose(predicted["twice"], [row["twice"] for row in rows[:6]], rtol=1e-6)

@@ -45,17 +45,20 @@ class ProgramModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Trains on a batch `(features, labels)`, and gives its loss."""
-        return {"loss": self._step(data, [self._program_model.spec.loss])[0]}
+        return self._loss_of(data)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Counts a batch `(features, labels)` into the metrics, and gives its loss."""
-        return {"loss": self._step(data, [self._program_model.spec.loss])[0]}
+        return self._loss_of(data)
 
     def predict_step(self, data: Any) -> Any:
         """The predictions for a batch, as the spec has them."""
         predictions = self._program_model.spec.predictions
         flat = self._step(data, tf.nest.flatten(predictions))
         return tf.nest.pack_sequence_as(predictions, flat)
+
+    def _loss_of(self, data: Any) -> dict[str, tf.Tensor]:
+        return {"loss": self._step(data, [self._program_model.spec.loss])[0]}
 
     def _step(self, data: Any, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         program = self._program_model.program
