@@ -25,6 +25,9 @@ LONGEST_QUIET_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
+SMALL_STEP_SECONDS = 0.002
+"""A step that takes longer gains more by running ops side by side than it loses by handing them
+from thread to thread."""
 
 
 class Cadence(Protocol):
@@ -122,7 +125,10 @@ class Runner:
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
         before, start = self._global_step(), time.perf_counter()
         result = self._device_loop().run(
-            self._batches, steps=min(quiet, self._longest_stretch()), until_step=before + quiet
+            self._batches,
+            steps=min(quiet, self._longest_stretch()),
+            until_step=before + quiet,
+            on_one_thread=self._steps_are_small,
         )
         if result.steps:
             self._seconds_per_step = (time.perf_counter() - start) / result.steps
@@ -156,19 +162,30 @@ class Runner:
             compiled = self._session.look(look.fetches)
         metadata = tf.compat.v1.RunMetadata()
         if compiled is None:
-            result = self._device_loop().run(self._batches, steps=quiet, until_step=step + quiet)
+            result = self._device_loop().run(
+                self._batches,
+                steps=quiet,
+                until_step=step + quiet,
+                on_one_thread=self._steps_are_small,
+            )
             self._tell_not_finite(result)
             values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
         else:
             function, pack = compiled
             assert isinstance(self._batches, _inputs.DatasetBatches)
-            result, tensors = self._device_loop().run_and_look(self._batches, quiet, function)
+            result, tensors = self._device_loop().run_and_look(
+                self._batches, quiet, function, on_one_thread=self._steps_are_small
+            )
             self._tell_not_finite(result)
             if tensors is None:
                 return result.loss  # a NaN that the hooks do not take for an error
             values = pack(tensors)
         self._seconds_per_step = (time.perf_counter() - start) / (quiet + 1)
         return self.hooked.tell(look, values, metadata)["loss"]
+
+    @property
+    def _steps_are_small(self) -> bool:
+        return self._seconds_per_step is None or self._seconds_per_step < SMALL_STEP_SECONDS
 
     def _device_loop(self) -> _loop.DeviceLoop:
         return self._model.loop([c.watched() for c in self._watchers if not self._watches_loss(c)])
