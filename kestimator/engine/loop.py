@@ -18,18 +18,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from kestimator.engine import compiled as _compiled
 from kestimator.engine import inputs as _inputs
-from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
 
 _v1_train = tf.compat.v1.train
 NO_LIMIT = 2**62
+_LIMITS = (tf.int32, tf.int64)  # the dtypes of the number of steps and of the global step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +79,10 @@ class DeviceLoop:
         self._step = program.function([loss, *watched], operations)
         self._inputs = program.inputs
         self._per_step = program.batches_per_step
-        self._looks: dict[int, Compiled] = {}
+        self._looks: dict[int, _compiled.Compiled] = {}
         self._global_step = global_step
-        self._counted = Compiled(self._build_counted, [self._step])
-        self._until_end = Compiled(self._build_until_end, [self._step])
+        self._counted = _compiled.Compiled(self._build_counted, [self._step], _LIMITS)
+        self._until_end = _compiled.Compiled(self._build_until_end, [self._step], _LIMITS)
 
     def run(
         self,
@@ -99,17 +100,18 @@ class DeviceLoop:
             until_step: No step starts at this global step or after it.
             on_one_thread: Whether to run op by op on the calling thread, where that is possible.
         """
-        limits = (_count(steps), until_step, on_one_thread)
-        if not self._step.inputs:
-            return self._result(self._counted(None, *limits))
-        if isinstance(batches, _inputs.TensorBatches):
-            return self._result(self._loop_over(batches)(None, *limits))
-        assert isinstance(batches, _inputs.DatasetBatches)
-        if batches.remaining is None:
-            return self._result(self._until_end(batches.iterator, *limits))
-        limits = (_count(min(steps, batches.remaining)), until_step, on_one_thread)
-        result = self._result(self._counted(batches.iterator, *limits))
-        batches.consumed(result.steps)
+        if isinstance(batches, _inputs.DatasetBatches) and self._step.inputs:
+            if batches.remaining is None:
+                loop = self._until_end
+            else:
+                loop, steps = self._counted, min(steps, batches.remaining)
+            iterator = batches.iterator
+        else:
+            loop, iterator = self._loop_without_iterator(batches), None
+        outputs = loop(iterator, _count(steps), until_step, on_one_thread=on_one_thread)
+        result = self._result(outputs)
+        if isinstance(batches, _inputs.DatasetBatches) and self._step.inputs:
+            batches.consumed(result.steps)
         return result
 
     def run_and_look(
@@ -138,30 +140,35 @@ class DeviceLoop:
             def run(iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
                 result = self._build_counted(iterator, *limits)
                 flat = functools.partial(self._next_of, iterator if look.inputs else None)
-                values = _once(
+                values = _compiled.once(
                     tf.logical_not(tf.reduce_any(_nan_flags(result))),
-                    lambda: self._inlined(look, flat()),
+                    lambda: _compiled.inlined(look, self._inputs, flat()),
                     _nothing(look.outputs),
                     [tensor.shape for tensor in look.outputs],
                 )
                 return [*result, *values]
 
-            call = self._looks[id(look)] = Compiled(run, [self._step, look])
-        outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread)
+            call = self._looks[id(look)] = _compiled.Compiled(run, [self._step, look], _LIMITS)
+        outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
         own = len(outputs) - len(look.outputs)
         result = self._result(outputs[:own])
         looked = not any(result.not_finite)
         batches.consumed(result.steps + looked)
         return result, outputs[own:] if looked else None
 
-    def _loop_over(self, batches: _inputs.TensorBatches) -> Compiled:
-        loop = batches.loops.get(id(self))
-        if loop is None:
+    def _loop_without_iterator(self, batches: _inputs.Batches) -> _compiled.Compiled:
+        """The loop over what a graph computes anew for each step, or over no input at all."""
+        if not isinstance(batches, _inputs.TensorBatches) or not self._step.inputs:
+            return self._counted
+        if id(self) not in batches.loops:
 
             def counted(_: None, *limits: tf.Tensor) -> list[tf.Tensor]:
                 return self._build_counted(batches, *limits)
 
-            loop = batches.loops[id(self)] = Compiled(counted, [self._step, batches.function])
+            batches.loops[id(self)] = _compiled.Compiled(
+                counted, [self._step, batches.function], _LIMITS
+            )
+        loop: _compiled.Compiled = batches.loops[id(self)]
         return loop
 
     def _result(self, outputs: Sequence[tf.Tensor]) -> LoopResult:
@@ -177,19 +184,10 @@ class DeviceLoop:
 
     def _one_step(self, done: tf.Tensor, flat: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Runs a step; gives the count of steps, the loss, and whether a watched tensor is NaN."""
-        loss, *watched = self._inlined(self._step, flat)
+        loss, *watched = _compiled.inlined(self._step, self._inputs, flat)
         flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
         with tf.control_dependencies([loss]):
             return [done + 1, tf.reshape(loss, ()) if loss.shape.rank is None else loss, *flags]
-
-    def _inlined(
-        self, function: _program.PrunedFunction, flat: Sequence[tf.Tensor]
-    ) -> list[tf.Tensor]:
-        """Runs a function of the program's inputs, so that its outputs wait for its ops."""
-        by_input = dict(zip(map(id, self._inputs), flat, strict=False))
-        tensors, operations = function.inlined(*(by_input[id(t)] for t in function.inputs))
-        with tf.control_dependencies(operations):
-            return [tf.identity(tensor) for tensor in tensors]
 
     def _next_of(self, source: Any) -> list[tf.Tensor]:
         """The batches of a step, taken one after the other."""
@@ -239,7 +237,7 @@ class DeviceLoop:
                 return self._one_step(state[0], flat)
 
             is_there = batches[-1].has_value()
-            return [tf.logical_not(is_there), *_once(is_there, step, state)]
+            return [tf.logical_not(is_there), *_compiled.once(is_there, step, state)]
 
         ended, done, loss, *flags = tf.while_loop(
             lambda ended, *state: tf.logical_and(
@@ -250,70 +248,6 @@ class DeviceLoop:
             parallel_iterations=1,
         )
         return [done, loss, ended, *flags]
-
-
-class Compiled:
-    """A function of an iterator and two limits, made once for each kind of input.
-
-    It has graph semantics, as a program has: nothing runs but what the outputs need, and nothing
-    waits but where an edge says so.
-
-    Args:
-        build: Called with an iterator (or None) and the two limits, in the graph; gives tensors.
-        parts: The functions that `build` puts into the graph.
-    """
-
-    def __init__(
-        self, build: Callable[..., list[tf.Tensor]], parts: Sequence[_program.PrunedFunction]
-    ) -> None:
-        self._build = build
-        self._parts = parts
-        self._functions: dict[Any, _program.PrunedFunction] = {}
-
-    def __call__(
-        self, iterator: Any, steps: int, until_step: int, on_one_thread: bool
-    ) -> list[tf.Tensor]:
-        """Runs the function, on the calling thread alone where that is wanted and possible."""
-        on_one_thread = on_one_thread and all(part.runs_on_one_thread for part in self._parts)
-        with _program.eager_mode(), _modes.on_one_thread(on_one_thread):
-            key = (on_one_thread, iterator and _program.spec_key(iterator.element_spec))
-            if key not in self._functions:
-                self._functions[key] = self._made(iterator)
-            limits = (tf.constant(steps, tf.int32), tf.constant(until_step, tf.int64))
-            handles = tf.nest.flatten(iterator, expand_composites=True) if iterator else []
-            return self._functions[key](*handles, *limits)
-
-    def _made(self, iterator: Any) -> _program.PrunedFunction:
-        graph = _program.ProgramGraph("loop")
-        placeholder = tf.compat.v1.placeholder
-        with graph.as_default():
-            handles = tf.nest.flatten(iterator, expand_composites=True) if iterator else []
-            feeds = [placeholder(handle.dtype, handle.shape) for handle in handles]
-            source = feeds and tf.nest.pack_sequence_as(iterator, feeds, expand_composites=True)
-            limits = [placeholder(dtype, ()) for dtype in (tf.int32, tf.int64)]
-            outputs = self._build(source or None, *limits)
-        return _program.PrunedFunction(graph, [*feeds, *limits], outputs)
-
-
-def _once(
-    condition: tf.Tensor,
-    make: Callable[[], Sequence[tf.Tensor]],
-    otherwise: Sequence[tf.Tensor],
-    shapes: Sequence[tf.TensorShape] | None = None,
-) -> list[tf.Tensor]:
-    """What `make` gives where the condition holds, and `otherwise` elsewhere.
-
-    A loop of one turn or none: unlike a branch, it can run on the thread that comes to it.
-    """
-    shapes = [value.shape for value in otherwise] if shapes is None else shapes
-    _, *values = tf.while_loop(
-        lambda pending, *_: pending,
-        lambda *_: [tf.constant(False), *make()],
-        [condition, *otherwise],
-        shape_invariants=[condition.shape, *shapes],
-        parallel_iterations=1,
-    )
-    return list(values)
 
 
 def _nan_flags(outputs: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -7,6 +7,9 @@ import contextlib
 import tensorflow as tf
 from tensorflow.python.eager import context as _context
 
+SMALL_STEP_SECONDS = 0.002
+"""A step that takes longer gains more by running ops side by side than it loses by handing them
+from thread to thread."""
 _ONE_THREAD = "SINGLE_THREADED_EXECUTOR"
 
 

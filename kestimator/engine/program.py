@@ -50,6 +50,9 @@ class ProgramGraph(_func_graph.FuncGraph):
         with eager_mode():
             super().__init__(name, collections={})
         self.seed = seed
+        # Branches and bodies of loops run what is written in them, in its order, as in a
+        # `tf.function`: Keras code in them returns nothing that could be fetched.
+        self._add_control_dependencies = True
         self.creator: _store.VariableCreator | None = None
         self._thread = threading.local()
 

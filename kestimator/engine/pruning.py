@@ -107,8 +107,7 @@ class PrunedFunction:
             return self._copied()
 
     def _copied(self) -> Any:
-        graph = _func_graph.FuncGraph(self._graph.name, collections={})
-        graph.seed = self._graph.seed
+        graph = plain_graph(self._graph.name)
         with graph.as_default():
             arguments = [tf.compat.v1.placeholder(t.dtype, t.shape) for t in self._arguments]
             for argument, original in zip(arguments, self._arguments, strict=True):
@@ -144,6 +143,12 @@ class PrunedFunction:
         )
         given.update(zip(map(id, computed), elements, strict=False))
         return [given[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
+
+
+def plain_graph(name: str) -> Any:
+    """A graph for a function: nothing runs in it but what is fetched."""
+    with _modes.eager_mode():
+        return _func_graph.FuncGraph(name, collections={})
 
 
 def _graph_def(graph: Any, body: Sequence[tf.Operation]) -> tuple[Any, set[str]]:

@@ -19,15 +19,15 @@ import tensorflow as tf
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
+from kestimator.engine import modes as _modes
 from kestimator.engine import session as _session
 
 LONGEST_QUIET_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
-SMALL_STEP_SECONDS = 0.002
-"""A step that takes longer gains more by running ops side by side than it loses by handing them
-from thread to thread."""
+SLOW_FIRST_STEP_SECONDS = 2.0
+"""A first step that takes longer is slow itself: it is not the building of functions alone."""
 
 
 class Cadence(Protocol):
@@ -106,7 +106,7 @@ class Runner:
                     if self._has_ended(result):
                         break
                 if self._wants_a_look(left) and not self.hooked.should_stop:
-                    loss = self.hooked.step(self._model.fetches)["loss"]
+                    loss = self._hooked_step()
                     left -= 1
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
@@ -121,6 +121,14 @@ class Runner:
 
     def _wants_a_look(self, left: int) -> bool:
         return left > 0 and self._quiet_steps(left) == 0
+
+    def _hooked_step(self) -> Any:
+        start = time.perf_counter()
+        loss = self.hooked.step(self._model.fetches)["loss"]
+        seconds = time.perf_counter() - start
+        if self._seconds_per_step is None and seconds > SLOW_FIRST_STEP_SECONDS:
+            self._seconds_per_step = seconds
+        return loss
 
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
         before, start = self._global_step(), time.perf_counter()
@@ -185,7 +193,7 @@ class Runner:
 
     @property
     def _steps_are_small(self) -> bool:
-        return self._seconds_per_step is None or self._seconds_per_step < SMALL_STEP_SECONDS
+        return self._seconds_per_step is None or self._seconds_per_step < _modes.SMALL_STEP_SECONDS
 
     def _device_loop(self) -> _loop.DeviceLoop:
         return self._model.loop([c.watched() for c in self._watchers if not self._watches_loss(c)])
