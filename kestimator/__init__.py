@@ -6,6 +6,7 @@ from kestimator import errors, export, inputs, optimizers
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
+from kestimator.heads import BinaryClassHead, Head, MultiClassHead, RegressionHead
 from kestimator.hooks import (
     CheckpointSaverHook,
     CheckpointSaverListener,
@@ -31,6 +32,7 @@ from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, Warm
 __version__ = "0.1.0"
 
 __all__ = [
+    "BinaryClassHead",
     "CheckpointSaverHook",
     "CheckpointSaverListener",
     "ClusterInfo",
@@ -40,11 +42,14 @@ __all__ = [
     "FeedFnHook",
     "FinalOpsHook",
     "GlobalStepWaiterHook",
+    "Head",
     "LoggingTensorHook",
     "ModeKeys",
+    "MultiClassHead",
     "NanLossDuringTrainingError",
     "NanTensorHook",
     "ProfilerHook",
+    "RegressionHead",
     "RunConfig",
     "SecondOrStepTimer",
     "SessionRunArgs",
