@@ -6,7 +6,16 @@ from kestimator import errors, export, inputs, optimizers
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
-from kestimator.heads import BinaryClassHead, Head, MultiClassHead, RegressionHead
+from kestimator.heads import (
+    BinaryClassHead,
+    Head,
+    LogisticRegressionHead,
+    MultiClassHead,
+    MultiHead,
+    MultiLabelHead,
+    PoissonRegressionHead,
+    RegressionHead,
+)
 from kestimator.hooks import (
     CheckpointSaverHook,
     CheckpointSaverListener,
@@ -44,10 +53,14 @@ __all__ = [
     "GlobalStepWaiterHook",
     "Head",
     "LoggingTensorHook",
+    "LogisticRegressionHead",
     "ModeKeys",
     "MultiClassHead",
+    "MultiHead",
+    "MultiLabelHead",
     "NanLossDuringTrainingError",
     "NanTensorHook",
+    "PoissonRegressionHead",
     "ProfilerHook",
     "RegressionHead",
     "RunConfig",

@@ -124,6 +124,8 @@ def checked_logits(logits: Any, dimension: int) -> Tensor:
     Raises:
         errors.ArgumentError: They have another shape.
     """
+    if logits is None:
+        raise errors.ArgumentError(errors.invalid_argument("logits", None, "a tensor"))
     tensor = tf.cast(tf.convert_to_tensor(logits), tf.float32)
     shape = tensor.shape
     if shape.rank is not None and (shape.rank < 2 or shape[-1] not in (None, dimension)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -27,7 +27,8 @@ def train_op(
 
     Raises:
         errors.ArgumentError: Not exactly one of `optimizer` and `train_op_fn` is given, or
-            something has a type that cannot be used.
+            something is no list.
+        errors.ArgumentTypeError: `train_op_fn` cannot be called.
     """
     if (optimizer is None) == (train_op_fn is None):
         given = "neither" if optimizer is None else "both"
@@ -35,6 +36,10 @@ def train_op(
             "Exactly one of `optimizer` and `train_op_fn` is needed to train. Received: "
             f"{given}. Pass `optimizer` with `trainable_variables`, or a `train_op_fn` that "
             "makes the train op from the loss."
+        )
+    if train_op_fn is not None and not callable(train_op_fn):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("train_op_fn", train_op_fn, "a function of the loss, or None")
         )
     _check_list("update_ops", update_ops, may_be_none=True)
     with _v1.name_scope(None), tf.name_scope("training"):
@@ -46,21 +51,19 @@ def train_op(
         return operation if update_ops is None else tf.group(operation, *update_ops)
 
 
-def summarize(
-    loss: Tensor, regularization_losses: Sequence[Tensor] | None, key: Callable[[str], str]
-) -> None:
-    """Writes the loss, and the regularization loss if there is one, for TensorBoard.
+def losses(loss: Tensor, regularization_losses: Sequence[Tensor] | None) -> dict[str, Tensor]:
+    """The loss, regularized, and what is in it of regularization, by key."""
+    if not regularization_losses:
+        return {MetricKeys.LOSS: loss}
+    total = tf.add_n(list(regularization_losses))
+    return {MetricKeys.LOSS: loss, MetricKeys.LOSS_REGULARIZATION: total}
 
-    Args:
-        loss: The loss, regularized.
-        regularization_losses: What is in it of regularization.
-        key: Makes a tag of a metric key.
-    """
+
+def summarize(scalars: Mapping[str, Tensor]) -> None:
+    """Writes scalars for TensorBoard, by tag."""
     with _v1.name_scope(None):
-        _v1.summary.scalar(key(MetricKeys.LOSS), loss)
-        if regularization_losses:
-            total = tf.add_n(regularization_losses)
-            _v1.summary.scalar(key(MetricKeys.LOSS_REGULARIZATION), total)
+        for tag, scalar in scalars.items():
+            _v1.summary.scalar(tag, scalar)
 
 
 def _check_list(name: str, value: Any, may_be_none: bool = False) -> None:

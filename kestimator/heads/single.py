@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import tensorflow as tf
 
 from kestimator._types import Features, Labels, Tensor
 from kestimator.heads import _areas, _checks, _losses, _metrics, _weights, base
-from kestimator.keys import MetricKeys
 
 WEIGHT, LOSS, LABEL, PREDICTION = "weight", "loss", "label", "prediction"
-REGULARIZATION, BATCHES = "regularization", "batches"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +98,7 @@ class SingleHead(base.Head):
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
         """Returns new metrics; see `Head.metrics`."""
-        formulas = dict(self._formulas())
-        if regularization_losses:
-            formulas[MetricKeys.LOSS_REGULARIZATION] = _metrics.ratio(REGULARIZATION, BATCHES)
+        formulas = _metrics.with_regularization(self._formulas(), regularization_losses)
         return _metrics.made({self._named(key): formula for key, formula in formulas.items()})
 
     def update_metrics(
@@ -188,10 +182,8 @@ class SingleHead(base.Head):
         batch: Batch,
         regularization_losses: Sequence[Tensor] | None,
     ) -> dict[str, Any]:
-        columns: Mapping[str, Tensor] = self._columns(batch)
-        once = {}
-        if regularization_losses:
-            once = {REGULARIZATION: tf.add_n(regularization_losses), BATCHES: tf.constant(1.0)}
+        counted = _metrics.weighted_sums(self._columns(batch), batch.weights)
+        counted |= _metrics.regularization(regularization_losses)
         sums = _metrics.sums_of(metrics, map(self._named, self._formulas()))
-        sums.update_state(columns, batch.weights, self._scores(batch), once)
+        sums.update_state(counted, self._scores(batch))
         return metrics
