@@ -122,18 +122,28 @@ def label_tensor(labels: Labels, shape: str) -> Tensor:
     return tf.convert_to_tensor(labels)
 
 
-def class_ids(labels: Labels, logits: Tensor, classes: Classes) -> Tensor:
+def class_ids(
+    labels: Labels,
+    logits: Tensor,
+    classes: Classes,
+    error: type[errors.KestimatorError] = errors.ArgumentError,
+) -> Tensor:
     """The labels as class ids, `[d0, ..., dn, 1]`, not checked for their range.
+
+    Args:
+        labels: The labels.
+        logits: The logits.
+        classes: The classes.
+        error: What to raise for ids where the vocabulary asks for names.
 
     Raises:
         errors.ArgumentError: They have another shape.
-        errors.ArgumentTypeError: They are names and there is no vocabulary, or the reverse.
     """
     tensor = _checks.shaped("labels", label_tensor(labels, "(batch, 1)"), logits, 1, _REMEDY)
     if classes.vocabulary is None:
         return tensor
     if tensor.dtype != tf.string:
-        raise errors.ArgumentTypeError(
+        raise error(
             errors.invalid_argument(
                 "labels", tensor, "strings, as the head has a `label_vocabulary`"
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kestimator import errors
 from kestimator._types import Labels, Tensor
 from kestimator.export_outputs import ExportOutput, PredictOutput, RegressionOutput
 from kestimator.heads import _checks, _classes, _metrics, _thresholds, _weights, base, single
@@ -77,7 +78,7 @@ class BinaryClassHead(single.SingleHead):
         }
 
     def _labels(self, labels: Labels, logits: Tensor) -> Tensor:
-        ids = _classes.class_ids(labels, logits, self._classes)
+        ids = _classes.class_ids(labels, logits, self._classes, errors.ArgumentTypeError)
         _classes.check_numbers(ids)
         numbers = tf.cast(ids, tf.float32)
         if self._classes.vocabulary is not None:
