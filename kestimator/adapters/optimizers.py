@@ -63,13 +63,21 @@ def train_operation(
     return _next_step()
 
 
-def minimize(optimizer: Any, loss: tf.Tensor, variables: Sequence[Any]) -> tf.Operation | tf.Tensor:
+def minimize(
+    optimizer: Any,
+    loss: tf.Tensor,
+    variables: Sequence[Any],
+    *,
+    sum_over_replicas: bool = False,
+) -> tf.Operation | tf.Tensor:
     """A train op that minimizes `loss` and advances the global step, inside a model_fn.
 
     Args:
         optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer`.
         loss: A scalar.
         variables: What it changes: variables of Keras and of TensorFlow.
+        sum_over_replicas: Whether a Keras optimizer applies the sum of the replicas' gradients;
+            otherwise it applies their mean. A TF1 optimizer asks the graph.
 
     Raises:
         errors.ArgumentError: It is no optimizer, there is nothing to train, no gradient reaches
@@ -92,6 +100,9 @@ def minimize(optimizer: Any, loss: tf.Tensor, variables: Sequence[Any]) -> tf.Op
             "`optimizer` is a Keras optimizer, which can make a train op only while an Estimator "
             "calls its model_fn. Pass a tf.compat.v1.train.Optimizer here."
         )
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if sum_over_replicas and replicas > 1:
+        loss = loss * replicas
     _minimize("optimizer", optimizer, loss, variables, graph.creator.store)
     return _next_step()
 

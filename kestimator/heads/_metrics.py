@@ -5,7 +5,7 @@ Synopsis::
     metrics = made({"accuracy": ratio("correct", "weight"), "auc": area("ROC", "scores")})
     sums_of(metrics, ["accuracy"]).update_state(
         weighted_sums({"correct": correct, "weight": ones}, weights),
-        {"scores": Scores(probabilities, labels, weights)},
+        {"scores": Scores(probabilities, positive, weights)},
     )
     metrics["accuracy"].result()
 
@@ -63,12 +63,12 @@ class Scores:
 
     Attributes:
         probabilities: In [0, 1].
-        labels: 0 or 1; whatever is not 0 counts as 1. The same shape.
+        positive: 1 for positives and 0 for negatives, float32 of the same shape.
         weights: Of a shape that broadcasts to it, or None.
     """
 
     probabilities: Tensor
-    labels: Tensor
+    positive: Tensor
     weights: Tensor | None
 
 
@@ -101,7 +101,7 @@ class Sums(keras.metrics.Metric):
         self._totals.assign_add(tf.stack([sums.get(name, 0.0) for name in self._sum_names]))
         if scores and self._histogram_names:
             found = [scores[name] for name in self._histogram_names]
-            made = [_areas.histogram(s.probabilities, s.labels, s.weights) for s in found]
+            made = [_areas.histogram(s.probabilities, s.positive, s.weights) for s in found]
             self._histograms.assign_add(tf.stack(made))
 
     def result(self) -> dict[str, Tensor]:

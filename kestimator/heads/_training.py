@@ -13,11 +13,13 @@ from kestimator.adapters import optimizers as _optimizers
 from kestimator.keys import MetricKeys
 
 _v1 = tf.compat.v1
+_SUMS = (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
 
 
 def train_op(
     loss: Tensor,
     *,
+    loss_reduction: str,
     optimizer: Any,
     trainable_variables: Any,
     train_op_fn: Callable[[Tensor], Any] | None,
@@ -42,13 +44,28 @@ def train_op(
             errors.invalid_argument("train_op_fn", train_op_fn, "a function of the loss, or None")
         )
     _check_list("update_ops", update_ops, may_be_none=True)
+    is_sum = loss_reduction in _SUMS
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        _tell_tf1_optimizers(is_sum)
     with _v1.name_scope(None), tf.name_scope("training"):
         if train_op_fn is not None:
             operation = train_op_fn(loss)
         else:
             _check_list("trainable_variables", trainable_variables)
-            operation = _optimizers.minimize(optimizer, loss, trainable_variables)
+            operation = _optimizers.minimize(
+                optimizer, loss, trainable_variables, sum_over_replicas=is_sum
+            )
         return operation if update_ops is None else tf.group(operation, *update_ops)
+
+
+def _tell_tf1_optimizers(is_sum: bool) -> None:
+    """Lets them sum gradients over replicas for a sum, and take the mean for a mean.
+
+    They ask the graph how the last loss was reduced, and this is the public way to tell it.
+    """
+    kinds = _v1.losses.Reduction
+    reduction = kinds.SUM if is_sum else kinds.SUM_OVER_BATCH_SIZE
+    _v1.losses.compute_weighted_loss(0.0, reduction=reduction, loss_collection=None)
 
 
 def losses(loss: Tensor, regularization_losses: Sequence[Tensor] | None) -> dict[str, Tensor]:

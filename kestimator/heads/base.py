@@ -161,6 +161,7 @@ class Head(abc.ABC):
         loss = self._training_loss(features, logits, labels, losses)
         train_op = _training.train_op(
             loss,
+            loss_reduction=self.loss_reduction,
             optimizer=optimizer,
             trainable_variables=trainable_variables,
             train_op_fn=train_op_fn,

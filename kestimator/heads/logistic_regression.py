@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from kestimator._types import Tensor
-from kestimator.heads import _regression, _weights
+from kestimator.heads import _elementwise, _regression, _weights
 
 
 class LogisticRegressionHead(_regression.NumbersHead):
@@ -43,4 +43,4 @@ class LogisticRegressionHead(_regression.NumbersHead):
         )
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
-        return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+        return _elementwise.sigmoid_cross_entropy(labels, logits)

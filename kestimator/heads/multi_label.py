@@ -13,6 +13,7 @@ from kestimator.export_outputs import ExportOutput, PredictOutput
 from kestimator.heads import (
     _checks,
     _classes,
+    _elementwise,
     _metrics,
     _thresholds,
     _weights,
@@ -143,9 +144,7 @@ class MultiLabelHead(single.SingleHead):
         return _checks.within("labels", tf.cast(values, tf.int64), 0, last, "Check `n_classes`.")
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(
-            labels=tf.cast(labels, tf.float32), logits=logits
-        )
+        losses = _elementwise.sigmoid_cross_entropy(tf.cast(labels, tf.float32), logits)
         return tf.reduce_mean(losses, axis=-1, keepdims=True)
 
     def _makers(self, logits: Tensor) -> dict[str, Callable[[], Tensor]]:
@@ -180,12 +179,11 @@ class MultiLabelHead(single.SingleHead):
         return mean, roc, pr
 
     def _columns(self, batch: single.Batch) -> dict[str, Tensor]:
-        labels, probabilities = tf.cast(batch.labels, tf.float32), tf.sigmoid(batch.logits)
-        positive = tf.cast(tf.cast(labels, tf.bool), tf.float32)
+        labels, probabilities = tf.cast(batch.labels, tf.float32), batch.probabilities
         return {
             single.WEIGHT: tf.ones_like(batch.losses),
             single.LOSS: batch.losses,
-            **_thresholds.columns(self._thresholds, probabilities, labels, positive),
+            **_thresholds.columns(self._thresholds, probabilities, labels, batch.positive),
             **{
                 _PROBABILITY % position: probabilities[..., position : position + 1]
                 for position in self._measured
@@ -193,11 +191,11 @@ class MultiLabelHead(single.SingleHead):
         }
 
     def _scores(self, batch: single.Batch) -> dict[str, _metrics.Scores]:
-        probabilities, labels = tf.sigmoid(batch.logits), batch.labels
-        scores = {_SCORES: _metrics.Scores(probabilities, labels, batch.weights)}
+        probabilities, positive = batch.probabilities, batch.positive
+        scores = {_SCORES: _metrics.Scores(probabilities, positive, batch.weights)}
         for position in self._measured:
             own = slice(position, position + 1)
             scores[_SCORES_OF % position] = _metrics.Scores(
-                probabilities[..., own], labels[..., own], batch.weights
+                probabilities[..., own], positive[..., own], batch.weights
             )
         return scores

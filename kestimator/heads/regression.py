@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import tensorflow as tf
-
 from kestimator._types import Tensor
-from kestimator.heads import _regression, _weights
+from kestimator.heads import _elementwise, _regression, _weights
 
 
 class RegressionHead(_regression.NumbersHead):
@@ -52,4 +50,4 @@ class RegressionHead(_regression.NumbersHead):
         )
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
-        return tf.math.squared_difference(logits, labels)
+        return _elementwise.squared_error(labels, logits)

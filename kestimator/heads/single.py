@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import tensorflow as tf
 
 from kestimator._types import Features, Labels, Tensor
 from kestimator.heads import _areas, _checks, _losses, _metrics, _weights, base
@@ -28,6 +32,16 @@ class Batch:
     logits: Tensor
     weights: Tensor | None
     losses: Tensor
+
+    @functools.cached_property
+    def probabilities(self) -> Tensor:
+        """The sigmoid of each logit."""
+        return tf.sigmoid(self.logits)
+
+    @functools.cached_property
+    def positive(self) -> Tensor:
+        """Float32 in the labels' shape: 1 for each that is not 0."""
+        return tf.cast(tf.not_equal(self.labels, 0), tf.float32)
 
 
 class SingleHead(base.Head):
@@ -172,8 +186,7 @@ class SingleHead(base.Head):
         return Batch(labels, logits, weights, losses)
 
     def _reduced(self, batch: Batch, regularization_losses: Sequence[Tensor] | None) -> Tensor:
-        weighted = batch.losses if batch.weights is None else batch.losses * batch.weights
-        loss = _losses.REDUCTIONS[self.loss_reduction](weighted, batch.weights)
+        loss = _losses.REDUCTIONS[self.loss_reduction](batch.losses, batch.weights)
         return _losses.total(loss, regularization_losses)
 
     def _counted(
@@ -182,6 +195,10 @@ class SingleHead(base.Head):
         batch: Batch,
         regularization_losses: Sequence[Tensor] | None,
     ) -> dict[str, Any]:
+        if batch.weights is not None:
+            remedy = "A metric has no meaning with negative weights."
+            weights = _checks.within("weights", batch.weights, 0.0, math.inf, remedy)
+            batch = dataclasses.replace(batch, weights=weights)
         counted = _metrics.weighted_sums(self._columns(batch), batch.weights)
         counted |= _metrics.regularization(regularization_losses)
         sums = _metrics.sums_of(metrics, map(self._named, self._formulas()))

@@ -101,9 +101,7 @@ def run(
     predicted = list(estimator.predict(tools.batches(data.features(), epochs=1)))
     return {
         "losses": losses,
-        "weights": tools.plain(estimator.get_variable_value("weights")),
-        "bias": tools.plain(estimator.get_variable_value("bias")),
-        "global_step": tools.plain(estimator.get_variable_value("global_step")),
+        **_variables(estimator),
         "metrics": tools.typed(metrics),
         "predictions": {
             "keys": tools.plain(list(predicted[0])),
@@ -114,6 +112,14 @@ def run(
         "tags": sorted({event["tag"] for event in tools.events(model_dir)}),
         "scalars": tools.scalars(model_dir),
     }
+
+
+def _variables(estimator: Any) -> dict[str, Any]:
+    """What was trained, in one list: its small numbers have the noise of the large ones."""
+    names = ("weights", "bias")
+    trained = [np.ravel(estimator.get_variable_value(name)) for name in names]
+    step = estimator.get_variable_value("global_step")
+    return {"trained": tools.plain(np.concatenate(trained)), "global_step": tools.plain(step)}
 
 
 def _outputs(export_outputs: dict[str, Any]) -> dict[str, Any]:
@@ -310,9 +316,7 @@ def _with_keras_optimizer(name: str, **arguments: Any) -> None:
         labels = data.labels("multi_class")
         estimator.train(tools.batches(data.features(), labels), steps=30)
         return {
-            "weights": tools.plain(estimator.get_variable_value("weights")),
-            "bias": tools.plain(estimator.get_variable_value("bias")),
-            "global_step": tools.plain(estimator.get_variable_value("global_step")),
+            **_variables(estimator),
             "metrics": tools.typed(
                 estimator.evaluate(tools.batches(data.features(), labels, epochs=1))
             ),
