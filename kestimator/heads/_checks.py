@@ -15,6 +15,8 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Tensor
 
+_VALUES_SHOWN = 20
+
 
 def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor) -> Tensor:
     """Returns `tensor`, once `condition` is known to hold.
@@ -35,7 +37,8 @@ def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor)
         return tensor
     # The bare op: tf.debugging.Assert wraps it into a conditional, at several times its cost.
     received = [f"{message} Received:", *(data or (tensor,))]
-    with tf.control_dependencies([tf.raw_ops.Assert(condition=condition, data=received)]):
+    check = tf.raw_ops.Assert(condition=condition, data=received, summarize=_VALUES_SHOWN)
+    with tf.control_dependencies([check]):
         return tf.identity(tensor)
 
 

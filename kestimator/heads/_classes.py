@@ -12,6 +12,7 @@ from kestimator._types import Labels, Tensor
 from kestimator.export_outputs import ClassificationOutput
 from kestimator.heads import _checks
 
+_WORDS_SHOWN = 20
 _REMEDY = (
     "Labels of shape (batch,) or (batch, 1) are class ids, not one-hot vectors: tf.argmax makes "
     "the one from the other. Check `n_classes` of the head, too."
@@ -51,7 +52,9 @@ class Classes:
     def checked_ids_of(self, names: Tensor) -> Tensor:
         """The ids of classes by name, int64; a name of no class is an error."""
         ids = self.ids_of(names)
-        message = f"Invalid argument `labels`. Expected: words of {self.names}."
+        words = ", ".join(self.names[:_WORDS_SHOWN])
+        more = ", ..." if self.count > _WORDS_SHOWN else ""
+        message = f"Invalid argument `labels`. Expected: words of the vocabulary {words}{more}."
         return _checks.tensor_where(tf.reduce_all(ids >= 0), ids, message, names)
 
     def checked_ids(self, name: str, classes: Any) -> list[int]:

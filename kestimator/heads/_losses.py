@@ -73,11 +73,11 @@ def checked_reduction(reduction: Any) -> str:
     Raises:
         errors.ArgumentError: It is something else, "none" among them.
     """
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise errors.ArgumentError(
             errors.invalid_argument("loss_reduction", reduction, f"one of {list(REDUCTIONS)}")
         )
-    return str(reduction)
+    return reduction
 
 
 def checked_loss_fn(loss_fn: Any) -> Callable[..., Tensor] | None:

@@ -92,7 +92,10 @@ def test_a_keras_optimizer_changes_the_given_variables_alone(tmp_path):
     assert np.abs(estimator.get_variable_value("w")).min() > 0
 
 
-def test_a_keras_model_with_its_own_variables(tmp_path):
+@pytest.mark.parametrize(
+    "optimizer", [lambda: keras.optimizers.Adam(0.1), lambda: v1.train.AdamOptimizer(0.1)]
+)
+def test_a_keras_model_with_its_own_variables(optimizer, tmp_path):
     def model_fn(features, labels, mode):
         head = kestimator.BinaryClassHead()
         layer = keras.layers.Dense(head.logits_dimension)
@@ -102,7 +105,7 @@ def test_a_keras_model_with_its_own_variables(tmp_path):
             mode,
             logits,
             labels,
-            optimizer=keras.optimizers.Adam(0.1),
+            optimizer=optimizer(),
             trainable_variables=layer.trainable_variables,
         )
 

@@ -39,7 +39,7 @@ def test_all_forms_are_the_same(labels, vocabulary):
     [
         (ragged([[3], []], tf.int64), errors.ArgumentError, "from 0 to 2"),
         (ragged([[-1], []], tf.int64), errors.ArgumentError, "from 0 to 2"),
-        (ragged([["pink"], []], tf.string), errors.ArgumentError, "red.*pink"),
+        (ragged([["pink"], []], tf.string), errors.ArgumentError, "vocabulary red, green.*pink"),
         (ragged([[0.5], []], tf.float32), errors.ArgumentError, "class ids"),
         (ragged([[0], [], [1]], tf.int64), errors.ArgumentError, "shape"),
         (np.array([["red"] * 3] * 2), errors.ArgumentTypeError, "SparseTensor"),
