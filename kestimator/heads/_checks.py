@@ -130,8 +130,8 @@ def checked_logits(logits: Any, dimension: int) -> Tensor:
     if logits is None:
         raise errors.ArgumentError(errors.invalid_argument("logits", None, "a tensor"))
     tensor = tf.cast(tf.convert_to_tensor(logits), tf.float32)
-    shape = tensor.shape
-    if shape.rank is not None and (shape.rank < 2 or shape[-1] not in (None, dimension)):
+    shape, last = tensor.shape, last_dimension(tensor)
+    if shape.rank is not None and (shape.rank < 2 or last not in (None, dimension)):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "logits.shape",
@@ -140,9 +140,16 @@ def checked_logits(logits: Any, dimension: int) -> Tensor:
                 "`logits_dimension` of the head is how many units the model's last layer needs.",
             )
         )
-    if shape.rank is not None and shape[-1] is None:
+    if shape.rank is not None and last is None:
         return tf.ensure_shape(tensor, [*shape[:-1], dimension])
     return tensor
+
+
+def last_dimension(tensor: Tensor) -> int | None:
+    """The last dimension, None if it is not known, whatever TensorFlow's behaviour for shapes."""
+    shape = tensor.shape
+    last = tf.compat.dimension_value(shape[-1]) if shape.rank else None
+    return None if last is None else int(last)
 
 
 def checked_names(name: str, given: Any, known: Sequence[Any]) -> list[Any]:

@@ -85,6 +85,7 @@ class Sums(keras.metrics.Metric):
         self._sum_names = list(sums)
         self._histogram_names = list(histograms)
         self._totals = self.add_variable([len(sums)], "zeros", name="totals")
+        self._histograms = None
         if histograms:
             shape = [len(histograms), *_areas.SHAPE]
             self._histograms = self.add_variable(shape, "zeros", name="histograms")
@@ -99,18 +100,26 @@ class Sums(keras.metrics.Metric):
             scores: What to count in histograms, by their names.
         """
         self._totals.assign_add(tf.stack([sums.get(name, 0.0) for name in self._sum_names]))
-        if scores and self._histogram_names:
+        if scores and self._histograms is not None:
             found = [scores[name] for name in self._histogram_names]
             made = [_areas.histogram(s.probabilities, s.positive, s.weights) for s in found]
             self._histograms.assign_add(tf.stack(made))
 
     def result(self) -> dict[str, Tensor]:
         """All sums and histograms by name."""
-        totals = tf.convert_to_tensor(self._totals)
-        values = {name: totals[i] for i, name in enumerate(self._sum_names)}
-        for i, name in enumerate(self._histogram_names):
-            values[name] = tf.convert_to_tensor(self._histograms)[i]
-        return values
+        names = [*self._sum_names, *self._histogram_names]
+        return dict(zip(names, self.values(self._sum_names, self._histogram_names), strict=True))
+
+    def values(self, sums: Sequence[str], histograms: Sequence[str]) -> list[Tensor]:
+        """Some of the sums, then some of the histograms."""
+        return [
+            tf.convert_to_tensor(variable)[known.index(name)]
+            for variable, known, names in (
+                (self._totals, self._sum_names, sums),
+                (self._histograms, self._histogram_names, histograms),
+            )
+            for name in names
+        ]
 
 
 class HeadMetric(keras.metrics.Metric):
@@ -142,10 +151,8 @@ class HeadMetric(keras.metrics.Metric):
 
     def result(self) -> Tensor:
         """The value over all batches since the last reset."""
-        values = self.sums.result()
-        return self._formula.value(
-            *(values[name] for name in (*self._formula.sums, *self._formula.histograms))
-        )
+        values = self.sums.values(self._formula.sums, self._formula.histograms)
+        return self._formula.value(*values)
 
     def reset_state(self) -> None:
         """Forgets all batches, for all metrics of the head."""

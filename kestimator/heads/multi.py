@@ -11,7 +11,7 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
 from kestimator.export_outputs import ExportOutput, PredictOutput
-from kestimator.heads import _losses, _metrics, _training, base
+from kestimator.heads import _checks, _losses, _metrics, _training, base
 from kestimator.keys import MetricKeys, ModeKeys, SignatureKeys
 
 
@@ -83,14 +83,7 @@ class MultiHead(base.Head):
             for name, head in zip(self._names, self._heads, strict=True)
             for key, prediction in head.predictions(split[name]).items()
         }
-        if keys is None:
-            return found
-        unknown = [key for key in keys if key not in found]
-        if unknown:
-            raise errors.ArgumentError(
-                errors.invalid_argument("keys", keys, f"a list of some of {list(found)}")
-            )
-        return {key: prediction for key, prediction in found.items() if key in keys}
+        return {key: found[key] for key in _checks.checked_names("keys", keys, list(found))}
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
         """Returns new metrics; see `Head.metrics`."""
@@ -176,7 +169,7 @@ class MultiHead(base.Head):
             return {name: logits[name] for name in self._names}
         tensor = tf.cast(tf.convert_to_tensor(logits), tf.float32)
         widths = [head.logits_dimension for head in self._heads]
-        if tensor.shape.rank is not None and tensor.shape[-1] not in (None, sum(widths)):
+        if _checks.last_dimension(tensor) not in (None, sum(widths)):
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     "logits.shape",

@@ -135,6 +135,21 @@ class TestWeights:
         with pytest.raises(errors.ArgumentError, match=message):
             self.HEAD.loss(LABELS, LOGITS, features)
 
+    def test_of_a_column_are_normalized_as_rows(self):
+        seen = []
+
+        def normalizer_fn(weights):
+            seen.append(weights.shape.as_list())
+            return weights * 2.0
+
+        column = tf.feature_column.numeric_column("w", normalizer_fn=normalizer_fn)
+        head = kestimator.BinaryClassHead(weight_column=column, loss_reduction="sum")
+        single = kestimator.BinaryClassHead(weight_column="w", loss_reduction="sum")
+        features = {"w": self.WEIGHTS}
+        doubled = float(head.loss(LABELS, LOGITS, features))
+        assert doubled == pytest.approx(2 * float(single.loss(LABELS, LOGITS, features)))
+        assert seen == [[3, 1]]
+
     def test_of_each_number(self):
         head = kestimator.RegressionHead(2, weight_column="w")
         weights = np.array([[1.0, 0.0], [0.0, 3.0]], np.float32)
