@@ -3,10 +3,12 @@
 Synopsis::
 
     EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.Adam())
+    EstimatorSpec(mode, loss=loss, train_op=minimize(optimizer, loss, variables))
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -57,18 +59,70 @@ def train_operation(
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         return optimizer
     if not _is_applied(optimizer):
-        _minimize(optimizer, spec.loss, store)
-    step = _v1.train.get_global_step()
-    return step.assign_add(1, read_value=False)
+        _minimize("train_op", optimizer, spec.loss, _v1.trainable_variables(), store)
+    return _next_step()
+
+
+def minimize(
+    optimizer: Any,
+    loss: tf.Tensor,
+    variables: Sequence[Any],
+    *,
+    sum_over_replicas: bool = False,
+) -> tf.Operation | tf.Tensor:
+    """A train op that minimizes `loss` and advances the global step, inside a model_fn.
+
+    Args:
+        optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer`.
+        loss: A scalar.
+        variables: What it changes: variables of Keras and of TensorFlow.
+        sum_over_replicas: Whether a Keras optimizer applies the sum of the replicas' gradients;
+            otherwise it applies their mean. A TF1 optimizer asks the graph.
+
+    Raises:
+        errors.ArgumentError: It is no optimizer, there is nothing to train, no gradient reaches
+            it, or a Keras optimizer is used outside of a model_fn.
+    """
+    if isinstance(optimizer, _v1.train.Optimizer):
+        step = _v1.train.get_or_create_global_step()
+        return optimizer.minimize(loss, global_step=step, var_list=list(variables))
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "optimizer",
+                optimizer,
+                "a keras.optimizers.Optimizer or a tf.compat.v1.train.Optimizer",
+            )
+        )
+    graph = _v1.get_default_graph()
+    if not isinstance(graph, _program.ProgramGraph) or graph.creator is None:
+        raise errors.ArgumentError(
+            "`optimizer` is a Keras optimizer, which can make a train op only while an Estimator "
+            "calls its model_fn. Pass a tf.compat.v1.train.Optimizer here."
+        )
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if sum_over_replicas and replicas > 1:
+        loss = loss * replicas
+    _minimize("optimizer", optimizer, loss, variables, graph.creator.store)
+    return _next_step()
+
+
+def _next_step() -> tf.Operation:
+    return _v1.train.get_global_step().assign_add(1, read_value=False)
 
 
 def _minimize(
-    optimizer: keras.optimizers.Optimizer, loss: tf.Tensor, store: _variables.VariableStore
+    name: str,
+    optimizer: keras.optimizers.Optimizer,
+    loss: tf.Tensor,
+    views: Sequence[Any],
+    store: _variables.VariableStore,
 ) -> None:
-    variables = [_as_keras(view, store) for view in _v1.trainable_variables()]
+    """Applies an optimizer; its writes are Keras', so every training step runs them."""
+    variables = [_as_keras(view, store) for view in views]
     if not variables:
         raise errors.ArgumentError(
-            "`train_op` is a Keras optimizer, but the model has no trainable variables. Make the "
+            f"`{name}` is a Keras optimizer, but the model has no trainable variables. Make the "
             "layers inside the model_fn, or read variables of a model built outside."
         )
     scale = getattr(optimizer, "scale_loss", lambda value: value)
@@ -76,7 +130,7 @@ def _minimize(
     pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
     if not pairs:
         raise errors.ArgumentError(
-            "`train_op` is a Keras optimizer, but no gradient of `loss` reaches any of the "
+            f"`{name}` is a Keras optimizer, but no gradient of `loss` reaches any of the "
             f"trainable variables: {[variable.path for variable in variables]}."
         )
     with _sparse_updates.rows_alone(optimizer):
@@ -84,6 +138,8 @@ def _minimize(
 
 
 def _as_keras(view: Any, store: _variables.VariableStore) -> keras.Variable:
+    if isinstance(view, keras.Variable):
+        return view
     slot = store.get(view.name.split(":")[0])
     if slot is not None and slot.keras_variable is not None:
         return slot.keras_variable

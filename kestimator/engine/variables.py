@@ -272,6 +272,11 @@ class VariableCreator:
         self.keras_handles: set[int] = set()
         """The ids of handles whose writes count as Keras', whichever code makes them."""
 
+    @property
+    def store(self) -> VariableStore:
+        """Where variables live that a checkpoint holds."""
+        return self._store
+
     def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         """Makes the variable, or finds the one that another program of the estimator made."""
         keras_variable = _keras_state.variable_being_made()

@@ -21,6 +21,8 @@ from typing import Any
 MODULES = (
     "batch_norm",
     "control_flow",
+    "heads",
+    "heads_eagerly",
     "hooks",
     "inputs",
     "metrics",

@@ -1,0 +1,185 @@
+"""Checks of what a head is given: of values when they are computed, of shapes as early as can be.
+
+Eagerly a check that fails raises `errors.ArgumentError` at once. In a graph it is an op that fails
+with `tf.errors.InvalidArgumentError` when the step runs.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Tensor
+
+_VALUES_SHOWN = 20
+
+
+def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor) -> Tensor:
+    """Returns `tensor`, once `condition` is known to hold.
+
+    Args:
+        condition: A scalar bool tensor.
+        tensor: What to return.
+        message: What was expected and the way out, if it does not hold.
+        *data: What was received: tensors that the message ends with.
+
+    Raises:
+        errors.ArgumentError: The condition does not hold, eagerly.
+    """
+    if tf.executing_eagerly():
+        if not bool(condition):
+            values = ", ".join(str(part.numpy()) for part in (data or (tensor,)))
+            raise errors.ArgumentError(f"{message} Received: {values}.")
+        return tensor
+    # The bare op: tf.debugging.Assert wraps it into a conditional, at several times its cost.
+    received = [f"{message} Received:", *(data or (tensor,))]
+    check = tf.raw_ops.Assert(condition=condition, data=received, summarize=_VALUES_SHOWN)
+    with tf.control_dependencies([check]):
+        return tf.identity(tensor)
+
+
+def within(name: str, values: Tensor, low: float, high: float, remedy: str = "") -> Tensor:
+    """Returns `values`, checked to lie in [low, high]; NaN does not.
+
+    Args:
+        name: What the values are called in an error message.
+        values: Numbers of any shape.
+        low: The least that is allowed.
+        high: The most that is allowed.
+        remedy: A sentence with the way out.
+    """
+    fits = tf.reduce_all((values >= low) & (values <= high))
+    message = f"Invalid argument `{name}`. Expected: values from {low:g} to {high:g}."
+    return tensor_where(fits, values, f"{message} {remedy}".strip())
+
+
+def shaped(name: str, tensor: Tensor, like: Tensor, width: int, remedy: str = "") -> Tensor:
+    """Returns a tensor in the shape `[d0, ..., dn, width]` of what belongs to the logits.
+
+    Args:
+        name: What the tensor is called in an error message.
+        tensor: Of that shape, or `[d0, ..., dn]` where `width` is 1.
+        like: The logits, `[d0, ..., dn, logits dimension]`.
+        width: The last dimension.
+        remedy: A sentence with the way out.
+
+    Raises:
+        errors.ArgumentError: It has another shape, as far as that is known here.
+    """
+    leading, received = like.shape[:-1], tensor.shape
+    expected = leading.concatenate(width)
+    if received.rank is None or like.shape.rank is None:
+        return _of_unknown_rank(tensor, like, width)
+    fits = received.is_compatible_with(expected)
+    if not fits and not (width == 1 and received.is_compatible_with(leading)):
+        raise errors.ArgumentError(wrong_shape(name, received, expected, like.shape, remedy))
+    if received.rank < like.shape.rank:
+        tensor = tf.expand_dims(tensor, -1)
+    if tensor.shape.is_fully_defined() and expected.is_fully_defined():
+        return tensor
+    return _of_one_batch(name, tensor, like, width)
+
+
+def wrong_shape(
+    name: str,
+    received: tf.TensorShape,
+    expected: tf.TensorShape,
+    logits: tf.TensorShape,
+    remedy: str,
+) -> str:
+    """The message for a shape that does not belong to the logits."""
+    shape = _readable(expected)
+    if expected[-1] == 1:
+        shape = f"{_readable(expected[:-1])} or {shape}"
+    return errors.invalid_argument(
+        f"{name}.shape",
+        _readable(received),
+        f"{shape}, as the logits are {_readable(logits)}",
+        remedy,
+    )
+
+
+def _readable(shape: tf.TensorShape) -> tuple[int | None, ...] | str:
+    return "unknown" if shape.rank is None else tuple(shape.as_list())
+
+
+def _of_unknown_rank(tensor: Tensor, like: Tensor, width: int) -> Tensor:
+    """Lets the reshape fail where the sizes differ: more cannot be known here."""
+    return tf.reshape(tensor, tf.concat([tf.shape(like)[:-1], [width]], axis=0))
+
+
+def _of_one_batch(name: str, tensor: Tensor, like: Tensor, width: int) -> Tensor:
+    """Checks the batch sizes when they are known: 1 would be broadcast silently."""
+    own, other = tf.shape(tensor), tf.shape(like)
+    if like.shape[-1] != width:
+        own, other = own[:-1], other[:-1]
+    message = f"Invalid argument `{name}`. Expected: as many rows as the logits have."
+    return tensor_where(tf.reduce_all(tf.equal(own, other)), tensor, message, own, other)
+
+
+def checked_logits(logits: Any, dimension: int) -> Tensor:
+    """Returns logits as a float32 tensor `[d0, ..., dn, dimension]`.
+
+    Raises:
+        errors.ArgumentError: They have another shape.
+    """
+    if logits is None:
+        raise errors.ArgumentError(errors.invalid_argument("logits", None, "a tensor"))
+    tensor = tf.cast(tf.convert_to_tensor(logits), tf.float32)
+    shape, last = tensor.shape, last_dimension(tensor)
+    if shape.rank is not None and (shape.rank < 2 or last not in (None, dimension)):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "logits.shape",
+                tuple(shape.as_list()),
+                f"(batch, {dimension}), or more dimensions of which the last is {dimension}",
+                "`logits_dimension` of the head is how many units the model's last layer needs.",
+            )
+        )
+    if shape.rank is not None and last is None:
+        return tf.ensure_shape(tensor, [*shape[:-1], dimension])
+    return tensor
+
+
+def last_dimension(tensor: Tensor) -> int | None:
+    """The last dimension, None if it is not known, whatever TensorFlow's behaviour for shapes."""
+    shape = tensor.shape
+    last = tf.compat.dimension_value(shape[-1]) if shape.rank else None
+    return None if last is None else int(last)
+
+
+def checked_names(name: str, given: Any, known: Sequence[Any]) -> list[Any]:
+    """Returns those of `known` that were asked for, in their own order; None asks for all.
+
+    Raises:
+        errors.ArgumentError: Something else was asked for.
+    """
+    if given is None:
+        return list(known)
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise errors.ArgumentError(
+            errors.invalid_argument(name, given, f"a list of some of {list(known)}")
+        )
+    return [key for key in known if key in given]
+
+
+def checked_count(name: str, value: Any, least: int) -> int:
+    """Returns a number of things.
+
+    Raises:
+        errors.ArgumentError: It is less than `least`, or None.
+        errors.ArgumentTypeError: It is no integer.
+    """
+    expected = f"an integer from {least}"
+    if value is None:
+        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
+    if value < least:
+        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+    return int(value)
