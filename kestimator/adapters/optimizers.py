@@ -63,20 +63,23 @@ def train_operation(
     return _next_step()
 
 
-def minimize(optimizer: Any, loss: tf.Tensor, variables: Sequence[Any]) -> tf.Operation | tf.Tensor:
+def minimize(
+    optimizer: Any, loss: tf.Tensor, variables: Sequence[Any], *, counts: bool = True
+) -> tf.Operation | tf.Tensor:
     """A train op that minimizes `loss` and advances the global step, inside a model_fn.
 
     Args:
         optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer`.
         loss: A scalar.
         variables: What it changes: variables of Keras and of TensorFlow.
+        counts: Whether it advances the global step; of several optimizers one does.
 
     Raises:
         errors.ArgumentError: It is no optimizer, there is nothing to train, no gradient reaches
             it, or a Keras optimizer is used outside of a model_fn.
     """
     if isinstance(optimizer, _v1.train.Optimizer):
-        step = _v1.train.get_or_create_global_step()
+        step = _v1.train.get_or_create_global_step() if counts else None
         return optimizer.minimize(loss, global_step=step, var_list=list(variables))
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise errors.ArgumentError(
@@ -93,7 +96,7 @@ def minimize(optimizer: Any, loss: tf.Tensor, variables: Sequence[Any]) -> tf.Op
             "calls its model_fn. Pass a tf.compat.v1.train.Optimizer here."
         )
     _minimize("optimizer", optimizer, loss, variables, graph.creator.store)
-    return _next_step()
+    return _next_step() if counts else tf.no_op()
 
 
 def _next_step() -> tf.Operation:
