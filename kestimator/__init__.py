@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from kestimator import errors, export, inputs, optimizers
+from kestimator.canned import (
+    BaselineClassifier,
+    BaselineEstimator,
+    BaselineRegressor,
+    DNNClassifier,
+    DNNEstimator,
+    DNNLinearCombinedClassifier,
+    DNNLinearCombinedEstimator,
+    DNNLinearCombinedRegressor,
+    DNNRegressor,
+    LinearClassifier,
+    LinearEstimator,
+    LinearRegressor,
+)
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
@@ -32,10 +46,19 @@ from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, Warm
 __version__ = "0.1.0"
 
 __all__ = [
+    "BaselineClassifier",
+    "BaselineEstimator",
+    "BaselineRegressor",
     "BinaryClassHead",
     "CheckpointSaverHook",
     "CheckpointSaverListener",
     "ClusterInfo",
+    "DNNClassifier",
+    "DNNEstimator",
+    "DNNLinearCombinedClassifier",
+    "DNNLinearCombinedEstimator",
+    "DNNLinearCombinedRegressor",
+    "DNNRegressor",
     "Estimator",
     "EstimatorSpec",
     "EvalSpec",
@@ -43,6 +66,9 @@ __all__ = [
     "FinalOpsHook",
     "GlobalStepWaiterHook",
     "Head",
+    "LinearClassifier",
+    "LinearEstimator",
+    "LinearRegressor",
     "LoggingTensorHook",
     "ModeKeys",
     "MultiClassHead",

@@ -13,8 +13,9 @@ they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -26,6 +27,7 @@ from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.adapters import update_rules as _rules
 from kestimator.engine import keras_state as _keras_state
+from kestimator.engine import program as _program
 
 _v1 = tf.compat.v1
 _Pair = tuple[Any, tf.Variable]
@@ -52,14 +54,23 @@ class _Clipping:
     global_clipnorm: float | None = None
 
     def __call__(self, gradients: Sequence[Any]) -> list[Any]:
+        if self == _Clipping():
+            return list(gradients)
+        gradients = [_with_different_rows(gradient) for gradient in gradients]
         if self.clipnorm:
             return [tf.clip_by_norm(gradient, self.clipnorm) for gradient in gradients]
         if self.global_clipnorm:
             return list(tf.clip_by_global_norm(gradients, self.global_clipnorm)[0])
-        if self.clipvalue:
-            limit = self.clipvalue
-            return [tf.clip_by_value(gradient, -limit, limit) for gradient in gradients]
-        return list(gradients)
+        limit = self.clipvalue or 0.0
+        return [tf.clip_by_value(gradient, -limit, limit) for gradient in gradients]
+
+
+def _with_different_rows(gradient: Any) -> Any:
+    """Sums what belongs to the same row of a sparse gradient: its norm is that of the sums."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, sums = _sparse_updates.summed(gradient.indices, gradient.values)
+    return tf.IndexedSlices(sums, rows, gradient.dense_shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,9 +175,12 @@ def _apart(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variab
     """
     if _keras_state.variable_being_made() is None:
         return next_creator(**kwargs)
-    known = ("initial_value", "trainable", "dtype", "name")
+    options = {key: kwargs[key] for key in ("initial_value", "trainable", "dtype", "name")}
+    constant = tf.get_static_value(options["initial_value"])
+    if constant is not None:
+        options["initial_value"] = constant
     with tf.init_scope():
-        return _resource_variable_ops.ResourceVariable(**{key: kwargs[key] for key in known})
+        return _resource_variable_ops.ResourceVariable(**options)
 
 
 def _minimize_by_rule(
@@ -234,10 +248,9 @@ def _update(
     values = {name: _as_dtype(value, variable.dtype) for name, value in values.items()}
     if not isinstance(gradient, tf.IndexedSlices):
         return rule.dense(variable.handle, gradient, handles, values)
-    rows, sums = gradient.indices, gradient.values
     if rule.needs_different_rows:
-        rows, sums = _sparse_updates.summed(rows, sums)
-    return rule.sparse(variable.handle, rows, sums, handles, values)
+        gradient = _with_different_rows(gradient)
+    return rule.sparse(variable.handle, gradient.indices, gradient.values, handles, values)
 
 
 def _as_dtype(value: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -299,9 +312,11 @@ def _variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.Variab
         )
 
 
-def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], tf.Tensor] | None:
-    kind = keras.optimizers.schedules.LearningRateSchedule
-    return learning_rate if isinstance(learning_rate, kind) else None
+def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], Any] | None:
+    """What gives the rate of a step, if it is not a number: Keras takes functions, too."""
+    if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        return learning_rate  # type: ignore[no-any-return]
+    return (lambda _: learning_rate()) if callable(learning_rate) else None
 
 
 _SAME: dict[type, tuple[type[_rules.Rule], tuple[str, ...]]] = {
@@ -352,13 +367,21 @@ def _as_rule(optimizer: keras.optimizers.Optimizer) -> _Named | None:
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
     """The rate, or the schedule: which of them there is, no public name of Keras says."""
     rate = optimizer._learning_rate
-    if _schedule(rate) is not None:
+    if not isinstance(rate, keras.Variable):
         return rate
-    with tf.init_scope():
+    with _out_of_sight():
         return float(keras.ops.convert_to_numpy(rate))
 
 
 def _copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """An optimizer with the same settings: one that was used knows the variables of one trace."""
-    config = {**optimizer.get_config(), "learning_rate": _learning_rate(optimizer)}
-    return type(optimizer).from_config(config)
+    with _out_of_sight():
+        config = optimizer.get_config()
+    return type(optimizer).from_config({**config, "learning_rate": _learning_rate(optimizer)})
+
+
+@contextlib.contextmanager
+def _out_of_sight() -> Iterator[None]:
+    """Reads variables eagerly, where the program that is being traced does not take them in."""
+    with tf.Graph().as_default(), _program.eager_mode():
+        yield

@@ -97,7 +97,20 @@ class Features:
         return None
 
     def numbers(self, column: _kinds.Column) -> tf.Tensor | None:
-        """The float32 numbers of a numeric column, (batch, n), or (batch,) for n = 1."""
+        """The float32 numbers of a numeric column, (batch, n), or (batch,) for n = 1.
+
+        Raises:
+            errors.ArgumentTypeError: The feature is ragged.
+        """
+        if isinstance(self.raw.get(column.key), tf.RaggedTensor):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    f"features[{column.key!r}]",
+                    self.raw[column.key],
+                    f"a dense tensor, as {column.name!r} is a numeric column",
+                    "Make it dense with its to_tensor method.",
+                )
+            )
         tensor = self._dense(column.key)
         if tensor is None or tensor.dtype == tf.string or not _fits(tensor, column.shape):
             return None

@@ -89,8 +89,7 @@ class Rows:
         always = len(places)
         valid = tf.pad(self.valid, [[0, 0], [0, 1]], constant_values=True)
         owned = [places.get(id(owner), always) for owner in owners]
-        mask = tf.gather(valid, tf.constant(owned), axis=1)
-        return tf.where(mask, net, tf.constant(0.0))
+        return _chosen(tf.gather(valid, tf.constant(owned), axis=1), net)
 
     def terms(self) -> list[tf.Tensor]:
         """Terms whose sum is that of the rows, (batch, n) each."""
@@ -99,9 +98,14 @@ class Rows:
         paired = list(zip(self.lookups, self.values, strict=True))
         certain = [value for lookup, value in paired if lookup.is_certain]
         doubtful = [value for lookup, value in paired if not lookup.is_certain]
-        mask = tf.expand_dims(self.valid, 2)
-        stacked = tf.where(mask, tf.stack(doubtful, axis=1), tf.constant(0.0))
-        return [*certain, tf.reduce_sum(stacked, axis=1)]
+        stacked = tf.stack(doubtful, axis=1)
+        mask = tf.tile(tf.expand_dims(self.valid, 2), [1, 1, stacked.shape[2]])
+        return [*certain, tf.reduce_sum(_chosen(mask, stacked), axis=1)]
+
+
+def _chosen(mask: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Zeros where the mask is False. The form without broadcasting has a short gradient."""
+    return tf.compat.v1.where(mask, values, tf.zeros_like(values))
 
 
 def rows_of(lookups: Sequence[Lookup], *, training: bool) -> Rows:
