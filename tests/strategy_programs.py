@@ -223,6 +223,42 @@ def regularized():
 
 
 @program
+def heads():
+    """How far two replicas end from one with their batches put together, by reduction."""
+
+    def trained(reduction, optimizer, strategy, size):
+        head = ks.RegressionHead(loss_reduction=reduction)
+
+        def model_fn(features, labels, mode):
+            w = v1.get_variable("w", [2, 1], initializer=v1.zeros_initializer())
+            return head.create_estimator_spec(
+                features,
+                mode,
+                features["x"] @ w,
+                labels,
+                optimizer=optimizer(0.01),
+                trainable_variables=[w],
+            )
+
+        config = ks.RunConfig(train_distribute=strategy)
+        estimator = ks.Estimator(model_fn, tempfile.mkdtemp(), config)
+        estimator.train(batches(size), steps=5)
+        return estimator.get_variable_value("w")
+
+    optimizers = {"keras": keras.optimizers.SGD, "v1": v1.train.GradientDescentOptimizer}
+    return {
+        f"{reduction} {name}": float(
+            np.abs(
+                trained(reduction, optimizer, mirrored(), 4)
+                - trained(reduction, optimizer, None, 8)
+            ).max()
+        )
+        for reduction in ("sum", "sum_over_batch_size")
+        for name, optimizer in optimizers.items()
+    }
+
+
+@program
 def keras_adam():
     return compared(keras_model(lambda: keras.optimizers.Adam(0.05, clipnorm=0.5)))
 

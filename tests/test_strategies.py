@@ -119,3 +119,9 @@ def test_errors_say_what_is_wrong():
     found = run("errors")
     assert "CentralStorageStrategy of 2 replicas is not supported" in found["central"]
     assert found["model_fn"] == "from the model_fn"
+
+
+def test_replicas_of_a_head_add_up_as_its_reduction_says():
+    found = run("heads")
+    assert len(found) == 4
+    assert max(found.values()) < 1e-6

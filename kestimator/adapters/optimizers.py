@@ -64,7 +64,12 @@ def train_operation(
 
 
 def minimize(
-    optimizer: Any, loss: tf.Tensor, variables: Sequence[Any], *, counts: bool = True
+    optimizer: Any,
+    loss: tf.Tensor,
+    variables: Sequence[Any],
+    *,
+    counts: bool = True,
+    sum_over_replicas: bool = False,
 ) -> tf.Operation | tf.Tensor:
     """A train op that minimizes `loss` and advances the global step, inside a model_fn.
 
@@ -73,6 +78,8 @@ def minimize(
         loss: A scalar.
         variables: What it changes: variables of Keras and of TensorFlow.
         counts: Whether it advances the global step; of several optimizers one does.
+        sum_over_replicas: Whether a Keras optimizer applies the sum of the replicas' gradients;
+            otherwise it applies their mean. A TF1 optimizer asks the graph.
 
     Raises:
         errors.ArgumentError: It is no optimizer, there is nothing to train, no gradient reaches
@@ -95,6 +102,9 @@ def minimize(
             "`optimizer` is a Keras optimizer, which can make a train op only while an Estimator "
             "calls its model_fn. Pass a tf.compat.v1.train.Optimizer here."
         )
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if sum_over_replicas and replicas > 1:
+        loss = loss * replicas
     _minimize("optimizer", optimizer, loss, variables, graph.creator.store)
     return _next_step() if counts else tf.no_op()
 

@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from kestimator.heads.base import Head
 from kestimator.heads.binary_class import BinaryClassHead
+from kestimator.heads.logistic_regression import LogisticRegressionHead
+from kestimator.heads.multi import MultiHead
 from kestimator.heads.multi_class import MultiClassHead
+from kestimator.heads.multi_label import MultiLabelHead
+from kestimator.heads.poisson_regression import PoissonRegressionHead
 from kestimator.heads.regression import RegressionHead
 
-__all__ = ["BinaryClassHead", "Head", "MultiClassHead", "RegressionHead"]
+__all__ = [
+    "BinaryClassHead",
+    "Head",
+    "LogisticRegressionHead",
+    "MultiClassHead",
+    "MultiHead",
+    "MultiLabelHead",
+    "PoissonRegressionHead",
+    "RegressionHead",
+]

@@ -19,18 +19,17 @@ THRESHOLDS: Final = 200
 SHAPE: Final = (THRESHOLDS, 2)
 
 
-def histogram(probabilities: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+def histogram(probabilities: Tensor, positive: Tensor, weights: Tensor | None) -> Tensor:
     """Counts predictions by bucket and label.
 
     Args:
         probabilities: In [0, 1], any shape.
-        labels: Of that shape; whatever is not 0 is positive.
+        positive: 1 for positives and 0 for negatives, float32 of that shape.
         weights: Of a shape that broadcasts to it, or None.
 
     Returns:
         Float32 [200, 2].
     """
-    positive = tf.cast(tf.cast(labels, tf.bool), tf.float32)
     both = tf.stack([positive, 1.0 - positive], axis=-1)
     if weights is not None:
         both *= tf.expand_dims(weights, -1)

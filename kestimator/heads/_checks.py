@@ -15,6 +15,8 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Tensor
 
+_VALUES_SHOWN = 20
+
 
 def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor) -> Tensor:
     """Returns `tensor`, once `condition` is known to hold.
@@ -35,7 +37,8 @@ def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor)
         return tensor
     # The bare op: tf.debugging.Assert wraps it into a conditional, at several times its cost.
     received = [f"{message} Received:", *(data or (tensor,))]
-    with tf.control_dependencies([tf.raw_ops.Assert(condition=condition, data=received)]):
+    check = tf.raw_ops.Assert(condition=condition, data=received, summarize=_VALUES_SHOWN)
+    with tf.control_dependencies([check]):
         return tf.identity(tensor)
 
 
@@ -124,9 +127,11 @@ def checked_logits(logits: Any, dimension: int) -> Tensor:
     Raises:
         errors.ArgumentError: They have another shape.
     """
+    if logits is None:
+        raise errors.ArgumentError(errors.invalid_argument("logits", None, "a tensor"))
     tensor = tf.cast(tf.convert_to_tensor(logits), tf.float32)
-    shape = tensor.shape
-    if shape.rank is not None and (shape.rank < 2 or shape[-1] not in (None, dimension)):
+    shape, last = tensor.shape, last_dimension(tensor)
+    if shape.rank is not None and (shape.rank < 2 or last not in (None, dimension)):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "logits.shape",
@@ -135,9 +140,16 @@ def checked_logits(logits: Any, dimension: int) -> Tensor:
                 "`logits_dimension` of the head is how many units the model's last layer needs.",
             )
         )
-    if shape.rank is not None and shape[-1] is None:
+    if shape.rank is not None and last is None:
         return tf.ensure_shape(tensor, [*shape[:-1], dimension])
     return tensor
+
+
+def last_dimension(tensor: Tensor) -> int | None:
+    """The last dimension, None if it is not known, whatever TensorFlow's behaviour for shapes."""
+    shape = tensor.shape
+    last = tf.compat.dimension_value(shape[-1]) if shape.rank else None
+    return None if last is None else int(last)
 
 
 def checked_names(name: str, given: Any, known: Sequence[Any]) -> list[Any]:

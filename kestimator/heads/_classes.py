@@ -12,6 +12,7 @@ from kestimator._types import Labels, Tensor
 from kestimator.export_outputs import ClassificationOutput
 from kestimator.heads import _checks
 
+_WORDS_SHOWN = 20
 _REMEDY = (
     "Labels of shape (batch,) or (batch, 1) are class ids, not one-hot vectors: tf.argmax makes "
     "the one from the other. Check `n_classes` of the head, too."
@@ -47,6 +48,45 @@ class Classes:
         keys, ids = tf.constant(self.names), tf.range(self.count, dtype=tf.int64)
         table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ids), -1)
         return table.lookup(names)
+
+    def checked_ids_of(self, names: Tensor) -> Tensor:
+        """The ids of classes by name, int64; a name of no class is an error."""
+        ids = self.ids_of(names)
+        words = ", ".join(self.names[:_WORDS_SHOWN])
+        more = ", ..." if self.count > _WORDS_SHOWN else ""
+        message = f"Invalid argument `labels`. Expected: words of the vocabulary {words}{more}."
+        return _checks.tensor_where(tf.reduce_all(ids >= 0), ids, message, names)
+
+    def checked_ids(self, name: str, classes: Any) -> list[int]:
+        """The ids of classes that an argument gives by id or name, each once.
+
+        Raises:
+            errors.ArgumentError: There is no such class, or a name and no vocabulary.
+            errors.ArgumentTypeError: Not a list of ids or names.
+        """
+        if classes is None:
+            return []
+        if not isinstance(classes, (list, tuple)):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(name, classes, "a list of class ids or names, or None")
+            )
+        return list(dict.fromkeys(self._checked_id(name, item) for item in classes))
+
+    def _checked_id(self, name: str, item: Any) -> int:
+        if isinstance(item, str):
+            if self.vocabulary is None or item not in self.vocabulary:
+                words = self.vocabulary or "that the head would need for names"
+                raise errors.ArgumentError(
+                    errors.invalid_argument(name, item, f"a word of the `label_vocabulary` {words}")
+                )
+            return self.vocabulary.index(item)
+        if isinstance(item, bool) or not isinstance(item, numbers.Integral):
+            raise errors.ArgumentTypeError(errors.invalid_argument(name, item, "a class id"))
+        if not 0 <= int(item) < self.count:
+            raise errors.ArgumentError(
+                errors.invalid_argument(name, item, f"class ids from 0 to {self.count - 1}")
+            )
+        return int(item)
 
     def all_ids(self, logits: Tensor) -> Tensor:
         """All ids in each row, int32 [batch, count]."""
@@ -85,25 +125,33 @@ def label_tensor(labels: Labels, shape: str) -> Tensor:
     return tf.convert_to_tensor(labels)
 
 
-def class_ids(labels: Labels, logits: Tensor, classes: Classes) -> Tensor:
+def class_ids(
+    labels: Labels,
+    logits: Tensor,
+    classes: Classes,
+    error: type[errors.KestimatorError] = errors.ArgumentError,
+) -> Tensor:
     """The labels as class ids, `[d0, ..., dn, 1]`, not checked for their range.
+
+    Args:
+        labels: The labels.
+        logits: The logits.
+        classes: The classes.
+        error: What to raise for ids where the vocabulary asks for names.
 
     Raises:
         errors.ArgumentError: They have another shape.
-        errors.ArgumentTypeError: They are names and there is no vocabulary, or the reverse.
     """
     tensor = _checks.shaped("labels", label_tensor(labels, "(batch, 1)"), logits, 1, _REMEDY)
     if classes.vocabulary is None:
         return tensor
     if tensor.dtype != tf.string:
-        raise errors.ArgumentTypeError(
+        raise error(
             errors.invalid_argument(
                 "labels", tensor, "strings, as the head has a `label_vocabulary`"
             )
         )
-    ids = classes.ids_of(tensor)
-    message = f"Invalid argument `labels`. Expected: words of the label_vocabulary {classes.names}."
-    return _checks.tensor_where(tf.reduce_all(ids >= 0), ids, message, tensor)
+    return classes.checked_ids_of(tensor)
 
 
 def check_numbers(labels: Tensor) -> None:

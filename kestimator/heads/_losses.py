@@ -15,31 +15,43 @@ from kestimator.heads import _checks
 _ARGUMENTS = {"labels", "logits", "features", "loss_reduction"}
 
 Reduction = Callable[[Tensor, Tensor | None], Tensor]
-"""Makes one number of weighted losses and of the weights that went into them."""
+"""Makes one number of losses and of the weights of examples, which broadcast to their shape."""
 
 
 def _sum(losses: Tensor, weights: Tensor | None) -> Tensor:
-    del weights
-    return tf.reduce_sum(losses)
+    if weights is None:
+        return tf.reduce_sum(losses)
+    weights = _as_many(weights, losses)
+    product = tf.matmul(tf.reshape(losses, [1, -1]), tf.reshape(weights, [-1, 1]))
+    return tf.reshape(product, [])  # as a product of matrices, its gradient is one op
 
 
 def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:
-    del weights
-    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
+    return _divided(_sum(losses, weights), tf.cast(tf.size(losses), tf.float32))
 
 
 def _weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return _mean(losses, None)
-    total = tf.reduce_sum(tf.broadcast_to(weights, tf.shape(losses)))
-    return tf.math.divide_no_nan(tf.reduce_sum(losses), total)
+    return _divided(_sum(losses, weights), tf.reduce_sum(_as_many(weights, losses)))
 
 
 def _mean_of_weighted(losses: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return _mean(losses, None)
-    counted = tf.cast(tf.not_equal(weights, 0.0), tf.float32)
-    return _weighted_mean(losses, counted)
+    counted = tf.cast(tf.not_equal(_as_many(weights, losses), 0.0), tf.float32)
+    return _divided(_sum(losses, weights), tf.reduce_sum(counted))
+
+
+def _divided(total: Tensor, count: Tensor) -> Tensor:
+    """The mean, 0 of nothing; times the inverse, so that its gradient is one op."""
+    return total * tf.math.reciprocal_no_nan(count)
+
+
+def _as_many(weights: Tensor, losses: Tensor) -> Tensor:
+    """A weight for each loss."""
+    same = weights.shape[-1] == losses.shape[-1]
+    return weights if same else tf.broadcast_to(weights, tf.shape(losses))
 
 
 REDUCTIONS: Mapping[str, Reduction] = {
@@ -61,11 +73,11 @@ def checked_reduction(reduction: Any) -> str:
     Raises:
         errors.ArgumentError: It is something else, "none" among them.
     """
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise errors.ArgumentError(
             errors.invalid_argument("loss_reduction", reduction, f"one of {list(REDUCTIONS)}")
         )
-    return str(reduction)
+    return reduction
 
 
 def checked_loss_fn(loss_fn: Any) -> Callable[..., Tensor] | None:

@@ -3,8 +3,10 @@
 Synopsis::
 
     metrics = made({"accuracy": ratio("correct", "weight"), "auc": area("ROC", "scores")})
-    count(metrics, columns={"correct": ..., "weight": ...}, weights=weights,
-          scores={"scores": Scores(probabilities, labels, weights)})
+    sums_of(metrics, ["accuracy"]).update_state(
+        weighted_sums({"correct": correct, "weight": ones}, weights),
+        {"scores": Scores(probabilities, positive, weights)},
+    )
     metrics["accuracy"].result()
 
 One `tf.keras.metrics` object for each metric would add up the same numbers many times, AUC over
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -24,9 +26,10 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Tensor
 from kestimator.heads import _areas
+from kestimator.keys import MetricKeys
 
-Columns: TypeAlias = Mapping[str, Tensor]
-"""Numbers of equal shape, one for each thing that is counted, by what they are."""
+BATCHES = "batches"
+_REGULARIZATION = "regularization"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +63,12 @@ class Scores:
 
     Attributes:
         probabilities: In [0, 1].
-        labels: 0 or 1; whatever is not 0 counts as 1. The same shape.
+        positive: 1 for positives and 0 for negatives, float32 of the same shape.
         weights: Of a shape that broadcasts to it, or None.
     """
 
     probabilities: Tensor
-    labels: Tensor
+    positive: Tensor
     weights: Tensor | None
 
 
@@ -82,41 +85,41 @@ class Sums(keras.metrics.Metric):
         self._sum_names = list(sums)
         self._histogram_names = list(histograms)
         self._totals = self.add_variable([len(sums)], "zeros", name="totals")
+        self._histograms = None
         if histograms:
             shape = [len(histograms), *_areas.SHAPE]
             self._histograms = self.add_variable(shape, "zeros", name="histograms")
 
     def update_state(
-        self,
-        columns: Columns,
-        weights: Tensor | None,
-        scores: Mapping[str, Scores],
-        once: Mapping[str, Tensor],
+        self, sums: Mapping[str, Tensor], scores: Mapping[str, Scores] | None = None
     ) -> None:
         """Counts a batch.
 
         Args:
-            columns: Tensors of equal shape, by the names of sums.
-            weights: What to multiply them with, of a shape that broadcasts to theirs, or None.
-            scores: By the names of histograms.
-            once: Scalars to add as they are, by the names of sums.
+            sums: Scalars by the names of sums; one that is missing stays as it is.
+            scores: What to count in histograms, by their names.
         """
-        counted = _weighted_sums([columns[n] for n in self._sum_names if n in columns], weights)
-        order = [n for n in self._sum_names if n in columns]
-        parts = {**dict(zip(order, tf.unstack(counted, num=len(order)), strict=True)), **once}
-        self._totals.assign_add(tf.stack([parts[name] for name in self._sum_names]))
-        if self._histogram_names:
+        self._totals.assign_add(tf.stack([sums.get(name, 0.0) for name in self._sum_names]))
+        if scores and self._histograms is not None:
             found = [scores[name] for name in self._histogram_names]
-            made = [_areas.histogram(s.probabilities, s.labels, s.weights) for s in found]
+            made = [_areas.histogram(s.probabilities, s.positive, s.weights) for s in found]
             self._histograms.assign_add(tf.stack(made))
 
     def result(self) -> dict[str, Tensor]:
         """All sums and histograms by name."""
-        totals = tf.convert_to_tensor(self._totals)
-        values = {name: totals[i] for i, name in enumerate(self._sum_names)}
-        for i, name in enumerate(self._histogram_names):
-            values[name] = tf.convert_to_tensor(self._histograms)[i]
-        return values
+        names = [*self._sum_names, *self._histogram_names]
+        return dict(zip(names, self.values(self._sum_names, self._histogram_names), strict=True))
+
+    def values(self, sums: Sequence[str], histograms: Sequence[str]) -> list[Tensor]:
+        """Some of the sums, then some of the histograms."""
+        return [
+            tf.convert_to_tensor(variable)[known.index(name)]
+            for variable, known, names in (
+                (self._totals, self._sum_names, sums),
+                (self._histograms, self._histogram_names, histograms),
+            )
+            for name in names
+        ]
 
 
 class HeadMetric(keras.metrics.Metric):
@@ -148,10 +151,8 @@ class HeadMetric(keras.metrics.Metric):
 
     def result(self) -> Tensor:
         """The value over all batches since the last reset."""
-        values = self.sums.result()
-        return self._formula.value(
-            *(values[name] for name in (*self._formula.sums, *self._formula.histograms))
-        )
+        values = self.sums.values(self._formula.sums, self._formula.histograms)
+        return self._formula.value(*values)
 
     def reset_state(self) -> None:
         """Forgets all batches, for all metrics of the head."""
@@ -159,7 +160,7 @@ class HeadMetric(keras.metrics.Metric):
 
 
 def made(formulas: Mapping[str, Formula]) -> dict[str, keras.metrics.Metric]:
-    """Makes the metrics of some formulas, over sums of their own."""
+    """Makes the metrics of some formulas, over sums that no other metrics have."""
     sums = Sums(
         _distinct(name for formula in formulas.values() for name in formula.sums),
         _distinct(name for formula in formulas.values() for name in formula.histograms),
@@ -183,16 +184,37 @@ def sums_of(metrics: Mapping[str, Any], names: Iterable[str]) -> Sums:
     )
 
 
+def weighted_sums(columns: Mapping[str, Tensor], weights: Tensor | None) -> dict[str, Tensor]:
+    """The sum of each column, scalars by name.
+
+    Args:
+        columns: Float32 tensors of equal shape, by what they count.
+        weights: What to multiply them with, of a shape that broadcasts to theirs, or None.
+    """
+    some = next(iter(columns.values()))
+    rows = tf.reshape(tf.stack(list(columns.values()), axis=-1), [-1, len(columns)])
+    if weights is None:
+        totals = tf.reduce_sum(rows, axis=0)
+    else:
+        if not weights.shape.is_compatible_with(some.shape):
+            weights = tf.broadcast_to(weights, tf.shape(some))
+        totals = tf.linalg.matvec(rows, tf.reshape(weights, [-1]), transpose_a=True)
+    return dict(zip(columns, tf.unstack(totals, num=len(columns)), strict=True))
+
+
+def regularization(losses: Sequence[Tensor] | None) -> dict[str, Tensor]:
+    """What the formula of `with_regularization` counts."""
+    return {_REGULARIZATION: tf.add_n(list(losses)), BATCHES: tf.constant(1.0)} if losses else {}
+
+
+def with_regularization(
+    formulas: Mapping[str, Formula], losses: Sequence[Tensor] | None
+) -> dict[str, Formula]:
+    """The formulas of a head, and if there are such losses that of their mean."""
+    if not losses:
+        return dict(formulas)
+    return {**formulas, MetricKeys.LOSS_REGULARIZATION: ratio(_REGULARIZATION, BATCHES)}
+
+
 def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
-
-
-def _weighted_sums(columns: Sequence[Tensor], weights: Tensor | None) -> Tensor:
-    """The sum of each column over everything, float32 [number of columns]."""
-    stacked = tf.stack(columns, axis=-1)
-    rows = tf.reshape(stacked, [-1, len(columns)])
-    if weights is None:
-        return tf.reduce_sum(rows, axis=0)
-    if not weights.shape.is_compatible_with(columns[0].shape):
-        weights = tf.broadcast_to(weights, tf.shape(columns[0]))
-    return tf.linalg.matvec(rows, tf.reshape(weights, [-1]), transpose_a=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,11 +13,13 @@ from kestimator.adapters import optimizers as _optimizers
 from kestimator.keys import MetricKeys
 
 _v1 = tf.compat.v1
+_SUMS = (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
 
 
 def train_op(
     loss: Tensor,
     *,
+    loss_reduction: str,
     optimizer: Any,
     trainable_variables: Any,
     train_op_fn: Callable[[Tensor], Any] | None,
@@ -27,7 +29,8 @@ def train_op(
 
     Raises:
         errors.ArgumentError: Not exactly one of `optimizer` and `train_op_fn` is given, or
-            something has a type that cannot be used.
+            something is no list.
+        errors.ArgumentTypeError: `train_op_fn` cannot be called.
     """
     if (optimizer is None) == (train_op_fn is None):
         given = "neither" if optimizer is None else "both"
@@ -36,31 +39,48 @@ def train_op(
             f"{given}. Pass `optimizer` with `trainable_variables`, or a `train_op_fn` that "
             "makes the train op from the loss."
         )
+    if train_op_fn is not None and not callable(train_op_fn):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("train_op_fn", train_op_fn, "a function of the loss, or None")
+        )
     _check_list("update_ops", update_ops, may_be_none=True)
+    is_sum = loss_reduction in _SUMS
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        _tell_tf1_optimizers(is_sum)
     with _v1.name_scope(None), tf.name_scope("training"):
         if train_op_fn is not None:
             operation = train_op_fn(loss)
         else:
             _check_list("trainable_variables", trainable_variables)
-            operation = _optimizers.minimize(optimizer, loss, trainable_variables)
+            operation = _optimizers.minimize(
+                optimizer, loss, trainable_variables, sum_over_replicas=is_sum
+            )
         return operation if update_ops is None else tf.group(operation, *update_ops)
 
 
-def summarize(
-    loss: Tensor, regularization_losses: Sequence[Tensor] | None, key: Callable[[str], str]
-) -> None:
-    """Writes the loss, and the regularization loss if there is one, for TensorBoard.
+def _tell_tf1_optimizers(is_sum: bool) -> None:
+    """Lets them sum gradients over replicas for a sum, and take the mean for a mean.
 
-    Args:
-        loss: The loss, regularized.
-        regularization_losses: What is in it of regularization.
-        key: Makes a tag of a metric key.
+    They ask the graph how the last loss was reduced, and this is the public way to tell it.
     """
+    kinds = _v1.losses.Reduction
+    reduction = kinds.SUM if is_sum else kinds.SUM_OVER_BATCH_SIZE
+    _v1.losses.compute_weighted_loss(0.0, reduction=reduction, loss_collection=None)
+
+
+def losses(loss: Tensor, regularization_losses: Sequence[Tensor] | None) -> dict[str, Tensor]:
+    """The loss, regularized, and what is in it of regularization, by key."""
+    if not regularization_losses:
+        return {MetricKeys.LOSS: loss}
+    total = tf.add_n(list(regularization_losses))
+    return {MetricKeys.LOSS: loss, MetricKeys.LOSS_REGULARIZATION: total}
+
+
+def summarize(scalars: Mapping[str, Tensor]) -> None:
+    """Writes scalars for TensorBoard, by tag."""
     with _v1.name_scope(None):
-        _v1.summary.scalar(key(MetricKeys.LOSS), loss)
-        if regularization_losses:
-            total = tf.add_n(regularization_losses)
-            _v1.summary.scalar(key(MetricKeys.LOSS_REGULARIZATION), total)
+        for tag, scalar in scalars.items():
+            _v1.summary.scalar(tag, scalar)
 
 
 def _check_list(name: str, value: Any, may_be_none: bool = False) -> None:

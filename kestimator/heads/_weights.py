@@ -53,12 +53,11 @@ def weights_of(
         return None
     key = weight_column if isinstance(weight_column, str) else weight_column.key
     given = _feature(key, features)
-    if not isinstance(weight_column, str) and weight_column.normalizer_fn is not None:
-        given = weight_column.normalizer_fn(given)
-    weights = tf.cast(given, tf.float32)
-    has_one_each = width == 1 or weights.shape.rank != logits.shape.rank or weights.shape[-1] == 1
+    has_one_each = width == 1 or given.shape.rank != logits.shape.rank or given.shape[-1] == 1
     name, remedy = f"features[{key!r}]", "`weight_column` needs one weight for each example."
-    return _checks.shaped(name, weights, logits, 1 if has_one_each else width, remedy)
+    weights = _checks.shaped(name, given, logits, 1 if has_one_each else width, remedy)
+    normalize = getattr(weight_column, "normalizer_fn", None)
+    return tf.cast(normalize(weights) if normalize else weights, tf.float32)
 
 
 def _feature(key: str, features: Any) -> Tensor:

@@ -72,7 +72,7 @@ class Head(abc.ABC):
         """
 
     @abc.abstractmethod
-    def predictions(self, logits: Tensor, keys: Sequence[str] | None = None) -> dict[Any, Tensor]:
+    def predictions(self, logits: Tensor, keys: Sequence[Any] | None = None) -> dict[Any, Tensor]:
         """Returns what the head predicts, by `PredictionKeys`.
 
         Args:
@@ -146,7 +146,8 @@ class Head(abc.ABC):
             The spec, with summaries of the loss made on the side.
 
         Raises:
-            errors.ArgumentError: Something cannot be used.
+            errors.ArgumentError: Something has a value, a shape or a dtype that cannot be used.
+            errors.ArgumentTypeError: An argument has a type that cannot be used.
         """
         _check_mode(mode)
         predictions = self.predictions(logits)
@@ -157,15 +158,15 @@ class Head(abc.ABC):
         if mode == ModeKeys.EVAL:
             loss, metrics = self._evaluated(features, logits, labels, losses)
             return EstimatorSpec(mode, predictions, loss, eval_metric_ops=metrics)
-        loss = self.loss(labels, logits, features, mode, losses)
+        loss = self._training_loss(features, logits, labels, losses)
         train_op = _training.train_op(
             loss,
+            loss_reduction=self.loss_reduction,
             optimizer=optimizer,
             trainable_variables=trainable_variables,
             train_op_fn=train_op_fn,
             update_ops=update_ops,
         )
-        self._summarize(loss, losses)
         return EstimatorSpec(mode, predictions, loss, train_op)
 
     def export_outputs(self, predictions: Mapping[Any, Tensor]) -> dict[str, ExportOutput]:
@@ -191,9 +192,18 @@ class Head(abc.ABC):
         )
         return loss, metrics
 
-    def _summarize(self, loss: Tensor, regularization_losses: Sequence[Tensor] | None) -> None:
-        """Writes what TensorBoard shows of a training step."""
-        _training.summarize(loss, regularization_losses, self._named)
+    def _training_loss(
+        self,
+        features: Features,
+        logits: Tensor,
+        labels: Labels,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> Tensor:
+        """The loss of a training step, written for TensorBoard, too."""
+        loss = self.loss(labels, logits, features, ModeKeys.TRAIN, regularization_losses)
+        scalars = _training.losses(loss, regularization_losses)
+        _training.summarize({self._named(key): scalar for key, scalar in scalars.items()})
+        return loss
 
     def _named(self, key: str) -> str:
         """A key of this head among those of others."""
@@ -221,7 +231,7 @@ def _checked_losses(regularization_losses: Any) -> list[Tensor] | None:
     if regularization_losses is None:
         return None
     if not isinstance(regularization_losses, (list, tuple)):
-        raise errors.ArgumentError(
+        raise errors.ArgumentTypeError(
             errors.invalid_argument(
                 "regularization_losses", regularization_losses, "a list of scalars, or None"
             )

@@ -7,9 +7,19 @@ from typing import Any
 
 import tensorflow as tf
 
+from kestimator import errors
 from kestimator._types import Labels, Tensor
 from kestimator.export_outputs import ExportOutput, PredictOutput, RegressionOutput
-from kestimator.heads import _checks, _classes, _metrics, _thresholds, _weights, base, single
+from kestimator.heads import (
+    _checks,
+    _classes,
+    _elementwise,
+    _metrics,
+    _thresholds,
+    _weights,
+    base,
+    single,
+)
 from kestimator.keys import MetricKeys, PredictionKeys, SignatureKeys
 
 _CORRECT, _SCORES = "correct", "scores"
@@ -77,7 +87,7 @@ class BinaryClassHead(single.SingleHead):
         }
 
     def _labels(self, labels: Labels, logits: Tensor) -> Tensor:
-        ids = _classes.class_ids(labels, logits, self._classes)
+        ids = _classes.class_ids(labels, logits, self._classes, errors.ArgumentTypeError)
         _classes.check_numbers(ids)
         numbers = tf.cast(ids, tf.float32)
         if self._classes.vocabulary is not None:
@@ -85,10 +95,10 @@ class BinaryClassHead(single.SingleHead):
         return _checks.within("labels", numbers, 0.0, 1.0, "There are two classes, 0 and 1.")
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
-        return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+        return _elementwise.sigmoid_cross_entropy(labels, logits)
 
     def _makers(self, logits: Tensor) -> dict[str, Callable[[], Tensor]]:
-        ids = _predicted(logits)
+        ids = tf.cast(logits > 0, tf.int64)  # 0 where both are as likely
         both = tf.concat([tf.zeros_like(logits), logits], axis=-1)
         return {
             PredictionKeys.LOGITS: lambda: logits,
@@ -115,25 +125,21 @@ class BinaryClassHead(single.SingleHead):
         }
 
     def _columns(self, batch: single.Batch) -> dict[str, Tensor]:
-        ids, logistic = tf.cast(_predicted(batch.logits), tf.float32), tf.sigmoid(batch.logits)
-        positive = tf.cast(tf.cast(batch.labels, tf.bool), tf.float32)
+        ids = tf.cast(batch.logits > 0, tf.float32)
         return {
             single.WEIGHT: tf.ones_like(batch.losses),
             single.LOSS: batch.losses,
             single.LABEL: batch.labels,
-            single.PREDICTION: logistic,
+            single.PREDICTION: batch.probabilities,
             _CORRECT: tf.cast(tf.equal(ids, batch.labels), tf.float32),
-            **_thresholds.positives(ids, positive, ""),
-            **_thresholds.columns(self._thresholds, logistic, batch.labels, positive),
+            **_thresholds.positives(ids, batch.positive, ""),
+            **_thresholds.columns(
+                self._thresholds, batch.probabilities, batch.labels, batch.positive
+            ),
         }
 
     def _scores(self, batch: single.Batch) -> dict[str, _metrics.Scores]:
-        return {_SCORES: _metrics.Scores(tf.sigmoid(batch.logits), batch.labels, batch.weights)}
-
-
-def _predicted(logits: Tensor) -> Tensor:
-    """The likelier class, int64; 0 where both are as likely."""
-    return tf.cast(logits > 0, tf.int64)
+        return {_SCORES: _metrics.Scores(batch.probabilities, batch.positive, batch.weights)}
 
 
 def _of_the_larger(labels: Tensor, weights: Tensor) -> Tensor:

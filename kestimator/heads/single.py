@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from kestimator._types import Features, Labels, Tensor
 from kestimator.heads import _areas, _checks, _losses, _metrics, _weights, base
-from kestimator.keys import MetricKeys
 
 WEIGHT, LOSS, LABEL, PREDICTION = "weight", "loss", "label", "prediction"
-REGULARIZATION, BATCHES = "regularization", "batches"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,16 @@ class Batch:
     logits: Tensor
     weights: Tensor | None
     losses: Tensor
+
+    @functools.cached_property
+    def probabilities(self) -> Tensor:
+        """The sigmoid of each logit."""
+        return tf.sigmoid(self.logits)
+
+    @functools.cached_property
+    def positive(self) -> Tensor:
+        """Float32 in the labels' shape: 1 for each that is not 0."""
+        return tf.cast(tf.not_equal(self.labels, 0), tf.float32)
 
 
 class SingleHead(base.Head):
@@ -102,9 +112,7 @@ class SingleHead(base.Head):
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
         """Returns new metrics; see `Head.metrics`."""
-        formulas = dict(self._formulas())
-        if regularization_losses:
-            formulas[MetricKeys.LOSS_REGULARIZATION] = _metrics.ratio(REGULARIZATION, BATCHES)
+        formulas = _metrics.with_regularization(self._formulas(), regularization_losses)
         return _metrics.made({self._named(key): formula for key, formula in formulas.items()})
 
     def update_metrics(
@@ -178,8 +186,7 @@ class SingleHead(base.Head):
         return Batch(labels, logits, weights, losses)
 
     def _reduced(self, batch: Batch, regularization_losses: Sequence[Tensor] | None) -> Tensor:
-        weighted = batch.losses if batch.weights is None else batch.losses * batch.weights
-        loss = _losses.REDUCTIONS[self.loss_reduction](weighted, batch.weights)
+        loss = _losses.REDUCTIONS[self.loss_reduction](batch.losses, batch.weights)
         return _losses.total(loss, regularization_losses)
 
     def _counted(
@@ -188,10 +195,12 @@ class SingleHead(base.Head):
         batch: Batch,
         regularization_losses: Sequence[Tensor] | None,
     ) -> dict[str, Any]:
-        columns: Mapping[str, Tensor] = self._columns(batch)
-        once = {}
-        if regularization_losses:
-            once = {REGULARIZATION: tf.add_n(regularization_losses), BATCHES: tf.constant(1.0)}
+        if batch.weights is not None:
+            remedy = "A metric has no meaning with negative weights."
+            weights = _checks.within("weights", batch.weights, 0.0, math.inf, remedy)
+            batch = dataclasses.replace(batch, weights=weights)
+        counted = _metrics.weighted_sums(self._columns(batch), batch.weights)
+        counted |= _metrics.regularization(regularization_losses)
         sums = _metrics.sums_of(metrics, map(self._named, self._formulas()))
-        sums.update_state(columns, batch.weights, self._scores(batch), once)
+        sums.update_state(counted, self._scores(batch))
         return metrics

@@ -92,7 +92,10 @@ def test_a_keras_optimizer_changes_the_given_variables_alone(tmp_path):
     assert np.abs(estimator.get_variable_value("w")).min() > 0
 
 
-def test_a_keras_model_with_its_own_variables(tmp_path):
+@pytest.mark.parametrize(
+    "optimizer", [lambda: keras.optimizers.Adam(0.1), lambda: v1.train.AdamOptimizer(0.1)]
+)
+def test_a_keras_model_with_its_own_variables(optimizer, tmp_path):
     def model_fn(features, labels, mode):
         head = kestimator.BinaryClassHead()
         layer = keras.layers.Dense(head.logits_dimension)
@@ -102,7 +105,7 @@ def test_a_keras_model_with_its_own_variables(tmp_path):
             mode,
             logits,
             labels,
-            optimizer=keras.optimizers.Adam(0.1),
+            optimizer=optimizer(),
             trainable_variables=layer.trainable_variables,
         )
 
@@ -121,7 +124,6 @@ ONE_OF_TWO = "Exactly one of `optimizer` and `train_op_fn`"
         ({"optimizer": keras.optimizers.SGD(0.5)}, "trainable_variables"),
         ({"optimizer": "SGD", "trainable_variables": []}, "keras.optimizers.Optimizer"),
         ({"train_op_fn": sgd, "update_ops": tf.no_op}, "update_ops"),
-        ({"train_op_fn": sgd, "regularization_losses": 1.0}, "regularization_losses"),
         ({"mode": "TRAIN"}, "mode"),
     ],
 )
@@ -130,6 +132,20 @@ def test_refuses(given, message):
     arguments = {"mode": "train", "labels": [[1.0]], **given}
     with v1.Graph().as_default(), pytest.raises(errors.ArgumentError, match=message):
         head.create_estimator_spec({}, logits=tf.constant([[0.5]]), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train_op_fn": 3}, "train_op_fn"),
+        ({"train_op_fn": sgd, "regularization_losses": 1.0}, "regularization_losses"),
+    ],
+)
+def test_refuses_types(given, message):
+    with v1.Graph().as_default(), pytest.raises(errors.ArgumentTypeError, match=message):
+        kestimator.BinaryClassHead().create_estimator_spec(
+            {}, "train", tf.constant([[0.5]]), [[1.0]], **given
+        )
 
 
 def test_refuses_a_keras_optimizer_outside_of_a_model_fn():

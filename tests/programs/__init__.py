@@ -25,6 +25,8 @@ MODULES = (
     "canned_errors",
     "canned_linear",
     "control_flow",
+    "heads",
+    "heads_eagerly",
     "hooks",
     "inputs",
     "metrics",
