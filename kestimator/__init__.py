@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kestimator import errors, export, inputs, optimizers
+from kestimator import errors, experimental, export, inputs, optimizers
 from kestimator.canned import (
     BaselineClassifier,
     BaselineEstimator,
@@ -16,6 +16,10 @@ from kestimator.canned import (
     LinearClassifier,
     LinearEstimator,
     LinearRegressor,
+    add_metrics,
+    classifier_parse_example_spec,
+    forward_features,
+    regressor_parse_example_spec,
 )
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
@@ -101,8 +105,13 @@ __all__ = [
     "TrainSpec",
     "VocabInfo",
     "WarmStartSettings",
+    "add_metrics",
+    "classifier_parse_example_spec",
     "errors",
+    "experimental",
     "export",
+    "forward_features",
     "inputs",
     "optimizers",
+    "regressor_parse_example_spec",
 ]

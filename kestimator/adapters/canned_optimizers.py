@@ -13,10 +13,10 @@ they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -24,12 +24,13 @@ from tensorflow.python.ops import resource_variable_ops as _resource_variable_op
 
 from kestimator import errors
 from kestimator.adapters import optimizers as _optimizers
+from kestimator.adapters import outside as _outside
 from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.adapters import update_rules as _rules
 from kestimator.engine import keras_state as _keras_state
-from kestimator.engine import program as _program
 
 _v1 = tf.compat.v1
+_ReduceOp: TypeAlias = tf.distribute.ReduceOp
 _Pair = tuple[Any, tf.Variable]
 
 NAMES: dict[str, type[_rules.Rule]] = {
@@ -112,7 +113,8 @@ def minimize(
     step: tf.Variable | None,
     learning_rate: float | None = None,
     clipnorm: float | None = None,
-    over_replicas: tf.distribute.ReduceOp = tf.distribute.ReduceOp.MEAN,
+    used_names: set[str] | None = None,
+    sum_over_replicas: bool = False,
     argument: str = "optimizer",
 ) -> tf.Operation:
     """Adds a training step to the graph.
@@ -125,8 +127,9 @@ def minimize(
             counts for itself.
         learning_rate: The rate of an optimizer given by name. None: the optimizer's own default.
         clipnorm: What an optimizer given by name clips the norm of every gradient to.
-        over_replicas: What the gradients of several replicas are reduced to, for an optimizer
-            given by name and its like; others take the mean.
+        used_names: What optimizers of this model are called; another one of the same kind gets
+            another name, as `Adagrad_1`.
+        sum_over_replicas: Whether gradients of several replicas are summed; else they are averaged.
         argument: What the caller's argument is called.
 
     Returns:
@@ -137,18 +140,24 @@ def minimize(
             optimizer.
     """
     check(argument, optimizer)
+    used_names = set() if used_names is None else used_names
+    over_replicas = _ReduceOp.SUM if sum_over_replicas else _ReduceOp.MEAN
     if isinstance(optimizer, str):
         given = {} if learning_rate is None else {"learning_rate": learning_rate}
         named = _Named(NAMES[optimizer](**given), _Clipping(clipnorm))
-        return _minimize_by_rule(named, loss, variables, step, over_replicas)
+        state = _State(named.rule, step, used_names)
+        return _minimize_by_rule(named, loss, variables, state, over_replicas)
     if not _is_optimizer(optimizer):
         optimizer = _made(optimizer, argument)
     if isinstance(optimizer, keras.optimizers.Optimizer):
         known = _as_rule(optimizer)
         if known is not None:
-            return _minimize_by_rule(known, loss, variables, step, over_replicas)
+            state = _State(known.rule, step, used_names)
+            return _minimize_by_rule(known, loss, variables, state, over_replicas)
         optimizer = _copy(optimizer)
-    return _optimizers.minimize(optimizer, loss, variables, counts=step is not None)
+    return _optimizers.minimize(
+        optimizer, loss, variables, counts=step is not None, sum_over_replicas=sum_over_replicas
+    )
 
 
 def _is_optimizer(value: Any) -> bool:
@@ -187,11 +196,10 @@ def _minimize_by_rule(
     named: _Named,
     loss: tf.Tensor,
     variables: Sequence[tf.Variable],
-    step: tf.Variable | None,
-    over_replicas: tf.distribute.ReduceOp,
+    state: _State,
+    over_replicas: _ReduceOp,
 ) -> tf.Operation:
     pairs = _pairs(loss, variables)
-    state = _State(named.rule, step)
     clipped = named.clipping([gradient for gradient, _ in pairs])
     slots = [state.slots_of(variable) for _, variable in pairs]
     work = list(zip(clipped, [variable for _, variable in pairs], slots, strict=True))
@@ -224,7 +232,7 @@ def _update_replicas(
     rule: _rules.Rule,
     work: Sequence[tuple[Any, tf.Variable, dict[str, tf.Variable]]],
     values: dict[str, tf.Tensor],
-    over_replicas: tf.distribute.ReduceOp,
+    over_replicas: _ReduceOp,
 ) -> list[tf.Operation]:
     """Applies the reduced gradients of all replicas to every replica's variables."""
     gradients = strategy.extended.batch_reduce_to(
@@ -263,10 +271,14 @@ class _State:
     Args:
         rule: The optimizer.
         step: The variable that counts its steps; None for one of its own.
+        used_names: What others are called; gets the name of this one.
     """
 
-    def __init__(self, rule: _rules.Rule, step: tf.Variable | None) -> None:
+    def __init__(self, rule: _rules.Rule, step: tf.Variable | None, used_names: set[str]) -> None:
         self._rule = rule
+        candidates = (f"{rule.name}_{i}" if i else rule.name for i in itertools.count())
+        self._name = next(name for name in candidates if name not in used_names)
+        used_names.add(self._name)
         self._schedule = _schedule(rule.learning_rate)
         self.step = self._scalar("iter", 0, tf.int64) if step is None else step
         settings = {"decay": 0.0, **rule.settings}
@@ -277,11 +289,11 @@ class _State:
         }
 
     def _scalar(self, name: str, value: float, dtype: tf.DType) -> tf.Variable:
-        return _variable(f"training/{self._rule.name}/{name}", [], value, dtype)
+        return _variable(f"training/{self._name}/{name}", [], value, dtype)
 
     def slots_of(self, variable: tf.Variable) -> dict[str, tf.Variable]:
         """The slots of a variable."""
-        prefix = f"training/{self._rule.name}/{variable.name.split(':')[0]}"
+        prefix = f"training/{self._name}/{variable.name.split(':')[0]}"
         return {
             name: _variable(f"{prefix}/{name}", variable.shape, value, variable.dtype.base_dtype)
             for name, value in self._rule.slots.items()
@@ -300,7 +312,8 @@ class _State:
 
 def _variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.Variable:
     """A variable called exactly `name`, whatever scope is open."""
-    root = _v1.VariableScope(reuse=False, name="", use_resource=True)
+    reuse = _v1.get_variable_scope().reuse  # as it is in the second of several replicas
+    root = _v1.VariableScope(reuse=reuse, name="", use_resource=True)
     with _v1.variable_scope(root, auxiliary_name_scope=False):
         return _v1.get_variable(
             name,
@@ -369,19 +382,12 @@ def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
     rate = optimizer._learning_rate
     if not isinstance(rate, keras.Variable):
         return rate
-    with _out_of_sight():
+    with _outside.outside_of_the_trace():
         return float(keras.ops.convert_to_numpy(rate))
 
 
 def _copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """An optimizer with the same settings: one that was used knows the variables of one trace."""
-    with _out_of_sight():
+    with _outside.outside_of_the_trace():
         config = optimizer.get_config()
     return type(optimizer).from_config({**config, "learning_rate": _learning_rate(optimizer)})
-
-
-@contextlib.contextmanager
-def _out_of_sight() -> Iterator[None]:
-    """Reads variables eagerly, where the program that is being traced does not take them in."""
-    with tf.Graph().as_default(), _program.eager_mode():
-        yield

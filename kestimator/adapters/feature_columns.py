@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -27,6 +27,7 @@ from kestimator.adapters import column_features as _features
 from kestimator.adapters import column_kinds as _kinds
 from kestimator.adapters import column_lookups as _lookups
 from kestimator.adapters import column_state as _state
+from kestimator.adapters import outside as _outside
 
 _v1 = tf.compat.v1
 _columns = _kinds.tf_columns
@@ -122,6 +123,34 @@ def linear_logits(
 
 
 @contextlib.contextmanager
+def trainable_variables_made(columns: Sequence[_kinds.Column]) -> Iterator[list[tf.Variable]]:
+    """Collects the trainable variables that are asked for, and those of Keras layers.
+
+    The graph's collection would not do: of several replicas, the first one fills it.
+
+    Args:
+        columns: The columns that are used; Keras layers may be among them.
+
+    Yields:
+        A list, which is complete in the end.
+    """
+    made: list[tf.Variable] = []
+
+    def custom(getter: Callable[..., tf.Variable], *args: Any, **kwargs: Any) -> tf.Variable:
+        variable = getter(*args, **kwargs)
+        if getattr(variable, "trainable", False):
+            made.append(variable)
+        return variable
+
+    scope = _v1.get_variable_scope()
+    with _v1.variable_scope(scope, custom_getter=custom, auxiliary_name_scope=False):
+        yield made
+    graph = _v1.get_default_graph()
+    layers = [column for column in columns if isinstance(column, keras.Layer)]
+    made += [graph.creator.view_of(v) for layer in layers for v in layer.trainable_variables]
+
+
+@contextlib.contextmanager
 def _column_scope(column: _kinds.Column) -> Iterator[None]:
     with _v1.variable_scope(_kinds.scope_name(column)):
         yield
@@ -190,6 +219,7 @@ def _keras_part(features: _features.Features, column: _kinds.Column, training: b
     """What a Keras layer makes of the features that it names, or of all of them."""
     inputs = _inputs_of(features, column)
     if isinstance(column, keras.Layer):
+        _build_once(column, inputs)
         options = {"training": training} if column._call_has_training_arg else {}
         result = column(inputs, **options)
     else:
@@ -207,12 +237,20 @@ def _keras_part(features: _features.Features, column: _kinds.Column, training: b
     return tf.cast(result, tf.float32)
 
 
+def _build_once(layer: keras.Layer, inputs: Any) -> None:
+    """Builds a layer for all traces to come: what it keeps besides variables must outlive one."""
+    if not layer.built and not isinstance(inputs, Mapping):
+        with _outside.outside_of_the_trace():
+            layer.build(tuple(inputs.shape))
+
+
 def _inputs_of(features: _features.Features, column: _kinds.Column) -> Any:
-    """A model takes the features that it has inputs for, a layer the one of its name, or all."""
+    """A layer takes the feature of its name, a model those it has inputs for, others all."""
     if isinstance(column, keras.utils.FeatureSpace):
         return {name: _needed(features, column, name) for name in column.features}
     structure = _input_structure(column)
-    if structure is not None:
+    is_one = isinstance(structure, keras.KerasTensor)
+    if structure is not None and not (is_one and column.name in features.raw):
         return keras.tree.map_structure(
             lambda tensor: _needed(features, column, tensor.name), structure
         )

@@ -13,7 +13,9 @@ from kestimator.canned.dnn_linear_combined import (
     DNNLinearCombinedEstimator,
     DNNLinearCombinedRegressor,
 )
+from kestimator.canned.extenders import add_metrics, forward_features
 from kestimator.canned.linear import LinearClassifier, LinearEstimator, LinearRegressor
+from kestimator.canned.parsing import classifier_parse_example_spec, regressor_parse_example_spec
 
 __all__ = [
     "BaselineClassifier",
@@ -28,4 +30,8 @@ __all__ = [
     "LinearClassifier",
     "LinearEstimator",
     "LinearRegressor",
+    "add_metrics",
+    "classifier_parse_example_spec",
+    "forward_features",
+    "regressor_parse_example_spec",
 ]

@@ -57,7 +57,10 @@ class LinearPart:
 
     def build(self, features: _features.Features, *, units: int, mode: str | None) -> _parts.Built:
         """Adds the model to the graph, its variables below `linear_model`."""
-        with _parts.trainable_variables_made() as variables, _v1.variable_scope("linear_model"):
+        with (
+            _feature_columns.trainable_variables_made(self.columns) as variables,
+            _v1.variable_scope("linear_model"),
+        ):
             model = _feature_columns.linear_logits(
                 features,
                 self.columns,

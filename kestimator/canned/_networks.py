@@ -70,13 +70,28 @@ class NetworkPart:
         _check_dropout(f"{prefix}dropout", dropout)
         return cls(ordered, units, activation, dropout, batch_norm)
 
-    def build(self, features: _features.Features, *, units: int, mode: str | None) -> _parts.Built:
-        """Adds the network to the graph."""
+    def build(
+        self,
+        features: _features.Features,
+        *,
+        units: int,
+        mode: str | None,
+        partitioner: Any = None,
+    ) -> _parts.Built:
+        """Adds the network to the graph, in the variable scope that is open.
+
+        Args:
+            features: The features.
+            units: How many logits an example has.
+            mode: One of `ModeKeys`.
+            partitioner: A partitioner for the variables of columns, or None.
+        """
         training = mode == ModeKeys.TRAIN
         updates: list[tf.Operation] = []
         layers: dict[str, Tensor] = {}
-        with _parts.trainable_variables_made() as variables:
-            with _v1.variable_scope("input_from_feature_columns/input_layer"):
+        with _feature_columns.trainable_variables_made(self.columns) as variables:
+            scope = "input_from_feature_columns/input_layer"
+            with _v1.variable_scope(scope, partitioner=partitioner):
                 net = _feature_columns.input_layer(features, self.columns, training=training)
             for position, size in enumerate(self.hidden_units):
                 name = f"hiddenlayer_{position}"

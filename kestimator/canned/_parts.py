@@ -10,9 +10,8 @@ Synopsis::
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -24,7 +23,6 @@ from kestimator.heads import BinaryClassHead, Head, MultiClassHead, RegressionHe
 from kestimator.specs import EstimatorSpec
 
 _v1 = tf.compat.v1
-_ReduceOp = tf.distribute.ReduceOp
 SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
 
 
@@ -94,10 +92,10 @@ def spec(
 
 
 def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf.Operation]:
-    reduce = _ReduceOp.MEAN if head.loss_reduction == SUM_OVER_BATCH_SIZE else _ReduceOp.SUM
+    is_sum = head.loss_reduction in (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
 
     def make(loss: Tensor) -> tf.Operation:
-        step = _v1.train.get_or_create_global_step()
+        step, names = _v1.train.get_or_create_global_step(), set[str]()
         operations = [
             _optimizers.minimize(
                 part.optimizer,
@@ -105,7 +103,8 @@ def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf
                 part.variables,
                 step=None if place else step,
                 learning_rate=part.learning_rate,
-                over_replicas=reduce,
+                used_names=names,
+                sum_over_replicas=is_sum,
                 argument=part.argument,
             )
             for place, part in enumerate(parts)
@@ -154,15 +153,6 @@ def check_head(head: Any) -> None:
         raise errors.ArgumentError(
             errors.invalid_argument("head", head, "a Head, such as kestimator.RegressionHead()")
         )
-
-
-@contextlib.contextmanager
-def trainable_variables_made() -> Iterator[list[Any]]:
-    """Gives a list that holds, in the end, the trainable variables made in between."""
-    before = {id(variable) for variable in _v1.trainable_variables()}
-    made: list[Any] = []
-    yield made
-    made += [variable for variable in _v1.trainable_variables() if id(variable) not in before]
 
 
 def summarize_layer(tag: str, value: Tensor) -> None:

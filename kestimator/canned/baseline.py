@@ -32,6 +32,7 @@ class BaselineEstimator(Estimator):
     """A baseline with any head.
 
     Example:
+        >>> import kestimator
         >>> estimator = kestimator.BaselineEstimator(kestimator.RegressionHead())
 
     Args:
@@ -59,6 +60,7 @@ class BaselineClassifier(Estimator):
     """A baseline for classifiers: how often each class comes.
 
     Example:
+        >>> import kestimator
         >>> estimator = kestimator.BaselineClassifier(n_classes=3)
 
     Args:
@@ -96,6 +98,7 @@ class BaselineRegressor(Estimator):
     """A baseline for regressors: the mean of the labels.
 
     Example:
+        >>> import kestimator
         >>> estimator = kestimator.BaselineRegressor()
 
     Args:

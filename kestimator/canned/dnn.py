@@ -34,6 +34,7 @@ class DNNEstimator(Estimator):
     """A deep network with any head.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.DNNEstimator(kestimator.RegressionHead(), [8, 4], columns)
 
@@ -79,6 +80,7 @@ class DNNClassifier(Estimator):
     """A deep classifier.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.DNNClassifier([8, 4], columns, n_classes=3)
 
@@ -134,6 +136,7 @@ class DNNRegressor(Estimator):
     """A deep regressor.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.DNNRegressor([8, 4], columns)
 

@@ -40,6 +40,7 @@ class DNNLinearCombinedEstimator(Estimator):
     """A network and a linear model with any head.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.DNNLinearCombinedEstimator(
         ...     kestimator.RegressionHead(), linear_feature_columns=columns,
@@ -94,6 +95,7 @@ class DNNLinearCombinedClassifier(Estimator):
     """A wide and deep classifier.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.DNNLinearCombinedClassifier(
         ...     linear_feature_columns=columns, dnn_feature_columns=columns,
@@ -160,6 +162,7 @@ class DNNLinearCombinedRegressor(Estimator):
     """A wide and deep regressor.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.DNNLinearCombinedRegressor(
         ...     linear_feature_columns=columns, dnn_feature_columns=columns,

@@ -35,6 +35,7 @@ class LinearEstimator(Estimator):
     """A linear model with any head.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.LinearEstimator(kestimator.RegressionHead(), columns)
 
@@ -72,6 +73,7 @@ class LinearClassifier(Estimator):
     """A linear classifier.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.LinearClassifier(columns, n_classes=3)
 
@@ -119,6 +121,7 @@ class LinearRegressor(Estimator):
     """A linear regressor.
 
     Example:
+        >>> import kestimator
         >>> columns = [tf.feature_column.numeric_column("age")]
         >>> estimator = kestimator.LinearRegressor(columns)
 
