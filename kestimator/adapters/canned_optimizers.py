@@ -23,6 +23,7 @@ import tensorflow as tf
 from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors
+from kestimator.adapters import moment_rules as _moments
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import outside as _outside
 from kestimator.adapters import sparse_updates as _sparse_updates
@@ -35,9 +36,9 @@ _Pair = tuple[Any, tf.Variable]
 
 NAMES: dict[str, type[_rules.Rule]] = {
     "Adagrad": _rules.Adagrad,
-    "Adam": _rules.Adam,
+    "Adam": _moments.Adam,
     "Ftrl": _rules.Ftrl,
-    "RMSProp": _rules.RMSprop,
+    "RMSProp": _moments.RMSprop,
     "SGD": _rules.SGD,
 }
 _EXPECTED = (
@@ -334,7 +335,7 @@ def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], Any] | None:
 
 _SAME: dict[type, tuple[type[_rules.Rule], tuple[str, ...]]] = {
     keras.optimizers.Adagrad: (_rules.Adagrad, ("initial_accumulator_value", "epsilon")),
-    keras.optimizers.Adam: (_rules.Adam, ("beta_1", "beta_2", "epsilon", "amsgrad")),
+    keras.optimizers.Adam: (_moments.Adam, ("beta_1", "beta_2", "epsilon", "amsgrad")),
     keras.optimizers.Ftrl: (
         _rules.Ftrl,
         (
@@ -345,7 +346,7 @@ _SAME: dict[type, tuple[type[_rules.Rule], tuple[str, ...]]] = {
             "beta",
         ),
     ),
-    keras.optimizers.RMSprop: (_rules.RMSprop, ("rho", "momentum", "epsilon", "centered")),
+    keras.optimizers.RMSprop: (_moments.RMSprop, ("rho", "momentum", "epsilon", "centered")),
     keras.optimizers.SGD: (_rules.SGD, ("momentum", "nesterov")),
 }
 _OPTIONS_OF_KERAS = (

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from kestimator.adapters import outside as _outside
 _v1 = tf.compat.v1
 _columns = _kinds.tf_columns
 _WEIGHTS = "weights"
+_logger = logging.getLogger("kestimator")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,10 +167,34 @@ def _part(
     """What a dense column gives: (batch, n) or (batch,), or what to look up."""
     if _kinds.is_keras(column):
         return _keras_part(features, column, training)
+    if isinstance(column, _columns.SharedEmbeddingColumn):
+        return _shared_part(features, column, state, training)
     with _column_scope(column):
         state.create(column)
         part = _lean_part(features, column, state)
         return _tensorflow_part(features, column, state, training) if part is None else part
+
+
+def _shared_part(
+    features: _features.Features,
+    column: _kinds.Column,
+    state: _state.ColumnState,
+    training: bool,
+) -> tf.Tensor:
+    """Like the original: a table outside of all scopes, which the optimizer does not get.
+
+    Its checkpoints have no slots for it, so that none could be read if there were any here.
+    """
+    if training:
+        _logger.warning(
+            "The table of the shared embedding %s keeps its initial values: as in tf.estimator "
+            "2.15, canned estimators do not train it. Embed each feature by itself with "
+            "tf.feature_column.embedding_column to have it trained.",
+            column.name,
+        )
+    root = _v1.VariableScope(reuse=_v1.get_variable_scope().reuse, name="", use_resource=True)
+    with _v1.variable_scope(root, auxiliary_name_scope=False):
+        return _tensorflow_part(features, column, state, training)
 
 
 def _lean_part(

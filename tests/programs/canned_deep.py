@@ -75,7 +75,7 @@ def _resumed(est: Any, model_dir: str, kind: str) -> dict[str, Any]:
     before = resumed.evaluate(canned.input_fn(KINDS[kind][1], 1))
     return {
         "before": tools.plain(before),
-        **canned.trained(resumed, KINDS[kind][1], steps=40, thin=3),
+        **canned.trained(resumed, KINDS[kind][1], steps=20),
     }
 
 
