@@ -152,7 +152,8 @@ def _keras_embedding_model_fn(est: Any, rows: int, optimizer: str) -> Callable[.
 
 def measure_evaluate(engine: str, task: str, directory: str, scale: float) -> Measurement:
     """The time of an evaluation of two batches, when one has been made before."""
-    estimator, input_fn = _trained(engine, task, directory)
+    estimator, _ = _trained(engine, task, directory)
+    input_fn = workloads.evaluation_input_fn_of(workloads.TASKS[task])
     evaluate = lambda: estimator.evaluate(input_fn, steps=2)  # noqa: E731
     first = _seconds(evaluate)
     again = [_seconds(evaluate) for _ in range(max(2, int(5 * scale)))]
@@ -173,7 +174,7 @@ def measure_predict_many(engine: str, task: str, directory: str, scale: float) -
     """Rows per second of the second prediction of 20,000 rows, each a dict of six outputs."""
     estimator, _ = _trained(engine, task, directory)
     rows = int(20_000 * scale)
-    input_fn = workloads.rows_input_fn(workloads.TASKS[task], rows, 128)
+    input_fn = workloads.rows_input_fn(workloads.TASKS[task], rows, 32)
 
     def predict() -> None:
         count = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import pathlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -108,13 +109,18 @@ def check_not_negative(name: str, value: Any) -> None:
 
 
 def check_name(name: str, value: Any) -> None:
-    """Checks that a name is a string, or None.
+    """Checks that a name is None, or a string that leads to a folder below the one it is put in.
 
     Raises:
         ArgumentTypeError: It is something else.
+        ArgumentError: It leads elsewhere.
     """
     if value is not None and not isinstance(value, str):
         raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a string, or None"))
+    if value and ".." in pathlib.PurePath(value).parts:
+        raise errors.ArgumentError(
+            errors.invalid_argument(name, value, "a name without '..', for a folder of model_dir")
+        )
 
 
 def checked_path(name: str, value: Any) -> str:

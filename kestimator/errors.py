@@ -8,6 +8,7 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── ArgumentTypeError             (TypeError)   an argument's type is wrong
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
+    ├── BusyError                     (RuntimeError)  the estimator is in the midst of something
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   there is no checkpoint where one is needed
         ├── UnreadableCheckpointError (tf.errors.DataLossError)  it is there and cannot be read
@@ -51,6 +52,10 @@ class InputError(KestimatorError, ValueError):
 
 class GlobalStepError(KestimatorError, RuntimeError):
     """The global step does not move, so that training would never end."""
+
+
+class BusyError(KestimatorError, RuntimeError):
+    """The estimator is in the midst of something that the call would disturb."""
 
 
 class CheckpointError(KestimatorError, ValueError):

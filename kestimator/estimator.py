@@ -151,12 +151,14 @@ class Estimator:
         Raises:
             ValueError: `steps` and `max_steps` are both given, or not positive.
             TypeError: `hooks` or `saving_listeners` hold something else.
+            RuntimeError: Another call of `train` goes on: a hook or a listener made this one.
             tf.compat.v1.train.NanLossDuringTrainingError: The loss became NaN.
             errors.GlobalStepError: The train op does not advance the global step.
         """
         _signatures.check_input_fn(input_fn)
         _arguments.check_steps(steps, max_steps)
         _arguments.check_trains(self._config)
+        self._runtime.check_is_free()
         self._runtime.distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
         listeners = list(_checks.checked_listeners(saving_listeners))

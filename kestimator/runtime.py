@@ -80,6 +80,19 @@ class Runtime:
         self.distribution = _distribution.of(config.train_distribute)
         self.programs: dict[Any, _model.ModelProgram] = {}
 
+    def check_is_free(self) -> None:
+        """Checks that no training goes on, whose variables another one would move.
+
+        Raises:
+            errors.BusyError: A hook or a listener of a call of `train` calls it again.
+        """
+        if self.memory.training:
+            raise errors.BusyError(
+                "`train` was called while another `train` of this estimator goes on: by a hook, a "
+                "listener or an input_fn. There, call `evaluate` or `predict`, which leave the "
+                "variables as they are; or train another estimator, with a model_dir of its own."
+            )
+
     def current_global_step(self) -> int:
         """The global step that the variables hold."""
         with _program.eager_mode():
@@ -264,7 +277,7 @@ class Runtime:
         with model.graph.as_default():
             runner = self._runner(model, session, batches, hooks)
             self._prepare(model, session, hooks, runner.hooked.begin, path)
-            batches.initialize()
+            batches.initialize(steps)
             _warn_of_endless_data(batches, steps)
             with session.start_queue_runners():
                 runner.hooked.after_create_session()

@@ -159,6 +159,26 @@ def test_train_argument(tmp_path: Any, arguments: Any, kind: Any, parts: Any) ->
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize("name", ["..", "/../x", "a/../../x"])
+def test_evaluations_stay_below_model_dir(tmp_path: Any, name: str) -> None:
+    estimator = kestimator.Estimator(Model(), tmp_path / "m")
+    with raises(ValueError, "`name`", "without '..'", repr(name)):
+        estimator.evaluate(data(), name=name)
+    assert not (tmp_path / "m").exists()
+
+
+def test_training_amid_training(tmp_path: Any) -> None:
+    class Trains(kestimator.CheckpointSaverListener):
+        def after_save(self, session: Any, global_step_value: int) -> None:
+            if global_step_value:
+                estimator.train(data(), steps=1)
+
+    estimator = kestimator.Estimator(Model(), tmp_path / "m")
+    with raises(RuntimeError, "`train`", "goes on", "`evaluate`"):
+        estimator.train(data(), steps=1, saving_listeners=[Trains()])
+    assert estimator.train(data(), steps=2).get_variable_value("global_step") == 3
+
+
 def test_listeners_without_saver(tmp_path: Any) -> None:
     estimator = kestimator.Estimator(Model(), tmp_path / "m", NO_SAVES)
     with raises(ValueError, "`saving_listeners`", "save_checkpoints_steps", "Set one"):

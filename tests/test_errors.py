@@ -35,6 +35,7 @@ def test_keeps_its_message(error):
         (errors.ArgumentTypeError, TypeError),
         (errors.InputError, ValueError),
         (errors.GlobalStepError, RuntimeError),
+        (errors.BusyError, RuntimeError),
         (errors.CheckpointError, ValueError),
         (errors.CheckpointNotFoundError, errors.CheckpointError),
         (errors.CheckpointMismatchError, errors.CheckpointError),

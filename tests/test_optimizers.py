@@ -86,6 +86,8 @@ KERAS = {
     "ftrl_with_schedule": lambda: keras.optimizers.Ftrl(Schedule(0.1, 3, 0.5, staircase=True)),
     "adam": lambda: keras.optimizers.Adam(0.1),
     "rmsprop": lambda: keras.optimizers.RMSprop(0.1),
+    "sgd_accumulating": lambda: keras.optimizers.SGD(0.1, gradient_accumulation_steps=3),
+    "adam_averaging": lambda: keras.optimizers.Adam(0.1, use_ema=True, ema_overwrite_frequency=3),
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.adapters import saving as _saving
 from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
@@ -89,7 +90,7 @@ def _checkpoint_hooks(
             )
         return []
     return [
-        _train.CheckpointSaverHook(
+        _saving.SaverHook(
             config.model_dir,
             save_secs=config.save_checkpoints_secs,
             save_steps=config.save_checkpoints_steps,

@@ -151,7 +151,12 @@ def _as_keras(view: Any, store: _variables.VariableStore) -> keras.Variable:
 def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether the graph being built has a write of the optimizer's count of iterations."""
     graph = tf.compat.v1.get_default_graph()
-    placeholder = graph.capture(optimizer.iterations.value.handle)
+    placeholder = graph.capture(_counter(optimizer).value.handle)
     return any(op.type.startswith("Assign") for op in placeholder.consumers()) and isinstance(
         graph, _program.ProgramGraph
     )
+
+
+def _counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The variable that counts an optimizer's calls; `iterations` may be a quotient of it."""
+    return optimizer._iterations

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kestimator.adapters import saving as _saving
+
 _train = tf.compat.v1.train
 UNLIMITED = 2**62
 
@@ -122,6 +124,7 @@ class _Waiter(Cadence):
 
 _CADENCES: dict[type, type[Cadence]] = {
     _train.CheckpointSaverHook: _Timed,
+    _saving.SaverHook: _Timed,
     _train.StepCounterHook: _Timed,
     _train.SummarySaverHook: _TimedAhead,
     _train.ProfilerHook: _TimedAhead,

@@ -275,10 +275,33 @@ class SavedListener(_v1.train.CheckpointSaverListener):
 class DefaultSaver(_v1.train.Saver):
     """The saver of a program whose model_fn brings none: every variable under its own name."""
 
-    def save(self, *args: Any, **kwargs: Any) -> Any:
-        """Saves, without the notes that TensorFlow's saver is deprecated in parts."""
+    _meta_graph: tuple[Any, int, bytes] | None = None
+
+    def save(self, sess: Any, *args: Any, write_meta_graph: bool = True, **kwargs: Any) -> Any:
+        """Saves, without the notes that TensorFlow's saver is deprecated in parts.
+
+        The `.meta` file says the same beside every checkpoint: it is made once for a graph.
+        """
         with _deprecation.silence():
-            return super().save(*args, **kwargs)
+            path = super().save(sess, *args, write_meta_graph=False, **kwargs)
+        if write_meta_graph and path:
+            write_whole(f"{path}.meta", self._serialized_meta_graph(sess.graph))
+        return path
+
+    def _serialized_meta_graph(self, graph: Any) -> bytes:
+        if self._meta_graph is None or self._meta_graph[:2] != (graph, graph.version):
+            with graph.as_default():
+                meta_graph = self.export_meta_graph()
+            self._meta_graph = (graph, graph.version, meta_graph.SerializeToString())
+        return self._meta_graph[2]
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file so that it is whole at every moment."""
+    part = f"{path}.part"
+    with tf.io.gfile.GFile(part, "wb") as file:
+        file.write(content)
+    tf.io.gfile.rename(part, path, overwrite=True)
 
 
 def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> DefaultSaver:

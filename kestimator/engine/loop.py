@@ -17,17 +17,20 @@ steps and the global step to stop at are tensors, so one trace serves them all.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from kestimator.engine import compiled as _compiled
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
 
 _v1_train = tf.compat.v1.train
 NO_LIMIT = 2**62
+_LIMITS = (tf.int32, tf.int64)  # the dtypes of the number of steps and of the global step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,36 +79,48 @@ class DeviceLoop:
         self._step = program.function([loss, *watched], operations)
         self._inputs = program.inputs
         self._per_step = program.batches_per_step
-        self._positions = _positions(program.inputs, self._step.inputs)
-        self._looks: dict[int, Any] = {}
+        self._looks: dict[int, _compiled.Compiled] = {}
         self._global_step = global_step
-        self._counted = Compiled(self._build_counted)
-        self._until_end = Compiled(self._build_until_end)
+        self._counted = _compiled.Compiled(self._build_counted, [self._step], _LIMITS)
+        self._until_end = _compiled.Compiled(self._build_until_end, [self._step], _LIMITS)
 
-    def run(self, batches: _inputs.Batches, *, steps: int, until_step: int) -> LoopResult:
+    def run(
+        self,
+        batches: _inputs.Batches,
+        *,
+        steps: int,
+        until_step: int,
+        on_one_thread: bool = False,
+    ) -> LoopResult:
         """Runs steps until one of the limits, the end of the data, or a NaN.
 
         Args:
             batches: The input.
             steps: At most this many steps.
             until_step: No step starts at this global step or after it.
+            on_one_thread: Whether to run op by op on the calling thread, where that is possible.
         """
-        with _program.eager_mode():
-            until = tf.constant(until_step, tf.int64)
-            if not self._positions:
-                return self._result(self._counted(None, _count(steps), until))
-            if isinstance(batches, _inputs.TensorBatches):
-                return self._run_tensors(batches, _count(steps), until)
-            assert isinstance(batches, _inputs.DatasetBatches)
-            if batches.remaining is not None:
-                steps = min(steps, batches.remaining)
-                result = self._result(self._counted(batches.iterator, _count(steps), until))
-                batches.consumed(result.steps)
-                return result
-            return self._result(self._until_end(batches.iterator, _count(steps), until))
+        if isinstance(batches, _inputs.DatasetBatches) and self._step.inputs:
+            if batches.remaining is None:
+                loop = self._until_end
+            else:
+                loop, steps = self._counted, min(steps, batches.remaining)
+            iterator = batches.iterator
+        else:
+            loop, iterator = self._loop_without_iterator(batches), None
+        outputs = loop(iterator, _count(steps), until_step, on_one_thread=on_one_thread)
+        result = self._result(outputs)
+        if isinstance(batches, _inputs.DatasetBatches) and self._step.inputs:
+            batches.consumed(result.steps)
+        return result
 
     def run_and_look(
-        self, batches: _inputs.DatasetBatches, steps: int, look: _program.PrunedFunction
+        self,
+        batches: _inputs.DatasetBatches,
+        steps: int,
+        look: _program.PrunedFunction,
+        *,
+        on_one_thread: bool = False,
     ) -> tuple[LoopResult, list[tf.Tensor] | None]:
         """Runs steps, and one more that somebody looks at, in the same call.
 
@@ -113,6 +128,7 @@ class DeviceLoop:
             batches: The input; it holds batches for `steps + 1` steps.
             steps: The steps to run before.
             look: What the last step computes.
+            on_one_thread: Whether to run op by op on the calling thread, where that is possible.
 
         Returns:
             What the steps before came to, and the tensors that `look` gives; None in their
@@ -120,38 +136,43 @@ class DeviceLoop:
         """
         call = self._looks.get(id(look))
         if call is None:
-            positions = _positions(self._inputs, look.inputs)
 
-            def run(iterator: Any, *limits: tf.Tensor) -> Any:
+            def run(iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
                 result = self._build_counted(iterator, *limits)
+                flat = functools.partial(self._next_of, iterator if look.inputs else None)
+                values = _compiled.once(
+                    tf.logical_not(tf.reduce_any(_nan_flags(result))),
+                    lambda: _compiled.inlined(look, self._inputs, flat()),
+                    _nothing(look.outputs),
+                    [tensor.shape for tensor in look.outputs],
+                )
+                return [*result, *values]
 
-                def last_step() -> list[tf.Tensor]:
-                    flat = self._next_of(iterator) if positions else []
-                    return look(*(flat[position] for position in positions))
-
-                ran_all = tf.logical_not(tf.reduce_any(_nan_flags(result)))
-                return result, tf.cond(ran_all, last_step, lambda: _nothing(look.outputs))
-
-            call = self._looks[id(look)] = Compiled(run)
-        with _program.eager_mode():
-            outputs, values = call(batches.iterator, _count(steps), tf.constant(NO_LIMIT))
-        result = self._result(outputs)
+            call = self._looks[id(look)] = _compiled.Compiled(run, [self._step, look], _LIMITS)
+        outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
+        own = len(outputs) - len(look.outputs)
+        result = self._result(outputs[:own])
         looked = not any(result.not_finite)
         batches.consumed(result.steps + looked)
-        return result, values if looked else None
+        return result, outputs[own:] if looked else None
 
-    def _run_tensors(self, batches: _inputs.TensorBatches, *limits: tf.Tensor) -> LoopResult:
-        loop = batches.loops.get(id(self))
-        if loop is None:
+    def _loop_without_iterator(self, batches: _inputs.Batches) -> _compiled.Compiled:
+        """The loop over what a graph computes anew for each step, or over no input at all."""
+        if not isinstance(batches, _inputs.TensorBatches) or not self._step.inputs:
+            return self._counted
+        if id(self) not in batches.loops:
 
-            def counted(_: None, *args: tf.Tensor) -> Any:
-                return self._build_counted(batches, *args)
+            def counted(_: None, *limits: tf.Tensor) -> list[tf.Tensor]:
+                return self._build_counted(batches, *limits)
 
-            loop = batches.loops[id(self)] = Compiled(counted)
-        return self._result(loop(None, *limits))
+            batches.loops[id(self)] = _compiled.Compiled(
+                counted, [self._step, batches.function], _LIMITS
+            )
+        loop: _compiled.Compiled = batches.loops[id(self)]
+        return loop
 
-    def _result(self, outputs: Any) -> LoopResult:
-        steps, loss, data_ended, flags = outputs
+    def _result(self, outputs: Sequence[tf.Tensor]) -> LoopResult:
+        steps, loss, data_ended, *flags = outputs
         count, last = int(steps), loss.numpy()
         is_nan = count > 0 and bool(last != last)
         return LoopResult(
@@ -161,16 +182,23 @@ class DeviceLoop:
             (is_nan, *(bool(flag) for flag in flags)),
         )
 
-    def _one_step(self, flat: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        loss, *watched = self._step(*(flat[position] for position in self._positions))
-        loss.set_shape(())
-        return loss, [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
+    def _one_step(self, done: tf.Tensor, flat: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Runs a step; gives the count of steps, the loss, and whether a watched tensor is NaN."""
+        loss, *watched = _compiled.inlined(self._step, self._inputs, flat)
+        flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
+        with tf.control_dependencies([loss]):
+            return [done + 1, tf.reshape(loss, ()) if loss.shape.rank is None else loss, *flags]
 
     def _next_of(self, source: Any) -> list[tf.Tensor]:
-        return [tensor for _ in range(self._per_step) for tensor in _next_batch(source)]
+        """The batches of a step, taken one after the other."""
+        flat: list[tf.Tensor] = []
+        for _ in range(self._per_step):
+            with tf.control_dependencies(flat):
+                flat.extend(_next_batch(source))
+        return flat
 
     def _goes_on(
-        self, done: tf.Tensor, loss: tf.Tensor, flags: list[tf.Tensor], limits: Any
+        self, limits: Sequence[tf.Tensor], done: tf.Tensor, loss: tf.Tensor, *flags: tf.Tensor
     ) -> tf.Tensor:
         steps, until_step = limits
         goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
@@ -181,76 +209,49 @@ class DeviceLoop:
             goes_on = tf.logical_and(goes_on, tf.logical_not(flag))
         return goes_on
 
-    def _start(self) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    def _start(self) -> list[tf.Tensor]:
         loss = tf.zeros((), self._loss.dtype)
-        return tf.constant(0), loss, [tf.constant(False)] * self._watched
+        return [tf.constant(0), loss, *[tf.constant(False)] * self._watched]
 
-    def _build_counted(self, source: Any, *limits: tf.Tensor) -> Any:
+    def _build_counted(self, source: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
         """The loop where the input holds as many batches as the steps asked for."""
-
-        def body(done: tf.Tensor, loss: tf.Tensor, flags: list[tf.Tensor]) -> Any:
-            loss, flags = self._one_step(self._next_of(source))
-            return done + 1, loss, flags
-
-        done, loss, flags = tf.while_loop(
-            lambda done, loss, flags: self._goes_on(done, loss, flags, limits),
-            body,
+        done, loss, *flags = tf.while_loop(
+            functools.partial(self._goes_on, limits),
+            lambda done, *_: self._one_step(done, self._next_of(source)),
             self._start(),
             parallel_iterations=1,
         )
-        return done, loss, tf.constant(False), flags
+        return [done, loss, tf.constant(False), *flags]
 
-    def _build_until_end(self, iterator: Any, *limits: tf.Tensor) -> Any:
+    def _build_until_end(self, iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
         """The loop where only the input knows when it ends: an optional says so."""
 
-        def body(done: tf.Tensor, loss: tf.Tensor, ended: tf.Tensor, flags: Any) -> Any:
-            batches = [iterator.get_next_as_optional() for _ in range(self._per_step)]
+        def body(_: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
+            batches: list[Any] = []
+            for _ in range(self._per_step):
+                with tf.control_dependencies([batch.has_value() for batch in batches]):
+                    batches.append(iterator.get_next_as_optional())
 
-            def step() -> Any:
+            def step() -> list[tf.Tensor]:
                 flat = [tensor for batch in batches for tensor in _flat(batch.get_value())]
-                return (done + 1, *self._one_step(flat))
+                return self._one_step(state[0], flat)
 
-            new_done, loss, flags = tf.cond(
-                batches[-1].has_value(), step, lambda: (done, loss, list(flags))
-            )
-            return new_done, loss, tf.equal(new_done, done), flags
+            is_there = batches[-1].has_value()
+            return [tf.logical_not(is_there), *_compiled.once(is_there, step, state)]
 
-        done, loss, flags = self._start()
-        done, loss, ended, flags = tf.while_loop(
-            lambda done, loss, ended, flags: tf.logical_and(
-                tf.logical_not(ended), self._goes_on(done, loss, flags, limits)
+        ended, done, loss, *flags = tf.while_loop(
+            lambda ended, *state: tf.logical_and(
+                tf.logical_not(ended), self._goes_on(limits, *state)
             ),
             body,
-            (done, loss, tf.constant(False), flags),
+            [tf.constant(False), *self._start()],
             parallel_iterations=1,
         )
-        return done, loss, ended, flags
+        return [done, loss, ended, *flags]
 
 
-class Compiled:
-    """A function compiled once for each kind of input, without TensorFlow's dispatch.
-
-    Which of its traces to call is known here; `tf.function` would find out at every call, and
-    takes the loops of several programs for one function that is traced too often.
-
-    Args:
-        build: Called with an iterator (or None) and tensors, in the graph.
-    """
-
-    def __init__(self, build: Callable[..., Any]) -> None:
-        self._function = tf.function(build, autograph=False)
-        self._traces: dict[Any, Any] = {}
-
-    def __call__(self, iterator: Any, *limits: tf.Tensor) -> Any:
-        """Runs the function."""
-        key = None if iterator is None else _program.spec_key(iterator.element_spec)
-        if key not in self._traces:
-            self._traces[key] = self._function.get_concrete_function(iterator, *limits)
-        return self._traces[key](iterator, *limits)
-
-
-def _nan_flags(result: Any) -> tf.Tensor:
-    _, loss, _, flags = result
+def _nan_flags(outputs: Sequence[tf.Tensor]) -> tf.Tensor:
+    _, loss, _, *flags = outputs
     return tf.stack([tf.not_equal(loss, loss), *flags])
 
 
@@ -262,25 +263,20 @@ def _nothing(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     ]
 
 
-def _count(steps: int) -> tf.Tensor:
-    return tf.constant(min(steps, 2**31 - 1), tf.int32)
+def _count(steps: int) -> int:
+    return min(steps, 2**31 - 1)
 
 
 def _next_batch(source: Any) -> list[tf.Tensor]:
     if source is None:
         return []
     if isinstance(source, _inputs.TensorBatches):
-        return source.function()
+        return source.function.inlined()[0]
     return _flat(source.get_next())
 
 
 def _flat(element: Any) -> list[tf.Tensor]:
     return _program.flatten(_inputs.features_and_labels(element))
-
-
-def _positions(inputs: Sequence[tf.Tensor], needed: Sequence[tf.Tensor]) -> list[int]:
-    order = {id(tensor): position for position, tensor in enumerate(inputs)}
-    return [order[id(tensor)] for tensor in needed]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,19 +9,26 @@ Synopsis::
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+import functools
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine import compiled as _compiled
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import model as _model
+from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
 
 MOST_BATCHES_PER_CALL = 32
+LONGEST_CALL_SECONDS = 0.5
 """How far predictions run ahead of who takes them."""
+SLOW_START_SECONDS = 0.1
+"""A first batch that takes longer belongs to a model that is not small."""
 
 
 def selected(predictions: Any, predict_keys: Any) -> Any:
@@ -69,13 +76,13 @@ class UnseenPredictions:
         self._predictions = predictions
         self._flat = list(predictions.values()) if isinstance(predictions, dict) else [predictions]
         self._function = model.program.function(self._flat, model.operations)
-        order = {id(tensor): position for position, tensor in enumerate(model.program.inputs)}
-        self._positions = [order[id(tensor)] for tensor in self._function.inputs]
+        self._inputs = model.program.inputs
         self._many = model.made_once(
             ("predictions", *map(id, self._flat)),
-            lambda: tf.function(self._build_many, autograph=False),
+            lambda: _compiled.Compiled(self._build_many, [self._function], (tf.int32,)),
         )
         self._batches_per_call = 1
+        self._is_small = True
 
     def next(self, batches: _inputs.Batches) -> Any:
         """The predictions for the next batch, as arrays.
@@ -83,10 +90,10 @@ class UnseenPredictions:
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
         """
-        batch = batches.next() if self._positions else []
+        needed = self._function.inputs
+        batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
         with _program.eager_mode():
-            values = self._function(*(batch[position] for position in self._positions))
-        return self._pack(values)
+            return self._pack(self._function(*(batch[id(tensor)] for tensor in needed)))
 
     def next_rows(self, batches: _inputs.Batches) -> Any:
         """The predictions for the next few batches, one after the other in the same arrays.
@@ -100,23 +107,33 @@ class UnseenPredictions:
             return self.next(batches)
         count = min(self._batches_per_call, batches.remaining or 0)
         self._batches_per_call = min(2 * self._batches_per_call, MOST_BATCHES_PER_CALL)
+        start = time.perf_counter()
         if count <= 1:
-            return self.next(batches)
-        with _program.eager_mode():
-            values = self._many(batches.iterator, tf.constant(count))
-        batches.consumed(count)
-        return self._pack(values)
+            packed, count = self.next(batches), 1
+        else:
+            values = self._many(batches.iterator, count, on_one_thread=self._is_small)
+            batches.consumed(count)
+            packed = self._pack(values)
+        self._note_pace((time.perf_counter() - start) / count, was_first=count == 1)
+        return packed
+
+    def _note_pace(self, seconds: float, *, was_first: bool) -> None:
+        """Decides how to go on from the time of a batch; the first one may include building."""
+        self._is_small = seconds < (SLOW_START_SECONDS if was_first else _modes.SMALL_STEP_SECONDS)
+        if not was_first:
+            affordable = int(LONGEST_CALL_SECONDS / seconds)
+            self._batches_per_call = max(1, min(self._batches_per_call, affordable))
 
     def _can_join(self) -> bool:
         """Whether batches of predictions differ in their first dimension alone."""
-        return bool(self._positions) and all(
+        return bool(self._function.inputs) and all(
             tensor.shape.rank and tensor.shape[1:].is_fully_defined() for tensor in self._flat
         )
 
     def _build_many(self, iterator: Any, count: tf.Tensor) -> list[tf.Tensor]:
         def body(done: tf.Tensor, arrays: list[tf.TensorArray]) -> Any:
             flat = _program.flatten(_inputs.features_and_labels(iterator.get_next()))
-            values = self._function(*(flat[position] for position in self._positions))
+            values = _compiled.inlined(self._function, self._inputs, flat)
             return done + 1, [a.write(done, v) for a, v in zip(arrays, values, strict=True)]
 
         arrays = [
@@ -152,14 +169,27 @@ def rows(batch: Any) -> Iterator[Any]:
                     "Or pass yield_single_examples=False.",
                 )
             )
-        yield from batch
-        return
+        return iter(batch)
     sizes = {key: np.shape(value)[0] if np.ndim(value) else None for key, value in batch.items()}
     if len(set(sizes.values())) > 1 or None in sizes.values():
         raise errors.ArgumentError(
             f"Batch length of predictions should be same. Received: {sizes}. Give every "
             "prediction the batch as its first dimension, or pass yield_single_examples=False."
         )
-    keys = tuple(batch)
-    for values in zip(*batch.values(), strict=True):
-        yield dict(zip(keys, values, strict=True))
+    return map(_dict_maker(tuple(batch)), *batch.values())
+
+
+@functools.cache
+def _dict_maker(keys: tuple[Any, ...]) -> Callable[..., dict[Any, Any]]:
+    """A function that makes a dict of values in the order of `keys`.
+
+    It is written out for the keys, as `namedtuple` does for its fields: with thousands of rows,
+    twice as fast as `dict(zip(keys, values))`.
+    """
+    names = [f"value_{position}" for position in range(len(keys))]
+    items = [f"keys[{position}]: {name}" for position, name in enumerate(names)]
+    if all(type(key) is str for key in keys):
+        items = [f"{key!r}: {name}" for key, name in zip(keys, names, strict=True)]
+    maker: Callable[..., dict[Any, Any]]
+    maker = eval(f"lambda {', '.join(names)}: {{{', '.join(items)}}}", {"keys": keys})
+    return maker

@@ -22,12 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
-from tensorflow.core.function.polymorphism import function_type as _function_type
-from tensorflow.python.client import pywrap_tf_session as _pywrap_tf_session
 from tensorflow.python.eager import context as _context
-from tensorflow.python.eager import lift_to_graph as _lift_to_graph
-from tensorflow.python.eager import wrap_function as _wrap_function
-from tensorflow.python.eager.polymorphic_function import atomic_function as _atomic_function
 from tensorflow.python.framework import func_graph as _func_graph
 
 from kestimator.engine import graphs as _graphs
@@ -36,18 +31,11 @@ from kestimator.engine import ordering as _ordering
 from kestimator.engine import sparse_reads as _sparse_reads
 from kestimator.engine import tf1_behavior as _tf1_behavior
 from kestimator.engine import variables as _store
+from kestimator.engine.modes import eager_mode as eager_mode
+from kestimator.engine.pruning import PrunedFunction as PrunedFunction
 
 _resource_ids = itertools.count()
 _WITHOUT_SHARED_NAME = ("OneShotIterator",)  # its kernel refuses one
-
-
-def eager_mode() -> contextlib.AbstractContextManager[None]:
-    """Runs eagerly, also in scripts that turned eager execution off.
-
-    `tf.init_scope` does not do it there: without eager execution it lifts into the default graph.
-    """
-    mode: contextlib.AbstractContextManager[None] = tf.__internal__.eager_context.eager_mode()
-    return mode
 
 
 class ProgramGraph(_func_graph.FuncGraph):
@@ -62,6 +50,9 @@ class ProgramGraph(_func_graph.FuncGraph):
         with eager_mode():
             super().__init__(name, collections={})
         self.seed = seed
+        # Branches and bodies of loops run what is written in them, in its order, as in a
+        # `tf.function`: Keras code in them returns nothing that could be fetched.
+        self._add_control_dependencies = True
         self.creator: _store.VariableCreator | None = None
         self._thread = threading.local()
 
@@ -119,10 +110,6 @@ class ProgramGraph(_func_graph.FuncGraph):
             if was_finalized:
                 self.finalize()
 
-    def as_graph_def_of_functions(self) -> list[Any]:
-        """The definitions of the functions that ops of the graph call."""
-        return [function.cached_definition for function in self._functions.values()]
-
     def reopen(self) -> None:
         """Lets hooks of another call add ops again."""
         self._unsafe_unfinalize()
@@ -150,32 +137,6 @@ class Distribution(Protocol):
 
     def scope(self) -> contextlib.AbstractContextManager[None]:
         """What the trace runs in."""
-
-
-class PrunedFunction:
-    """A function of a program's graph: flat tensors in, flat tensors out.
-
-    Attributes:
-        inputs: The tensors of the program's graph that a call feeds, in order.
-        outputs: The tensors of the program's graph whose values a call gives.
-    """
-
-    def __init__(
-        self,
-        graph: ProgramGraph,
-        feeds: Sequence[tf.Tensor],
-        tensors: Sequence[tf.Tensor],
-        operations: Sequence[tf.Operation],
-    ) -> None:
-        self.inputs = list(feeds)
-        self.outputs = list(tensors)
-        self._function = _prune(graph, self.inputs, tensors, operations)
-        self._outputs = len(tensors)
-
-    def __call__(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
-        """Runs the function, or puts a call of it into the graph being built."""
-        result = self._function(*feeds)
-        return list(result) if self._outputs else []
 
 
 class Program:
@@ -372,114 +333,3 @@ def unique_name(name: str) -> str:
 def _has_empty_shared_name(op: tf.Operation) -> bool:
     has_one = any(attribute.name == "shared_name" for attribute in op.op_def.attr)
     return has_one and not op.get_attr("shared_name")
-
-
-def _prune(
-    graph: ProgramGraph,
-    feeds: Sequence[tf.Tensor],
-    tensors: Sequence[tf.Tensor],
-    operations: Sequence[tf.Operation],
-) -> Callable[..., Sequence[tf.Tensor]]:
-    """A function of the part of `graph` between `feeds` and the fetches.
-
-    Most parts become functions as they stand. What TensorFlow cannot express so (feeds in the
-    midst of the graph, control edges from inputs) is copied into a graph of its own first.
-    """
-    reached = _ordering.reachable_operations([*tensors, *operations], {id(feed) for feed in feeds})
-    captures = [
-        (external, internal) for external, internal in graph.captures if internal.op in reached
-    ]
-    inputs = [*feeds, *(internal for _, internal in captures)]
-    outside = {tensor.op for tensor in inputs}
-    body = [op for op in graph.get_operations() if op in reached and op not in outside]
-    stands_alone = all(feed.op.type == "Placeholder" for feed in feeds) and not any(
-        control in outside for op in body for control in op.control_inputs
-    )
-    with eager_mode():
-        if not stands_alone:
-            copied: Callable[..., Sequence[tf.Tensor]]
-            copied = _copy_part(graph, feeds, tensors, operations)
-            return copied
-        function = _function_of_part(graph, body, inputs, tensors, operations)
-    externals = [external for external, _ in captures]
-    return lambda *values: function.call_flat(*values, *externals)
-
-
-def _function_of_part(
-    graph: ProgramGraph,
-    body: Sequence[tf.Operation],
-    inputs: Sequence[tf.Tensor],
-    tensors: Sequence[tf.Tensor],
-    operations: Sequence[tf.Operation],
-) -> Any:
-    """Makes a function of ops of a graph, in place.
-
-    TensorFlow's runtime can take any part of a graph; its Python face takes whole graphs, and
-    copying a part first, op by op, was half of the time to the first step.
-    """
-    context = _context.context()
-    for function in graph.as_graph_def_of_functions():
-        context.add_function_def(function)
-    name = f"__{graph.name}_part_{next(_resource_ids)}"
-    with graph._c_graph.get() as c_graph:
-        record = _pywrap_tf_session.TF_GraphToFunction_wrapper(
-            c_graph,
-            name,
-            False,  # append a hash to the name
-            [op._c_op for op in body],
-            [tensor._as_tf_output() for tensor in inputs],
-            [tensor._as_tf_output() for tensor in tensors],
-            [],  # names of the outputs
-            [op._c_op for op in operations],
-            [],  # names of the control outputs
-            None,
-            "",
-        )
-    context.add_c_function(record)
-    _pywrap_tf_session.TF_DeleteFunction(record)
-    return _atomic_function.AtomicFunction(
-        name,
-        context,
-        _function_type.from_structured_signature((tuple(inputs), {}), tuple(tensors)),
-        list(graph._functions.values()),
-        _atomic_function.CallOptions(is_stateful=any(op._is_stateful for op in body)),
-    )
-
-
-def _copy_part(
-    graph: ProgramGraph,
-    feeds: Sequence[tf.Tensor],
-    tensors: Sequence[tf.Tensor],
-    operations: Sequence[tf.Operation],
-) -> Any:
-    """A concrete function of the part of `graph` between `feeds` and the fetches.
-
-    `tf.compat.v1.wrap_function(...).prune` is the public face of this; it makes a function of the
-    whole graph first, passes every capture of it, and cannot follow a graph that still grows.
-    """
-    reached = _ordering.reachable_operations([*tensors, *operations], {id(feed) for feed in feeds})
-    captures = [
-        (external, internal) for external, internal in graph.captures if internal.op in reached
-    ]
-    with eager_mode():
-        pruned = _func_graph.FuncGraph(f"{graph.name}_pruned", collections={})
-        pruned.seed = graph.seed
-        lifted = _lift_to_graph.lift_to_graph(
-            [*operations, *tensors],
-            pruned,
-            sources=[*feeds, *(internal for _, internal in captures)],
-            base_graph=graph,
-        )
-        pruned.inputs.extend(lifted[feed] for feed in feeds)
-        for external, internal in captures:
-            pruned.add_capture(external, lifted[internal])
-        pruned.outputs.extend(lifted[tensor] for tensor in tensors)
-        pruned.control_outputs.extend(lifted[operation] for operation in operations)
-        for function in graph._functions.values():
-            pruned._add_function(function)
-        pruned.structured_outputs = list(pruned.outputs)
-        pruned.structured_input_signature = None
-        pruned.variables = []
-        return _wrap_function.WrappedFunction(
-            pruned, variable_holder=None, signature=[None] * len(feeds)
-        )

@@ -19,12 +19,15 @@ import tensorflow as tf
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
+from kestimator.engine import modes as _modes
 from kestimator.engine import session as _session
 
 LONGEST_QUIET_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
+SLOW_FIRST_STEP_SECONDS = 2.0
+"""A first step that takes longer is slow itself: it is not the building of functions alone."""
 
 
 class Cadence(Protocol):
@@ -103,7 +106,7 @@ class Runner:
                     if self._has_ended(result):
                         break
                 if self._wants_a_look(left) and not self.hooked.should_stop:
-                    loss = self.hooked.step(self._model.fetches)["loss"]
+                    loss = self._hooked_step()
                     left -= 1
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
@@ -119,10 +122,21 @@ class Runner:
     def _wants_a_look(self, left: int) -> bool:
         return left > 0 and self._quiet_steps(left) == 0
 
+    def _hooked_step(self) -> Any:
+        start = time.perf_counter()
+        loss = self.hooked.step(self._model.fetches)["loss"]
+        seconds = time.perf_counter() - start
+        if self._seconds_per_step is None and seconds > SLOW_FIRST_STEP_SECONDS:
+            self._seconds_per_step = seconds
+        return loss
+
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
         before, start = self._global_step(), time.perf_counter()
         result = self._device_loop().run(
-            self._batches, steps=min(quiet, self._longest_stretch()), until_step=before + quiet
+            self._batches,
+            steps=min(quiet, self._longest_stretch()),
+            until_step=before + quiet,
+            on_one_thread=self._steps_are_small,
         )
         if result.steps:
             self._seconds_per_step = (time.perf_counter() - start) / result.steps
@@ -156,19 +170,30 @@ class Runner:
             compiled = self._session.look(look.fetches)
         metadata = tf.compat.v1.RunMetadata()
         if compiled is None:
-            result = self._device_loop().run(self._batches, steps=quiet, until_step=step + quiet)
+            result = self._device_loop().run(
+                self._batches,
+                steps=quiet,
+                until_step=step + quiet,
+                on_one_thread=self._steps_are_small,
+            )
             self._tell_not_finite(result)
             values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
         else:
             function, pack = compiled
             assert isinstance(self._batches, _inputs.DatasetBatches)
-            result, tensors = self._device_loop().run_and_look(self._batches, quiet, function)
+            result, tensors = self._device_loop().run_and_look(
+                self._batches, quiet, function, on_one_thread=self._steps_are_small
+            )
             self._tell_not_finite(result)
             if tensors is None:
                 return result.loss  # a NaN that the hooks do not take for an error
             values = pack(tensors)
         self._seconds_per_step = (time.perf_counter() - start) / (quiet + 1)
         return self.hooked.tell(look, values, metadata)["loss"]
+
+    @property
+    def _steps_are_small(self) -> bool:
+        return self._seconds_per_step is None or self._seconds_per_step < _modes.SMALL_STEP_SECONDS
 
     def _device_loop(self) -> _loop.DeviceLoop:
         return self._model.loop([c.watched() for c in self._watchers if not self._watches_loss(c)])

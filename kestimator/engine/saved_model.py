@@ -57,7 +57,7 @@ class NoBatches(_inputs.Batches):
         self.programs = []
         self.is_finite = True
 
-    def initialize(self) -> None:
+    def initialize(self, steps: float | None = None) -> None:
         """Does nothing."""
 
     def _next_batch(self) -> list[tf.Tensor]:
