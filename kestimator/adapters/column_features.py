@@ -186,7 +186,8 @@ def _looked_up(features: Features, column: Any) -> Ids | None:
         return None
     present = _is_present(raw)
     words = raw if raw.dtype == tf.string else tf.cast(raw, tf.int64)
-    values = features.tables.of(column).lookup(words)
+    # An op that says the shape, which lookups forget: the loop on the device infers it anew.
+    values = tf.ensure_shape(features.tables.of(column).lookup(words), words.shape)
     lookup = values if _drops_padding(column) else _where_present(present, values)
     return Ids(values, present, lookup)
 
