@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from kestimator import errors, export, inputs, optimizers
+from kestimator import errors, experimental, export, inputs, optimizers
+from kestimator.canned import (
+    BaselineClassifier,
+    BaselineEstimator,
+    BaselineRegressor,
+    DNNClassifier,
+    DNNEstimator,
+    DNNLinearCombinedClassifier,
+    DNNLinearCombinedEstimator,
+    DNNLinearCombinedRegressor,
+    DNNRegressor,
+    LinearClassifier,
+    LinearEstimator,
+    LinearRegressor,
+    add_metrics,
+    classifier_parse_example_spec,
+    forward_features,
+    regressor_parse_example_spec,
+)
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
@@ -41,10 +59,19 @@ from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, Warm
 __version__ = "0.1.0"
 
 __all__ = [
+    "BaselineClassifier",
+    "BaselineEstimator",
+    "BaselineRegressor",
     "BinaryClassHead",
     "CheckpointSaverHook",
     "CheckpointSaverListener",
     "ClusterInfo",
+    "DNNClassifier",
+    "DNNEstimator",
+    "DNNLinearCombinedClassifier",
+    "DNNLinearCombinedEstimator",
+    "DNNLinearCombinedRegressor",
+    "DNNRegressor",
     "Estimator",
     "EstimatorSpec",
     "EvalSpec",
@@ -52,6 +79,9 @@ __all__ = [
     "FinalOpsHook",
     "GlobalStepWaiterHook",
     "Head",
+    "LinearClassifier",
+    "LinearEstimator",
+    "LinearRegressor",
     "LoggingTensorHook",
     "LogisticRegressionHead",
     "ModeKeys",
@@ -75,8 +105,13 @@ __all__ = [
     "TrainSpec",
     "VocabInfo",
     "WarmStartSettings",
+    "add_metrics",
+    "classifier_parse_example_spec",
     "errors",
+    "experimental",
     "export",
+    "forward_features",
     "inputs",
     "optimizers",
+    "regressor_parse_example_spec",
 ]
