@@ -180,7 +180,7 @@ def measure_canned_embedding(engine: str, task: str, directory: str, scale: floa
         )
         data = functools.partial(canned.training_data, rows)
         train = functools.partial(_train, estimator, data)
-        rate = _steady_rate(engine, train, warm=20, steps=300 + int(700 * scale))
+        rate = _steady_rate(engine, train, warm=20, steps=400)
         found[f"step_microseconds_{rows}"] = rate["step_microseconds"]
     small, big = (found[f"step_microseconds_{rows}"] for rows in workloads.TABLE_ROWS)
     return {**found, "big_to_small": big / small}
