@@ -14,7 +14,7 @@ other. What Keras has no equal layer for is an error that names the column.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.adapters import column_inputs as _inputs
 from kestimator.adapters import column_kinds as _kinds
 from kestimator.engine import keras_files as _keras_files
 
@@ -46,17 +47,6 @@ class _Ids:
     values: Symbolic
     present: Symbolic | None = None
     weights: Symbolic | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Wanted:
-    """What a column wants of a feature: its dtype (None takes any), and its shape."""
-
-    key: str
-    dtype: str | None
-    shape: tuple[int, ...]
-    column: str
-    is_layer: bool = False
 
 
 class ColumnLayers:
@@ -86,18 +76,7 @@ class ColumnLayers:
         self._ids: dict[Any, _Ids] = {}
         self._padding: dict[str, Symbolic] = {}
         self._names: set[str] = set()
-        wanted = _by_feature(columns)
-        unknown = sorted(set(given) - set(wanted))
-        if unknown:
-            raise errors.ArgumentError(
-                errors.invalid_argument(
-                    "inputs", unknown, f"inputs for features of the columns: {sorted(wanted)}"
-                )
-            )
-        self.inputs: dict[str, Symbolic] = {
-            key: given[key] if key in given else _input(key, requests)
-            for key, requests in sorted(wanted.items())
-        }
+        self.inputs: dict[str, Symbolic] = _inputs.inputs_of(columns, given)
 
     def dense(self, column: _kinds.Column, scope: str) -> Symbolic:
         """What a dense column gives, (batch, n), float32.
@@ -214,7 +193,7 @@ class ColumnLayers:
 
     def _keras(self, column: Any) -> Symbolic:
         """A Keras layer of the user's, as it is."""
-        structure = _model_inputs(column)
+        structure = _inputs.model_inputs(column)
         if structure is None:  # the input has the layer's name
             copy = _copy_of(column, f"{_keras_files.layer_name(column.name)}.")
             result = copy(self.inputs[column.name])
@@ -283,7 +262,7 @@ class ColumnLayers:
 
     def _crossed(self, column: Any) -> _Ids:
         if column.hash_key not in (None, _HASH_KEY):
-            raise _no_layer(
+            raise _inputs.no_layer(
                 column, "keras.layers.HashedCrossing hashes without a `hash_key`", "Leave it out."
             )
         leaves = _columns._collect_leaf_level_keys(column)
@@ -291,7 +270,7 @@ class ColumnLayers:
         features = [self.inputs[leaf] for leaf in leaves if isinstance(leaf, str)]
         parts = [*(found.values for found in ids), *features]
         if len(parts) != 2 or any(part.shape[1:] != (1,) for part in parts):
-            raise _no_layer(
+            raise _inputs.no_layer(
                 column,
                 "keras.layers.HashedCrossing crosses two features of one value each",
                 "Cross others when the data is prepared, and take the cross as a feature.",
@@ -318,14 +297,6 @@ _MAKERS: dict[type, Callable[[ColumnLayers, Any], _Ids]] = {
     _columns.BucketizedColumn: ColumnLayers._bucketized,
     _columns.CrossedColumn: ColumnLayers._crossed,
     _columns.WeightedCategoricalColumn: ColumnLayers._weighted,
-}
-
-# The columns that read no feature themselves, with what they call the column that does.
-_INNER: dict[type, str] = {
-    _columns.BucketizedColumn: "source_column",
-    _columns.IndicatorColumn: "categorical_column",
-    _columns.EmbeddingColumn: "categorical_column",
-    _columns.WeightedCategoricalColumn: "categorical_column",
 }
 
 
@@ -362,89 +333,12 @@ def _combined(rows: Symbolic, ids: _Ids, combiner: str) -> Symbolic:
     return keras.ops.divide_no_nan(total, size)
 
 
-def _wanted(column: _kinds.Column) -> Iterator[_Wanted]:
-    """What a column wants of which features."""
-    kind = type(column)
-    if _kinds.is_keras(column):
-        yield from _wanted_by_keras(column)
-    elif kind in _INNER:
-        yield from _wanted(getattr(column, _INNER[kind]))
-        if kind is _columns.WeightedCategoricalColumn:
-            yield _Wanted(column.weight_feature_key, column.dtype.name, (1,), column.name)
-    elif kind is _columns.CrossedColumn:
-        for leaf in _columns._collect_leaf_level_keys(column):
-            yield from (
-                [_Wanted(leaf, None, (1,), column.name)] if isinstance(leaf, str) else _wanted(leaf)
-            )
-    elif kind is _columns.NumericColumn:
-        yield _Wanted(column.key, column.dtype.name, tuple(column.shape), column.name)
-    elif kind in _MAKERS:
-        dtype = getattr(column, "dtype", tf.int64)
-        yield _Wanted(column.key, dtype.name, (1,), column.name)
-    else:
-        raise _no_layer(
-            column,
-            f"Keras has no layer that equals a {kind.__name__}",
-            "Take another column, such as an embedding_column of each feature by itself, or "
-            "prepare the feature in the input_fn.",
-        )
-
-
-def _wanted_by_keras(column: Any) -> Iterator[_Wanted]:
-    if isinstance(column, keras.utils.FeatureSpace):
-        raise _no_layer(
-            column,
-            "a FeatureSpace is no layer",
-            "Take its encoder: keras.Model(space.get_inputs(), space.get_encoded_features()).",
-        )
-    structure = _model_inputs(column)
-    if structure is None:
-        yield _Wanted(column.name, None, (1,), column.name, is_layer=True)
-        return
-    for tensor in keras.tree.flatten(structure):
-        yield _Wanted(tensor.name, tensor.dtype, tuple(tensor.shape[1:]), column.name)
-
-
-def _model_inputs(column: Any) -> Any:
-    """The inputs of a functional model in their structure, or None for other layers."""
-    is_model = isinstance(column, keras.Model) and not isinstance(column, keras.Sequential)
-    return column.input if is_model and hasattr(column, "inputs") else None
-
-
-def _by_feature(columns: Sequence[_kinds.Column]) -> dict[str, list[_Wanted]]:
-    found: dict[str, list[_Wanted]] = {}
-    for column in columns:
-        for wanted in _wanted(column):
-            found.setdefault(wanted.key, []).append(wanted)
-    return found
-
-
-def _input(key: str, requests: list[_Wanted]) -> Symbolic:
-    """An input that all columns of a feature can read: the narrowest of their types."""
-    dtypes = {request.dtype for request in requests if request.dtype is not None}
-    exact = {dtype for dtype in dtypes if not dtype.startswith("float")}
-    shapes = {request.shape for request in requests}
-    if len(exact) > 1 or len(shapes) > 1 or ("string" in exact and dtypes > exact):
-        raise errors.ArgumentError(
-            f"Feature {key!r} cannot be one Keras input: its columns "
-            f"{sorted({request.column for request in requests})} want the dtypes "
-            f"{sorted(dtypes)} and the shapes {sorted(shapes)}. Pass one in `inputs`."
-        )
-    by_default = "float32" if any(r.dtype for r in requests) else _default_dtype(requests)
-    return keras.Input(shapes.pop(), name=key, dtype=exact.pop() if exact else by_default)
-
-
-def _default_dtype(requests: list[_Wanted]) -> str:
-    """Features of crosses alone are words, those of Keras layers alone are numbers."""
-    return "float32" if any(request.is_layer for request in requests) else "string"
-
-
 def _vocabulary(column: Any) -> list[Any]:
     """The words, or the numbers, of a vocabulary column in the order of their ids."""
     if isinstance(column, _columns.VocabularyListCategoricalColumn):
         words = list(column.vocabulary_list)
     elif column.file_format == "tfrecord_gzip":
-        raise _no_layer(
+        raise _inputs.no_layer(
             column, "its words are in a TFRecord file", "Write them into a text, one on a line."
         )
     else:
@@ -469,9 +363,3 @@ def _copy_of(layer: Any, name: str) -> keras.Layer:
             "keras.layers.Rescaling(1 / 255) or keras.layers.Normalization(mean=…, variance=…)."
         )
     return type(layer).from_config({**layer.get_config(), "name": name})
-
-
-def _no_layer(column: Any, reason: str, remedy: str) -> errors.ArgumentError:
-    return errors.ArgumentError(
-        f"Feature column {column.name!r} cannot become Keras layers: {reason}. {remedy}"
-    )
