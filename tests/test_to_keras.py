@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -41,14 +42,18 @@ def tensors(keys: Any) -> dict[str, tf.Tensor]:
 
 
 def assert_equal(estimator: Any, model: keras.Model) -> None:
-    """The model gives the floats that `predict` gives, and no other."""
+    """The model gives the floats that `predict` gives and no other, also when loaded again."""
     rows = list(estimator.predict(data(model.input)))
-    found = model(tensors(model.input))
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")
+        loaded = keras.models.load_model(f"{folder}/model.keras")
+    found, again = model(tensors(model.input)), loaded(tensors(model.input))
     for key in rows[0]:
         name = "/".join(key) if isinstance(key, tuple) else key
         if rows[0][key].dtype == np.float32:
             expected = np.stack([row[key] for row in rows])
             np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(again[name], expected, rtol=1e-5, atol=1e-6)
         else:
             assert name not in found
 
@@ -297,6 +302,35 @@ class TestErrors:
         inputs = SEVERAL if "several" in words else None
         with pytest.raises(errors.ArgumentError, match=words):
             estimator.to_keras(inputs=inputs)
+
+    @pytest.mark.parametrize(
+        ("column", "words"),
+        [
+            (
+                lambda: keras.utils.FeatureSpace({"age": "float"}, name="space"),
+                "'space'.*its encoder",
+            ),
+            (
+                lambda: fc.sequence_numeric_column("age"),
+                "'age'.*no layer that equals a SequenceNumericColumn",
+            ),
+            (
+                lambda: fc.embedding_column(
+                    fc.categorical_column_with_vocabulary_file(
+                        "color", "words.gz", 3, file_format="tfrecord_gzip"
+                    ),
+                    2,
+                ),
+                "'color'.*TFRecord",
+            ),
+        ],
+    )
+    def test_before_any_weight_is_read(self, column: Any, words: str) -> None:
+        def value_of(name: str) -> np.ndarray:
+            raise AssertionError(name)
+
+        with pytest.raises(errors.ArgumentError, match=words):
+            column_layers.ColumnLayers([made := column()], {}, value_of).dense(made, "dnn")
 
     def test_features_that_are_no_one_thing(self, tmp_path: Any) -> None:
         columns = [identity(), fc.crossed_column([color(), "id"], 4)]
