@@ -244,6 +244,19 @@ class TestFiles:
         x = {**tensors(["age", "color"]), "a.b id": tf.constant(FEATURES["id"])}
         np.testing.assert_allclose(logits(second), model(x)["logits"], rtol=1e-5, atol=1e-6)
 
+    def test_are_exported_before_any_training(self, tmp_path: Any) -> None:
+        estimator = trained(tmp_path / "model").train(dotted, steps=2)
+        estimator.to_keras().save(tmp_path / "model.keras")
+        second = trained(tmp_path / "second", warm_start_from=str(tmp_path / "model.keras"))
+        receiver = kestimator.export.build_raw_serving_input_receiver_fn(
+            {name: value[:1] for name, value in next(iter(dotted()))[0].items()}
+        )
+        path = second.export_saved_model(str(tmp_path / "export"), receiver).decode()
+        names = {"age": "age", "color": "color", "id": "a.b id"}
+        features = {new: tf.constant(FEATURES[old]) for old, new in names.items()}
+        served = tf.saved_model.load(path).signatures["predict"](**features)["logits"]
+        np.testing.assert_allclose(served, logits(estimator), rtol=1e-5, atol=1e-6)
+
     def test_of_some_variables(self, tmp_path: Any) -> None:
         estimator = trained(tmp_path / "model").train(dotted, steps=2)
         estimator.to_keras().save(tmp_path / "model.keras")
