@@ -19,8 +19,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: $(READY)  ## Train, evaluate and export a classifier of handwritten digits
+demo: $(READY)  ## Train, evaluate and export two models of real data: of digits, of patients
 	$(BIN)/python examples/digits.py
+	$(BIN)/python examples/wide_and_deep.py
 
 test: lint  ## Check the style, the types and the behaviour
 	$(BIN)/python -m pytest -n 2 -m "not slow and not oracle"

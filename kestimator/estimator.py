@@ -72,7 +72,8 @@ class Estimator:
             fresh temporary directory.
         config: A `RunConfig`.
         params: Hyperparameters, of any type; every call of `model_fn` gets a copy.
-        warm_start_from: A checkpoint, a directory, a SavedModel or `WarmStartSettings` to start
+        warm_start_from: A checkpoint, a directory, a SavedModel, a `.keras` or `.weights.h5` file
+            whose layers are named as `to_keras` names them, or `WarmStartSettings`, to start
             from where `model_dir` has no checkpoint.
 
     Raises:

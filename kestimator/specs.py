@@ -259,7 +259,7 @@ class WarmStartSettings(_WarmStartSettingsFields):
     """Which variables start with the values of another model's checkpoint.
 
     Attributes:
-        ckpt_to_initialize_from: A checkpoint, or a directory that holds some.
+        ckpt_to_initialize_from: A checkpoint, a directory that holds some, or a Keras file.
         vars_to_warm_start: A regular expression, matched from the start of the names of
             trainable variables; or a list of them (or of variables), matched with all
             variables, optimizer slots included; or None for only those in

@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine import keras_files as _keras_files
 from kestimator.specs import WarmStartSettings
 
 
@@ -22,8 +23,8 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
     """Reads the argument `warm_start_from` of an Estimator.
 
     Args:
-        warm_start_from: None, settings, or a path: a checkpoint, a directory of checkpoints, or
-            a SavedModel.
+        warm_start_from: None, settings, or a path: a checkpoint, a directory of checkpoints, a
+            SavedModel, or a `.keras` or `.weights.h5` file.
 
     Raises:
         errors.ArgumentError: It is something else.
@@ -35,7 +36,8 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
             errors.invalid_argument(
                 "warm_start_from",
                 warm_start_from,
-                "None, the path of a checkpoint, a directory or a SavedModel, or WarmStartSettings",
+                "None, the path of a checkpoint, a directory, a SavedModel or a Keras file, or "
+                "WarmStartSettings",
             )
         )
     path = os.fsdecode(warm_start_from)
@@ -46,9 +48,13 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
 def whole_checkpoint(settings: WarmStartSettings) -> str | None:
     """The checkpoint that a warm start takes over as it is; None if it takes over only parts.
 
+    A Keras file gives only parts: it has no global step.
+
     Raises:
         errors.CheckpointNotFoundError: There is no checkpoint.
     """
+    if _keras_files.is_keras_file(settings.ckpt_to_initialize_from):
+        return None
     if settings.vars_to_warm_start != ".*" or (
         settings.var_name_to_vocab_info or settings.var_name_to_prev_var_name
     ):
@@ -60,15 +66,16 @@ def apply(settings: WarmStartSettings) -> None:
     """Makes the initializers of the default graph's variables read the checkpoint.
 
     Raises:
-        errors.CheckpointNotFoundError: There is no checkpoint in the directory.
+        errors.CheckpointNotFoundError: There is no checkpoint in the directory, or no Keras file.
+        errors.UnreadableCheckpointError: A Keras file cannot be read.
         ValueError: A selected variable is not in the checkpoint, or has another shape.
         tf.errors.NotFoundError: There is no such directory or checkpoint.
     """
     source = settings.ckpt_to_initialize_from
-    _source_checkpoint(source)
+    path = _source_checkpoint(source)
     try:
         tf.compat.v1.train.warm_start(
-            source,
+            path,
             settings.vars_to_warm_start,
             settings.var_name_to_vocab_info,
             settings.var_name_to_prev_var_name,
@@ -82,6 +89,8 @@ def apply(settings: WarmStartSettings) -> None:
 
 
 def _source_checkpoint(source: str) -> str:
+    if _keras_files.is_keras_file(source):
+        return _keras_files.as_checkpoint(source)
     path = tf.train.latest_checkpoint(source) if tf.io.gfile.isdir(source) else source
     if path is None:
         raise errors.CheckpointNotFoundError(

@@ -91,28 +91,6 @@ def predictions(estimator: kestimator.Estimator) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 class TestEveryEstimator:
-    def test_goes_on_where_another_one_stopped(self, name: str, tmp_path: Any) -> None:
-        straight = made(name, tmp_path / "straight").train(data(), steps=6)
-        resumed = made(name, tmp_path / "resumed").train(data(), steps=2)
-        resumed = made(name, tmp_path / "resumed").train(data(), steps=4)
-        assert resumed.get_variable_value("global_step") == 6
-        for variable in straight.get_variable_names():
-            np.testing.assert_allclose(
-                resumed.get_variable_value(variable),
-                straight.get_variable_value(variable),
-                rtol=1e-5,
-                atol=1e-6,
-            )
-
-    def test_traces_each_mode_once(self, name: str, tmp_path: Any) -> None:
-        estimator = made(name, tmp_path)
-        for _ in range(3):
-            estimator.train(data(), steps=2)
-            estimator.evaluate(data(1))
-            predictions(estimator)
-        assert len(estimator._runtime.programs) == 3
-        assert not any(program.is_stale for program in estimator._runtime.programs.values())
-
     def test_learns(self, name: str, tmp_path: Any) -> None:
         estimator = made(name, tmp_path).train(data(), steps=1)
         first = estimator.evaluate(data(1))["average_loss"]
@@ -128,13 +106,6 @@ class TestEveryEstimator:
         served = loaded.signatures["predict"](examples=tf.constant(examples()))
         key = "logits" if "logits" in served else "predictions"
         np.testing.assert_allclose(served[key].numpy(), predictions(estimator), rtol=1e-5)
-
-    def test_starts_from_another_ones_weights(self, name: str, tmp_path: Any) -> None:
-        if "warm_start_from" not in inspect.signature(getattr(kestimator, name)).parameters:
-            return  # as in the original
-        first = made(name, tmp_path / "first").train(data(), steps=5)
-        second = made(name, tmp_path / "second", warm_start_from=first.model_dir)
-        np.testing.assert_allclose(predictions(second), predictions(first), rtol=1e-6)
 
     def test_can_be_called_from_another_model_fn(self, name: str, tmp_path: Any) -> None:
         inner = made(name, tmp_path / "inner")

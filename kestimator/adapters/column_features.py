@@ -18,11 +18,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters import column_kinds as _kinds
 from kestimator.adapters import column_tables as _tables
+from kestimator.adapters import outside as _outside
 
 _columns = _kinds.tf_columns
 _ABSENT = -1
@@ -117,6 +119,8 @@ class Features:
         if column.normalizer_fn is not None:
             if tensor.shape.rank == 1:
                 tensor = tf.expand_dims(tensor, 1)
+            if isinstance(column.normalizer_fn, keras.Layer):
+                build_once(column.normalizer_fn, tensor)
             tensor = column.normalizer_fn(tensor)
         tensor = tf.cast(tensor, tf.float32)
         return tensor if tensor.shape.rank in (1, 2) else None
@@ -127,6 +131,13 @@ class Features:
             transform = _TRANSFORMS.get(type(column))
             self._ids[column] = transform(self, column) if transform else None
         return self._ids[column]
+
+
+def build_once(layer: keras.Layer, inputs: Any) -> None:
+    """Builds a layer for all traces to come: what it keeps besides variables must outlive one."""
+    if not layer.built and not isinstance(inputs, Mapping):
+        with _outside.outside_of_the_trace():
+            layer.build(tuple(inputs.shape))
 
 
 def _fits(tensor: tf.Tensor, shape: tuple[int, ...]) -> bool:

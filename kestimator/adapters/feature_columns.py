@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -28,7 +28,6 @@ from kestimator.adapters import column_features as _features
 from kestimator.adapters import column_kinds as _kinds
 from kestimator.adapters import column_lookups as _lookups
 from kestimator.adapters import column_state as _state
-from kestimator.adapters import outside as _outside
 
 _v1 = tf.compat.v1
 _columns = _kinds.tf_columns
@@ -245,7 +244,7 @@ def _keras_part(features: _features.Features, column: _kinds.Column, training: b
     """What a Keras layer makes of the features that it names, or of all of them."""
     inputs = _inputs_of(features, column)
     if isinstance(column, keras.Layer):
-        _build_once(column, inputs)
+        _features.build_once(column, inputs)
         options = {"training": training} if column._call_has_training_arg else {}
         result = column(inputs, **options)
     else:
@@ -261,13 +260,6 @@ def _keras_part(features: _features.Features, column: _kinds.Column, training: b
             )
         )
     return tf.cast(result, tf.float32)
-
-
-def _build_once(layer: keras.Layer, inputs: Any) -> None:
-    """Builds a layer for all traces to come: what it keeps besides variables must outlive one."""
-    if not layer.built and not isinstance(inputs, Mapping):
-        with _outside.outside_of_the_trace():
-            layer.build(tuple(inputs.shape))
 
 
 def _inputs_of(features: _features.Features, column: _kinds.Column) -> Any:

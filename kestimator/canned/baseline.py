@@ -11,24 +11,23 @@ model gains is what it does better. The one variable is called `baseline/bias`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import errors, specs, to_keras
 from kestimator._types import Tensor
 from kestimator.adapters import canned_optimizers as _optimizers
-from kestimator.canned import _parts
+from kestimator.canned import _base, _parts
 from kestimator.config import RunConfig
-from kestimator.estimator import Estimator
 from kestimator.heads import Head
 
 _v1 = tf.compat.v1
 _LEARNING_RATE = 0.3
 
 
-class BaselineEstimator(Estimator):
+class BaselineEstimator(_base.CannedEstimator):
     """A baseline with any head.
 
     Example:
@@ -53,10 +52,10 @@ class BaselineEstimator(Estimator):
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
     ) -> None:
-        super().__init__(_model_fn(head, optimizer), model_dir, config)
+        super().__init__(_model(head, optimizer), model_dir, config)
 
 
-class BaselineClassifier(Estimator):
+class BaselineClassifier(_base.CannedEstimator):
     """A baseline for classifiers: how often each class comes.
 
     Example:
@@ -91,10 +90,10 @@ class BaselineClassifier(Estimator):
         head = _parts.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
-        super().__init__(_model_fn(head, optimizer), model_dir, config)
+        super().__init__(_model(head, optimizer), model_dir, config)
 
 
-class BaselineRegressor(Estimator):
+class BaselineRegressor(_base.CannedEstimator):
     """A baseline for regressors: the mean of the labels.
 
     Example:
@@ -124,11 +123,11 @@ class BaselineRegressor(Estimator):
         loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
     ) -> None:
         head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
-        super().__init__(_model_fn(head, optimizer), model_dir, config)
+        super().__init__(_model(head, optimizer), model_dir, config)
 
 
-def _model_fn(head: Head, optimizer: Any) -> Callable[..., specs.EstimatorSpec]:
-    """Checks what an estimator is given, and makes its model_fn."""
+def _model(head: Head, optimizer: Any) -> _base.CannedModel:
+    """Checks what an estimator is given, and makes its model."""
     _parts.check_head(head)
     _optimizers.check("optimizer", optimizer)
 
@@ -140,7 +139,7 @@ def _model_fn(head: Head, optimizer: Any) -> Callable[..., specs.EstimatorSpec]:
         training = _parts.Training([bias], optimizer, _LEARNING_RATE)
         return _parts.spec(head, features, labels, mode, logits, [training])
 
-    return model_fn
+    return _base.CannedModel(model_fn, to_keras.Blueprint(head))
 
 
 def _batch_size(features: Any) -> Tensor:

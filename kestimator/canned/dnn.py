@@ -13,24 +13,23 @@ Layers are called `dnn/hiddenlayer_<i>` and `dnn/logits`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import specs
+from kestimator import specs, to_keras
 from kestimator.adapters import canned_optimizers as _optimizers
 from kestimator.adapters import column_features as _features
-from kestimator.canned import _parts
+from kestimator.canned import _base, _parts
 from kestimator.canned._networks import NetworkPart
 from kestimator.config import RunConfig
-from kestimator.estimator import Estimator
 from kestimator.heads import Head
 
 _v1 = tf.compat.v1
 
 
-class DNNEstimator(Estimator):
+class DNNEstimator(_base.CannedEstimator):
     """A deep network with any head.
 
     Example:
@@ -49,7 +48,7 @@ class DNNEstimator(Estimator):
         activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
         dropout: The part of activations that training drops, or None.
         config: A `RunConfig`.
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         batch_norm: Whether to normalize hidden layers over the batch.
 
     Raises:
@@ -72,11 +71,11 @@ class DNNEstimator(Estimator):
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model_fn = _model_fn(head, part, optimizer)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = _model(head, part, optimizer)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class DNNClassifier(Estimator):
+class DNNClassifier(_base.CannedEstimator):
     """A deep classifier.
 
     Example:
@@ -98,7 +97,7 @@ class DNNClassifier(Estimator):
         activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
         dropout: The part of activations that training drops, or None.
         config: A `RunConfig`.
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
 
@@ -128,11 +127,11 @@ class DNNClassifier(Estimator):
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model_fn = _model_fn(head, part, optimizer)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = _model(head, part, optimizer)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class DNNRegressor(Estimator):
+class DNNRegressor(_base.CannedEstimator):
     """A deep regressor.
 
     Example:
@@ -152,7 +151,7 @@ class DNNRegressor(Estimator):
         activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
         dropout: The part of activations that training drops, or None.
         config: A `RunConfig`.
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
 
@@ -179,12 +178,12 @@ class DNNRegressor(Estimator):
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model_fn = _model_fn(head, part, optimizer)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = _model(head, part, optimizer)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-def _model_fn(head: Head, part: NetworkPart, optimizer: Any) -> Callable[..., specs.EstimatorSpec]:
-    """Checks what an estimator is given, and makes its model_fn."""
+def _model(head: Head, part: NetworkPart, optimizer: Any) -> _base.CannedModel:
+    """Checks what an estimator is given, and makes its model."""
     _parts.check_head(head)
     _optimizers.check("optimizer", optimizer)
 
@@ -195,4 +194,4 @@ def _model_fn(head: Head, part: NetworkPart, optimizer: Any) -> Callable[..., sp
         training = _parts.Training(built.variables, optimizer)
         return _parts.spec(head, features, labels, mode, built.logits, [training], built.update_ops)
 
-    return model_fn
+    return _base.CannedModel(model_fn, to_keras.Blueprint(head, network=part))

@@ -16,19 +16,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import errors, specs, to_keras
 from kestimator.adapters import canned_optimizers as _optimizers
 from kestimator.adapters import column_features as _features
-from kestimator.canned import _parts
+from kestimator.canned import _base, _parts
 from kestimator.canned._linear_models import LinearPart
 from kestimator.canned._networks import NetworkPart
 from kestimator.config import RunConfig
-from kestimator.estimator import Estimator
 from kestimator.heads import Head
 
 _v1 = tf.compat.v1
@@ -36,7 +35,7 @@ _DNN_LEARNING_RATE = 0.001
 _LINEAR_LEARNING_RATE = 0.005
 
 
-class DNNLinearCombinedEstimator(Estimator):
+class DNNLinearCombinedEstimator(_base.CannedEstimator):
     """A network and a linear model with any head.
 
     Example:
@@ -79,7 +78,7 @@ class DNNLinearCombinedEstimator(Estimator):
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
     ) -> None:
-        model = _CombinedModel(
+        combined = _CombinedModel(
             _checked_linear(linear_feature_columns, linear_sparse_combiner),
             linear_optimizer,
             _checked_network(
@@ -87,11 +86,11 @@ class DNNLinearCombinedEstimator(Estimator):
             ),
             dnn_optimizer,
         )
-        model_fn = model.model_fn(head)
-        super().__init__(model_fn, model_dir, config)
+        model = combined.model(head)
+        super().__init__(model, model_dir, config)
 
 
-class DNNLinearCombinedClassifier(Estimator):
+class DNNLinearCombinedClassifier(_base.CannedEstimator):
     """A wide and deep classifier.
 
     Example:
@@ -115,7 +114,7 @@ class DNNLinearCombinedClassifier(Estimator):
         label_vocabulary: The labels' words, if labels are strings; else they are
             0, ..., n_classes - 1.
         config: A `RunConfig`.
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
         linear_sparse_combiner: How the linear part reduces several values of an example.
@@ -146,7 +145,7 @@ class DNNLinearCombinedClassifier(Estimator):
         head = _parts.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
-        model = _CombinedModel(
+        combined = _CombinedModel(
             _checked_linear(linear_feature_columns, linear_sparse_combiner),
             linear_optimizer,
             _checked_network(
@@ -154,11 +153,11 @@ class DNNLinearCombinedClassifier(Estimator):
             ),
             dnn_optimizer,
         )
-        model_fn = model.model_fn(head)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = combined.model(head)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class DNNLinearCombinedRegressor(Estimator):
+class DNNLinearCombinedRegressor(_base.CannedEstimator):
     """A wide and deep regressor.
 
     Example:
@@ -180,7 +179,7 @@ class DNNLinearCombinedRegressor(Estimator):
         label_dimension: How many numbers an example's label has.
         weight_column: The feature that weighs examples, by name or as a numeric column.
         config: A `RunConfig`.
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
         linear_sparse_combiner: How the linear part reduces several values of an example.
@@ -208,7 +207,7 @@ class DNNLinearCombinedRegressor(Estimator):
         linear_sparse_combiner: str = "sum",
     ) -> None:
         head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
-        model = _CombinedModel(
+        combined = _CombinedModel(
             _checked_linear(linear_feature_columns, linear_sparse_combiner),
             linear_optimizer,
             _checked_network(
@@ -216,8 +215,8 @@ class DNNLinearCombinedRegressor(Estimator):
             ),
             dnn_optimizer,
         )
-        model_fn = model.model_fn(head)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = combined.model(head)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,8 +228,8 @@ class _CombinedModel:
     network: NetworkPart | None
     dnn_optimizer: Any
 
-    def model_fn(self, head: Head) -> Callable[..., specs.EstimatorSpec]:
-        """Checks the rest of what an estimator is given, and makes its model_fn."""
+    def model(self, head: Head) -> _base.CannedModel:
+        """Checks the rest of what an estimator is given, and makes its model."""
         _parts.check_head(head)
         if self.linear is None and self.network is None:
             raise errors.ArgumentError(
@@ -250,7 +249,9 @@ class _CombinedModel:
             training = [training for _, training in parts]
             return _parts.spec(head, features, labels, mode, logits, training, updates)
 
-        return model_fn
+        return _base.CannedModel(
+            model_fn, to_keras.Blueprint(head, linear=self.linear, network=self.network)
+        )
 
     def _network(
         self, features: _features.Features, units: int, mode: str

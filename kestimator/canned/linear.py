@@ -13,25 +13,24 @@ Weights start from zero, and are called `linear/linear_model/<column>/weights`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import specs
+from kestimator import specs, to_keras
 from kestimator.adapters import canned_optimizers as _optimizers
 from kestimator.adapters import column_features as _features
-from kestimator.canned import _parts
+from kestimator.canned import _base, _parts
 from kestimator.canned._linear_models import LinearPart
 from kestimator.config import RunConfig
-from kestimator.estimator import Estimator
 from kestimator.heads import Head
 
 _v1 = tf.compat.v1
 LEARNING_RATE = 0.2
 
 
-class LinearEstimator(Estimator):
+class LinearEstimator(_base.CannedEstimator):
     """A linear model with any head.
 
     Example:
@@ -49,7 +48,7 @@ class LinearEstimator(Estimator):
             None: "Ftrl" with a rate of 1 / sqrt(number of columns), 0.2 at most.
         config: A `RunConfig`.
         sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
 
     Raises:
         errors.ArgumentError: Something cannot be used.
@@ -65,11 +64,11 @@ class LinearEstimator(Estimator):
         sparse_combiner: str = "sum",
         warm_start_from: Any = None,
     ) -> None:
-        model_fn = _model_fn(head, feature_columns, optimizer, sparse_combiner)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = _model(head, feature_columns, optimizer, sparse_combiner)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class LinearClassifier(Estimator):
+class LinearClassifier(_base.CannedEstimator):
     """A linear classifier.
 
     Example:
@@ -89,7 +88,7 @@ class LinearClassifier(Estimator):
             function that returns one, called when the graph exists.
             None: as for `LinearEstimator`.
         config: A `RunConfig`.
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
         sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
 
@@ -113,11 +112,11 @@ class LinearClassifier(Estimator):
         head = _parts.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
-        model_fn = _model_fn(head, feature_columns, optimizer, sparse_combiner)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = _model(head, feature_columns, optimizer, sparse_combiner)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class LinearRegressor(Estimator):
+class LinearRegressor(_base.CannedEstimator):
     """A linear regressor.
 
     Example:
@@ -135,7 +134,7 @@ class LinearRegressor(Estimator):
             function that returns one, called when the graph exists.
             None: as for `LinearEstimator`.
         config: A `RunConfig`.
-        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
         sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
 
@@ -156,14 +155,14 @@ class LinearRegressor(Estimator):
         sparse_combiner: str = "sum",
     ) -> None:
         head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
-        model_fn = _model_fn(head, feature_columns, optimizer, sparse_combiner)
-        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+        model = _model(head, feature_columns, optimizer, sparse_combiner)
+        super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-def _model_fn(
+def _model(
     head: Head, feature_columns: Any, optimizer: Any, sparse_combiner: str
-) -> Callable[..., specs.EstimatorSpec]:
-    """Checks what an estimator is given, and makes its model_fn."""
+) -> _base.CannedModel:
+    """Checks what an estimator is given, and makes its model."""
     _parts.check_head(head)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
     rate = LEARNING_RATE
@@ -178,4 +177,4 @@ def _model_fn(
         training = _parts.Training(built.variables, optimizer, rate)
         return _parts.spec(head, features, labels, mode, built.logits, [training])
 
-    return model_fn
+    return _base.CannedModel(model_fn, to_keras.Blueprint(head, linear=part))

@@ -54,6 +54,11 @@ class NumbersHead(single.SingleHead):
         self._inverse_link_fn = inverse_link_fn
         self._label_range = label_range
 
+    @property
+    def inverse_link_fn(self) -> Callable[[Tensor], Tensor] | None:
+        """What makes predictions of logits; None where they are the logits."""
+        return self._inverse_link_fn
+
     def export_outputs(self, predictions: Mapping[Any, Tensor]) -> dict[str, ExportOutput]:
         """Returns regression (the default) and all predictions."""
         regression = RegressionOutput(predictions[PredictionKeys.PREDICTIONS])

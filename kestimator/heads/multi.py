@@ -45,6 +45,11 @@ class MultiHead(base.Head):
         self._head_weights = _checked_weights(head_weights, len(self._heads))
 
     @property
+    def heads(self) -> tuple[base.Head, ...]:
+        """The heads, in the order of their logits."""
+        return tuple(self._heads)
+
+    @property
     def name(self) -> str:
         """The names of the heads, joined by "_"."""
         return "_".join(self._names)

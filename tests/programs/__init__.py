@@ -39,6 +39,7 @@ MODULES = (
     "summaries",
     "variables",
     "warm_start",
+    "wide_and_deep",
 )
 
 Program = Callable[[Any, str], dict[str, Any]]
