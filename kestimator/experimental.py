@@ -1,4 +1,4 @@
-"""What tf.estimator has under `experimental`: the models of canned estimators as functions."""
+"""What tf.estimator has under `experimental`: recurrent estimators, models as functions."""
 
 from __future__ import annotations
 
@@ -7,5 +7,14 @@ from kestimator.canned.logit_fns import (
     dnn_logit_fn_builder,
     linear_logit_fn_builder,
 )
+from kestimator.canned.rnn import RNNClassifier, RNNEstimator
+from kestimator.heads import SequentialHeadWrapper
 
-__all__ = ["call_logit_fn", "dnn_logit_fn_builder", "linear_logit_fn_builder"]
+__all__ = [
+    "RNNClassifier",
+    "RNNEstimator",
+    "SequentialHeadWrapper",
+    "call_logit_fn",
+    "dnn_logit_fn_builder",
+    "linear_logit_fn_builder",
+]

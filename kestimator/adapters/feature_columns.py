@@ -181,9 +181,20 @@ def _shared_part(
     state: _state.ColumnState,
     training: bool,
 ) -> tf.Tensor:
-    """Like the original: a table outside of all scopes, which the optimizer does not get.
+    with shared_table(column, training=training):
+        return _tensorflow_part(features, column, state, training)
 
-    Its checkpoints have no slots for it, so that none could be read if there were any here.
+
+@contextlib.contextmanager
+def shared_table(column: _kinds.Column, *, training: bool) -> Iterator[None]:
+    """Where the table of a shared embedding is made, as in the original.
+
+    That is outside of all scopes, and the optimizer does not get it: the original's checkpoints
+    have no slots for it, so that none could be read if there were any here.
+
+    Args:
+        column: The column.
+        training: Whether to say that the table is not trained.
     """
     if training:
         _logger.warning(
@@ -194,7 +205,7 @@ def _shared_part(
         )
     root = _v1.VariableScope(reuse=_v1.get_variable_scope().reuse, name="", use_resource=True)
     with _v1.variable_scope(root, auxiliary_name_scope=False):
-        return _tensorflow_part(features, column, state, training)
+        yield
 
 
 def _lean_part(

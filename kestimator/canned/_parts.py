@@ -50,12 +50,14 @@ class Training:
         optimizer: A name, an optimizer, or a function that returns one.
         learning_rate: The rate of an optimizer given by name; None for its default.
         argument: What the caller's argument is called.
+        clipnorm: What an optimizer given by name clips the norm of each gradient to, or None.
     """
 
     variables: Sequence[Any]
     optimizer: Any
     learning_rate: float | None = None
     argument: str = "optimizer"
+    clipnorm: float | None = None
 
 
 def spec(
@@ -103,6 +105,7 @@ def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf
                 part.variables,
                 step=None if place else step,
                 learning_rate=part.learning_rate,
+                clipnorm=part.clipnorm,
                 used_names=names,
                 sum_over_replicas=is_sum,
                 argument=part.argument,

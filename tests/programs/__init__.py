@@ -24,6 +24,7 @@ MODULES = (
     "canned_deep",
     "canned_errors",
     "canned_linear",
+    "canned_rnn",
     "control_flow",
     "heads",
     "heads_eagerly",
