@@ -1,7 +1,8 @@
-"""What tf.estimator has under `experimental`: recurrent estimators, models as functions."""
+"""What tf.estimator has under `experimental`: recurrent networks, k-means, logit functions."""
 
 from __future__ import annotations
 
+from kestimator.canned.kmeans import KMeans
 from kestimator.canned.logit_fns import (
     call_logit_fn,
     dnn_logit_fn_builder,
@@ -11,6 +12,7 @@ from kestimator.canned.rnn import RNNClassifier, RNNEstimator
 from kestimator.heads import SequentialHeadWrapper
 
 __all__ = [
+    "KMeans",
     "RNNClassifier",
     "RNNEstimator",
     "SequentialHeadWrapper",

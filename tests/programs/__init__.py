@@ -30,6 +30,7 @@ MODULES = (
     "heads_eagerly",
     "hooks",
     "inputs",
+    "kmeans",
     "metrics",
     "oddities",
     "optimizers",
