@@ -9,10 +9,12 @@ from kestimator.canned.logit_fns import (
     linear_logit_fn_builder,
 )
 from kestimator.canned.rnn import RNNClassifier, RNNEstimator
+from kestimator.canned.sdca import LinearSDCA
 from kestimator.heads import SequentialHeadWrapper
 
 __all__ = [
     "KMeans",
+    "LinearSDCA",
     "RNNClassifier",
     "RNNEstimator",
     "SequentialHeadWrapper",

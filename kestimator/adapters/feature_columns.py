@@ -124,6 +124,33 @@ def linear_logits(
     return Linear(tf.nn.bias_add(total, bias), bias, weights)
 
 
+def linear_inputs(
+    features: _features.Features, columns: Sequence[_kinds.Column]
+) -> tuple[list[tuple[_kinds.Column, Any]], list[tuple[_kinds.Column, tf.Tensor]]]:
+    """What a linear model weighs: of columns without variables of their own.
+
+    Args:
+        features: The features.
+        columns: Columns of TensorFlow's.
+
+    Returns:
+        Categorical columns with their ids and weights, sparse tensors; other columns with
+        (batch, n).
+    """
+    state = _state.ColumnState(features.tables)
+    sparse = [
+        (column, column.get_sparse_tensors(features.cache, state))
+        for column in columns
+        if _kinds.is_categorical(column)
+    ]
+    dense = [
+        (column, _tensorflow_part(features, column, state, training=False))
+        for column in columns
+        if not _kinds.is_categorical(column)
+    ]
+    return sparse, dense
+
+
 @contextlib.contextmanager
 def trainable_variables_made(columns: Sequence[_kinds.Column]) -> Iterator[list[tf.Variable]]:
     """Collects the trainable variables that are asked for, and those of Keras layers.

@@ -22,6 +22,7 @@ from kestimator import specs
 from kestimator.adapters import canned_optimizers as _optimizers
 from kestimator.adapters import column_features as _features
 from kestimator.canned import _parts
+from kestimator.canned import sdca as _sdca
 from kestimator.canned._linear_models import LinearPart
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
@@ -46,6 +47,7 @@ class LinearEstimator(Estimator):
         model_dir: Where to keep checkpoints and events.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
+            Or a `LinearSDCA`.
             None: "Ftrl" with a rate of 1 / sqrt(number of columns), 0.2 at most.
         config: A `RunConfig`.
         sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
@@ -87,7 +89,7 @@ class LinearClassifier(Estimator):
             0, ..., n_classes - 1.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
-            None: as for `LinearEstimator`.
+            None, or a `LinearSDCA`: as for `LinearEstimator`.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
@@ -133,7 +135,7 @@ class LinearRegressor(Estimator):
         weight_column: The feature that weighs examples, by name or as a numeric column.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
-            None: as for `LinearEstimator`.
+            None, or a `LinearSDCA`: as for `LinearEstimator`.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
@@ -166,6 +168,8 @@ def _model_fn(
     """Checks what an estimator is given, and makes its model_fn."""
     _parts.check_head(head)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
+    if isinstance(optimizer, _sdca.LinearSDCA):
+        return _sdca.model_fn(head, part, optimizer)
     rate = LEARNING_RATE
     if optimizer is None:
         optimizer, rate = "Ftrl", min(LEARNING_RATE, 1.0 / math.sqrt(len(part.columns)))

@@ -37,6 +37,7 @@ MODULES = (
     "resume",
     "run_config",
     "scaffold",
+    "sdca",
     "specs",
     "summaries",
     "variables",
