@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
@@ -156,6 +157,11 @@ def check_head(head: Any) -> None:
         raise errors.ArgumentError(
             errors.invalid_argument("head", head, "a Head, such as kestimator.RegressionHead()")
         )
+
+
+def is_size(value: Any) -> bool:
+    """Whether a value is a whole number above 0."""
+    return not isinstance(value, bool) and isinstance(value, int | np.integer) and int(value) > 0
 
 
 def summarize_layer(tag: str, value: Tensor) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
@@ -174,7 +173,7 @@ def _check_cell_fn(rnn_cell_fn: Any, units: Any, cell_type: Any) -> None:
 
 def _checked_units(units: Any) -> list[int]:
     listed = list(units) if isinstance(units, Iterable) else [units]
-    if not listed or not all(map(_is_size, listed)):
+    if not listed or not all(map(_parts.is_size, listed)):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "units",
@@ -184,7 +183,3 @@ def _checked_units(units: Any) -> list[int]:
             )
         )
     return [int(size) for size in listed]
-
-
-def _is_size(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | np.integer) and int(value) > 0

@@ -23,7 +23,7 @@ from kestimator._types import InputFn, Tensor
 from kestimator.adapters import column_features as _features
 from kestimator.adapters import column_kinds as _kinds
 from kestimator.adapters import feature_columns as _feature_columns
-from kestimator.canned import _clustering
+from kestimator.canned import _clustering, _parts
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.export_outputs import PredictOutput
@@ -327,8 +327,7 @@ def _checked_initial(initial: Any) -> Any:
 
 
 def _checked_count(argument: str, value: Any) -> int:
-    fits = not isinstance(value, bool) and hasattr(value, "__index__") and int(value) > 0
-    if not fits:
+    if not _parts.is_size(value):
         raise errors.ArgumentError(
             errors.invalid_argument(argument, value, "a whole number above 0")
         )
