@@ -290,13 +290,14 @@ class _State:
         }
 
     def _scalar(self, name: str, value: float, dtype: tf.DType) -> tf.Variable:
-        return _variable(f"training/{self._name}/{name}", [], value, dtype)
+        return exact_variable(f"training/{self._name}/{name}", [], value, dtype)
 
     def slots_of(self, variable: tf.Variable) -> dict[str, tf.Variable]:
         """The slots of a variable."""
         prefix = f"training/{self._name}/{variable.name.split(':')[0]}"
+        dtype = variable.dtype.base_dtype
         return {
-            name: _variable(f"{prefix}/{name}", variable.shape, value, variable.dtype.base_dtype)
+            name: exact_variable(f"{prefix}/{name}", variable.shape, value, dtype)
             for name, value in self._rule.slots.items()
         }
 
@@ -311,7 +312,7 @@ class _State:
         return dict(self._rule.prepared(values, step))
 
 
-def _variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.Variable:
+def exact_variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.Variable:
     """A variable called exactly `name`, whatever scope is open."""
     reuse = _v1.get_variable_scope().reuse  # as it is in the second of several replicas
     root = _v1.VariableScope(reuse=reuse, name="", use_resource=True)

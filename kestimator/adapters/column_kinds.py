@@ -26,6 +26,10 @@ Column: TypeAlias = Any
 """A column of `tf.feature_column`, or a Keras layer."""
 
 tf_columns = feature_column_v2
+_WRAP = (
+    "Wrap the categorical column with tf.feature_column.embedding_column or "
+    "tf.feature_column.indicator_column."
+)
 _KERAS = (keras.Layer, keras.utils.FeatureSpace)
 
 
@@ -34,6 +38,7 @@ class Place(enum.Enum):
 
     DENSE = "a dense column (numeric, bucketized, indicator, embedding), or a Keras layer"
     LINEAR = "a dense or a categorical column, or a Keras layer"
+    SEQUENCE = "a column of sequences: of numbers, or an embedding or indicator of categories"
 
 
 def is_keras(column: Column) -> bool:
@@ -44,6 +49,14 @@ def is_keras(column: Column) -> bool:
 def is_categorical(column: Column) -> bool:
     """Whether a column gives ids."""
     return isinstance(column, tf_columns.CategoricalColumn)
+
+
+def is_sequence(column: Column) -> bool:
+    """Whether a column gives a sequence of vectors for an example."""
+    source = getattr(column, "categorical_column", None)
+    return isinstance(column, tf_columns.SequenceDenseColumn) and (
+        source is None or isinstance(source, tf_columns.SequenceCategoricalColumn)
+    )
 
 
 def width(column: Column) -> int:
@@ -105,23 +118,36 @@ def _listed(argument: str, columns: Any) -> list[Column]:
 
 
 def _check_kind(argument: str, column: Column, place: Place) -> None:
+    if place is Place.SEQUENCE:
+        fits = is_sequence(column)
+    elif is_keras(column) or (place is Place.LINEAR and is_categorical(column)):
+        fits = True
+    else:
+        fits = isinstance(column, tf_columns.DenseColumn) and not is_sequence(column)
+    if not fits:
+        way_out = _way_to_sequences(column) if place is Place.SEQUENCE else _way_out(column)
+        raise errors.ArgumentError(errors.invalid_argument(argument, column, place.value, way_out))
+
+
+def _way_to_sequences(column: Column) -> str:
+    if isinstance(column, tf_columns.SequenceCategoricalColumn):
+        return _WRAP
     if is_keras(column) or isinstance(column, tf_columns.DenseColumn):
-        return
-    if place is Place.LINEAR and is_categorical(column):
-        return
-    raise errors.ArgumentError(
-        errors.invalid_argument(argument, column, place.value, _way_out(column))
-    )
+        return (
+            "Pass what is the same at every step as `context_feature_columns`; "
+            "tf.feature_column.sequence_categorical_column_with_identity and its like make "
+            "columns of sequences."
+        )
+    return "tf.feature_column.sequence_numeric_column and its like make columns of sequences."
 
 
 def _way_out(column: Column) -> str:
     if is_categorical(column):
+        return _WRAP
+    if is_sequence(column):
         return (
-            "Wrap the categorical column with tf.feature_column.embedding_column or "
-            "tf.feature_column.indicator_column."
+            "Columns of sequences are for the `sequence_feature_columns` of recurrent estimators."
         )
-    if isinstance(column, tf_columns.SequenceDenseColumn):
-        return "Columns of sequences are for recurrent estimators."
     if isinstance(column, str):
         return f"tf.feature_column.numeric_column({column!r}) makes a column of a feature's name."
     return "Columns of tf.compat.v1.feature_column are not: make them with tf.feature_column."

@@ -123,6 +123,33 @@ def linear_logits(
     return Linear(tf.nn.bias_add(total, bias), bias, weights)
 
 
+def linear_inputs(
+    features: _features.Features, columns: Sequence[_kinds.Column]
+) -> tuple[list[tuple[_kinds.Column, Any]], list[tuple[_kinds.Column, tf.Tensor]]]:
+    """What a linear model weighs: of columns without variables of their own.
+
+    Args:
+        features: The features.
+        columns: Columns of TensorFlow's.
+
+    Returns:
+        Categorical columns with their ids and weights, sparse tensors; other columns with
+        (batch, n).
+    """
+    state = _state.ColumnState(features.tables)
+    sparse = [
+        (column, column.get_sparse_tensors(features.cache, state))
+        for column in columns
+        if _kinds.is_categorical(column)
+    ]
+    dense = [
+        (column, _tensorflow_part(features, column, state, training=False))
+        for column in columns
+        if not _kinds.is_categorical(column)
+    ]
+    return sparse, dense
+
+
 @contextlib.contextmanager
 def trainable_variables_made(columns: Sequence[_kinds.Column]) -> Iterator[list[tf.Variable]]:
     """Collects the trainable variables that are asked for, and those of Keras layers.
@@ -180,9 +207,20 @@ def _shared_part(
     state: _state.ColumnState,
     training: bool,
 ) -> tf.Tensor:
-    """Like the original: a table outside of all scopes, which the optimizer does not get.
+    with shared_table(column, training=training):
+        return _tensorflow_part(features, column, state, training)
 
-    Its checkpoints have no slots for it, so that none could be read if there were any here.
+
+@contextlib.contextmanager
+def shared_table(column: _kinds.Column, *, training: bool) -> Iterator[None]:
+    """Where the table of a shared embedding is made, as in the original.
+
+    That is outside of all scopes, and the optimizer does not get it: the original's checkpoints
+    have no slots for it, so that none could be read if there were any here.
+
+    Args:
+        column: The column.
+        training: Whether to say that the table is not trained.
     """
     if training:
         _logger.warning(
@@ -193,7 +231,7 @@ def _shared_part(
         )
     root = _v1.VariableScope(reuse=_v1.get_variable_scope().reuse, name="", use_resource=True)
     with _v1.variable_scope(root, auxiliary_name_scope=False):
-        return _tensorflow_part(features, column, state, training)
+        yield
 
 
 def _lean_part(

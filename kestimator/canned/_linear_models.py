@@ -57,6 +57,13 @@ class LinearPart:
 
     def build(self, features: _features.Features, *, units: int, mode: str | None) -> _parts.Built:
         """Adds the model to the graph, its variables below `linear_model`."""
+        model, variables = self.build_model(features, units=units, mode=mode)
+        return _parts.Built(model.logits, variables)
+
+    def build_model(
+        self, features: _features.Features, *, units: int, mode: str | None
+    ) -> tuple[_feature_columns.Linear, list[Any]]:
+        """Adds the model to the graph; returns its weights, and all that training changes."""
         with (
             _feature_columns.trainable_variables_made(self.columns) as variables,
             _v1.variable_scope("linear_model"),
@@ -73,7 +80,7 @@ class LinearPart:
         else:
             _v1.summary.histogram("bias", model.bias)
         _v1.summary.scalar("fraction_of_zero_weights", _fraction_of_zeros(model.weights))
-        return _parts.Built(model.logits, variables)
+        return model, variables
 
 
 def _fraction_of_zeros(tensors: Sequence[Any]) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
@@ -150,16 +149,12 @@ def _checked_units(argument: str, hidden_units: Any) -> tuple[int, ...]:
     if not isinstance(hidden_units, Iterable):
         raise errors.ArgumentTypeError(errors.invalid_argument(argument, hidden_units, expected))
     units = tuple(hidden_units)
-    if not units or not all(map(_is_size, units)):
+    if not units or not all(map(_parts.is_size, units)):
         remedy = "For a model without hidden layers take a linear one."
         raise errors.ArgumentError(
             errors.invalid_argument(argument, hidden_units, expected, remedy)
         )
     return tuple(map(int, units))
-
-
-def _is_size(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | np.integer) and int(value) > 0
 
 
 def _checked_activation(argument: str, activation: Any) -> Callable[[Tensor], Tensor]:

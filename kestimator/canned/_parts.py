@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
@@ -50,12 +51,14 @@ class Training:
         optimizer: A name, an optimizer, or a function that returns one.
         learning_rate: The rate of an optimizer given by name; None for its default.
         argument: What the caller's argument is called.
+        clipnorm: What an optimizer given by name clips the norm of each gradient to, or None.
     """
 
     variables: Sequence[Any]
     optimizer: Any
     learning_rate: float | None = None
     argument: str = "optimizer"
+    clipnorm: float | None = None
 
 
 def spec(
@@ -103,6 +106,7 @@ def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf
                 part.variables,
                 step=None if place else step,
                 learning_rate=part.learning_rate,
+                clipnorm=part.clipnorm,
                 used_names=names,
                 sum_over_replicas=is_sum,
                 argument=part.argument,
@@ -153,6 +157,11 @@ def check_head(head: Any) -> None:
         raise errors.ArgumentError(
             errors.invalid_argument("head", head, "a Head, such as kestimator.RegressionHead()")
         )
+
+
+def is_size(value: Any) -> bool:
+    """Whether a value is a whole number above 0."""
+    return not isinstance(value, bool) and isinstance(value, int | np.integer) and int(value) > 0
 
 
 def summarize_layer(tag: str, value: Tensor) -> None:

@@ -22,6 +22,7 @@ from kestimator import specs, to_keras
 from kestimator.adapters import canned_optimizers as _optimizers
 from kestimator.adapters import column_features as _features
 from kestimator.canned import _base, _parts
+from kestimator.canned import sdca as _sdca
 from kestimator.canned._linear_models import LinearPart
 from kestimator.config import RunConfig
 from kestimator.heads import Head
@@ -45,6 +46,7 @@ class LinearEstimator(_base.CannedEstimator):
         model_dir: Where to keep checkpoints and events.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
+            Or a `LinearSDCA`.
             None: "Ftrl" with a rate of 1 / sqrt(number of columns), 0.2 at most.
         config: A `RunConfig`.
         sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
@@ -86,7 +88,7 @@ class LinearClassifier(_base.CannedEstimator):
             0, ..., n_classes - 1.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
-            None: as for `LinearEstimator`.
+            None, or a `LinearSDCA`: as for `LinearEstimator`.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
@@ -132,7 +134,7 @@ class LinearRegressor(_base.CannedEstimator):
         weight_column: The feature that weighs examples, by name or as a numeric column.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
-            None: as for `LinearEstimator`.
+            None, or a `LinearSDCA`: as for `LinearEstimator`.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
@@ -165,6 +167,9 @@ def _model(
     """Checks what an estimator is given, and makes its model."""
     _parts.check_head(head)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
+    blueprint = to_keras.Blueprint(head, linear=part)
+    if isinstance(optimizer, _sdca.LinearSDCA):
+        return _base.CannedModel(_sdca.model_fn(head, part, optimizer), blueprint)
     rate = LEARNING_RATE
     if optimizer is None:
         optimizer, rate = "Ftrl", min(LEARNING_RATE, 1.0 / math.sqrt(len(part.columns)))
@@ -177,4 +182,4 @@ def _model(
         training = _parts.Training(built.variables, optimizer, rate)
         return _parts.spec(head, features, labels, mode, built.logits, [training])
 
-    return _base.CannedModel(model_fn, to_keras.Blueprint(head, linear=part))
+    return _base.CannedModel(model_fn, blueprint)

@@ -15,6 +15,7 @@ from kestimator.heads.multi_class import MultiClassHead
 from kestimator.heads.multi_label import MultiLabelHead
 from kestimator.heads.poisson_regression import PoissonRegressionHead
 from kestimator.heads.regression import RegressionHead
+from kestimator.heads.sequential import SequentialHeadWrapper
 
 __all__ = [
     "BinaryClassHead",
@@ -25,4 +26,5 @@ __all__ = [
     "MultiLabelHead",
     "PoissonRegressionHead",
     "RegressionHead",
+    "SequentialHeadWrapper",
 ]

@@ -102,7 +102,7 @@ class SingleHead(base.Head):
     ) -> Tensor:
         """Returns the loss of a batch; see `Head.loss`."""
         del mode
-        return self._reduced(self._batch(features, logits, labels), regularization_losses)
+        return self._reduced(self.batch(features, logits, labels), regularization_losses)
 
     def predictions(self, logits: Tensor, keys: Sequence[str] | None = None) -> dict[Any, Tensor]:
         """Returns what the head predicts; see `Head.predictions`."""
@@ -126,7 +126,7 @@ class SingleHead(base.Head):
     ) -> dict[str, Any]:
         """Counts a batch in metrics, and returns them; see `Head.update_metrics`."""
         del mode
-        batch = self._batch(features, logits, labels)
+        batch = self.batch(features, logits, labels)
         return self._counted(eval_metrics, batch, regularization_losses)
 
     def _evaluated(
@@ -136,7 +136,7 @@ class SingleHead(base.Head):
         labels: Labels,
         regularization_losses: Sequence[Tensor] | None,
     ) -> tuple[Tensor, dict[str, Any]]:
-        batch = self._batch(features, logits, labels)
+        batch = self.batch(features, logits, labels)
         metrics = self.metrics(regularization_losses=regularization_losses)
         return (
             self._reduced(batch, regularization_losses),
@@ -168,7 +168,8 @@ class SingleHead(base.Head):
         del batch
         return {}
 
-    def _batch(self, features: Features | None, logits: Tensor, labels: Labels) -> Batch:
+    def batch(self, features: Features | None, logits: Tensor, labels: Labels) -> Batch:
+        """Checks a batch, and computes the losses of its examples."""
         logits = _checks.checked_logits(logits, self.logits_dimension)
         labels = self._labels(labels, logits)
         width = self._losses_per_example

@@ -7,9 +7,10 @@ Needs an environment with tensorflow-cpu==2.15.1 and tensorflow-estimator==2.15.
 
 import inspect
 import json
+import operator
 import pathlib
 
-import tensorflow as tf
+from tests.programs import original
 
 PATH = pathlib.Path(__file__).resolve().parent / "canned_signatures.json"
 NAMES = [
@@ -20,6 +21,7 @@ NAMES = [
     ),
     "add_metrics",
     "classifier_parse_example_spec",
+    *(f"experimental.{name}" for name in ("KMeans", "LinearSDCA", "RNNClassifier", "RNNEstimator")),
     "regressor_parse_example_spec",
 ]
 
@@ -28,14 +30,17 @@ def parameter(found: inspect.Parameter) -> list[str]:
     default = found.default
     if default is found.empty:
         return [found.name]
+    if type(default) is object:  # that says "not given"
+        default = None
     return [found.name, getattr(default, "__name__", None) or repr(default)]
 
 
 def main() -> None:
+    library = original.library()
     signatures = {
         name: [
             parameter(found)
-            for found in inspect.signature(getattr(tf.estimator, name)).parameters.values()
+            for found in inspect.signature(operator.attrgetter(name)(library)).parameters.values()
         ]
         for name in NAMES
     }

@@ -1,5 +1,6 @@
 """The original behind the names that the programs use; for where tf.estimator still exists."""
 
+import importlib
 import types
 from typing import Any
 
@@ -11,4 +12,19 @@ def library() -> Any:
     names = {
         name: getattr(tf.estimator, name) for name in dir(tf.estimator) if not name.startswith("_")
     }
-    return types.SimpleNamespace(**names, inputs=tf.compat.v1.estimator.inputs)
+    experimental = {
+        name: getattr(tf.estimator.experimental, name)
+        for name in dir(tf.estimator.experimental)
+        if not name.startswith("_")
+    }
+    experimental["KMeans"] = tf.compat.v1.estimator.experimental.KMeans
+    experimental["SequentialHeadWrapper"] = _sequential_head_wrapper()
+    names["experimental"] = types.SimpleNamespace(**experimental)
+    names["inputs"] = tf.compat.v1.estimator.inputs
+    return types.SimpleNamespace(**names)
+
+
+def _sequential_head_wrapper() -> Any:
+    """It has no public name in the original, which wraps heads of classifiers by itself."""
+    path = "tensorflow_estimator.python.estimator.head.sequential_head"
+    return importlib.import_module(path).SequentialHeadWrapper

@@ -1,0 +1,334 @@
+"""Clustering of points by k-means.
+
+Synopsis::
+
+    estimator = kestimator.experimental.KMeans(num_clusters=3, use_mini_batch=False)
+    estimator.train(input_fn, steps=10)
+    estimator.cluster_centers()                        # (3, n)
+    indices = estimator.predict_cluster_index(input_fn)
+
+An input_fn gives points without labels, `(batch, n)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator._types import InputFn, Tensor
+from kestimator.adapters import column_features as _features
+from kestimator.adapters import column_kinds as _kinds
+from kestimator.adapters import feature_columns as _feature_columns
+from kestimator.canned import _clustering, _parts
+from kestimator.config import RunConfig
+from kestimator.estimator import Estimator
+from kestimator.export_outputs import PredictOutput
+from kestimator.hooks import SessionRunArgs, SessionRunHook
+from kestimator.keys import ModeKeys, SignatureKeys
+
+_v1 = tf.compat.v1
+
+
+class KMeans(Estimator):
+    """Clusters points by k-means: in full batches, or in small ones.
+
+    With `use_mini_batch=False` each step needs all points as one batch, and moves every center to
+    the mean of its points. The first batch of a training also gives the first centers.
+
+    Example:
+        >>> import kestimator
+        >>> estimator = kestimator.experimental.KMeans(3, use_mini_batch=False, seed=1)
+
+    Args:
+        num_clusters: How many clusters there are. `initial_clusters` as an array says it instead.
+        model_dir: Where to keep checkpoints and events.
+        initial_clusters: The first centers, an array; `RANDOM_INIT`, different points of the first
+            batches; `KMEANS_PLUS_PLUS_INIT`, points of the first batch that lie apart; or a
+            function of `[points]` and of how many are wanted, that returns so many or less, and is
+            called with one batch after the other.
+        distance_metric: `SQUARED_EUCLIDEAN_DISTANCE` or `COSINE_DISTANCE`.
+        seed: The seed of the choice of first centers.
+        use_mini_batch: Whether a batch is a part of the points.
+        mini_batch_steps_per_iteration: After how many steps moved centers are put to use.
+        kmeans_plus_plus_num_retries: How many more points kmeans++ draws for each center before it
+            takes the best; if negative, a number that grows with the number of centers.
+        relative_tolerance: Training ends when the loss changes by less than this part, or None.
+        config: A `RunConfig`.
+        feature_columns: Dense columns that make points of features. None: all features, in the
+            order of their names.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    SQUARED_EUCLIDEAN_DISTANCE = _clustering.SQUARED_EUCLIDEAN
+    COSINE_DISTANCE = _clustering.COSINE
+    RANDOM_INIT = _clustering.RANDOM
+    KMEANS_PLUS_PLUS_INIT = _clustering.KMEANS_PLUS_PLUS
+    SCORE = "score"
+    CLUSTER_INDEX = "cluster_index"
+    ALL_DISTANCES = "all_distances"
+    CLUSTER_CENTERS_VAR_NAME = _clustering.CLUSTERS
+
+    def __init__(
+        self,
+        num_clusters: int,
+        model_dir: str | None = None,
+        initial_clusters: Any = RANDOM_INIT,
+        distance_metric: str = SQUARED_EUCLIDEAN_DISTANCE,
+        seed: int | None = None,
+        use_mini_batch: bool = True,
+        mini_batch_steps_per_iteration: int = 1,
+        kmeans_plus_plus_num_retries: int = 2,
+        relative_tolerance: float | None = None,
+        config: RunConfig | None = None,
+        feature_columns: Any = None,
+    ) -> None:
+        if distance_metric not in (_clustering.SQUARED_EUCLIDEAN, _clustering.COSINE):
+            expected = f"{_clustering.SQUARED_EUCLIDEAN!r} or {_clustering.COSINE!r}"
+            raise errors.ArgumentError(
+                errors.invalid_argument("distance_metric", distance_metric, expected)
+            )
+        initial = _checked_initial(initial_clusters)
+        count = initial.shape[0] if isinstance(initial, np.ndarray) else num_clusters
+        options = _clustering.Options(
+            _checked_count("num_clusters", count),
+            initial,
+            distance_metric,
+            seed,
+            bool(use_mini_batch),
+            _checked_count("mini_batch_steps_per_iteration", mini_batch_steps_per_iteration),
+            int(kmeans_plus_plus_num_retries),
+        )
+        columns = None
+        if feature_columns:
+            columns = _kinds.checked_columns("feature_columns", feature_columns, _kinds.Place.DENSE)
+        self._metric = distance_metric
+        super().__init__(_model_fn(options, columns, relative_tolerance), model_dir, config)
+
+    def predict_cluster_index(self, input_fn: InputFn) -> Iterator[np.int64]:
+        """Finds the nearest center of each point.
+
+        Args:
+            input_fn: Gives points, as for `predict`.
+
+        Yields:
+            Its index.
+        """
+        return self._rows(input_fn, self.CLUSTER_INDEX)
+
+    def score(self, input_fn: InputFn) -> np.float32:
+        """Sums the distances of points to their nearest centers, squared or cosine.
+
+        Args:
+            input_fn: Gives points, as for `evaluate`; one batch is read.
+        """
+        score: np.float32 = self.evaluate(input_fn, steps=1)[self.SCORE]
+        return score
+
+    def transform(self, input_fn: InputFn) -> Iterator[np.ndarray]:
+        """Finds the distances of each point to all centers, not squared.
+
+        Args:
+            input_fn: Gives points, as for `predict`.
+
+        Yields:
+            (num_clusters,), float32.
+        """
+        is_squared = self._metric == self.SQUARED_EUCLIDEAN_DISTANCE
+        rows = self._rows(input_fn, self.ALL_DISTANCES)
+        return (np.sqrt(np.maximum(row, 0)) if is_squared else row for row in rows)
+
+    def cluster_centers(self) -> np.ndarray:
+        """Reads the centers from the newest checkpoint: (num_clusters, n).
+
+        Raises:
+            errors.CheckpointError: There is no checkpoint.
+        """
+        centers: np.ndarray = self.get_variable_value(self.CLUSTER_CENTERS_VAR_NAME)
+        return centers
+
+    def _rows(self, input_fn: InputFn, key: str) -> Iterator[Any]:
+        return (row[key] for row in self.predict(input_fn, predict_keys=[key]))
+
+
+def _model_fn(
+    options: _clustering.Options, columns: Any, tolerance: float | None
+) -> Callable[..., specs.EstimatorSpec]:
+    def model_fn(features: Any, mode: str) -> specs.EstimatorSpec:
+        points = _points(features, columns)
+        clusters = _clustering.Clusters.made(options, _dimension(points, options))
+        ready = clusters.put_to_use() if mode == ModeKeys.TRAIN else _assert_trained(clusters)
+        compared = clusters.compared(points)
+        with tf.control_dependencies([ready]):
+            found = clusters.assigned(compared)
+        loss = tf.reduce_sum(found.losses)
+        _v1.summary.scalar("loss/raw", loss)
+        index, distances = PredictOutput(found.nearest), PredictOutput(found.distances)
+        return specs.EstimatorSpec(
+            mode,
+            predictions={
+                KMeans.ALL_DISTANCES: found.distances,
+                KMeans.CLUSTER_INDEX: found.nearest,
+            },
+            loss=loss,
+            train_op=_train_op(clusters, compared, found),
+            eval_metric_ops={KMeans.SCORE: _v1.metrics.mean(loss)},
+            export_outputs={
+                KMeans.ALL_DISTANCES: distances,
+                KMeans.CLUSTER_INDEX: index,
+                SignatureKeys.SERVING_DEFAULT: index,
+            },
+            training_hooks=_hooks(clusters, points, loss, mode, tolerance),
+        )
+
+    return model_fn
+
+
+def _train_op(
+    clusters: _clustering.Clusters, points: Tensor, found: _clustering.Assigned
+) -> tf.Operation:
+    step = clusters.step(points, found.nearest)
+    with tf.control_dependencies([step, found.losses]):
+        return _v1.train.get_or_create_global_step().assign_add(1, read_value=False)
+
+
+def _hooks(
+    clusters: _clustering.Clusters,
+    points: Tensor,
+    loss: Tensor,
+    mode: str,
+    tolerance: float | None,
+) -> list[SessionRunHook]:
+    if mode != ModeKeys.TRAIN:
+        return []
+    hooks: list[SessionRunHook] = [_ChooseCenters(clusters, clusters.chosen(points))]
+    return hooks if tolerance is None else [*hooks, _StopWhenSteady(loss, tolerance)]
+
+
+class _ChooseCenters(SessionRunHook):
+    """Chooses the first centers before training, if there are none yet."""
+
+    def __init__(self, clusters: _clustering.Clusters, choose: tf.Operation) -> None:
+        self._initialized = clusters.initialized.read_value()
+        self._choose = choose
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Reads as many batches as it takes."""
+        del coord
+        while not session.run(self._initialized):
+            session.run(self._choose)
+
+
+class _StopWhenSteady(SessionRunHook):
+    """Stops when the loss hardly changes from one step to the next."""
+
+    def __init__(self, loss: Tensor, tolerance: float) -> None:
+        self._loss = loss
+        self._tolerance = tolerance
+        self._last: float | None = None
+
+    def begin(self) -> None:
+        """Forgets the training before."""
+        self._last = None
+
+    def before_run(self, run_context: Any) -> Any:
+        """Asks for the loss."""
+        del run_context
+        return SessionRunArgs(self._loss)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        """Compares it with the one before."""
+        loss, last = float(run_values.results), self._last
+        if last is not None and abs(loss - last) / (1.0 + abs(last)) < self._tolerance:
+            run_context.request_stop()
+        self._last = loss
+
+
+def _assert_trained(clusters: _clustering.Clusters) -> tf.Operation:
+    message = "There are no cluster centers yet. Call train first, or check `model_dir`."
+    return tf.raw_ops.Assert(condition=clusters.initialized.read_value(), data=[message])
+
+
+def _points(features: Any, columns: Any) -> Tensor:
+    """The points, (batch, n), float32."""
+    if columns is not None:
+        with _v1.variable_scope("input_layer"):
+            return _feature_columns.input_layer(
+                _features.Features(features), columns, training=False
+            )
+    if not isinstance(features, Mapping):
+        return _checked_points("features", features)
+    parts = [_checked_points(f"features[{key!r}]", features[key]) for key in sorted(features)]
+    return tf.concat(parts, 1)
+
+
+def _checked_points(name: str, given: Any) -> Tensor:
+    is_dense = not isinstance(given, tf.SparseTensor | tf.RaggedTensor)
+    tensor = tf.convert_to_tensor(given) if is_dense else given
+    if isinstance(tensor, tf.Tensor) and name != "features" and tensor.shape.rank == 1:
+        tensor = tf.expand_dims(tensor, 1)
+    is_number = tensor.dtype.is_floating or tensor.dtype.is_integer
+    if not is_dense or not is_number or tensor.shape.rank not in (2, None):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                name,
+                given,
+                "a dense tensor of numbers with the shape (batch, n)",
+                "`feature_columns` make points of other features.",
+            )
+        )
+    return tf.cast(tensor, tf.float32)
+
+
+def _dimension(points: Tensor, options: _clustering.Options) -> int:
+    """How many numbers a point has."""
+    known = points.shape[1] if points.shape.rank else None
+    initial = options.initial
+    if isinstance(initial, np.ndarray):
+        if known not in (None, initial.shape[1]):
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "initial_clusters.shape",
+                    initial.shape,
+                    f"(num_clusters, {known}), as points have {known} numbers",
+                )
+            )
+        return int(initial.shape[1])
+    if known is None:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "features", points, "points of a known size", "tf.ensure_shape can tell it."
+            )
+        )
+    return int(known)
+
+
+def _checked_initial(initial: Any) -> Any:
+    if isinstance(initial, str) or callable(initial):
+        if callable(initial) or initial in (_clustering.RANDOM, _clustering.KMEANS_PLUS_PLUS):
+            return initial
+        expected = (
+            f"{_clustering.RANDOM!r}, {_clustering.KMEANS_PLUS_PLUS!r}, an array, or a function"
+        )
+        raise errors.ArgumentError(errors.invalid_argument("initial_clusters", initial, expected))
+    array = np.asarray(initial, np.float32)
+    if array.ndim != 2 or not array.size:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "initial_clusters", initial, "centers of the shape (num_clusters, n)"
+            )
+        )
+    return array
+
+
+def _checked_count(argument: str, value: Any) -> int:
+    if not _parts.is_size(value):
+        raise errors.ArgumentError(
+            errors.invalid_argument(argument, value, "a whole number above 0")
+        )
+    return int(value)

@@ -1,0 +1,187 @@
+"""Recurrent networks over feature columns of sequences.
+
+Synopsis::
+
+    words = tf.feature_column.sequence_categorical_column_with_hash_bucket("words", 1000)
+    columns = [tf.feature_column.embedding_column(words, 8)]
+    estimator = kestimator.experimental.RNNClassifier(columns, units=32, cell_type="lstm")
+    estimator.train(input_fn, steps=1000)
+
+Features of sequences are sparse or ragged, `(batch, time)`. The layers are called
+`rnn_model/<cell type>`, or `rnn_model/rnn` if they are made of cells, and `rnn_model/logits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kestimator import errors, specs
+from kestimator.adapters import canned_optimizers as _optimizers
+from kestimator.adapters import column_features as _features
+from kestimator.canned import _parts
+from kestimator.canned._recurrent import RecurrentPart
+from kestimator.config import RunConfig
+from kestimator.estimator import Estimator
+from kestimator.heads import Head, SequentialHeadWrapper
+
+LEARNING_RATE, CLIPNORM = 0.05, 5.0
+
+
+class RNNEstimator(Estimator):
+    """A recurrent network with any head.
+
+    Example:
+        >>> import kestimator
+        >>> estimator = kestimator.experimental.RNNEstimator(
+        ...     kestimator.RegressionHead(),
+        ...     [tf.feature_column.sequence_numeric_column("prices")],
+        ...     units=[16, 8],
+        ...     cell_type="gru",
+        ... )
+
+    Args:
+        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        sequence_feature_columns: Columns of sequences: `sequence_numeric_column`s, embeddings and
+            indicators of `sequence_categorical_column_with_…`.
+        context_feature_columns: Dense columns, or Keras layers: what is the same at every step.
+        units: The size of the recurrent layer, or a list of sizes of several.
+        cell_type: "simple_rnn", "lstm", "gru", or a class of cells; None for "simple_rnn".
+        rnn_cell_fn: In place of the two: a function that returns a cell, or a list of cells.
+        return_sequences: Whether to have logits for every step, not for the last one alone. The
+            head then is a `SequentialHeadWrapper`.
+        model_dir: Where to keep checkpoints and events.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", which have a rate of 0.05 and
+            clip the norm of each gradient to 5; a Keras or TF1 optimizer; or a function that
+            returns one, called when the graph exists.
+        config: A `RunConfig`.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        sequence_feature_columns: Any,
+        context_feature_columns: Any = None,
+        units: int | Sequence[int] | None = None,
+        cell_type: Any = None,
+        rnn_cell_fn: Callable[[], Any] | None = None,
+        return_sequences: bool = False,
+        model_dir: str | None = None,
+        optimizer: Any = "Adagrad",
+        config: RunConfig | None = None,
+    ) -> None:
+        _check_head(head, return_sequences)
+        part = RecurrentPart.checked(
+            sequence_feature_columns,
+            context_feature_columns,
+            units,
+            cell_type,
+            rnn_cell_fn,
+            return_sequences,
+        )
+        super().__init__(_model_fn(head, part, optimizer), model_dir, config)
+
+
+class RNNClassifier(RNNEstimator):
+    """A recurrent classifier, of sequences or of their steps.
+
+    Example:
+        >>> import kestimator
+        >>> words = tf.feature_column.sequence_categorical_column_with_hash_bucket("words", 1000)
+        >>> columns = [tf.feature_column.embedding_column(words, 8)]
+        >>> estimator = kestimator.experimental.RNNClassifier(columns, units=16, cell_type="lstm")
+
+    Args:
+        sequence_feature_columns: Columns of sequences: `sequence_numeric_column`s, embeddings and
+            indicators of `sequence_categorical_column_with_…`.
+        context_feature_columns: Dense columns, or Keras layers: what is the same at every step.
+        units: The size of the recurrent layer, or a list of sizes of several.
+        cell_type: "simple_rnn", "lstm", "gru", or a class of cells; None for "simple_rnn".
+        rnn_cell_fn: In place of the two: a function that returns a cell, or a list of cells.
+        return_sequences: Whether to classify every step, not the sequence. Labels are then
+            (batch, time), and `weight_column` is a name.
+        model_dir: Where to keep checkpoints and events.
+        n_classes: How many classes there are, from 2.
+        weight_column: The feature that weighs examples, or steps: its name or a numeric column.
+        label_vocabulary: The labels' words, if labels are strings; else they are
+            0, ..., n_classes - 1.
+        optimizer: As for `RNNEstimator`.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        sequence_mask: With `return_sequences`, the feature that says which steps count, and what
+            it is called among the predictions. Without such a feature the mask follows from the
+            lengths of the sequences.
+        config: A `RunConfig`.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        sequence_feature_columns: Any,
+        context_feature_columns: Any = None,
+        units: int | Sequence[int] | None = None,
+        cell_type: Any = None,
+        rnn_cell_fn: Callable[[], Any] | None = None,
+        return_sequences: bool = False,
+        model_dir: str | None = None,
+        n_classes: int = 2,
+        weight_column: Any = None,
+        label_vocabulary: Sequence[str] | None = None,
+        optimizer: Any = "Adagrad",
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        sequence_mask: str = "sequence_mask",
+        config: RunConfig | None = None,
+    ) -> None:
+        head = _parts.classification_head(
+            n_classes, weight_column, label_vocabulary, loss_reduction
+        )
+        if return_sequences:
+            head = SequentialHeadWrapper(head, sequence_mask, weight_column)
+        super().__init__(
+            head,
+            sequence_feature_columns,
+            context_feature_columns,
+            units,
+            cell_type,
+            rnn_cell_fn,
+            return_sequences,
+            model_dir,
+            optimizer,
+            config,
+        )
+
+
+def _model_fn(
+    head: Head, part: RecurrentPart, optimizer: Any
+) -> Callable[..., specs.EstimatorSpec]:
+    """Checks what an estimator is given, and makes its model_fn."""
+    _optimizers.check("optimizer", optimizer)
+
+    def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+        given = _features.Features(features)
+        built, mask = part.build(given, units=head.logits_dimension, mode=mode)
+        if isinstance(head, SequentialHeadWrapper):
+            features = {head.input_sequence_mask_key: mask, **features}
+        training = _parts.Training(built.variables, optimizer, LEARNING_RATE, clipnorm=CLIPNORM)
+        return _parts.spec(head, features, labels, mode, built.logits, [training])
+
+    return model_fn
+
+
+def _check_head(head: Any, return_sequences: bool) -> None:
+    _parts.check_head(head)
+    is_sequential = isinstance(head, SequentialHeadWrapper)
+    if bool(return_sequences) != is_sequential:
+        expected = "a SequentialHeadWrapper" if return_sequences else "a head of one example"
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "head",
+                head,
+                f"{expected}, as return_sequences={return_sequences}",
+                "kestimator.experimental.SequentialHeadWrapper(head) applies a head to each step.",
+            )
+        )

@@ -1,0 +1,198 @@
+"""An optimizer of linear models that needs no learning rate: LinearSDCA.
+
+Synopsis::
+
+    optimizer = kestimator.experimental.LinearSDCA("key", symmetric_l2_regularization=1.0)
+    estimator = kestimator.LinearClassifier(columns, optimizer=optimizer)
+
+It finds the optimum of a loss with L2 and L1 regularization by stochastic dual coordinate ascent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator.adapters import column_features as _features
+from kestimator.adapters import column_kinds as _kinds
+from kestimator.adapters import feature_columns as _feature_columns
+from kestimator.adapters import sdca as _sdca
+from kestimator.canned._linear_models import LinearPart
+from kestimator.heads import BinaryClassHead, Head, RegressionHead
+from kestimator.keys import ModeKeys
+
+_v1 = tf.compat.v1
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearSDCA:
+    """Stochastic dual coordinate ascent, for `LinearClassifier` and `LinearRegressor`.
+
+    Works for two classes, or for labels of one number, on columns of numbers and of categories
+    whose weights are summed. All weights are regularized, the bias too.
+
+    Example:
+        >>> import kestimator
+        >>> optimizer = kestimator.experimental.LinearSDCA("key")
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.LinearClassifier(columns, optimizer=optimizer)
+
+    Args:
+        example_id_column: The feature that names an example, a string of its own for each: the
+            optimizer remembers every example.
+        num_loss_partitions: How many workers train at once.
+        num_table_shards: Into how many parts the memory of examples is cut; None or 1.
+        symmetric_l1_regularization: From 0: what absolute values of weights cost, as against the
+            sum of all examples' losses.
+        symmetric_l2_regularization: Above 0: what their squares cost, halved.
+        adaptive: Whether to prefer examples that matter.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    example_id_column: str
+    num_loss_partitions: int = 1
+    num_table_shards: int | None = None
+    symmetric_l1_regularization: float = 0.0
+    symmetric_l2_regularization: float = 1.0
+    adaptive: bool = False
+
+    def __post_init__(self) -> None:
+        checks = {
+            "example_id_column": (isinstance(self.example_id_column, str), "a feature's name"),
+            "num_loss_partitions": (self.num_loss_partitions > 0, "a whole number above 0"),
+            "num_table_shards": (
+                self.num_table_shards in (None, 1),
+                "None or 1, as one process keeps all examples",
+            ),
+            "symmetric_l1_regularization": (
+                self.symmetric_l1_regularization >= 0,
+                "a number from 0",
+            ),
+            "symmetric_l2_regularization": (
+                self.symmetric_l2_regularization > 0,
+                "a number above 0",
+            ),
+        }
+        for name, (fits, expected) in checks.items():
+            if not fits:
+                raise errors.ArgumentError(
+                    errors.invalid_argument(name, getattr(self, name), expected)
+                )
+
+
+def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..., Any]:
+    """Checks what a linear estimator is given, and makes its model_fn."""
+    settings = _sdca.Settings(
+        _loss_type(head),
+        float(optimizer.symmetric_l1_regularization),
+        float(optimizer.symmetric_l2_regularization),
+        optimizer.num_loss_partitions,
+        optimizer.adaptive,
+    )
+    _check_part(part)
+    kept: list[_sdca.ExampleStates] = []  # one for all programs of the estimator
+
+    def made(features: Any, labels: Any, mode: str, config: Any) -> specs.EstimatorSpec:
+        given = _features.Features(features)
+        with _v1.variable_scope("linear", auxiliary_name_scope=False):
+            model, _ = part.build_model(given, units=1, mode=mode)
+        if mode != ModeKeys.TRAIN:
+            return head.create_estimator_spec(features, mode, model.logits, labels)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise errors.ArgumentError(
+                "LinearSDCA cannot train several replicas at once: they would need one memory of "
+                "all examples. Leave out `train_distribute`, or take another optimizer."
+            )
+        states = kept[0] if kept else _sdca.ExampleStates()
+        kept[:] = [states]
+        examples = _examples(head, part, optimizer, given, model, features, labels)
+        step = _sdca.minimize(examples, states, settings, model.logits)
+        gap = _sdca.duality_gap([*model.weights, model.bias], states, settings)
+        _v1.summary.scalar("approximate_duality_gap", gap)
+        _v1.summary.scalar("examples_seen", states.size())
+        spec = head.create_estimator_spec(
+            features, mode, model.logits, labels, train_op_fn=lambda loss: step
+        )
+        scaffold = _v1.train.Scaffold(saver=states.saver(config))
+        return spec._replace(scaffold=scaffold)
+
+    return made
+
+
+def _examples(
+    head: Any,
+    part: LinearPart,
+    optimizer: LinearSDCA,
+    given: _features.Features,
+    model: _feature_columns.Linear,
+    features: Any,
+    labels: Any,
+) -> _sdca.Examples:
+    """A batch as the optimizer takes it."""
+    key = optimizer.example_id_column
+    names = features.get(key)
+    if names is None or tf.as_dtype(names.dtype) != tf.string:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"features[{key!r}]",
+                names,
+                "strings that tell examples apart, as `example_id_column` names the feature",
+            )
+        )
+    batch = head.batch(features, model.logits, labels)
+    count = tf.shape(model.logits)[0]
+    sparse, dense = _feature_columns.linear_inputs(given, part.columns)
+    weights = dict(zip(part.columns, model.weights, strict=True))
+    ones = tf.ones([count, 1])
+    example_weights = ones[:, 0] if batch.weights is None else tf.reshape(batch.weights, [-1])
+    return _sdca.Examples(
+        tf.reshape(names, [-1]),
+        tf.reshape(tf.cast(batch.labels, tf.float32), [-1]),
+        example_weights,
+        [_sdca.sparse_feature(pair, weights[column]) for column, pair in sparse],
+        [
+            *(_sdca.DenseFeature(values, weights[column]) for column, values in dense),
+            _sdca.DenseFeature(ones, model.bias),
+        ],
+    )
+
+
+def _loss_type(head: Any) -> str:
+    if isinstance(head, BinaryClassHead):
+        return "logistic_loss"
+    if isinstance(head, RegressionHead) and head.logits_dimension == 1:
+        return "squared_loss"
+    raise errors.ArgumentError(
+        errors.invalid_argument(
+            "optimizer",
+            "LinearSDCA",
+            "another optimizer, as LinearSDCA works for two classes or labels of one number",
+        )
+    )
+
+
+def _check_part(part: LinearPart) -> None:
+    if part.sparse_combiner != "sum":
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "sparse_combiner", part.sparse_combiner, "'sum', as the optimizer is LinearSDCA"
+            )
+        )
+    for column in part.columns:
+        shape = getattr(column, "variable_shape", None)
+        too_large = shape is not None and not _kinds.is_categorical(column) and shape.rank != 1
+        if _kinds.is_keras(column) or hasattr(column, "combiner") or too_large:
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "feature_columns",
+                    column,
+                    "categories, indicators, or numbers of one dimension, as the optimizer is "
+                    "LinearSDCA",
+                )
+            )

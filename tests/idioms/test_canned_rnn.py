@@ -1,0 +1,13 @@
+"""Recurrent estimators go on from what the original wrote."""
+
+import pathlib
+
+import pytest
+
+from tests import programs
+from tests.idioms.golden import assert_golden
+
+
+@pytest.mark.parametrize("case", programs.cases("canned_rnn"))
+def test_like_the_original(case: str, tmp_path: pathlib.Path) -> None:
+    assert_golden("canned_rnn", case, tmp_path)
