@@ -18,6 +18,7 @@ import tensorflow as tf
 
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
+_EVENT_FILES = "*.tfevents.*"
 
 
 def add_loss(loss: tf.Tensor) -> None:
@@ -49,18 +50,38 @@ def write_evaluation(
 def read_scalars(directory: str) -> dict[int, dict[str, float]]:
     """All scalar values in the event files of a directory, by step and tag."""
     found: dict[int, dict[str, float]] = {}
-    for event in read_events(directory):
-        for value in event.summary.value:
-            if value.HasField("simple_value"):
-                found.setdefault(int(event.step), {})[value.tag] = value.simple_value
+    for step, scalars in read_results(os.path.join(directory, _EVENT_FILES)):
+        found.setdefault(step, {}).update(scalars)
+    return found
+
+
+def read_results(pattern: str) -> list[tuple[int, dict[str, float]]]:
+    """The step and the scalar values of each event that has some, in the order of writing.
+
+    Args:
+        pattern: What the paths of the event files match.
+    """
+    found = []
+    for event in _read_files(pattern):
+        values = event.summary.value
+        scalars = {v.tag: v.simple_value for v in values if v.HasField("simple_value")}
+        if scalars:
+            found.append((int(event.step), scalars))
     return found
 
 
 def read_events(directory: str) -> Iterator[Any]:
     """The events in the event files of a directory, file by file."""
-    for path in sorted(tf.io.gfile.glob(os.path.join(directory, "*.tfevents.*"))):
-        for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
-            yield _v1.Event.FromString(record)
+    return _read_files(os.path.join(directory, _EVENT_FILES))
+
+
+def _read_files(pattern: str) -> Iterator[Any]:
+    for path in sorted(tf.io.gfile.glob(pattern)):
+        try:
+            for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                yield _v1.Event.FromString(record)
+        except tf.errors.DataLossError as error:  # its writer was killed
+            _logger.warning("The event file %s is read up to its damaged part: %s", path, error)
 
 
 def _evaluation_summary(values: Mapping[str, Any]) -> Any:
