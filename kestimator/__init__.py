@@ -6,6 +6,7 @@ from kestimator import errors, export, inputs, optimizers
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
+from kestimator.exporters import BestExporter, Exporter, FinalExporter, LatestExporter
 from kestimator.heads import (
     BinaryClassHead,
     Head,
@@ -41,6 +42,7 @@ from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, Warm
 __version__ = "0.1.0"
 
 __all__ = [
+    "BestExporter",
     "BinaryClassHead",
     "CheckpointSaverHook",
     "CheckpointSaverListener",
@@ -48,10 +50,13 @@ __all__ = [
     "Estimator",
     "EstimatorSpec",
     "EvalSpec",
+    "Exporter",
     "FeedFnHook",
+    "FinalExporter",
     "FinalOpsHook",
     "GlobalStepWaiterHook",
     "Head",
+    "LatestExporter",
     "LoggingTensorHook",
     "LogisticRegressionHead",
     "ModeKeys",

@@ -28,6 +28,7 @@ FLOORS = {
     "specs": 2,
     "engine": 3,
     "adapters": 4,
+    "best_result": 4,
     "export": 4,
     "warm_start": 4,
     "heads": 5,
