@@ -13,12 +13,16 @@ with dense gradients they are what they derive from.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kestimator.adapters import sparse_updates as _updates
+
+_RMSPROP = inspect.signature(keras.optimizers.RMSprop).parameters["name"].default or "rm_sprop"
+"""What Keras calls an RMSprop without a name; the spelling changed after Keras 3.12."""
 
 
 class LazyAdam(keras.optimizers.Adam):
@@ -85,7 +89,7 @@ class LazyRMSprop(keras.optimizers.RMSprop):
     """
 
     def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
-        super().__init__(learning_rate, **{"name": "rm_sprop", **kwargs})
+        super().__init__(learning_rate, **{"name": _RMSPROP, **kwargs})
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable, or its rows that have a gradient."""

@@ -503,6 +503,40 @@ def errors():
     return found
 
 
+def canned(make):
+    """A canned model over numbers and ids with a table; labels as its head wants them."""
+    column = tf.feature_column.categorical_column_with_identity("id", 5)
+    columns = [tf.feature_column.numeric_column("x", shape=2)]
+    columns.append(tf.feature_column.embedding_column(column, 2))
+    inner = make(columns).model_fn
+
+    def model_fn(features, labels, mode, config):
+        ids = tf.cast(tf.round(tf.abs(features["x"][:, 0] * 4)), tf.int64)
+        spec = inner({**features, "id": ids}, labels, mode, config)
+        return spec._replace(predictions={"y": spec.predictions["predictions"]})
+
+    return compared(model_fn)
+
+
+@program
+def canned_network():
+    return canned(lambda columns: ks.DNNRegressor([3], columns, optimizer="Adam"))
+
+
+@program
+def canned_linear():
+    return canned(lambda columns: ks.LinearRegressor(columns))
+
+
+@program
+def canned_combined():
+    return canned(
+        lambda columns: ks.DNNLinearCombinedRegressor(
+            linear_feature_columns=columns, dnn_feature_columns=columns, dnn_hidden_units=[3]
+        )
+    )
+
+
 if __name__ == "__main__":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -1,4 +1,5 @@
 import copy
+import inspect
 import json
 import logging
 import os
@@ -186,5 +187,6 @@ def test_default_session_config():
 
 
 def test_every_field_is_documented():
+    documented = inspect.cleandoc(config_module.RunConfig.__doc__)
     for name in make_run_config.PROPERTIES[:16]:
-        assert f"\n        {name}: " in config_module.RunConfig.__doc__
+        assert f"\n    {name}: " in documented

@@ -60,6 +60,15 @@ def test_two_replicas_train_as_one_with_both_batches(name):
     assert len(found["predictions"]) == 24
 
 
+@pytest.mark.parametrize("name", ["canned_combined", "canned_linear", "canned_network"])
+def test_canned_estimators_train_as_one_with_both_batches(name):
+    """Their summary of the loss is the head's, of one replica, so it is not compared."""
+    found = run(name)
+    assert found["weights"] < 1e-5
+    assert found["replicas"] == 0.0
+    assert not any("replica" in variable for variable in found["names"])
+
+
 def test_batch_normalization_keeps_the_mean_of_the_replicas():
     found = run("batch_normalization")
     assert len(found["names"]) == 2

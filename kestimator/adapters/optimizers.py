@@ -68,6 +68,7 @@ def minimize(
     loss: tf.Tensor,
     variables: Sequence[Any],
     *,
+    counts: bool = True,
     sum_over_replicas: bool = False,
 ) -> tf.Operation | tf.Tensor:
     """A train op that minimizes `loss` and advances the global step, inside a model_fn.
@@ -76,6 +77,7 @@ def minimize(
         optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer`.
         loss: A scalar.
         variables: What it changes: variables of Keras and of TensorFlow.
+        counts: Whether it advances the global step; of several optimizers one does.
         sum_over_replicas: Whether a Keras optimizer applies the sum of the replicas' gradients;
             otherwise it applies their mean. A TF1 optimizer asks the graph.
 
@@ -84,7 +86,7 @@ def minimize(
             it, or a Keras optimizer is used outside of a model_fn.
     """
     if isinstance(optimizer, _v1.train.Optimizer):
-        step = _v1.train.get_or_create_global_step()
+        step = _v1.train.get_or_create_global_step() if counts else None
         return optimizer.minimize(loss, global_step=step, var_list=list(variables))
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise errors.ArgumentError(
@@ -104,7 +106,7 @@ def minimize(
     if sum_over_replicas and replicas > 1:
         loss = loss * replicas
     _minimize("optimizer", optimizer, loss, variables, graph.creator.store)
-    return _next_step()
+    return _next_step() if counts else tf.no_op()
 
 
 def _next_step() -> tf.Operation:

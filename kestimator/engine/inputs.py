@@ -126,7 +126,7 @@ class DatasetBatches(Batches):
     def _next_batch(self) -> list[tf.Tensor]:
         assert self._dataset is not None, "`initialize` comes first"
         if self.remaining == 0:
-            raise tf.errors.OutOfRangeError(None, None, "End of the input.")
+            raise end_of_input()
         with _program.eager_mode():
             if self._iterator is None and self.remaining == 1 and self.per_step == 1:
                 element = self._dataset.get_single_element()  # needs no iterator
@@ -134,7 +134,7 @@ class DatasetBatches(Batches):
                 try:
                     element = next(self.iterator)
                 except StopIteration:
-                    raise tf.errors.OutOfRangeError(None, None, "End of the input.") from None
+                    raise end_of_input() from None
         return _program.flatten(features_and_labels(element))
 
 
@@ -282,6 +282,11 @@ def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) ->
             return dataset
 
     return DatasetBatches(make, features_and_labels(spec), programs)
+
+
+def end_of_input() -> tf.errors.OutOfRangeError:
+    """The error that says that the data has ended."""
+    return tf.errors.OutOfRangeError(None, None, "End of the input.")
 
 
 def features_and_labels(element: Any) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -79,7 +79,7 @@ class DeviceLoop:
         self._step = program.function([loss, *watched], operations)
         self._inputs = program.inputs
         self._per_step = program.batches_per_step
-        self._looks: dict[int, _compiled.Compiled] = {}
+        self._looks: dict[Any, _compiled.Compiled] = {}
         self._global_step = global_step
         self._counted = _compiled.Compiled(self._build_counted, [self._step], _LIMITS)
         self._until_end = _compiled.Compiled(self._build_until_end, [self._step], _LIMITS)
@@ -156,6 +156,62 @@ class DeviceLoop:
         batches.consumed(result.steps + looked)
         return result, outputs[own:] if looked else None
 
+    def look(
+        self,
+        batches: _inputs.DatasetBatches,
+        look: _program.PrunedFunction,
+        *,
+        on_one_thread: bool = False,
+    ) -> list[tf.Tensor]:
+        """Runs one step that somebody looks at, its batch taken on the device.
+
+        Args:
+            batches: The input.
+            look: What the step computes.
+            on_one_thread: Whether to run op by op on the calling thread, where that is possible.
+
+        Raises:
+            tf.errors.OutOfRangeError: The input has ended.
+        """
+        if batches.remaining == 0:
+            raise _inputs.end_of_input()
+        key = ("alone", id(look))
+        if key not in self._looks:
+
+            def run(iterator: Any) -> list[tf.Tensor]:
+                def make(flat: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+                    return _compiled.inlined(look, self._inputs, flat)
+
+                shapes = [tensor.shape for tensor in look.outputs]
+                is_there, values = self._step_if_any(iterator, make, _nothing(look.outputs), shapes)
+                return [is_there, *values]
+
+            self._looks[key] = _compiled.Compiled(run, [look], ())
+        is_there, *values = self._looks[key](batches.iterator, on_one_thread=on_one_thread)
+        if not is_there:
+            raise _inputs.end_of_input()
+        batches.consumed(1)
+        return values
+
+    def _step_if_any(
+        self,
+        iterator: Any,
+        make: Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]],
+        otherwise: Sequence[tf.Tensor],
+        shapes: Sequence[tf.TensorShape] | None = None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Whether there are batches for a step, and what `make` gives of them."""
+        batches: list[Any] = []
+        for _ in range(self._per_step):
+            with tf.control_dependencies([batch.has_value() for batch in batches]):
+                batches.append(iterator.get_next_as_optional())
+
+        def step() -> Sequence[tf.Tensor]:
+            return make([tensor for batch in batches for tensor in _flat(batch.get_value())])
+
+        is_there = batches[-1].has_value()
+        return is_there, _compiled.once(is_there, step, otherwise, shapes)
+
     def _loop_without_iterator(self, batches: _inputs.Batches) -> _compiled.Compiled:
         """The loop over what a graph computes anew for each step, or over no input at all."""
         if not isinstance(batches, _inputs.TensorBatches) or not self._step.inputs:
@@ -187,14 +243,14 @@ class DeviceLoop:
         loss, *watched = _compiled.inlined(self._step, self._inputs, flat)
         flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
         with tf.control_dependencies([loss]):
-            return [done + 1, tf.reshape(loss, ()) if loss.shape.rank is None else loss, *flags]
+            return [done + 1, tf.reshape(loss, ()), *flags]
 
     def _next_of(self, source: Any) -> list[tf.Tensor]:
         """The batches of a step, taken one after the other."""
         flat: list[tf.Tensor] = []
         for _ in range(self._per_step):
             with tf.control_dependencies(flat):
-                flat.extend(_next_batch(source))
+                flat.extend(_next_batch(source, waits=self._per_step > 1))
         return flat
 
     def _goes_on(
@@ -227,17 +283,9 @@ class DeviceLoop:
         """The loop where only the input knows when it ends: an optional says so."""
 
         def body(_: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
-            batches: list[Any] = []
-            for _ in range(self._per_step):
-                with tf.control_dependencies([batch.has_value() for batch in batches]):
-                    batches.append(iterator.get_next_as_optional())
-
-            def step() -> list[tf.Tensor]:
-                flat = [tensor for batch in batches for tensor in _flat(batch.get_value())]
-                return self._one_step(state[0], flat)
-
-            is_there = batches[-1].has_value()
-            return [tf.logical_not(is_there), *_compiled.once(is_there, step, state)]
+            step = functools.partial(self._one_step, state[0])
+            is_there, state_after = self._step_if_any(iterator, step, state)
+            return [tf.logical_not(is_there), *state_after]
 
         ended, done, loss, *flags = tf.while_loop(
             lambda ended, *state: tf.logical_and(
@@ -267,11 +315,12 @@ def _count(steps: int) -> int:
     return min(steps, 2**31 - 1)
 
 
-def _next_batch(source: Any) -> list[tf.Tensor]:
+def _next_batch(source: Any, *, waits: bool) -> list[tf.Tensor]:
     if source is None:
         return []
     if isinstance(source, _inputs.TensorBatches):
-        return source.function.inlined()[0]
+        # A call can wait for the batch before; ops that are copied wait for nothing new.
+        return source.function() if waits else source.function.inlined()[0]
     return _flat(source.get_next())
 
 

@@ -141,7 +141,9 @@ class PrunedFunction:
             [tensor.name for tensor in computed] + [op.name for op in self._operations],
             name=self._graph.name,
         )
-        given.update(zip(map(id, computed), elements, strict=False))
+        for tensor, element in zip(computed, elements, strict=False):
+            element.set_shape(tensor.shape)  # it may have been set, and not follow from the ops
+            given[id(tensor)] = element
         return [given[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
 
 

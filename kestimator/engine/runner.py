@@ -21,6 +21,7 @@ from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
 from kestimator.engine import modes as _modes
 from kestimator.engine import session as _session
+from kestimator.keys import ModeKeys
 
 LONGEST_QUIET_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
@@ -80,6 +81,8 @@ class Runner:
         self._report_nan = report_nan
         self._before_steps = before_steps
         self._seconds_per_step: float | None = None
+        self._known_step: tuple[int, int] | None = None
+        self._looks_in_a_row = 0
         self._watchers = [c for c in self._cadences if c.watched() is not None]
         self.hooked = _loop.HookedSession(session, [c.hook for c in self._cadences])
 
@@ -112,8 +115,21 @@ class Runner:
             pass  # the end of the data
         return loss
 
+    def _step(self) -> int:
+        """The global step: read, or known from before where nothing else has moved it."""
+        if self._known_step is None or self._known_step[1] != self._session.runs:
+            self._known_step = (self._global_step(), self._session.runs)
+        return self._known_step[0]
+
+    def _moved(self, steps: int) -> None:
+        """Notes that the device made so many steps."""
+        if self._known_step is None or not self._model.advances_by_one:
+            self._known_step = None
+        elif self._model.mode == ModeKeys.TRAIN:
+            self._known_step = (self._known_step[0] + steps, self._known_step[1])
+
     def _quiet_steps(self, left: int) -> int:
-        step = self._global_step()
+        step = self._step()
         if left <= 0 or any(cadence.quiet_seconds() <= 0 for cadence in self._cadences):
             return 0
         quiet = min([left, *(cadence.quiet_steps(step) for cadence in self._cadences)])
@@ -123,15 +139,43 @@ class Runner:
         return left > 0 and self._quiet_steps(left) == 0
 
     def _hooked_step(self) -> Any:
+        look = self.hooked.ask(self._model.fetches)
+        metadata = tf.compat.v1.RunMetadata()
         start = time.perf_counter()
-        loss = self.hooked.step(self._model.fetches)["loss"]
+        values = self._values_of(look, metadata)
         seconds = time.perf_counter() - start
-        if self._seconds_per_step is None and seconds > SLOW_FIRST_STEP_SECONDS:
+        self._looks_in_a_row += 1
+        self._moved(1)
+        builds = self._looks_in_a_row <= 2  # functions, when they are called for the first time
+        if seconds > SLOW_FIRST_STEP_SECONDS or not builds:
             self._seconds_per_step = seconds
-        return loss
+        return self.hooked.tell(look, values, metadata)["loss"]
+
+    def _values_of(self, look: _loop.Look, metadata: Any) -> Any:
+        """Runs a step for what hooks want of it.
+
+        Where step follows step so, the batch is taken on the device, too.
+        """
+        compiled = self._compiled(look) if self._looks_in_a_row else None
+        if compiled is None or not isinstance(self._batches, _inputs.DatasetBatches):
+            return self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+        function, pack = compiled
+        return pack(
+            self._device_loop().look(self._batches, function, on_one_thread=self._steps_are_small)
+        )
+
+    def _compiled(self, look: _loop.Look) -> Any:
+        """A function for a step that hooks see, and how to pack its values; None if there is none.
+
+        What is fed, traced or fetched from the input's graph goes through the session.
+        """
+        if look.feeds or look.options.trace_level:
+            return None
+        return self._session.look(look.fetches)
 
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
-        before, start = self._global_step(), time.perf_counter()
+        before, start = self._step(), time.perf_counter()
+        self._looks_in_a_row = 0
         result = self._device_loop().run(
             self._batches,
             steps=min(quiet, self._longest_stretch()),
@@ -140,7 +184,8 @@ class Runner:
         )
         if result.steps:
             self._seconds_per_step = (time.perf_counter() - start) / result.steps
-        after = self._global_step()
+        self._moved(result.steps)
+        after = self._step()
         for cadence in self._cadences:
             cadence.passed(result.steps, after, result.loss)
         self._tell_not_finite(result)
@@ -161,13 +206,12 @@ class Runner:
 
         Hooks say beforehand what they want of it; what passed unseen until then is known.
         """
-        start, step = time.perf_counter(), self._global_step()
+        start, step = time.perf_counter(), self._step()
+        self._looks_in_a_row = 0
         for cadence in self._cadences:
             cadence.passed(quiet, step + quiet, None)
         look = self.hooked.ask(self._model.fetches)
-        compiled = None
-        if not look.feeds and not look.options.trace_level:
-            compiled = self._session.look(look.fetches)
+        compiled = self._compiled(look)
         metadata = tf.compat.v1.RunMetadata()
         if compiled is None:
             result = self._device_loop().run(
@@ -176,6 +220,7 @@ class Runner:
                 until_step=step + quiet,
                 on_one_thread=self._steps_are_small,
             )
+            self._moved(result.steps + 1)
             self._tell_not_finite(result)
             values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
         else:
@@ -184,6 +229,7 @@ class Runner:
             result, tensors = self._device_loop().run_and_look(
                 self._batches, quiet, function, on_one_thread=self._steps_are_small
             )
+            self._moved(result.steps + (tensors is not None))
             self._tell_not_finite(result)
             if tensors is None:
                 return result.loss  # a NaN that the hooks do not take for an error

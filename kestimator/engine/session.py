@@ -24,6 +24,9 @@ from kestimator.engine import inputs as _inputs
 from kestimator.engine import program as _program
 from kestimator.engine import queues as _queues
 
+MOST_PLANS = 64
+"""How many sets of fetches are remembered."""
+
 
 class Session(_session_lib.SessionInterface):
     """Runs parts of a program's graph and of its input's graph.
@@ -31,6 +34,9 @@ class Session(_session_lib.SessionInterface):
     Args:
         program: The program.
         batches: Where the program's inputs come from when a fetch depends on them.
+
+    Attributes:
+        runs: How many runs beside the steps there were, which may have changed variables.
     """
 
     def __init__(self, program: _program.Program, batches: _inputs.Batches) -> None:
@@ -38,6 +44,8 @@ class Session(_session_lib.SessionInterface):
         self._batches = batches
         self._programs = [program, *batches.programs]
         self._in_step = False
+        self._plans: dict[Any, tuple[Any, FetchPlan]] = {}
+        self.runs = 0
 
     @property
     def graph(self) -> tf.Graph:
@@ -109,6 +117,7 @@ class Session(_session_lib.SessionInterface):
         feeds: dict[int, tuple[tf.Tensor, Any]],
     ) -> list[tf.Tensor]:
         """Runs one pruned function, with feeds and with the batch it needs."""
+        self.runs += not self._in_step
         own = [pair for pair in feeds.values() if pair[0].graph is program.graph]
         function = program.function(tensors, operations, [tensor for tensor, _ in own])
         needed = function.inputs[len(own) :]
@@ -175,12 +184,22 @@ class Session(_session_lib.SessionInterface):
 
         None where the fetches go beyond the program: into the graph of the input.
         """
-        plan = FetchPlan(fetches, self._find)
+        plan = self._plan(fetches)
         graph = self._program.graph
         if any(element.graph is not graph for element in (*plan.tensors, *plan.operations)):
             return None
         function = self._program.function(plan.tensors, plan.operations)
         return function, lambda values: plan.pack([_plain(value) for value in values])
+
+    def _plan(self, fetches: Any) -> FetchPlan:
+        """The plan of fetches, kept for the next step, which mostly fetches the same."""
+        leaves: list[Any] = []
+        key = _structure(fetches, leaves)
+        if key not in self._plans:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[key] = (leaves, FetchPlan(fetches, self._find))  # keeps the ids valid
+        return self._plans[key][1]
 
     def run_step(self, fetches: Any, feed_dict: Any, options: Any, run_metadata: Any) -> Any:
         """Runs the fetches of a step: what they read of variables belongs to the step."""
@@ -281,6 +300,18 @@ class FetchPlan:
                 return position
         self.tensors.append(tensor)
         return len(self.tensors) - 1
+
+
+def _structure(fetches: Any, leaves: list[Any]) -> Any:
+    """A key for a nest of fetches; its leaves are added to `leaves`, and stand in it by id."""
+    if isinstance(fetches, dict):
+        return (dict, *((key, _structure(value, leaves)) for key, value in fetches.items()))
+    if isinstance(fetches, (list, tuple)):
+        return (type(fetches), *(_structure(value, leaves) for value in fetches))
+    if isinstance(fetches, (str, bytes)):
+        return fetches
+    leaves.append(fetches)
+    return id(fetches)
 
 
 def _variable_read_by(tensor: tf.Tensor) -> tf.Variable | None:

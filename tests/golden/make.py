@@ -16,10 +16,12 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 IDIOMS = HERE / "idioms"
+MODEL_DIRS = HERE / "model_dirs"
 sys.path.insert(0, str(HERE.parent.parent))
 
 from tests import programs  # noqa: E402
@@ -94,8 +96,8 @@ def main() -> int:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     wrong = []
     for module in options.modules:
-        if not options.check and module == "resume":
-            _store_model_dirs()
+        if not options.check:
+            _store_model_dirs(programs.model_dirs(module))
         found = answers(module, wrong)
         if options.check:
             wrong += check(module, found)
@@ -105,13 +107,11 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _store_model_dirs() -> None:
-    from tests.programs import resume
-
-    for name, write in resume.MODEL_DIRS.items():
+def _store_model_dirs(writers: dict[str, Callable[[Any, str], Any]]) -> None:
+    for name, write in writers.items():
         with tempfile.TemporaryDirectory() as scratch:
             write(original.library(), scratch)
-            kept = resume.STORED / name
+            kept = MODEL_DIRS / name
             shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir(parents=True)
             for file in pathlib.Path(scratch).iterdir():

@@ -20,6 +20,10 @@ from typing import Any
 
 MODULES = (
     "batch_norm",
+    "canned_baseline",
+    "canned_deep",
+    "canned_errors",
+    "canned_linear",
     "control_flow",
     "heads",
     "heads_eagerly",
@@ -43,3 +47,9 @@ Program = Callable[[Any, str], dict[str, Any]]
 def cases(module: str) -> dict[str, Program]:
     """The programs of one idiom by name, in the order in which they are written."""
     return dict(importlib.import_module(f"tests.programs.{module}").CASES)
+
+
+def model_dirs(module: str) -> dict[str, Callable[[Any, str], Any]]:
+    """The programs that write the model directories which an idiom trains on, by their names."""
+    found = getattr(importlib.import_module(f"tests.programs.{module}"), "MODEL_DIRS", {})
+    return dict(found)

@@ -1,0 +1,394 @@
+"""Optimizers of canned estimators: names, Keras and TF1 optimizers, and what makes one.
+
+Synopsis::
+
+    canned_optimizers.check("optimizer", "Adagrad")                   # at construction
+    train_op = canned_optimizers.minimize("Adagrad", loss, variables, step=global_step)
+
+Names, and Keras optimizers that compute the same, keep their state under the names that
+tf.estimator 2.15 gives it: `training/<Optimizer>/<variable>/<slot>`, with the settings beside them
+and the global step as the count of iterations. A checkpoint's settings win over the program's, as
+they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
+
+from kestimator import errors
+from kestimator.adapters import moment_rules as _moments
+from kestimator.adapters import optimizers as _optimizers
+from kestimator.adapters import outside as _outside
+from kestimator.adapters import sparse_updates as _sparse_updates
+from kestimator.adapters import update_rules as _rules
+from kestimator.engine import keras_state as _keras_state
+
+_v1 = tf.compat.v1
+_ReduceOp: TypeAlias = tf.distribute.ReduceOp
+_Pair = tuple[Any, tf.Variable]
+
+NAMES: dict[str, type[_rules.Rule]] = {
+    "Adagrad": _rules.Adagrad,
+    "Adam": _moments.Adam,
+    "Ftrl": _rules.Ftrl,
+    "RMSProp": _moments.RMSprop,
+    "SGD": _rules.SGD,
+}
+_EXPECTED = (
+    f"one of the names {', '.join(map(repr, NAMES))}, a keras.optimizers.Optimizer, a "
+    "tf.compat.v1.train.Optimizer, or a function without arguments that returns one of these"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Clipping:
+    """How gradients are clipped before they are applied."""
+
+    clipnorm: float | None = None
+    clipvalue: float | None = None
+    global_clipnorm: float | None = None
+
+    def __call__(self, gradients: Sequence[Any]) -> list[Any]:
+        if self == _Clipping():
+            return list(gradients)
+        gradients = [_with_different_rows(gradient) for gradient in gradients]
+        if self.clipnorm:
+            return [tf.clip_by_norm(gradient, self.clipnorm) for gradient in gradients]
+        if self.global_clipnorm:
+            return list(tf.clip_by_global_norm(gradients, self.global_clipnorm)[0])
+        limit = self.clipvalue or 0.0
+        return [tf.clip_by_value(gradient, -limit, limit) for gradient in gradients]
+
+
+def _with_different_rows(gradient: Any) -> Any:
+    """Sums what belongs to the same row of a sparse gradient: its norm is that of the sums."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, sums = _sparse_updates.summed(gradient.indices, gradient.values)
+    return tf.IndexedSlices(sums, rows, gradient.dense_shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """A rule, and how its gradients are clipped."""
+
+    rule: _rules.Rule
+    clipping: _Clipping = _Clipping()
+
+
+def check(argument: str, optimizer: Any) -> None:
+    """Checks what is known of an optimizer before a graph exists.
+
+    Args:
+        argument: What the caller's argument is called.
+        optimizer: A name, an optimizer, or a function that returns one.
+
+    Raises:
+        errors.ArgumentError: It is none of these.
+    """
+    if isinstance(optimizer, str) and optimizer not in NAMES:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                argument,
+                optimizer,
+                _EXPECTED,
+                "For other optimizers pass an object, such as keras.optimizers.AdamW(0.001).",
+            )
+        )
+    if not (isinstance(optimizer, str) or _is_optimizer(optimizer) or callable(optimizer)):
+        raise errors.ArgumentError(errors.invalid_argument(argument, optimizer, _EXPECTED))
+
+
+def minimize(
+    optimizer: Any,
+    loss: tf.Tensor,
+    variables: Sequence[tf.Variable],
+    *,
+    step: tf.Variable | None,
+    learning_rate: float | None = None,
+    clipnorm: float | None = None,
+    used_names: set[str] | None = None,
+    sum_over_replicas: bool = False,
+    argument: str = "optimizer",
+) -> tf.Operation:
+    """Adds a training step to the graph.
+
+    Args:
+        optimizer: A name, an optimizer, or a function that returns one, which is called here.
+        loss: The loss, a scalar.
+        variables: What to train.
+        step: The global step, to count and to advance; None for a second optimizer, which
+            counts for itself.
+        learning_rate: The rate of an optimizer given by name. None: the optimizer's own default.
+        clipnorm: What an optimizer given by name clips the norm of every gradient to.
+        used_names: What optimizers of this model are called; another one of the same kind gets
+            another name, as `Adagrad_1`.
+        sum_over_replicas: Whether gradients of several replicas are summed; else they are averaged.
+        argument: What the caller's argument is called.
+
+    Returns:
+        The operation that makes the step.
+
+    Raises:
+        errors.ArgumentError: There is nothing to train, or what a function returned is no
+            optimizer.
+    """
+    check(argument, optimizer)
+    used_names = set() if used_names is None else used_names
+    over_replicas = _ReduceOp.SUM if sum_over_replicas else _ReduceOp.MEAN
+    if isinstance(optimizer, str):
+        given = {} if learning_rate is None else {"learning_rate": learning_rate}
+        named = _Named(NAMES[optimizer](**given), _Clipping(clipnorm))
+        state = _State(named.rule, step, used_names)
+        return _minimize_by_rule(named, loss, variables, state, over_replicas)
+    if not _is_optimizer(optimizer):
+        optimizer = _made(optimizer, argument)
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        known = _as_rule(optimizer)
+        if known is not None:
+            state = _State(known.rule, step, used_names)
+            return _minimize_by_rule(known, loss, variables, state, over_replicas)
+        optimizer = _copy(optimizer)
+    return _optimizers.minimize(
+        optimizer, loss, variables, counts=step is not None, sum_over_replicas=sum_over_replicas
+    )
+
+
+def _is_optimizer(value: Any) -> bool:
+    return isinstance(value, keras.optimizers.Optimizer | _v1.train.Optimizer)
+
+
+def _made(make: Callable[[], Any], argument: str) -> Any:
+    """Calls a function for its optimizer, whose own variables stay out of the program till used."""
+    with tf.variable_creator_scope(_apart):
+        made = make()
+    if not _is_optimizer(made):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"{argument}()", made, "a Keras or TF1 optimizer, returned by the function"
+            )
+        )
+    return made
+
+
+def _apart(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+    """Makes Keras' variables as outside of any trace: the counter of an optimizer, its rate.
+
+    The class of a variable that is made past all creators has no public name.
+    """
+    if _keras_state.variable_being_made() is None:
+        return next_creator(**kwargs)
+    options = {key: kwargs[key] for key in ("initial_value", "trainable", "dtype", "name")}
+    constant = tf.get_static_value(options["initial_value"])
+    if constant is not None:
+        options["initial_value"] = constant
+    with tf.init_scope():
+        return _resource_variable_ops.ResourceVariable(**options)
+
+
+def _minimize_by_rule(
+    named: _Named,
+    loss: tf.Tensor,
+    variables: Sequence[tf.Variable],
+    state: _State,
+    over_replicas: _ReduceOp,
+) -> tf.Operation:
+    pairs = _pairs(loss, variables)
+    clipped = named.clipping([gradient for gradient, _ in pairs])
+    slots = [state.slots_of(variable) for _, variable in pairs]
+    work = list(zip(clipped, [variable for _, variable in pairs], slots, strict=True))
+    values = state.values()
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        updates = tf.distribute.get_replica_context().merge_call(
+            _update_replicas, args=(named.rule, work, values, over_replicas)
+        )
+    else:
+        updates = [_update(v, g, s, values, named.rule) for g, v, s in work]
+    with tf.control_dependencies(tf.nest.flatten(updates)):
+        return state.step.assign_add(1, read_value=False)
+
+
+def _pairs(loss: tf.Tensor, variables: Sequence[tf.Variable]) -> list[_Pair]:
+    """Gradients and their variables, without those that the loss does not depend on."""
+    gradients = tf.gradients(loss, list(variables)) if variables else []
+    pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+    if not pairs:
+        names = [variable.name for variable in variables]
+        raise errors.ArgumentError(
+            f"There is nothing to train: no gradient of the loss reaches any of the trainable "
+            f"variables {names}. Check that the loss depends on the logits."
+        )
+    return pairs
+
+
+def _update_replicas(
+    strategy: tf.distribute.Strategy,
+    rule: _rules.Rule,
+    work: Sequence[tuple[Any, tf.Variable, dict[str, tf.Variable]]],
+    values: dict[str, tf.Tensor],
+    over_replicas: _ReduceOp,
+) -> list[tf.Operation]:
+    """Applies the reduced gradients of all replicas to every replica's variables."""
+    gradients = strategy.extended.batch_reduce_to(
+        over_replicas, [(gradient, variable) for gradient, variable, _ in work]
+    )
+    return [
+        strategy.extended.update(variable, _update, args=(gradient, slots, values, rule))
+        for gradient, (_, variable, slots) in zip(gradients, work, strict=True)
+    ]
+
+
+def _update(
+    variable: tf.Variable,
+    gradient: Any,
+    slots: dict[str, tf.Variable],
+    values: dict[str, tf.Tensor],
+    rule: _rules.Rule,
+) -> tf.Operation:
+    """Applies one gradient."""
+    handles = {name: slot.handle for name, slot in slots.items()}
+    values = {name: _as_dtype(value, variable.dtype) for name, value in values.items()}
+    if not isinstance(gradient, tf.IndexedSlices):
+        return rule.dense(variable.handle, gradient, handles, values)
+    if rule.needs_different_rows:
+        gradient = _with_different_rows(gradient)
+    return rule.sparse(variable.handle, gradient.indices, gradient.values, handles, values)
+
+
+def _as_dtype(value: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return value if value.dtype == dtype.base_dtype else tf.cast(value, dtype.base_dtype)
+
+
+class _State:
+    """The variables of an optimizer, under the names of tf.estimator 2.15.
+
+    Args:
+        rule: The optimizer.
+        step: The variable that counts its steps; None for one of its own.
+        used_names: What others are called; gets the name of this one.
+    """
+
+    def __init__(self, rule: _rules.Rule, step: tf.Variable | None, used_names: set[str]) -> None:
+        self._rule = rule
+        candidates = (f"{rule.name}_{i}" if i else rule.name for i in itertools.count())
+        self._name = next(name for name in candidates if name not in used_names)
+        used_names.add(self._name)
+        self._schedule = _schedule(rule.learning_rate)
+        self.step = self._scalar("iter", 0, tf.int64) if step is None else step
+        settings = {"decay": 0.0, **rule.settings}
+        if self._schedule is None:
+            settings["learning_rate"] = float(rule.learning_rate)
+        self._settings = {
+            name: self._scalar(name, value, tf.float32) for name, value in sorted(settings.items())
+        }
+
+    def _scalar(self, name: str, value: float, dtype: tf.DType) -> tf.Variable:
+        return _variable(f"training/{self._name}/{name}", [], value, dtype)
+
+    def slots_of(self, variable: tf.Variable) -> dict[str, tf.Variable]:
+        """The slots of a variable."""
+        prefix = f"training/{self._name}/{variable.name.split(':')[0]}"
+        return {
+            name: _variable(f"{prefix}/{name}", variable.shape, value, variable.dtype.base_dtype)
+            for name, value in self._rule.slots.items()
+        }
+
+    def values(self) -> dict[str, tf.Tensor]:
+        """What the settings are in this step."""
+        step = self.step.read_value()
+        values = {name: self._settings[name].read_value() for name in self._rule.settings}
+        if self._schedule is None:
+            values["learning_rate"] = self._settings["learning_rate"].read_value()
+        else:
+            values["learning_rate"] = tf.cast(self._schedule(step), tf.float32)
+        return dict(self._rule.prepared(values, step))
+
+
+def _variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.Variable:
+    """A variable called exactly `name`, whatever scope is open."""
+    reuse = _v1.get_variable_scope().reuse  # as it is in the second of several replicas
+    root = _v1.VariableScope(reuse=reuse, name="", use_resource=True)
+    with _v1.variable_scope(root, auxiliary_name_scope=False):
+        return _v1.get_variable(
+            name,
+            shape,
+            dtype,
+            _v1.constant_initializer(value),
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+
+def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], Any] | None:
+    """What gives the rate of a step, if it is not a number: Keras takes functions, too."""
+    if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        return learning_rate  # type: ignore[no-any-return]
+    return (lambda _: learning_rate()) if callable(learning_rate) else None
+
+
+_SAME: dict[type, tuple[type[_rules.Rule], tuple[str, ...]]] = {
+    keras.optimizers.Adagrad: (_rules.Adagrad, ("initial_accumulator_value", "epsilon")),
+    keras.optimizers.Adam: (_moments.Adam, ("beta_1", "beta_2", "epsilon", "amsgrad")),
+    keras.optimizers.Ftrl: (
+        _rules.Ftrl,
+        (
+            "learning_rate_power",
+            "initial_accumulator_value",
+            "l1_regularization_strength",
+            "l2_regularization_strength",
+            "beta",
+        ),
+    ),
+    keras.optimizers.RMSprop: (_moments.RMSprop, ("rho", "momentum", "epsilon", "centered")),
+    keras.optimizers.SGD: (_rules.SGD, ("momentum", "nesterov")),
+}
+_OPTIONS_OF_KERAS = (
+    "weight_decay",
+    "use_ema",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+    "l2_shrinkage_regularization_strength",
+)
+
+
+def _as_rule(optimizer: keras.optimizers.Optimizer) -> _Named | None:
+    """The rule that computes what a Keras optimizer computes, or None.
+
+    Of Keras' RMSprop only that with momentum is the same: without, it has epsilon inside the
+    root. An accumulator that may be zero tells the two definitions of Adagrad apart likewise.
+    """
+    kind, options = _SAME.get(type(optimizer), (None, ()))
+    if kind is None or any(getattr(optimizer, option, None) for option in _OPTIONS_OF_KERAS):
+        return None
+    if isinstance(optimizer, keras.optimizers.RMSprop) and not optimizer.momentum:
+        return None
+    if isinstance(optimizer, keras.optimizers.Adagrad) and (
+        optimizer.initial_accumulator_value < 1e4 * optimizer.epsilon
+    ):
+        return None
+    clipping = _Clipping(optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm)
+    settings = {option: getattr(optimizer, option) for option in options}
+    return _Named(kind(_learning_rate(optimizer), **settings), clipping)
+
+
+def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
+    """The rate, or the schedule: which of them there is, no public name of Keras says."""
+    rate = optimizer._learning_rate
+    if not isinstance(rate, keras.Variable):
+        return rate
+    with _outside.outside_of_the_trace():
+        return float(keras.ops.convert_to_numpy(rate))
+
+
+def _copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """An optimizer with the same settings: one that was used knows the variables of one trace."""
+    with _outside.outside_of_the_trace():
+        config = optimizer.get_config()
+    return type(optimizer).from_config({**config, "learning_rate": _learning_rate(optimizer)})

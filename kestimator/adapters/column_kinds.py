@@ -1,0 +1,127 @@
+"""What kinds of feature columns there are, what they are called, and where each may stand.
+
+Synopsis::
+
+    columns = checked_columns("feature_columns", columns, DENSE)
+
+A feature column is one of `tf.feature_column`, or a Keras layer, model or `FeatureSpace` that
+turns features into a dense tensor.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import keras
+
+# The classes of feature columns have no public names: only the functions that make them have.
+from tensorflow.python.feature_column import feature_column_v2
+from tensorflow.python.feature_column import feature_column_v2_types as _types
+
+from kestimator import errors
+
+Column: TypeAlias = Any
+"""A column of `tf.feature_column`, or a Keras layer."""
+
+tf_columns = feature_column_v2
+_KERAS = (keras.Layer, keras.utils.FeatureSpace)
+
+
+class Place(enum.Enum):
+    """Where columns stand, with what may stand there."""
+
+    DENSE = "a dense column (numeric, bucketized, indicator, embedding), or a Keras layer"
+    LINEAR = "a dense or a categorical column, or a Keras layer"
+
+
+def is_keras(column: Column) -> bool:
+    """Whether a column is a Keras layer, a model or a FeatureSpace."""
+    return isinstance(column, _KERAS)
+
+
+def is_categorical(column: Column) -> bool:
+    """Whether a column gives ids."""
+    return isinstance(column, tf_columns.CategoricalColumn)
+
+
+def width(column: Column) -> int:
+    """How many numbers a dense column gives for an example."""
+    return int(column.variable_shape.num_elements())
+
+
+def scope_name(column: Column) -> str:
+    """A column's name in variable names: without characters that a scope cannot have."""
+    name: str = tf_columns._sanitize_column_name_for_variable_scope(column.name)
+    return name
+
+
+def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, ...]:
+    """Returns columns ordered by name, as the original orders them.
+
+    Args:
+        argument: What the caller's argument is called.
+        columns: An iterable of columns, or one.
+        place: Where they stand.
+
+    Raises:
+        errors.ArgumentError: There are none, one is of the wrong kind, or two have one name.
+    """
+    found = _listed(argument, columns)
+    for position, column in enumerate(found):
+        _check_kind(f"{argument}[{position}]", column, place)
+    ordered = sorted(found, key=lambda column: str(column.name))
+    names = [column.name for column in ordered]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                argument,
+                names,
+                "columns with different names",
+                f"Duplicate feature column name found: {', '.join(map(repr, repeated))}. "
+                "Leave one of the columns out; for a Keras layer, pass another `name`.",
+            )
+        )
+    return tuple(ordered)
+
+
+def _listed(argument: str, columns: Any) -> list[Column]:
+    if isinstance(columns, _types.FeatureColumn) or is_keras(columns):
+        return [columns]
+    usable = isinstance(columns, Iterable) and not isinstance(columns, Mapping | str | bytes)
+    found = list(columns) if usable else []
+    if not found:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                argument,
+                columns,
+                "a list of feature columns, not empty",
+                "tf.feature_column.numeric_column and its like make them.",
+            )
+        )
+    return found
+
+
+def _check_kind(argument: str, column: Column, place: Place) -> None:
+    if is_keras(column) or isinstance(column, tf_columns.DenseColumn):
+        return
+    if place is Place.LINEAR and is_categorical(column):
+        return
+    raise errors.ArgumentError(
+        errors.invalid_argument(argument, column, place.value, _way_out(column))
+    )
+
+
+def _way_out(column: Column) -> str:
+    if is_categorical(column):
+        return (
+            "Wrap the categorical column with tf.feature_column.embedding_column or "
+            "tf.feature_column.indicator_column."
+        )
+    if isinstance(column, tf_columns.SequenceDenseColumn):
+        return "Columns of sequences are for recurrent estimators."
+    if isinstance(column, str):
+        return f"tf.feature_column.numeric_column({column!r}) makes a column of a feature's name."
+    return "Columns of tf.compat.v1.feature_column are not: make them with tf.feature_column."

@@ -1,0 +1,355 @@
+"""Feature columns: the input layer of a network, and the logits of a linear model.
+
+Synopsis::
+
+    columns = column_kinds.checked_columns("feature_columns", columns, Place.DENSE)
+    features = column_features.Features(features)
+    inputs = input_layer(features, columns, training=True)               # (batch, n)
+    linear = linear_logits(features, columns, units=1, training=True)    # .logits: (batch, units)
+
+Variables have the names and shapes that tf.estimator 2.15 gives them below the variable scope
+that is open. Columns take the lean way of `column_features` where it leads, and TensorFlow's own
+code elsewhere; the results are the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import _signatures, errors
+from kestimator.adapters import column_features as _features
+from kestimator.adapters import column_kinds as _kinds
+from kestimator.adapters import column_lookups as _lookups
+from kestimator.adapters import column_state as _state
+from kestimator.adapters import outside as _outside
+
+_v1 = tf.compat.v1
+_columns = _kinds.tf_columns
+_WEIGHTS = "weights"
+_logger = logging.getLogger("kestimator")
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """A linear model over columns.
+
+    Attributes:
+        logits: (batch, units).
+        bias: The variable, (units,).
+        weights: The variables of the columns, each (n, units).
+    """
+
+    logits: tf.Tensor
+    bias: tf.Variable
+    weights: list[tf.Variable]
+
+
+def input_layer(
+    features: _features.Features, columns: Sequence[_kinds.Column], *, training: bool
+) -> tf.Tensor:
+    """Concatenates what dense columns give.
+
+    Args:
+        features: The features.
+        columns: Dense columns, ordered.
+        training: Whether to make what gradients need, and to tell it to Keras layers.
+
+    Returns:
+        (batch, n), float32.
+    """
+    state = _state.ColumnState(features.tables)
+    parts = [_part(features, column, state, training) for column in columns]
+    lookups = [part for part in parts if isinstance(part, _lookups.Lookup)]
+    rows = _lookups.rows_of(lookups, training=training)
+    found = iter(rows.values)
+    net = _side_by_side([next(found) if isinstance(p, _lookups.Lookup) else p for p in parts])
+    return rows.masked(net, _owners(parts))
+
+
+def linear_logits(
+    features: _features.Features,
+    columns: Sequence[_kinds.Column],
+    *,
+    units: int,
+    sparse_combiner: str = "sum",
+    training: bool,
+) -> Linear:
+    """Weighs what columns give, sums it up, and adds a bias. Weights start from zero.
+
+    Args:
+        features: The features.
+        columns: Dense and categorical columns, ordered.
+        units: How many outputs there are.
+        sparse_combiner: How several ids of an example are reduced: "sum", "mean" or "sqrtn".
+        training: Whether to make what gradients need.
+
+    Returns:
+        The logits, and the variables.
+    """
+    state = _state.ColumnState(features.tables)
+    terms: list[tf.Tensor] = []
+    lookups, dense = [], []
+    weights: list[tf.Variable] = []
+    for column in columns:
+        with _column_scope(column):
+            part = _linear_part(features, column, state, training)
+            size = _input_size(column, part)
+            weight = state.create_variable(
+                column, _WEIGHTS, [size, units], initializer=_v1.zeros_initializer()
+            )
+        weights.append(weight)
+        if isinstance(part, _features.Ids):
+            lookups.append(_lookups.Lookup(part, weight, sparse_combiner))
+        elif part is not None:
+            dense.append((part, weight))
+        else:
+            terms.append(
+                _columns._create_weighted_sum(
+                    column, features.cache, state, sparse_combiner, weight
+                )
+            )
+    bias = _v1.get_variable("bias_weights", [units], initializer=_v1.zeros_initializer())
+    if dense:
+        values = _side_by_side([part for part, _ in dense])
+        terms.append(tf.matmul(values, tf.concat([weight for _, weight in dense], 0)))
+    terms += _lookups.rows_of(lookups, training=training).terms()
+    total = terms[0] if len(terms) == 1 else tf.add_n(terms)
+    return Linear(tf.nn.bias_add(total, bias), bias, weights)
+
+
+@contextlib.contextmanager
+def trainable_variables_made(columns: Sequence[_kinds.Column]) -> Iterator[list[tf.Variable]]:
+    """Collects the trainable variables that are asked for, and those of Keras layers.
+
+    The graph's collection would not do: of several replicas, the first one fills it.
+
+    Args:
+        columns: The columns that are used; Keras layers may be among them.
+
+    Yields:
+        A list, which is complete in the end.
+    """
+    made: list[tf.Variable] = []
+
+    def custom(getter: Callable[..., tf.Variable], *args: Any, **kwargs: Any) -> tf.Variable:
+        variable = getter(*args, **kwargs)
+        if getattr(variable, "trainable", False):
+            made.append(variable)
+        return variable
+
+    scope = _v1.get_variable_scope()
+    with _v1.variable_scope(scope, custom_getter=custom, auxiliary_name_scope=False):
+        yield made
+    graph = _v1.get_default_graph()
+    layers = [column for column in columns if isinstance(column, keras.Layer)]
+    made += [graph.creator.view_of(v) for layer in layers for v in layer.trainable_variables]
+
+
+@contextlib.contextmanager
+def _column_scope(column: _kinds.Column) -> Iterator[None]:
+    with _v1.variable_scope(_kinds.scope_name(column)):
+        yield
+
+
+def _part(
+    features: _features.Features,
+    column: _kinds.Column,
+    state: _state.ColumnState,
+    training: bool,
+) -> Any:
+    """What a dense column gives: (batch, n) or (batch,), or what to look up."""
+    if _kinds.is_keras(column):
+        return _keras_part(features, column, training)
+    if isinstance(column, _columns.SharedEmbeddingColumn):
+        return _shared_part(features, column, state, training)
+    with _column_scope(column):
+        state.create(column)
+        part = _lean_part(features, column, state)
+        return _tensorflow_part(features, column, state, training) if part is None else part
+
+
+def _shared_part(
+    features: _features.Features,
+    column: _kinds.Column,
+    state: _state.ColumnState,
+    training: bool,
+) -> tf.Tensor:
+    """Like the original: a table outside of all scopes, which the optimizer does not get.
+
+    Its checkpoints have no slots for it, so that none could be read if there were any here.
+    """
+    if training:
+        _logger.warning(
+            "The table of the shared embedding %s keeps its initial values: as in tf.estimator "
+            "2.15, canned estimators do not train it. Embed each feature by itself with "
+            "tf.feature_column.embedding_column to have it trained.",
+            column.name,
+        )
+    root = _v1.VariableScope(reuse=_v1.get_variable_scope().reuse, name="", use_resource=True)
+    with _v1.variable_scope(root, auxiliary_name_scope=False):
+        return _tensorflow_part(features, column, state, training)
+
+
+def _lean_part(
+    features: _features.Features, column: _kinds.Column, state: _state.ColumnState
+) -> Any:
+    if type(column) is _columns.NumericColumn:
+        return features.numbers(column)
+    if type(column) is _columns.BucketizedColumn:
+        buckets = _features.buckets_of(features, column)
+        return None if buckets is None else tf.one_hot(buckets, len(column.boundaries) + 1)
+    if type(column) is _columns.IndicatorColumn:
+        ids = features.ids(column.categorical_column)
+        return None if ids is None else _one_hot(ids, _kinds.width(column))
+    if type(column) is _columns.EmbeddingColumn and _is_plain(column):
+        ids = features.ids(column.categorical_column)
+        table = state.get_variable(column, "embedding_weights")
+        if ids is not None and isinstance(table, tf.Variable):
+            return _lookups.Lookup(ids, table, column.combiner)
+    return None
+
+
+def _is_plain(column: Any) -> bool:
+    return (
+        column.max_norm is None
+        and column.ckpt_to_load_from is None
+        and column.use_safe_embedding_lookup
+    )
+
+
+def _one_hot(ids: _features.Ids, depth: int) -> tf.Tensor:
+    rows = tf.one_hot(ids.lookup, depth)
+    return rows if ids.weights is None else rows * tf.expand_dims(ids.weights, 1)
+
+
+def _tensorflow_part(
+    features: _features.Features,
+    column: _kinds.Column,
+    state: _state.ColumnState,
+    training: bool,
+) -> tf.Tensor:
+    takes_training = "training" in _signatures.accepted_arguments(column.get_dense_tensor)
+    options = {"training": training} if takes_training else {}
+    tensor = column.get_dense_tensor(features.cache, state, **options)
+    return tf.reshape(tensor, [tf.shape(tensor)[0], _kinds.width(column)])
+
+
+def _keras_part(features: _features.Features, column: _kinds.Column, training: bool) -> tf.Tensor:
+    """What a Keras layer makes of the features that it names, or of all of them."""
+    inputs = _inputs_of(features, column)
+    if isinstance(column, keras.Layer):
+        _build_once(column, inputs)
+        options = {"training": training} if column._call_has_training_arg else {}
+        result = column(inputs, **options)
+    else:
+        result = column(inputs)
+    result = tf.convert_to_tensor(result)
+    if result.shape.rank not in (1, 2) or (result.shape.rank == 2 and result.shape[1] is None):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"feature column {column.name!r}",
+                result,
+                "a Keras layer whose result has the shape (batch, n), with a known n",
+                "Flatten it, or pool over the other dimensions.",
+            )
+        )
+    return tf.cast(result, tf.float32)
+
+
+def _build_once(layer: keras.Layer, inputs: Any) -> None:
+    """Builds a layer for all traces to come: what it keeps besides variables must outlive one."""
+    if not layer.built and not isinstance(inputs, Mapping):
+        with _outside.outside_of_the_trace():
+            layer.build(tuple(inputs.shape))
+
+
+def _inputs_of(features: _features.Features, column: _kinds.Column) -> Any:
+    """A layer takes the feature of its name, a model those it has inputs for, others all."""
+    if isinstance(column, keras.utils.FeatureSpace):
+        return {name: _needed(features, column, name) for name in column.features}
+    structure = _input_structure(column)
+    is_one = isinstance(structure, keras.KerasTensor)
+    if structure is not None and not (is_one and column.name in features.raw):
+        return keras.tree.map_structure(
+            lambda tensor: _needed(features, column, tensor.name), structure
+        )
+    return features.raw.get(column.name, features.raw)
+
+
+def _input_structure(column: _kinds.Column) -> Any:
+    """The inputs of a functional or sequential model in their structure, or None."""
+    try:
+        if isinstance(column, keras.Sequential):
+            return column.inputs[0]
+        return column.input if isinstance(column, keras.Model) else None
+    except (AttributeError, ValueError):  # a model that does not know its inputs beforehand
+        return None
+
+
+def _needed(features: _features.Features, column: _kinds.Column, name: str) -> Any:
+    if name not in features.raw:
+        raise errors.ArgumentError(
+            f"Feature {name!r} is not in features dictionary: the Keras column "
+            f"{column.name!r} needs it. There are {sorted(features.raw)}."
+        )
+    return features.raw[name]
+
+
+def _linear_part(
+    features: _features.Features,
+    column: _kinds.Column,
+    state: _state.ColumnState,
+    training: bool,
+) -> Any:
+    """What a column gives to a linear model: `Ids`, a tensor, or None for TensorFlow's way."""
+    if _kinds.is_keras(column):
+        return _keras_part(features, column, training)
+    if hasattr(column, "create_state"):
+        state.create(column)
+    if _kinds.is_categorical(column):
+        return features.ids(column)
+    part = _lean_part(features, column, state)
+    if isinstance(part, _lookups.Lookup):
+        rows = _lookups.rows_of([part], training=training)
+        return rows.masked(rows.values[0], [part] * _kinds.width(column))
+    return part
+
+
+def _input_size(column: _kinds.Column, part: Any) -> int:
+    if _kinds.is_keras(column):
+        return 1 if part.shape.rank == 1 else int(part.shape[1])
+    return int(column.num_buckets) if _kinds.is_categorical(column) else _kinds.width(column)
+
+
+def _owners(parts: Sequence[Any]) -> list[_lookups.Lookup | None]:
+    """For each number that parts give to an example, the lookup that it comes from, if any."""
+    owners: list[_lookups.Lookup | None] = []
+    for part in parts:
+        if isinstance(part, _lookups.Lookup):
+            owners += [part] * int(part.table.shape[1])
+        else:
+            owners += [None] * (1 if part.shape.rank == 1 else int(part.shape[1]))
+    return owners
+
+
+def _side_by_side(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Concatenates (batch, n) and (batch,), those next to each other in one op."""
+    joined: list[tf.Tensor] = []
+    vectors: list[tf.Tensor] = []
+    for part in [*parts, None]:
+        if part is not None and part.shape.rank == 1:
+            vectors.append(part)
+            continue
+        if vectors:
+            joined.append(tf.stack(vectors, axis=1))
+            vectors = []
+        if part is not None:
+            joined.append(part)
+    return joined[0] if len(joined) == 1 else tf.concat(joined, axis=1)

@@ -1,0 +1,162 @@
+"""Baselines: models that know the labels and ignore the features.
+
+Synopsis::
+
+    estimator = kestimator.BaselineClassifier(n_classes=3)
+    estimator.train(input_fn, steps=1000)
+
+A classifier learns how often each class comes, a regressor the mean of the labels. What a real
+model gains is what it does better. The one variable is called `baseline/bias`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator._types import Tensor
+from kestimator.adapters import canned_optimizers as _optimizers
+from kestimator.canned import _parts
+from kestimator.config import RunConfig
+from kestimator.estimator import Estimator
+from kestimator.heads import Head
+
+_v1 = tf.compat.v1
+_LEARNING_RATE = 0.3
+
+
+class BaselineEstimator(Estimator):
+    """A baseline with any head.
+
+    Example:
+        >>> import kestimator
+        >>> estimator = kestimator.BaselineEstimator(kestimator.RegressionHead())
+
+    Args:
+        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        model_dir: Where to keep checkpoints and events.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+        config: A `RunConfig`.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        model_dir: str | None = None,
+        optimizer: Any = "Ftrl",
+        config: RunConfig | None = None,
+    ) -> None:
+        super().__init__(_model_fn(head, optimizer), model_dir, config)
+
+
+class BaselineClassifier(Estimator):
+    """A baseline for classifiers: how often each class comes.
+
+    Example:
+        >>> import kestimator
+        >>> estimator = kestimator.BaselineClassifier(n_classes=3)
+
+    Args:
+        model_dir: Where to keep checkpoints and events.
+        n_classes: How many classes there are, from 2.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        label_vocabulary: The labels' words, if labels are strings; else they are
+            0, ..., n_classes - 1.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+        config: A `RunConfig`.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | None = None,
+        n_classes: int = 2,
+        weight_column: Any = None,
+        label_vocabulary: Sequence[str] | None = None,
+        optimizer: Any = "Ftrl",
+        config: RunConfig | None = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+    ) -> None:
+        head = _parts.classification_head(
+            n_classes, weight_column, label_vocabulary, loss_reduction
+        )
+        super().__init__(_model_fn(head, optimizer), model_dir, config)
+
+
+class BaselineRegressor(Estimator):
+    """A baseline for regressors: the mean of the labels.
+
+    Example:
+        >>> import kestimator
+        >>> estimator = kestimator.BaselineRegressor()
+
+    Args:
+        model_dir: Where to keep checkpoints and events.
+        label_dimension: How many numbers an example's label has.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+        config: A `RunConfig`.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | None = None,
+        label_dimension: int = 1,
+        weight_column: Any = None,
+        optimizer: Any = "Ftrl",
+        config: RunConfig | None = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+    ) -> None:
+        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        super().__init__(_model_fn(head, optimizer), model_dir, config)
+
+
+def _model_fn(head: Head, optimizer: Any) -> Callable[..., specs.EstimatorSpec]:
+    """Checks what an estimator is given, and makes its model_fn."""
+    _parts.check_head(head)
+    _optimizers.check("optimizer", optimizer)
+
+    def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+        units, examples = head.logits_dimension, _batch_size(features)
+        with _v1.variable_scope("baseline"):
+            bias = _v1.get_variable("bias", [units], initializer=_v1.zeros_initializer())
+            logits = tf.zeros([examples, units]) + bias
+        training = _parts.Training([bias], optimizer, _LEARNING_RATE)
+        return _parts.spec(head, features, labels, mode, logits, [training])
+
+    return model_fn
+
+
+def _batch_size(features: Any) -> Tensor:
+    """How many examples there are, as any feature tells."""
+    for feature in tf.nest.flatten(features):
+        if isinstance(feature, tf.SparseTensor):
+            return feature.dense_shape[0]
+        if isinstance(feature, tf.RaggedTensor):
+            return feature.nrows()
+        if feature is not None:
+            return tf.shape(feature)[0]
+    raise errors.ArgumentError(
+        errors.invalid_argument(
+            "features",
+            features,
+            "at least one feature, from which to know how many examples a batch has",
+            "Return the weights or the labels as a feature if there is no other.",
+        )
+    )

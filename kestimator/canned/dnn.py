@@ -1,0 +1,198 @@
+"""Deep networks over feature columns.
+
+Synopsis::
+
+    age = tf.feature_column.numeric_column("age")
+    city = tf.feature_column.categorical_column_with_hash_bucket("city", 1000)
+    columns = [age, tf.feature_column.embedding_column(city, 8)]
+    estimator = kestimator.DNNClassifier([128, 64], columns)
+    estimator.train(input_fn, steps=1000)
+
+Layers are called `dnn/hiddenlayer_<i>` and `dnn/logits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import specs
+from kestimator.adapters import canned_optimizers as _optimizers
+from kestimator.adapters import column_features as _features
+from kestimator.canned import _parts
+from kestimator.canned._networks import NetworkPart
+from kestimator.config import RunConfig
+from kestimator.estimator import Estimator
+from kestimator.heads import Head
+
+_v1 = tf.compat.v1
+
+
+class DNNEstimator(Estimator):
+    """A deep network with any head.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.DNNEstimator(kestimator.RegressionHead(), [8, 4], columns)
+
+    Args:
+        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        hidden_units: The sizes of the hidden layers.
+        feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
+            dense tensor.
+        model_dir: Where to keep checkpoints and events.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+        activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
+        dropout: The part of activations that training drops, or None.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        batch_norm: Whether to normalize hidden layers over the batch.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        hidden_units: Sequence[int],
+        feature_columns: Any,
+        model_dir: str | None = None,
+        optimizer: Any = "Adagrad",
+        activation_fn: Any = tf.nn.relu,
+        dropout: float | None = None,
+        config: RunConfig | None = None,
+        warm_start_from: Any = None,
+        batch_norm: bool = False,
+    ) -> None:
+        part = NetworkPart.checked(
+            feature_columns, hidden_units, activation_fn, dropout, batch_norm
+        )
+        model_fn = _model_fn(head, part, optimizer)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+class DNNClassifier(Estimator):
+    """A deep classifier.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.DNNClassifier([8, 4], columns, n_classes=3)
+
+    Args:
+        hidden_units: The sizes of the hidden layers.
+        feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
+            dense tensor.
+        model_dir: Where to keep checkpoints and events.
+        n_classes: How many classes there are, from 2.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        label_vocabulary: The labels' words, if labels are strings; else they are
+            0, ..., n_classes - 1.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+        activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
+        dropout: The part of activations that training drops, or None.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        batch_norm: Whether to normalize hidden layers over the batch.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int],
+        feature_columns: Any,
+        model_dir: str | None = None,
+        n_classes: int = 2,
+        weight_column: Any = None,
+        label_vocabulary: Sequence[str] | None = None,
+        optimizer: Any = "Adagrad",
+        activation_fn: Any = tf.nn.relu,
+        dropout: float | None = None,
+        config: RunConfig | None = None,
+        warm_start_from: Any = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        batch_norm: bool = False,
+    ) -> None:
+        head = _parts.classification_head(
+            n_classes, weight_column, label_vocabulary, loss_reduction
+        )
+        part = NetworkPart.checked(
+            feature_columns, hidden_units, activation_fn, dropout, batch_norm
+        )
+        model_fn = _model_fn(head, part, optimizer)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+class DNNRegressor(Estimator):
+    """A deep regressor.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.DNNRegressor([8, 4], columns)
+
+    Args:
+        hidden_units: The sizes of the hidden layers.
+        feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
+            dense tensor.
+        model_dir: Where to keep checkpoints and events.
+        label_dimension: How many numbers an example's label has.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+        activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
+        dropout: The part of activations that training drops, or None.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        batch_norm: Whether to normalize hidden layers over the batch.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int],
+        feature_columns: Any,
+        model_dir: str | None = None,
+        label_dimension: int = 1,
+        weight_column: Any = None,
+        optimizer: Any = "Adagrad",
+        activation_fn: Any = tf.nn.relu,
+        dropout: float | None = None,
+        config: RunConfig | None = None,
+        warm_start_from: Any = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        batch_norm: bool = False,
+    ) -> None:
+        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        part = NetworkPart.checked(
+            feature_columns, hidden_units, activation_fn, dropout, batch_norm
+        )
+        model_fn = _model_fn(head, part, optimizer)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+def _model_fn(head: Head, part: NetworkPart, optimizer: Any) -> Callable[..., specs.EstimatorSpec]:
+    """Checks what an estimator is given, and makes its model_fn."""
+    _parts.check_head(head)
+    _optimizers.check("optimizer", optimizer)
+
+    def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+        given = _features.Features(features)
+        with _v1.variable_scope("dnn", auxiliary_name_scope=False):
+            built = part.build(given, units=head.logits_dimension, mode=mode)
+        training = _parts.Training(built.variables, optimizer)
+        return _parts.spec(head, features, labels, mode, built.logits, [training], built.update_ops)
+
+    return model_fn

@@ -1,0 +1,306 @@
+"""Wide and deep: a linear model and a network, trained together on the sum of their logits.
+
+Synopsis::
+
+    city = tf.feature_column.categorical_column_with_hash_bucket("city", 1000)
+    estimator = kestimator.DNNLinearCombinedClassifier(
+        linear_feature_columns=[city],
+        dnn_feature_columns=[tf.feature_column.embedding_column(city, 8)],
+        dnn_hidden_units=[128, 64],
+    )
+
+Each part has an optimizer of its own; a step of both is one step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator.adapters import canned_optimizers as _optimizers
+from kestimator.adapters import column_features as _features
+from kestimator.canned import _parts
+from kestimator.canned._linear_models import LinearPart
+from kestimator.canned._networks import NetworkPart
+from kestimator.config import RunConfig
+from kestimator.estimator import Estimator
+from kestimator.heads import Head
+
+_v1 = tf.compat.v1
+_DNN_LEARNING_RATE = 0.001
+_LINEAR_LEARNING_RATE = 0.005
+
+
+class DNNLinearCombinedEstimator(Estimator):
+    """A network and a linear model with any head.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.DNNLinearCombinedEstimator(
+        ...     kestimator.RegressionHead(), linear_feature_columns=columns,
+        ...     dnn_feature_columns=columns, dnn_hidden_units=[8, 4])
+
+    Args:
+        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        model_dir: Where to keep checkpoints and events.
+        linear_feature_columns: Columns of the linear part; see `LinearClassifier`.
+        linear_optimizer: What trains the linear part; see `LinearClassifier`.
+        dnn_feature_columns: Columns of the network; see `DNNClassifier`.
+        dnn_optimizer: What trains the network; see `DNNClassifier`.
+        dnn_hidden_units: The sizes of the network's hidden layers.
+        dnn_activation_fn: What they apply: a function, a name that Keras knows, or None.
+        dnn_dropout: The part of their activations that training drops, or None.
+        config: A `RunConfig`.
+        batch_norm: Whether to normalize hidden layers over the batch.
+        linear_sparse_combiner: How the linear part reduces several values of an example.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        model_dir: str | None = None,
+        linear_feature_columns: Any = None,
+        linear_optimizer: Any = "Ftrl",
+        dnn_feature_columns: Any = None,
+        dnn_optimizer: Any = "Adagrad",
+        dnn_hidden_units: Sequence[int] | None = None,
+        dnn_activation_fn: Any = tf.nn.relu,
+        dnn_dropout: float | None = None,
+        config: RunConfig | None = None,
+        batch_norm: bool = False,
+        linear_sparse_combiner: str = "sum",
+    ) -> None:
+        model = _CombinedModel(
+            _checked_linear(linear_feature_columns, linear_sparse_combiner),
+            linear_optimizer,
+            _checked_network(
+                dnn_feature_columns, dnn_hidden_units, dnn_activation_fn, dnn_dropout, batch_norm
+            ),
+            dnn_optimizer,
+        )
+        model_fn = model.model_fn(head)
+        super().__init__(model_fn, model_dir, config)
+
+
+class DNNLinearCombinedClassifier(Estimator):
+    """A wide and deep classifier.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.DNNLinearCombinedClassifier(
+        ...     linear_feature_columns=columns, dnn_feature_columns=columns,
+        ...     dnn_hidden_units=[8, 4], n_classes=3)
+
+    Args:
+        model_dir: Where to keep checkpoints and events.
+        linear_feature_columns: Columns of the linear part; see `LinearClassifier`.
+        linear_optimizer: What trains the linear part; see `LinearClassifier`.
+        dnn_feature_columns: Columns of the network; see `DNNClassifier`.
+        dnn_optimizer: What trains the network; see `DNNClassifier`.
+        dnn_hidden_units: The sizes of the network's hidden layers.
+        dnn_activation_fn: What they apply: a function, a name that Keras knows, or None.
+        dnn_dropout: The part of their activations that training drops, or None.
+        n_classes: How many classes there are, from 2.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        label_vocabulary: The labels' words, if labels are strings; else they are
+            0, ..., n_classes - 1.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        batch_norm: Whether to normalize hidden layers over the batch.
+        linear_sparse_combiner: How the linear part reduces several values of an example.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | None = None,
+        linear_feature_columns: Any = None,
+        linear_optimizer: Any = "Ftrl",
+        dnn_feature_columns: Any = None,
+        dnn_optimizer: Any = "Adagrad",
+        dnn_hidden_units: Sequence[int] | None = None,
+        dnn_activation_fn: Any = tf.nn.relu,
+        dnn_dropout: float | None = None,
+        n_classes: int = 2,
+        weight_column: Any = None,
+        label_vocabulary: Sequence[str] | None = None,
+        config: RunConfig | None = None,
+        warm_start_from: Any = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        batch_norm: bool = False,
+        linear_sparse_combiner: str = "sum",
+    ) -> None:
+        head = _parts.classification_head(
+            n_classes, weight_column, label_vocabulary, loss_reduction
+        )
+        model = _CombinedModel(
+            _checked_linear(linear_feature_columns, linear_sparse_combiner),
+            linear_optimizer,
+            _checked_network(
+                dnn_feature_columns, dnn_hidden_units, dnn_activation_fn, dnn_dropout, batch_norm
+            ),
+            dnn_optimizer,
+        )
+        model_fn = model.model_fn(head)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+class DNNLinearCombinedRegressor(Estimator):
+    """A wide and deep regressor.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.DNNLinearCombinedRegressor(
+        ...     linear_feature_columns=columns, dnn_feature_columns=columns,
+        ...     dnn_hidden_units=[8, 4])
+
+    Args:
+        model_dir: Where to keep checkpoints and events.
+        linear_feature_columns: Columns of the linear part; see `LinearClassifier`.
+        linear_optimizer: What trains the linear part; see `LinearClassifier`.
+        dnn_feature_columns: Columns of the network; see `DNNClassifier`.
+        dnn_optimizer: What trains the network; see `DNNClassifier`.
+        dnn_hidden_units: The sizes of the network's hidden layers.
+        dnn_activation_fn: What they apply: a function, a name that Keras knows, or None.
+        dnn_dropout: The part of their activations that training drops, or None.
+        label_dimension: How many numbers an example's label has.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        batch_norm: Whether to normalize hidden layers over the batch.
+        linear_sparse_combiner: How the linear part reduces several values of an example.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | None = None,
+        linear_feature_columns: Any = None,
+        linear_optimizer: Any = "Ftrl",
+        dnn_feature_columns: Any = None,
+        dnn_optimizer: Any = "Adagrad",
+        dnn_hidden_units: Sequence[int] | None = None,
+        dnn_activation_fn: Any = tf.nn.relu,
+        dnn_dropout: float | None = None,
+        label_dimension: int = 1,
+        weight_column: Any = None,
+        config: RunConfig | None = None,
+        warm_start_from: Any = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        batch_norm: bool = False,
+        linear_sparse_combiner: str = "sum",
+    ) -> None:
+        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        model = _CombinedModel(
+            _checked_linear(linear_feature_columns, linear_sparse_combiner),
+            linear_optimizer,
+            _checked_network(
+                dnn_feature_columns, dnn_hidden_units, dnn_activation_fn, dnn_dropout, batch_norm
+            ),
+            dnn_optimizer,
+        )
+        model_fn = model.model_fn(head)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+@dataclasses.dataclass(frozen=True)
+class _CombinedModel:
+    """Both parts and their optimizers; one of the parts may be None."""
+
+    linear: LinearPart | None
+    linear_optimizer: Any
+    network: NetworkPart | None
+    dnn_optimizer: Any
+
+    def model_fn(self, head: Head) -> Callable[..., specs.EstimatorSpec]:
+        """Checks the rest of what an estimator is given, and makes its model_fn."""
+        _parts.check_head(head)
+        if self.linear is None and self.network is None:
+            raise errors.ArgumentError(
+                "Either linear_feature_columns or dnn_feature_columns must be defined. Received: "
+                "neither. Pass columns for the linear part, for the network, or for both."
+            )
+        if self.network is not None:
+            _optimizers.check("dnn_optimizer", self.dnn_optimizer)
+        if self.linear is not None:
+            _optimizers.check("linear_optimizer", self.linear_optimizer)
+
+        def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+            given, units = _features.Features(features), head.logits_dimension
+            parts = [*self._network(given, units, mode), *self._linear(given, units, mode)]
+            logits = tf.add_n([built.logits for built, _ in parts])
+            updates = [update for built, _ in parts for update in built.update_ops]
+            training = [training for _, training in parts]
+            return _parts.spec(head, features, labels, mode, logits, training, updates)
+
+        return model_fn
+
+    def _network(
+        self, features: _features.Features, units: int, mode: str
+    ) -> list[tuple[_parts.Built, _parts.Training]]:
+        if self.network is None:
+            return []
+        with _v1.variable_scope("dnn", auxiliary_name_scope=False):
+            built = self.network.build(features, units=units, mode=mode)
+        training = _parts.Training(
+            built.variables, self.dnn_optimizer, _DNN_LEARNING_RATE, "dnn_optimizer"
+        )
+        return [(built, training)]
+
+    def _linear(
+        self, features: _features.Features, units: int, mode: str
+    ) -> list[tuple[_parts.Built, _parts.Training]]:
+        if self.linear is None:
+            return []
+        with _v1.variable_scope("linear", auxiliary_name_scope=False):
+            built = self.linear.build(features, units=units, mode=mode)
+        _parts.summarize_layer("linear", built.logits)
+        rate = min(_LINEAR_LEARNING_RATE, 1.0 / math.sqrt(len(self.linear.columns)))
+        training = _parts.Training(built.variables, self.linear_optimizer, rate, "linear_optimizer")
+        return [(built, training)]
+
+
+def _checked_linear(columns: Any, sparse_combiner: str) -> LinearPart | None:
+    if _is_empty(columns):
+        return None
+    return LinearPart.checked("linear_feature_columns", columns, sparse_combiner, prefix="linear_")
+
+
+def _checked_network(
+    columns: Any, hidden_units: Any, activation_fn: Any, dropout: float | None, batch_norm: bool
+) -> NetworkPart | None:
+    if _is_empty(columns):
+        return None
+    if not hidden_units:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "dnn_hidden_units",
+                hidden_units,
+                "a list of sizes above 0, as dnn_feature_columns is specified",
+                "Pass the sizes of the hidden layers, such as [128, 64].",
+            )
+        )
+    return NetworkPart.checked(
+        columns, hidden_units, activation_fn, dropout, batch_norm, prefix="dnn_"
+    )
+
+
+def _is_empty(columns: Any) -> bool:
+    return columns is None or (isinstance(columns, Sequence) and not columns)

@@ -1,0 +1,181 @@
+"""Linear models over feature columns.
+
+Synopsis::
+
+    age = tf.feature_column.numeric_column("age")
+    city = tf.feature_column.categorical_column_with_hash_bucket("city", 1000)
+    estimator = kestimator.LinearClassifier([age, city])
+    estimator.train(input_fn, steps=1000)
+
+Weights start from zero, and are called `linear/linear_model/<column>/weights`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import specs
+from kestimator.adapters import canned_optimizers as _optimizers
+from kestimator.adapters import column_features as _features
+from kestimator.canned import _parts
+from kestimator.canned._linear_models import LinearPart
+from kestimator.config import RunConfig
+from kestimator.estimator import Estimator
+from kestimator.heads import Head
+
+_v1 = tf.compat.v1
+LEARNING_RATE = 0.2
+
+
+class LinearEstimator(Estimator):
+    """A linear model with any head.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.LinearEstimator(kestimator.RegressionHead(), columns)
+
+    Args:
+        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
+            dense tensor.
+        model_dir: Where to keep checkpoints and events.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+            None: "Ftrl" with a rate of 1 / sqrt(number of columns), 0.2 at most.
+        config: A `RunConfig`.
+        sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        feature_columns: Any,
+        model_dir: str | None = None,
+        optimizer: Any = "Ftrl",
+        config: RunConfig | None = None,
+        sparse_combiner: str = "sum",
+        warm_start_from: Any = None,
+    ) -> None:
+        model_fn = _model_fn(head, feature_columns, optimizer, sparse_combiner)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+class LinearClassifier(Estimator):
+    """A linear classifier.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.LinearClassifier(columns, n_classes=3)
+
+    Args:
+        feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
+            dense tensor.
+        model_dir: Where to keep checkpoints and events.
+        n_classes: How many classes there are, from 2.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        label_vocabulary: The labels' words, if labels are strings; else they are
+            0, ..., n_classes - 1.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+            None: as for `LinearEstimator`.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        feature_columns: Any,
+        model_dir: str | None = None,
+        n_classes: int = 2,
+        weight_column: Any = None,
+        label_vocabulary: Sequence[str] | None = None,
+        optimizer: Any = "Ftrl",
+        config: RunConfig | None = None,
+        warm_start_from: Any = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        sparse_combiner: str = "sum",
+    ) -> None:
+        head = _parts.classification_head(
+            n_classes, weight_column, label_vocabulary, loss_reduction
+        )
+        model_fn = _model_fn(head, feature_columns, optimizer, sparse_combiner)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+class LinearRegressor(Estimator):
+    """A linear regressor.
+
+    Example:
+        >>> import kestimator
+        >>> columns = [tf.feature_column.numeric_column("age")]
+        >>> estimator = kestimator.LinearRegressor(columns)
+
+    Args:
+        feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
+            dense tensor.
+        model_dir: Where to keep checkpoints and events.
+        label_dimension: How many numbers an example's label has.
+        weight_column: The feature that weighs examples, by name or as a numeric column.
+        optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
+            function that returns one, called when the graph exists.
+            None: as for `LinearEstimator`.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory or `WarmStartSettings` to start from.
+        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
+
+    Raises:
+        errors.ArgumentError: Something cannot be used.
+    """
+
+    def __init__(
+        self,
+        feature_columns: Any,
+        model_dir: str | None = None,
+        label_dimension: int = 1,
+        weight_column: Any = None,
+        optimizer: Any = "Ftrl",
+        config: RunConfig | None = None,
+        warm_start_from: Any = None,
+        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        sparse_combiner: str = "sum",
+    ) -> None:
+        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        model_fn = _model_fn(head, feature_columns, optimizer, sparse_combiner)
+        super().__init__(model_fn, model_dir, config, warm_start_from=warm_start_from)
+
+
+def _model_fn(
+    head: Head, feature_columns: Any, optimizer: Any, sparse_combiner: str
+) -> Callable[..., specs.EstimatorSpec]:
+    """Checks what an estimator is given, and makes its model_fn."""
+    _parts.check_head(head)
+    part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
+    rate = LEARNING_RATE
+    if optimizer is None:
+        optimizer, rate = "Ftrl", min(LEARNING_RATE, 1.0 / math.sqrt(len(part.columns)))
+    _optimizers.check("optimizer", optimizer)
+
+    def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+        given = _features.Features(features)
+        with _v1.variable_scope("linear", auxiliary_name_scope=False):
+            built = part.build(given, units=head.logits_dimension, mode=mode)
+        training = _parts.Training(built.variables, optimizer, rate)
+        return _parts.spec(head, features, labels, mode, built.logits, [training])
+
+    return model_fn

@@ -1,0 +1,13 @@
+"""Baseline estimators, held against the original."""
+
+import pathlib
+
+import pytest
+
+from tests import programs
+from tests.idioms.golden import assert_golden
+
+
+@pytest.mark.parametrize("case", programs.cases("canned_baseline"))
+def test_like_the_original(case: str, tmp_path: pathlib.Path) -> None:
+    assert_golden("canned_baseline", case, tmp_path)
