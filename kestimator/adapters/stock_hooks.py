@@ -167,6 +167,8 @@ def report_nan(hook: Any, context: Any) -> None:
 
 
 def _quiet_steps(timer: Any, next_step: int) -> int:
+    if isinstance(timer, _saving.AnyTimer):
+        return min(_quiet_steps(one, next_step) for one in timer.timers)
     every, last = getattr(timer, "_every_steps", None), timer.last_triggered_step()
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
@@ -176,6 +178,8 @@ def _quiet_steps(timer: Any, next_step: int) -> int:
 
 
 def _quiet_seconds(timer: Any) -> float:
+    if isinstance(timer, _saving.AnyTimer):
+        return min(_quiet_seconds(one) for one in timer.timers)
     every = getattr(timer, "_every_secs", None)
     last = getattr(timer, "_last_triggered_time", None)
     if every is None or last is None:
