@@ -56,6 +56,7 @@ from kestimator.hooks import (
 )
 from kestimator.keys import ModeKeys
 from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, WarmStartSettings
+from kestimator.training import train_and_evaluate
 
 __version__ = "0.1.0"
 
@@ -119,4 +120,5 @@ __all__ = [
     "inputs",
     "optimizers",
     "regressor_parse_example_spec",
+    "train_and_evaluate",
 ]

@@ -37,6 +37,7 @@ MODULES = (
     "scaffold",
     "specs",
     "summaries",
+    "training",
     "variables",
     "warm_start",
 )
