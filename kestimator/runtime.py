@@ -62,6 +62,7 @@ class Runtime:
         memory: Which checkpoint the variables hold.
         distribution: The replicas that train.
         programs: The traced programs, by mode and input spec.
+        evaluations: The results of evaluations.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Runtime:
         self.memory = _checkpoints.Memory(self.store)
         self.distribution = _distribution.of(config.train_distribute)
         self.programs: dict[Any, _model.ModelProgram] = {}
+        self.evaluations = summaries.EvaluationLog()
 
     def check_is_free(self) -> None:
         """Checks that no training goes on, whose variables another one would move.
