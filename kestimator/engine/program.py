@@ -158,6 +158,7 @@ class Program:
         graph: ProgramGraph,
         inputs: list[tf.Tensor],
         result: Any,
+        creator: _store.VariableCreator,
         local: _store.VariableStore,
         initial_writes: list[tf.Operation],
         state_updates: list[tf.Operation],
@@ -166,11 +167,18 @@ class Program:
         self.inputs = inputs
         self.result = result
         self.local = local
+        self._creator = creator
         self.initial_writes = initial_writes
         self.state_updates = state_updates
         self.batches_per_step = 1
         self.reads: dict[int, tf.Variable | None] = {}
         self._functions: dict[tuple[Any, ...], PrunedFunction] = {}
+
+    @contextlib.contextmanager
+    def growing(self) -> Iterator[None]:
+        """Lets code outside of the trace, such as a hook's `begin`, make variables as inside."""
+        with tf.variable_creator_scope(self._creator):
+            yield
 
     def function(
         self,
@@ -273,7 +281,7 @@ def trace(
     initial_writes, state_updates = _ordering.order_keras_state(
         graph, creator.keras_handles, replaced
     )
-    program = Program(graph, inputs, result, local, initial_writes, state_updates)
+    program = Program(graph, inputs, result, creator, local, initial_writes, state_updates)
     program.batches_per_step = distribution.replicas if distribution else 1
     return program
 
