@@ -67,8 +67,8 @@ class Never(Cadence):
         return UNLIMITED
 
 
-class _Timed(Cadence):
-    """A hook with a `SecondOrStepTimer` over the global step."""
+class Timed(Cadence):
+    """A hook with a `SecondOrStepTimer` over the global step, called `_timer`."""
 
     def quiet_steps(self, global_step: int) -> int:
         """The steps until the timer triggers."""
@@ -79,7 +79,7 @@ class _Timed(Cadence):
         return _quiet_seconds(self.hook._timer)
 
 
-class _TimedAhead(_Timed):
+class _TimedAhead(Timed):
     """A timed hook that decides before a step, from the step it saw last."""
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
@@ -123,9 +123,9 @@ class _Waiter(Cadence):
 
 
 _CADENCES: dict[type, type[Cadence]] = {
-    _train.CheckpointSaverHook: _Timed,
-    _saving.SaverHook: _Timed,
-    _train.StepCounterHook: _Timed,
+    _train.CheckpointSaverHook: Timed,
+    _saving.SaverHook: Timed,
+    _train.StepCounterHook: Timed,
     _train.SummarySaverHook: _TimedAhead,
     _train.ProfilerHook: _TimedAhead,
     _train.LoggingTensorHook: _Logging,
