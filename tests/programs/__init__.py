@@ -25,6 +25,7 @@ MODULES = (
     "canned_errors",
     "canned_linear",
     "control_flow",
+    "early_stopping",
     "heads",
     "heads_eagerly",
     "hooks",
