@@ -177,7 +177,7 @@ class Program:
     @contextlib.contextmanager
     def growing(self) -> Iterator[None]:
         """Lets code outside of the trace, such as a hook's `begin`, make variables as inside."""
-        with tf.variable_creator_scope(self._creator):
+        with eager_mode(), self.graph.as_default(), tf.variable_creator_scope(self._creator):
             yield
 
     def function(
