@@ -23,6 +23,49 @@ def _steps(title: str, task: str, *, targets: tuple[Target, ...]) -> Row:
 _STEP_TARGETS = (Target(4, _ORIGINAL), Target(0.9, "loop"))
 
 
+def _canned(title: str, task: str) -> list[Row]:
+    return [
+        Row(
+            f"{title}: steps per second",
+            "canned_steps",
+            task,
+            "steps_per_second",
+            engines=_ALL_ENGINES,
+            more_is_better=True,
+            targets=_STEP_TARGETS,
+        ),
+        Row(
+            f"{title}, ten times 200 steps and an evaluation: seconds",
+            "alternation",
+            task,
+            "seconds",
+            targets=(Target(5, _ORIGINAL),),
+        ),
+    ]
+
+
+def _canned_embedding(optimizer: str, *, touches_rows_alone: bool) -> list[Row]:
+    title = f"DNNClassifier over one embedding, {optimizer}"
+    numbers = (
+        ("microseconds a step, 1,000 rows", "step_microseconds_1000"),
+        ("microseconds a step, 3,000,000 rows", "step_microseconds_3000000"),
+        ("a step with the big table to one with the small", "big_to_small"),
+    )
+    targets = (Target(1.5, at_least=False),) if touches_rows_alone else ()
+    return [
+        Row(
+            f"{title}: {what}",
+            "canned_embedding",
+            optimizer,
+            key,
+            engines=("kestimator",),
+            once=True,
+            targets=targets if key == "big_to_small" else (),
+        )
+        for what, key in numbers
+    ]
+
+
 def _embedding(optimizer: str, title: str) -> list[Row]:
     with_keras = optimizer.endswith("_keras")
     engines = ("kestimator",) if with_keras else ("kestimator", _ORIGINAL)
@@ -120,6 +163,15 @@ ROWS: list[Row] = [
     *_embedding("sgd_keras", "Keras SGD"),
     *_embedding("adagrad_keras", "Keras Adagrad"),
     *_embedding("ftrl_keras", "Keras FTRL"),
+    *_canned("DNNClassifier, 13 numbers and 6 embeddings", "deep"),
+    *_canned("the same, wide and deep with a cross", "wide_and_deep"),
+    *_canned_embedding("SGD", touches_rows_alone=True),
+    *_canned_embedding("Adagrad", touches_rows_alone=True),
+    *_canned_embedding("Ftrl", touches_rows_alone=True),
+    *_canned_embedding("Adam", touches_rows_alone=False),
+    *_canned_embedding("RMSProp", touches_rows_alone=False),
+    *_canned_embedding("LazyAdam", touches_rows_alone=True),
+    *_canned_embedding("LazyRMSprop", touches_rows_alone=True),
     _memory("resident memory after 10 cycles of train and evaluate: MiB", "mib_after_10_cycles"),
     _memory(
         "growth over the cycles from there: MiB",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -26,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import engines, workloads
+from benchmarks import canned, engines, workloads
 
 MIB = 2**20
 Measurement = dict[str, float]
@@ -148,6 +149,45 @@ def _keras_embedding_model_fn(est: Any, rows: int, optimizer: str) -> Callable[.
         return est.EstimatorSpec(mode, loss=loss, train_op=kinds[optimizer](0.1))
 
     return model_fn
+
+
+def measure_canned_steps(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """Steps per second of a canned estimator, in steady state."""
+    train = canned.trainer(engine, task, directory)
+    return _steady_rate(engine, train, warm=300, steps=max(500, int(4000 * scale)))
+
+
+def measure_alternation(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """Ten times 200 steps and an evaluation of all data, everything included."""
+    estimator = canned.estimator_of(task, engines.estimator_module(engine), directory)
+
+    def alternate() -> None:
+        for _ in range(max(2, int(10 * scale))):
+            estimator.train(canned.training_data, steps=200)
+            estimator.evaluate(canned.evaluation_data)
+
+    return {"seconds": _seconds(alternate)}
+
+
+def measure_canned_embedding(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """The time of a canned step with a small and with a big table; `task` is the optimizer."""
+    est = engines.estimator_module(engine)
+    found: Measurement = {}
+    for rows in workloads.TABLE_ROWS:
+        optimizer = getattr(est.optimizers, task)() if task.startswith("Lazy") else task
+        estimator = canned.embedding_estimator(
+            est, rows, optimizer, os.path.join(directory, str(rows))
+        )
+        data = functools.partial(canned.training_data, rows)
+        train = functools.partial(_train, estimator, data)
+        rate = _steady_rate(engine, train, warm=20, steps=400)
+        found[f"step_microseconds_{rows}"] = rate["step_microseconds"]
+    small, big = (found[f"step_microseconds_{rows}"] for rows in workloads.TABLE_ROWS)
+    return {**found, "big_to_small": big / small}
+
+
+def _train(estimator: Any, input_fn: Callable[[], Any], steps: int) -> None:
+    estimator.train(input_fn, steps=steps)
 
 
 def measure_evaluate(engine: str, task: str, directory: str, scale: float) -> Measurement:
@@ -276,6 +316,9 @@ def _resident_memory() -> float:
 
 MEASURES: dict[str, Callable[[str, str, str, float], Measurement]] = {
     "steps": measure_steps,
+    "canned_steps": measure_canned_steps,
+    "alternation": measure_alternation,
+    "canned_embedding": measure_canned_embedding,
     "embedding": measure_embedding,
     "evaluate": measure_evaluate,
     "predict_one": measure_predict_one,

@@ -188,6 +188,7 @@ class Runtime:
                 self.config.keep_checkpoint_max, self.config.keep_checkpoint_every_n_hours
             )
             _v1.add_to_collection(_v1.GraphKeys.SAVERS, saver)
+        _checkpoints.add_ready_ops(spec.scaffold)
         return spec
 
     def _prepare(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kestimator.engine import modes, program, pruning, small_updates
+from kestimator.engine import modes, program, pruning, small_updates, variables
 
 
 @pytest.fixture
@@ -67,35 +67,37 @@ def test_a_loop_alone_runs_on_one_thread(graph):
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
-@pytest.mark.parametrize(
-    ("elements", "is_replaced"), [(511, False), (512, True), (16_384, True), (16_385, False)]
-)
-def test_adam_of_small_variables_is_computed_by_plain_ops(graph, elements, is_replaced, dtype):
-    def variables():
-        random = np.random.RandomState(1)
-        return [tf.Variable(random.rand(elements), dtype=dtype) for _ in range(3)]
+@pytest.mark.parametrize(("elements", "plain"), [(511, False), (512, True), (16_385, False)])
+def test_adam_of_small_variables_is_computed_by_plain_ops(graph, elements, plain, dtype):
+    numbers = (0.9**3, 0.999**3, 0.01, 0.9, 0.999, 1e-8)
+    names = ("beta1_power", "beta2_power", "lr", "beta1", "beta2", "epsilon")
+    random = np.random.RandomState(1)
+    start = random.rand(3, elements)
 
-    def update(var, m, v):
-        numbers = [tf.constant(x, dtype) for x in (0.9**3, 0.999**3, 0.01, 0.9, 0.999, 1e-8)]
+    def update(apply, variables):
+        handles = {name: one.handle for name, one in zip(("var", "m", "v"), variables, strict=True)}
         grad = tf.cast(tf.linspace(-1.0, 1.0, elements), dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            **{"var": var.handle, "m": m.handle, "v": v.handle, "grad": grad},
-            **dict(
-                zip(
-                    ("beta1_power", "beta2_power", "lr", "beta1", "beta2", "epsilon"),
-                    numbers,
-                    strict=True,
-                )
-            ),
-        )
+        values = {name: tf.constant(n, dtype) for name, n in zip(names, numbers, strict=True)}
+        return apply(**handles, **values, grad=grad)
 
-    expected, found = variables(), variables()
-    update(*expected)
+    expected = [tf.Variable(value, dtype=dtype) for value in start]
+    update(tf.raw_ops.ResourceApplyAdam, expected)
+    found = [tf.Variable(value, dtype=dtype) for value in start]
     with graph.as_default():
-        update(*found)
-    (op,) = [op for op in graph.get_operations() if op.type == "ResourceApplyAdam"]
-    assert bool(small_updates.plain_update(op)) == is_replaced
-    with modes.on_one_thread(True):
-        inlined(pruning.PrunedFunction(graph, [], [], [op]), [])
+        operation = update(small_updates.apply_adam, found)
+    assert ("ResourceApplyAdam" not in {op.type for op in graph.get_operations()}) == plain
+    inlined(pruning.PrunedFunction(graph, [], [], [operation]), [])
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(other.numpy(), one.numpy(), rtol=1e-6)
+
+
+def test_tf1_adam_takes_plain_ops():
+    def build(_):
+        weights = tf.compat.v1.get_variable("weights", [32, 32])
+        tf.compat.v1.train.AdamOptimizer().minimize(tf.reduce_sum(weights**2))
+
+    store = variables.VariableStore()
+    made = program.trace(build, element_spec=(), name="adam", seed=None, store=store)
+    types = {op.type for op in made.graph.get_operations()}
+    assert "AssignSubVariableOp" in types
+    assert "ResourceApplyAdam" not in types

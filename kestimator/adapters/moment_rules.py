@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator.adapters.update_rules import Handles, Rule, Values
+from kestimator.engine import small_updates as _small_updates
 
 _ops = tf.raw_ops
 
@@ -49,7 +50,7 @@ class Adam(Rule):
     def dense(
         self, handle: tf.Tensor, gradient: tf.Tensor, slots: Handles, values: Values
     ) -> tf.Operation:
-        """One op."""
+        """One op, or some small ones."""
         arguments = {
             "var": handle,
             "m": slots["m"],
@@ -64,7 +65,7 @@ class Adam(Rule):
         }
         if self.amsgrad:
             return _ops.ResourceApplyAdamWithAmsgrad(**arguments, vhat=slots["vhat"])
-        return _ops.ResourceApplyAdam(**arguments)
+        return _small_updates.apply_adam(**arguments)
 
     def sparse(
         self,

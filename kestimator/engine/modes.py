@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.eager import context as _context
@@ -36,6 +40,31 @@ def on_one_thread(wanted: bool) -> contextlib.AbstractContextManager[None]:
     executor: contextlib.AbstractContextManager[None]
     executor = tf.experimental.function_executor_type(_ONE_THREAD)
     return executor
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Runs functions as they are written: for those that run once, or now and then.
+
+    TensorFlow rewrites a function before its first run, which takes longer than initializing or
+    saving a model does. It has no public switch for some functions alone.
+    """
+    context = _context.context()
+    kept = context.function_call_options
+    changed = copy.copy(kept)
+    changed.config_proto_serialized = _without_rewriting(kept.config_proto_serialized)
+    context.function_call_options = changed
+    try:
+        yield
+    finally:
+        context.function_call_options = kept
+
+
+@functools.lru_cache(maxsize=8)
+def _without_rewriting(serialized: bytes | None) -> Any:
+    config = tf.compat.v1.ConfigProto.FromString(serialized or b"")
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
 
 
 def is_on_one_thread() -> bool:

@@ -28,6 +28,7 @@ from tensorflow.python.framework import func_graph as _func_graph
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
+from kestimator.engine import small_updates as _small_updates
 from kestimator.engine import sparse_reads as _sparse_reads
 from kestimator.engine import tf1_behavior as _tf1_behavior
 from kestimator.engine import variables as _store
@@ -265,6 +266,7 @@ def trace(
         _keras_state.tf1_optimizers_take_keras_variables(creator.view_of),
         _tf1_behavior.tf1_summaries(),
         _tf1_behavior.tf1_moving_averages(),
+        _small_updates.tf1_adam_spares_threads(),
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),

@@ -24,7 +24,6 @@ from tensorflow.python.ops import handle_data_util as _handle_data_util
 
 from kestimator.engine import modes as _modes
 from kestimator.engine import ordering as _ordering
-from kestimator.engine import small_updates as _small_updates
 
 _function_ids = itertools.count()
 _LOWERED = "_lower_using_switch_merge"
@@ -160,9 +159,8 @@ def _graph_def(graph: Any, body: Sequence[tf.Operation]) -> tuple[Any, set[str]]
     definition.versions.CopyFrom(graph.graph_def_versions)
     for op in body:
         used.update(tensor.name for tensor in op.inputs)
-        plain = _small_updates.plain_update(op) if _modes.is_on_one_thread() else []
-        definition.node.extend(plain or [op.node_def])
-    names = {node.name for node in definition.node}
+        definition.node.append(op.node_def)
+    names = {op.name for op in body}
     for node in definition.node:
         node.attr.pop("_class", None)  # colocated with what may not be in this part
         if _modes.is_on_one_thread():

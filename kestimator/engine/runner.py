@@ -27,6 +27,8 @@ LONGEST_QUIET_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
+MOST_PLAIN_LOOKS = 30
+"""How many steps in a row are looked at before that is worth a function of its own."""
 SLOW_FIRST_STEP_SECONDS = 2.0
 """A first step that takes longer is slow itself: it is not the building of functions alone."""
 
@@ -146,17 +148,17 @@ class Runner:
         seconds = time.perf_counter() - start
         self._looks_in_a_row += 1
         self._moved(1)
-        builds = self._looks_in_a_row <= 2  # functions, when they are called for the first time
-        if seconds > SLOW_FIRST_STEP_SECONDS or not builds:
+        if seconds > SLOW_FIRST_STEP_SECONDS or self._looks_in_a_row > MOST_PLAIN_LOOKS + 1:
             self._seconds_per_step = seconds
         return self.hooked.tell(look, values, metadata)["loss"]
 
     def _values_of(self, look: _loop.Look, metadata: Any) -> Any:
         """Runs a step for what hooks want of it.
 
-        Where step follows step so, the batch is taken on the device, too.
+        Where many steps in a row are looked at, the batch is taken on the device, too: a function
+        that does it takes as long to make as a hundred steps gain by it.
         """
-        compiled = self._compiled(look) if self._looks_in_a_row else None
+        compiled = self._compiled(look) if self._looks_in_a_row >= MOST_PLAIN_LOOKS else None
         if compiled is None or not isinstance(self._batches, _inputs.DatasetBatches):
             return self._session.run_step(look.fetches, look.feeds, look.options, metadata)
         function, pack = compiled

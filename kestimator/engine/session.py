@@ -21,6 +21,7 @@ from tensorflow.python.client import session as _session_lib
 from tensorflow.python.eager import context as _context
 
 from kestimator.engine import inputs as _inputs
+from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
 from kestimator.engine import queues as _queues
 
@@ -123,7 +124,8 @@ class Session(_session_lib.SessionInterface):
         needed = function.inputs[len(own) :]
         with _program.eager_mode():
             batch = self._inputs_for(program, needed) if needed else []
-            return function(*(_feed_value(*pair) for pair in own), *batch)
+            with contextlib.nullcontext() if self._in_step else _modes.as_written():
+                return function(*(_feed_value(*pair) for pair in own), *batch)
 
     def _inputs_for(
         self, program: _program.Program, needed: Sequence[tf.Tensor]
@@ -182,10 +184,13 @@ class Session(_session_lib.SessionInterface):
     def look(self, fetches: Any) -> tuple[_program.PrunedFunction, Callable[[Any], Any]] | None:
         """A function for the fetches of a step, and how to put its values into their structure.
 
-        None where the fetches go beyond the program: into the graph of the input.
+        None where the fetches go beyond the program, into the graph of the input, or where one
+        is no plain value.
         """
         plan = self._plan(fetches)
         graph = self._program.graph
+        if any(tensor.dtype in (tf.resource, tf.variant) for tensor in plan.tensors):
+            return None
         if any(element.graph is not graph for element in (*plan.tensors, *plan.operations)):
             return None
         function = self._program.function(plan.tensors, plan.operations)

@@ -2,8 +2,9 @@
 
 Synopsis::
 
-    for node in nodes:
-        definition.node.extend(plain_update(op) or [op.node_def])
+    with tf1_adam_spares_threads():
+        train_op = tf.compat.v1.train.AdamOptimizer().minimize(loss)
+    update = apply_adam(var=variable.handle, m=..., v=..., ...)     # the arguments of the raw op
 
 `ResourceApplyAdam` shares out its work from 512 elements on; waking a thread costs more than all
 of the update does up to some ten thousand. Plain ops compute the same numbers where they are.
@@ -11,72 +12,70 @@ of the update does up to some ten thousand. Plain ops compute the same numbers w
 
 from __future__ import annotations
 
-import functools
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops import gen_training_ops as _gen_training_ops
 
 _LEAST_ELEMENTS, _MOST_ELEMENTS = 512, 16_384
+_resource_apply_adam = _gen_training_ops.resource_apply_adam
 
 
-def plain_update(op: tf.Operation) -> list[Any]:
-    """The nodes that do what `op` does; none where the op itself is best.
+@contextlib.contextmanager
+def tf1_adam_spares_threads() -> Iterator[None]:
+    """Lets TensorFlow's Adam use `apply_adam`; it has no method of its own to replace."""
+    _gen_training_ops.resource_apply_adam = apply_adam
+    try:
+        yield
+    finally:
+        _gen_training_ops.resource_apply_adam = _resource_apply_adam
 
-    The last of them has the name of `op` and is done when the update is.
+
+def apply_adam(
+    var: tf.Tensor,
+    m: tf.Tensor,
+    v: tf.Tensor,
+    beta1_power: Any,
+    beta2_power: Any,
+    lr: Any,
+    beta1: Any,
+    beta2: Any,
+    epsilon: Any,
+    grad: tf.Tensor,
+    **options: Any,
+) -> tf.Operation:
+    """Adam's update of a variable: Kingma and Ba, "Adam", the form at the end of section 2.
 
     Args:
-        op: An op of any type.
+        var: The handle of the variable.
+        m: The handle of the first moment.
+        v: The handle of the second moment.
+        beta1_power: The power of `beta1` at this step.
+        beta2_power: The power of `beta2` at this step.
+        lr: The learning rate.
+        beta1: The decay of the first moment.
+        beta2: The decay of the second moment.
+        epsilon: Is added to the root of the second moment.
+        grad: The gradient, of the variable's shape.
+        **options: `use_locking`, `use_nesterov` and `name`, as for the raw op.
     """
-    if op.type != "ResourceApplyAdam" or op.get_attr("use_nesterov"):
-        return []
-    elements = op.inputs[-1].shape.num_elements()
-    if elements is None or not _LEAST_ELEMENTS <= elements <= _MOST_ELEMENTS:
-        return []
-    template = _adam_nodes(op.get_attr("T"))
-    given = dict(zip(_ARGUMENTS, op.node_def.input, strict=False))
-    waits = [name for name in op.node_def.input if name.startswith("^")]
-    nodes = [_moved(node, op, given, waits) for node in template if node.name not in _ARGUMENTS]
-    done = tf.compat.v1.NodeDef(name=op.name, op="NoOp", device=op.device)
-    done.input.extend(f"^{node.name}" for node in nodes if node.op.startswith("Assign"))
-    return [*nodes, done]
-
-
-def _moved(node: Any, op: tf.Operation, given: dict[str, str], waits: list[str]) -> Any:
-    """A node of a template, in the place of `op`."""
-    moved = tf.compat.v1.NodeDef()
-    moved.CopyFrom(node)
-    moved.name, moved.device = f"{op.name}/{node.name}", op.device
-    moved.input[:] = [given.get(name) or _below(op.name, name) for name in node.input]
-    moved.input.extend(waits)
-    return moved
-
-
-def _below(scope: str, name: str) -> str:
-    return f"^{scope}/{name[1:]}" if name.startswith("^") else f"{scope}/{name}"
-
-
-_ARGUMENTS = (
-    *("var", "m", "v", "beta1_power", "beta2_power", "lr", "beta1", "beta2", "epsilon", "grad"),
-)
-
-
-@functools.cache
-def _adam_nodes(dtype: tf.DType) -> list[Any]:
-    """The update of Kingma and Ba, "Adam", at the end of section 2, in the op's order."""
-    with tf.Graph().as_default() as graph:
-        var, m, v, *numbers, grad = (
-            tf.compat.v1.placeholder(tf.resource if name in ("var", "m", "v") else dtype, name=name)
-            for name in _ARGUMENTS
-        )
-        beta1_power, beta2_power, lr, beta1, beta2, epsilon = numbers
-        one = tf.constant(1, dtype)
-        old_m = tf.raw_ops.ReadVariableOp(resource=m, dtype=dtype)
-        old_v = tf.raw_ops.ReadVariableOp(resource=v, dtype=dtype)
-        new_m = old_m + (grad - old_m) * (one - beta1)
-        new_v = old_v + (tf.square(grad) - old_v) * (one - beta2)
-        rate = lr * tf.sqrt(one - beta2_power) / (one - beta1_power)
-        tf.raw_ops.AssignVariableOp(resource=m, value=new_m)
-        tf.raw_ops.AssignVariableOp(resource=v, value=new_v)
-        change = rate * new_m / (tf.sqrt(new_v) + epsilon)
-        tf.raw_ops.AssignSubVariableOp(resource=var, value=change)
-    return list(graph.as_graph_def().node)
+    elements = grad.shape.num_elements()
+    is_small = elements is not None and _LEAST_ELEMENTS <= elements <= _MOST_ELEMENTS
+    numbers = (beta1_power, beta2_power, lr, beta1, beta2, epsilon)
+    if not is_small or any(options.get(name) for name in ("use_locking", "use_nesterov")):
+        return _resource_apply_adam(var, m, v, *numbers, grad, **options)
+    dtype = grad.dtype
+    beta1_power, beta2_power, lr, beta1, beta2, epsilon = (tf.cast(n, dtype) for n in numbers)
+    old_m = tf.raw_ops.ReadVariableOp(resource=m, dtype=dtype)
+    old_v = tf.raw_ops.ReadVariableOp(resource=v, dtype=dtype)
+    new_m = old_m + (grad - old_m) * (1 - beta1)
+    new_v = old_v + (tf.square(grad) - old_v) * (1 - beta2)
+    rate = lr * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
+    change = rate * new_m / (tf.sqrt(new_v) + epsilon)
+    return tf.group(
+        tf.raw_ops.AssignVariableOp(resource=m, value=new_m),
+        tf.raw_ops.AssignVariableOp(resource=v, value=new_v),
+        tf.raw_ops.AssignSubVariableOp(resource=var, value=change),
+    )

@@ -122,7 +122,7 @@ def trained(estimator: Any, kind: str, steps: int, thin: int = 1) -> dict[str, A
         "losses": [loss for _, loss in pairs],
         "steps": [step for step, _ in pairs],
         "evaluated": evaluated,
-        "rows": tools.plain(rows),
+        "rows": {key: tools.plain(np.stack([row[key] for row in rows]).ravel()) for key in rows[0]},
         "types": [[key, str(value.dtype), list(value.shape)] for key, value in rows[0].items()],
         "variables": tools.checkpoint(estimator.model_dir),
         "tags": tags(estimator.model_dir),
