@@ -24,6 +24,7 @@ from kestimator.canned import (
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
+from kestimator.exporters import BestExporter, Exporter, FinalExporter, LatestExporter
 from kestimator.heads import (
     BinaryClassHead,
     Head,
@@ -55,6 +56,7 @@ from kestimator.hooks import (
 )
 from kestimator.keys import ModeKeys
 from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, WarmStartSettings
+from kestimator.training import train_and_evaluate
 
 __version__ = "0.1.0"
 
@@ -62,6 +64,7 @@ __all__ = [
     "BaselineClassifier",
     "BaselineEstimator",
     "BaselineRegressor",
+    "BestExporter",
     "BinaryClassHead",
     "CheckpointSaverHook",
     "CheckpointSaverListener",
@@ -75,10 +78,13 @@ __all__ = [
     "Estimator",
     "EstimatorSpec",
     "EvalSpec",
+    "Exporter",
     "FeedFnHook",
+    "FinalExporter",
     "FinalOpsHook",
     "GlobalStepWaiterHook",
     "Head",
+    "LatestExporter",
     "LinearClassifier",
     "LinearEstimator",
     "LinearRegressor",
@@ -114,4 +120,5 @@ __all__ = [
     "inputs",
     "optimizers",
     "regressor_parse_example_spec",
+    "train_and_evaluate",
 ]

@@ -80,6 +80,16 @@ def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
     return tuple(found)
 
 
+def check_number(name: str, value: Any, expected: str = "a number") -> None:
+    """Checks that something is a number.
+
+    Raises:
+        ArgumentTypeError: It is not.
+    """
+    if not isinstance(value, numbers.Real):
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
+
+
 def check_positive(name: str, value: Any) -> None:
     """Checks that a number is above 0, or None.
 
@@ -90,7 +100,7 @@ def check_positive(name: str, value: Any) -> None:
     expected = "a number above 0, or None"
     if value is None:
         return
-    _check_number(name, value, expected)
+    check_number(name, value, expected)
     if not value > 0:  # NaN is not, either
         raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
 
@@ -103,7 +113,7 @@ def check_not_negative(name: str, value: Any) -> None:
         ArgumentTypeError: It is not a number.
     """
     expected = "a number from 0"
-    _check_number(name, value, expected)
+    check_number(name, value, expected)
     if not value >= 0:
         raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
 
@@ -132,11 +142,6 @@ def checked_path(name: str, value: Any) -> str:
     if not isinstance(value, str | bytes | os.PathLike):
         raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a path, or None"))
     return os.fsdecode(value)
-
-
-def _check_number(name: str, value: Any, expected: str) -> None:
-    if not isinstance(value, numbers.Real):
-        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
 
 
 def _instances(name: str, items: Any, item_class: type, class_name: str) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     KestimatorError
     ├── ArgumentError                 (ValueError)  an argument's value is wrong
     ├── ArgumentTypeError             (TypeError)   an argument's type is wrong
+    ├── MetricNotFoundError           (KeyError)    no evaluation has a metric of that name
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
     ├── BusyError                     (RuntimeError)  the estimator is in the midst of something
@@ -44,6 +45,13 @@ class ArgumentError(KestimatorError, ValueError):
 
 class ArgumentTypeError(KestimatorError, TypeError):
     """An argument has a type that cannot be used."""
+
+
+class MetricNotFoundError(KestimatorError, KeyError):
+    """Evaluations have no metric of the name that was asked for."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError shows its message in quotes
 
 
 class InputError(KestimatorError, ValueError):

@@ -32,7 +32,6 @@ from kestimator import (
     export,
     runtime,
     specs,
-    summaries,
     warm_start,
 )
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
@@ -180,7 +179,9 @@ class Estimator:
         batches = self._runtime.open_input(input_fn, ModeKeys.TRAIN)
         model = self._runtime.program(ModeKeys.TRAIN, batches.element_spec)
         planned = steps if max_steps is None else max_steps - start
-        observers = _callbacks.training_hooks(model, callbacks, verbose, planned)
+        observers = _callbacks.training_hooks(
+            model, callbacks, verbose, planned, self._runtime.evaluations
+        )
         loss = self._runtime.train(model, batches, [*train_hooks, *observers], listeners)
         if loss is None:
             _logger.warning("Training made no step: the input of `input_fn` is empty.")
@@ -229,7 +230,7 @@ class Estimator:
         all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
         with self._runtime.memory.borrowed(model, path):
             values = self._runtime.evaluate(model, batches, path, steps, all_hooks)
-        summaries.write_evaluation(self.eval_dir(name), values, path)
+        self._runtime.evaluations.write(self.eval_dir(name), values, path)
         listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
         _logger.info("Saving dict for global step %d: %s", values["global_step"], listed)
         return values

@@ -1,4 +1,4 @@
-"""What tf.estimator has under `experimental`: recurrent networks, k-means, logit functions."""
+"""What tf.estimator has under `experimental`: recurrent networks, k-means, early stopping, ..."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from kestimator.canned.logit_fns import (
 )
 from kestimator.canned.rnn import RNNClassifier, RNNEstimator
 from kestimator.canned.sdca import LinearSDCA
+from kestimator.early_stopping import (
+    make_early_stopping_hook,
+    make_stop_at_checkpoint_step_hook,
+    stop_if_higher_hook,
+    stop_if_lower_hook,
+    stop_if_no_decrease_hook,
+    stop_if_no_increase_hook,
+)
 from kestimator.heads import SequentialHeadWrapper
+from kestimator.in_memory_evaluator import InMemoryEvaluatorHook
 
 __all__ = [
+    "InMemoryEvaluatorHook",
     "KMeans",
     "LinearSDCA",
     "RNNClassifier",
@@ -21,4 +31,10 @@ __all__ = [
     "call_logit_fn",
     "dnn_logit_fn_builder",
     "linear_logit_fn_builder",
+    "make_early_stopping_hook",
+    "make_stop_at_checkpoint_step_hook",
+    "stop_if_higher_hook",
+    "stop_if_lower_hook",
+    "stop_if_no_decrease_hook",
+    "stop_if_no_increase_hook",
 ]

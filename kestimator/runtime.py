@@ -62,6 +62,7 @@ class Runtime:
         memory: Which checkpoint the variables hold.
         distribution: The replicas that train.
         programs: The traced programs, by mode and input spec.
+        evaluations: The results of evaluations.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Runtime:
         self.memory = _checkpoints.Memory(self.store)
         self.distribution = _distribution.of(config.train_distribute)
         self.programs: dict[Any, _model.ModelProgram] = {}
+        self.evaluations = summaries.EvaluationLog()
 
     def check_is_free(self) -> None:
         """Checks that no training goes on, whose variables another one would move.
@@ -196,18 +198,24 @@ class Runtime:
         hooks: Sequence[Any],
         begin: Callable[[], None],
         path: str | None,
+        *,
+        as_it_is: bool = False,
     ) -> None:
         """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values."""
+        settings = None if as_it_is or path is not None else self._warm_start
         with model.graph.unlocked():
-            if path is None and self._warm_start is not None and not model.warm_started:
-                warm_start.apply(self._warm_start)
+            if settings is not None and not model.warm_started:
+                warm_start.apply(settings)
                 model.warm_started = True
         with model.changing(hooks):
             begin()
         with model.graph.unlocked():
             model.scaffold.finalize()
             model.settle_global_step()
-        self.memory.load(model, session, path)
+        if as_it_is:
+            self.memory.complete(model, session)
+        else:
+            self.memory.load(model, session, path)
         self.distribution.broadcast(model.graph)
         self.memory.initialize_locals(model, session)
 
@@ -272,12 +280,23 @@ class Runtime:
         path: str | None,
         steps: int | None,
         hooks: Sequence[Any],
+        *,
+        as_it_is: bool = False,
     ) -> dict[str, Any]:
-        """Evaluates `path` on all batches, or on `steps` of them, and gives the metrics."""
+        """Evaluates on all batches, or on `steps` of them, and gives the metrics.
+
+        Args:
+            model: The program that evaluates.
+            batches: The input.
+            path: The checkpoint to evaluate; None evaluates the initial values.
+            steps: How many batches to use; None goes to the end of the data.
+            hooks: The hooks.
+            as_it_is: Whether to evaluate what memory holds, instead of `path`.
+        """
         session = _session.Session(model.program, batches)
         with model.graph.as_default():
             runner = self._runner(model, session, batches, hooks)
-            self._prepare(model, session, hooks, runner.hooked.begin, path)
+            self._prepare(model, session, hooks, runner.hooked.begin, path, as_it_is=as_it_is)
             batches.initialize(steps)
             _warn_of_endless_data(batches, steps)
             with session.start_queue_runners():

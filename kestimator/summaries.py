@@ -4,6 +4,10 @@ Synopsis::
 
     write_evaluation(estimator.eval_dir(), {"loss": 0.5, "global_step": 100}, "model.ckpt-100")
     read_scalars(estimator.eval_dir())       # {100: {"loss": 0.5}}
+
+    log = EvaluationLog()                    # the same, and kept in memory besides
+    log.write(estimator.eval_dir(), {"loss": 0.5, "global_step": 100}, "model.ckpt-100")
+    log.scalars(estimator.eval_dir())
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import tensorflow as tf
 
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
+_EVENT_FILES = "*.tfevents.*"
 
 
 def add_loss(loss: tf.Tensor) -> None:
@@ -25,6 +30,30 @@ def add_loss(loss: tf.Tensor) -> None:
     made = _v1.get_collection(_v1.GraphKeys.SUMMARIES)
     if not any(summary.op.name == "loss" for summary in made):
         _v1.summary.scalar("loss", loss)
+
+
+class EvaluationLog:
+    """The evaluations of one estimator: in event files, and their scalar values in memory.
+
+    Attributes:
+        latest: The scalar values of the latest evaluation, by the name of its folder.
+    """
+
+    def __init__(self) -> None:
+        self.latest: dict[str, dict[str, float]] = {}
+        self._scalars: dict[str, dict[int, dict[str, float]]] = {}
+
+    def write(self, directory: str, values: Mapping[str, Any], checkpoint_path: str | None) -> None:
+        """Writes an evaluation as `write_evaluation` does, and keeps it."""
+        write_evaluation(directory, values, checkpoint_path)
+        step, numbers = int(values["global_step"]), [k for k in values if _is_number(values[k])]
+        scalars = {key: float(values[key]) for key in numbers if key != "global_step"}
+        self._scalars.setdefault(directory, {})[step] = scalars
+        self.latest[os.path.basename(directory)] = scalars
+
+    def scalars(self, directory: str) -> dict[int, dict[str, float]]:
+        """The scalar values of what was written to a directory, by step and metric."""
+        return self._scalars.get(directory, {})
 
 
 def write_evaluation(
@@ -49,18 +78,38 @@ def write_evaluation(
 def read_scalars(directory: str) -> dict[int, dict[str, float]]:
     """All scalar values in the event files of a directory, by step and tag."""
     found: dict[int, dict[str, float]] = {}
-    for event in read_events(directory):
-        for value in event.summary.value:
-            if value.HasField("simple_value"):
-                found.setdefault(int(event.step), {})[value.tag] = value.simple_value
+    for step, scalars in read_results(os.path.join(directory, _EVENT_FILES)):
+        found.setdefault(step, {}).update(scalars)
+    return found
+
+
+def read_results(pattern: str) -> list[tuple[int, dict[str, float]]]:
+    """The step and the scalar values of each event that has some, in the order of writing.
+
+    Args:
+        pattern: What the paths of the event files match.
+    """
+    found = []
+    for event in _read_files(pattern):
+        values = event.summary.value
+        scalars = {v.tag: v.simple_value for v in values if v.HasField("simple_value")}
+        if scalars:
+            found.append((int(event.step), scalars))
     return found
 
 
 def read_events(directory: str) -> Iterator[Any]:
     """The events in the event files of a directory, file by file."""
-    for path in sorted(tf.io.gfile.glob(os.path.join(directory, "*.tfevents.*"))):
-        for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
-            yield _v1.Event.FromString(record)
+    return _read_files(os.path.join(directory, _EVENT_FILES))
+
+
+def _read_files(pattern: str) -> Iterator[Any]:
+    for path in sorted(tf.io.gfile.glob(pattern)):
+        try:
+            for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                yield _v1.Event.FromString(record)
+        except tf.errors.DataLossError as error:  # its writer was killed
+            _logger.warning("The event file %s is read up to its damaged part: %s", path, error)
 
 
 def _evaluation_summary(values: Mapping[str, Any]) -> Any:
@@ -72,7 +121,7 @@ def _evaluation_summary(values: Mapping[str, Any]) -> Any:
 
 
 def _add_value(summary: Any, key: str, value: Any) -> None:
-    if isinstance(value, (np.floating, float, np.integer, int)) and not isinstance(value, bool):
+    if _is_number(value):
         summary.value.add(tag=key, simple_value=float(value))
     elif isinstance(value, bytes):
         _add_serialized(summary, key, value)
@@ -86,6 +135,11 @@ def _add_value(summary: Any, key: str, value: Any) -> None:
             key,
             type(value).__name__,
         )
+
+
+def _is_number(value: Any) -> bool:
+    numbers = (np.floating, float, np.integer, int)
+    return isinstance(value, numbers) and not isinstance(value, bool)
 
 
 def _add_serialized(summary: Any, key: str, value: bytes) -> None:

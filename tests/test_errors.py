@@ -33,6 +33,7 @@ def test_keeps_its_message(error):
     [
         (errors.ArgumentError, ValueError),
         (errors.ArgumentTypeError, TypeError),
+        (errors.MetricNotFoundError, KeyError),
         (errors.InputError, ValueError),
         (errors.GlobalStepError, RuntimeError),
         (errors.BusyError, RuntimeError),

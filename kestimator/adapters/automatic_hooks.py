@@ -81,12 +81,13 @@ def _checkpoint_hooks(
         if isinstance(hook, _train.CheckpointSaverHook):
             _stock_hooks.add_listeners(hook, all_listeners)
             return []
-    if not (config.save_checkpoints_steps or config.save_checkpoints_secs):
+    wanted_steps = _saving.wanted_steps(listeners)
+    if not (config.save_checkpoints_steps or config.save_checkpoints_secs or wanted_steps):
         if listeners:
             raise errors.ArgumentError(
-                "`saving_listeners` is given, but nothing saves checkpoints: "
-                "`save_checkpoints_steps` and `save_checkpoints_secs` of the RunConfig are both "
-                "None. Set one of them."
+                "`saving_listeners` or the evaluations of `train_and_evaluate` wait for "
+                "checkpoints, but nothing saves any: `save_checkpoints_steps` and "
+                "`save_checkpoints_secs` of the RunConfig are both None. Set one of them."
             )
         return []
     return [
@@ -94,6 +95,7 @@ def _checkpoint_hooks(
             config.model_dir,
             save_secs=config.save_checkpoints_secs,
             save_steps=config.save_checkpoints_steps,
+            wanted_steps=wanted_steps,
             scaffold=model.scaffold,
             listeners=all_listeners,
             save_graph_def=config.checkpoint_save_graph_def,

@@ -2,7 +2,8 @@
 
 Synopsis::
 
-    hooks = training_hooks(model, [keras.callbacks.CSVLogger("log.csv")], verbose=0, steps=100)
+    hooks = training_hooks(
+        model, [keras.callbacks.CSVLogger("log.csv")], verbose=0, steps=100, evaluations=log)
 
 A train call is one epoch to a callback. A callback that overrides none of the batch methods, as
 most do not, is called at the begin and the end and leaves the loop on the device.
@@ -18,12 +19,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, summaries
 from kestimator.adapters import stock_hooks
 from kestimator.engine import keras_model as _keras_model
 from kestimator.engine import model as _model
 
 _train: Any = tf.compat.v1.train
+MOST_METRICS = 3
+"""How many metrics of an evaluation the progress line shows."""
 _BATCH_METHODS = {
     "train": ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
     "test": ("on_test_batch_begin", "on_test_batch_end"),
@@ -35,6 +38,7 @@ def training_hooks(
     callbacks: Sequence[Any] | None,
     verbose: int | str,
     steps: int | None,
+    evaluations: summaries.EvaluationLog,
 ) -> list[Any]:
     """The hooks that serve the arguments `callbacks` and `verbose` of `train`.
 
@@ -43,6 +47,7 @@ def training_hooks(
         callbacks: Keras callbacks, or None.
         verbose: 1 shows a progress bar, 0 none, 'auto' one on a terminal.
         steps: How many steps there will be, if that is known.
+        evaluations: The results of evaluations, which the bar shows.
 
     Raises:
         errors.ArgumentTypeError: `callbacks` holds something else.
@@ -50,7 +55,7 @@ def training_hooks(
     """
     hooks: list[Any] = _callbacks_hook(model, callbacks, "train")
     if _shows_progress(verbose):
-        hooks.append(ProgressHook(steps))
+        hooks.append(ProgressHook(model.spec.loss, steps, evaluations))
     return hooks
 
 
@@ -163,17 +168,23 @@ class CallbacksHook(_train.SessionRunHook, stock_hooks.Cadence):
 
 
 class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
-    """Shows a Keras progress bar.
+    """Shows a line with a Keras progress bar, the loss and the latest evaluations.
 
     Args:
+        loss: The loss.
         steps: How many steps there will be, if that is known.
+        evaluations: The results of evaluations; those that come from here on are shown.
     """
 
-    def __init__(self, steps: int | None) -> None:
+    def __init__(
+        self, loss: tf.Tensor, steps: int | None, evaluations: summaries.EvaluationLog
+    ) -> None:
         stock_hooks.Cadence.__init__(self, self)
-        self._bar = keras.utils.Progbar(steps, stateful_metrics=["loss"])
+        self._tensor = loss
+        self._bar = keras.utils.Progbar(steps, stateful_metrics=[])
+        self._evaluations = evaluations
+        self._shown = dict(evaluations.latest)
         self._done = 0
-        self._loss: Any = None
 
     def quiet_steps(self, global_step: int) -> int:
         """All steps: the bar moves between them."""
@@ -182,22 +193,37 @@ class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Moves the bar."""
         self._done += steps
-        self._show(loss, finalize=False)
+        self._show(loss)
+
+    def before_run(self, run_context: Any) -> Any:
+        """Fetches the loss of a step that other hooks want to see."""
+        del run_context
+        return _train.SessionRunArgs(self._tensor)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        """Counts a step that other hooks wanted to see."""
-        del run_context, run_values
-        self._done += 1
+        """Counts the step."""
+        del run_context
+        self.passed(1, 0, run_values.results)
 
     def end(self, session: Any) -> None:
         """Finishes the line."""
         del session
-        self._show(self._loss, finalize=True)
+        self._show(None, finalize=True)
 
-    def _show(self, loss: Any, *, finalize: bool) -> None:
-        self._loss = loss
+    def _show(self, loss: Any, *, finalize: bool = False) -> None:
         values = [] if loss is None else [("loss", _plain(loss))]
+        for folder, scalars in self._evaluations.latest.items():
+            if scalars is not self._shown.get(folder):
+                values += _shown_metrics(folder, scalars)
+        self._shown = dict(self._evaluations.latest)
+        self._bar.stateful_metrics |= {name for name, _ in values}
         self._bar.update(self._done, values, finalize=finalize)
+
+
+def _shown_metrics(folder: str, scalars: dict[str, float]) -> list[tuple[str, float]]:
+    """The loss and as many other metrics as fit on a line."""
+    names = sorted(scalars, key=lambda name: (name != "loss", name))[:MOST_METRICS]
+    return [(f"{folder}_{name}", scalars[name]) for name in names]
 
 
 def _sees_batches(callback: Any, kind: str) -> bool:

@@ -1,8 +1,9 @@
-"""A `CheckpointSaverHook` that writes the graph once.
+"""A `CheckpointSaverHook` that writes the graph once, and saves when a listener wants it.
 
 Synopsis::
 
-    hook = SaverHook(model_dir, save_secs=600, scaffold=scaffold, listeners=listeners)
+    hook = SaverHook(
+        model_dir, save_secs=600, wanted_steps=[1000], scaffold=scaffold, listeners=listeners)
 
 TensorFlow's writes the graph as text and into the event file whenever training starts; for a big
 graph that takes as long as thousands of steps. A program's graph seldom changes between two calls.
@@ -11,6 +12,7 @@ graph that takes as long as thousands of steps. A program's graph seldom changes
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,8 +23,69 @@ from kestimator.engine import checkpoints as _checkpoints
 _v1: Any = tf.compat.v1
 
 
+def wanted_steps(listeners: Sequence[Any]) -> list[int]:
+    """The distances in steps at which listeners want checkpoints: their `wanted_steps`."""
+    return sorted({step for one in listeners for step in getattr(one, "wanted_steps", ())})
+
+
+class AnyTimer(_v1.train.SecondOrStepTimer):
+    """Triggers when one of several timers does; each goes on at its own pace.
+
+    Attributes:
+        timers: The timers.
+    """
+
+    def __init__(self, timers: Sequence[Any]) -> None:
+        self.timers = tuple(timers)
+        super().__init__(every_steps=1)
+
+    def reset(self) -> None:
+        """Starts all afresh."""
+        for timer in self.timers:
+            timer.reset()
+
+    def should_trigger_for_step(self, step: int) -> bool:
+        """Whether one triggers."""
+        return any(timer.should_trigger_for_step(step) for timer in self.timers)
+
+    def update_last_triggered_step(self, step: int) -> tuple[None, None]:
+        """Tells those that trigger."""
+        for timer in self.timers:
+            if timer.should_trigger_for_step(step):
+                timer.update_last_triggered_step(step)
+        return None, None
+
+    def last_triggered_step(self) -> int | None:
+        """The step at which one triggered last."""
+        steps = [timer.last_triggered_step() for timer in self.timers]
+        return max((step for step in steps if step is not None), default=None)
+
+
 class SaverHook(_v1.train.CheckpointSaverHook):
-    """Saves checkpoints as TensorFlow's hook does, and the graph where it is not there yet."""
+    """Saves checkpoints as TensorFlow's hook does, and the graph where it is not there yet.
+
+    Args:
+        checkpoint_dir: The directory.
+        save_secs: The seconds between two checkpoints, or None.
+        save_steps: The steps between two checkpoints, or None.
+        wanted_steps: More distances in steps at which to save.
+        **others: As of TensorFlow's hook.
+    """
+
+    def __init__(
+        self,
+        checkpoint_dir: Any,
+        save_secs: float | None = None,
+        save_steps: int | None = None,
+        wanted_steps: Iterable[int] = (),
+        **others: Any,
+    ) -> None:
+        distances = [*wanted_steps, *([save_steps] if save_steps else [])]
+        timers = [_v1.train.SecondOrStepTimer(every_steps=steps) for steps in distances]
+        if save_secs:
+            timers.append(_v1.train.SecondOrStepTimer(every_secs=save_secs))
+        super().__init__(checkpoint_dir, save_steps=1, **others)
+        self._timer = timers[0] if len(timers) == 1 else AnyTimer(timers)
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         """Writes the graph, and the checkpoint of the step that training starts from."""

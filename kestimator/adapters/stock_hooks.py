@@ -67,8 +67,8 @@ class Never(Cadence):
         return UNLIMITED
 
 
-class _Timed(Cadence):
-    """A hook with a `SecondOrStepTimer` over the global step."""
+class Timed(Cadence):
+    """A hook with a `SecondOrStepTimer` over the global step, called `_timer`."""
 
     def quiet_steps(self, global_step: int) -> int:
         """The steps until the timer triggers."""
@@ -79,7 +79,7 @@ class _Timed(Cadence):
         return _quiet_seconds(self.hook._timer)
 
 
-class _TimedAhead(_Timed):
+class _TimedAhead(Timed):
     """A timed hook that decides before a step, from the step it saw last."""
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
@@ -123,9 +123,9 @@ class _Waiter(Cadence):
 
 
 _CADENCES: dict[type, type[Cadence]] = {
-    _train.CheckpointSaverHook: _Timed,
-    _saving.SaverHook: _Timed,
-    _train.StepCounterHook: _Timed,
+    _train.CheckpointSaverHook: Timed,
+    _saving.SaverHook: Timed,
+    _train.StepCounterHook: Timed,
     _train.SummarySaverHook: _TimedAhead,
     _train.ProfilerHook: _TimedAhead,
     _train.LoggingTensorHook: _Logging,
@@ -167,6 +167,8 @@ def report_nan(hook: Any, context: Any) -> None:
 
 
 def _quiet_steps(timer: Any, next_step: int) -> int:
+    if isinstance(timer, _saving.AnyTimer):
+        return min(_quiet_steps(one, next_step) for one in timer.timers)
     every, last = getattr(timer, "_every_steps", None), timer.last_triggered_step()
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
@@ -176,6 +178,8 @@ def _quiet_steps(timer: Any, next_step: int) -> int:
 
 
 def _quiet_seconds(timer: Any) -> float:
+    if isinstance(timer, _saving.AnyTimer):
+        return min(_quiet_seconds(one) for one in timer.timers)
     every = getattr(timer, "_every_secs", None)
     last = getattr(timer, "_last_triggered_time", None)
     if every is None or last is None:

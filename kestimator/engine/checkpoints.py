@@ -190,6 +190,14 @@ class Memory:
         elif not self.holds(path, model.scaffold.saver):
             self.load(model, session, path)
 
+    def complete(self, model: _model.ModelProgram, session: _session.Session) -> None:
+        """Leaves variables as they are, and gives an initial value to those that have none."""
+        slots = [(view, self._store.get(_model.name(view))) for view in _global_views(model)]
+        with _program.eager_mode():
+            missing = [view.initializer for view, slot in slots if slot and not slot.is_initialized]
+        if missing:
+            session.run(missing)
+
     def initialize_locals(self, model: _model.ModelProgram, session: _session.Session) -> None:
         """Starts metrics from zero, and makes tables ready.
 

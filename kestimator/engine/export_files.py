@@ -5,12 +5,14 @@ Synopsis::
     directory = ExportDirectory("/tmp/exports")
     path = directory.make()            # /tmp/exports/temp-1700000000
     directory.finish()                 # b"/tmp/exports/1700000000"
+    delete_oldest("/tmp/exports", keep=5)
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -78,6 +80,34 @@ def _first_missing(directory: str) -> str | None:
     while path and not tf.io.gfile.exists(path):
         missing, path = path, os.path.dirname(path)
     return missing
+
+
+def exports_in(base: str) -> list[str]:
+    """The names of the exports below `base`, oldest first; other files and folders do not count."""
+    return sorted(_names(base, r"\d{10}"))
+
+
+def delete_oldest(base: str, keep: int) -> None:
+    """Deletes the oldest exports below `base`, so that `keep` of them remain.
+
+    Each is renamed first, so that there is no moment at which half an export looks like one.
+    """
+    for name in exports_in(base)[:-keep]:
+        doomed = os.path.join(base, f"temp-{name}")
+        tf.io.gfile.rename(os.path.join(base, name), doomed)
+        tf.io.gfile.rmtree(doomed)
+
+
+def delete_unfinished(base: str) -> None:
+    """Deletes what exports below `base` left that were killed. None may be going on."""
+    for name in _names(base, r"temp-\d{10}"):
+        tf.io.gfile.rmtree(os.path.join(base, name))
+
+
+def _names(base: str, pattern: str) -> list[str]:
+    names = tf.io.gfile.listdir(base) if tf.io.gfile.isdir(base) else []
+    names = [name.rstrip("/") for name in names]  # as object stores list folders
+    return [name for name in names if re.fullmatch(pattern, name)]
 
 
 def copy_assets(assets_extra: Mapping[str, str], directory: str) -> None:

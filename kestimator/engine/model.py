@@ -214,7 +214,8 @@ class ModelProgram:
         if self.graph.finalized:
             self.graph.reopen()
         before = len(self.graph.get_operations())
-        yield
+        with self.program.growing():
+            yield
         self.is_stale = self.is_stale or bool(own and len(self.graph.get_operations()) > before)
 
     @property

@@ -159,6 +159,7 @@ class Program:
         graph: ProgramGraph,
         inputs: list[tf.Tensor],
         result: Any,
+        creator: _store.VariableCreator,
         local: _store.VariableStore,
         initial_writes: list[tf.Operation],
         state_updates: list[tf.Operation],
@@ -167,11 +168,18 @@ class Program:
         self.inputs = inputs
         self.result = result
         self.local = local
+        self._creator = creator
         self.initial_writes = initial_writes
         self.state_updates = state_updates
         self.batches_per_step = 1
         self.reads: dict[int, tf.Variable | None] = {}
         self._functions: dict[tuple[Any, ...], PrunedFunction] = {}
+
+    @contextlib.contextmanager
+    def growing(self) -> Iterator[None]:
+        """Lets code outside of the trace, such as a hook's `begin`, make variables as inside."""
+        with eager_mode(), self.graph.as_default(), tf.variable_creator_scope(self._creator):
+            yield
 
     def function(
         self,
@@ -275,7 +283,7 @@ def trace(
     initial_writes, state_updates = _ordering.order_keras_state(
         graph, creator.keras_handles, replaced
     )
-    program = Program(graph, inputs, result, local, initial_writes, state_updates)
+    program = Program(graph, inputs, result, creator, local, initial_writes, state_updates)
     program.batches_per_step = distribution.replicas if distribution else 1
     return program
 

@@ -1,0 +1,282 @@
+"""Training and evaluating in one call.
+
+Synopsis::
+
+    metrics, exports = train_and_evaluate(
+        estimator,
+        TrainSpec(train_input_fn, max_steps=10_000),
+        EvalSpec(eval_input_fn, exporters=LatestExporter("latest", receiver_fn)),
+    )
+
+There is one call of `train`, so that its input goes on through the whole run. A listener of its
+checkpoints evaluates and exports.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator.config import RunConfig
+from kestimator.estimator import Estimator
+from kestimator.keys import TaskType
+
+_logger = logging.getLogger("kestimator")
+
+
+def train_and_evaluate(
+    estimator: Estimator,
+    train_spec: specs.TrainSpec,
+    eval_spec: specs.EvalSpec | Sequence[specs.EvalSpec],
+    *,
+    callbacks: Sequence[Any] | None = None,
+    verbose: int | str = "auto",
+) -> tuple[Any, Any]:
+    """Trains, evaluates each new checkpoint as far as `eval_spec` lets it, and exports.
+
+    An evaluation follows each checkpoint but the one that training starts from: the first, then
+    those that come `throttle_secs` or more after the start of the evaluation before, and the
+    last. With `EvalSpec.every_steps`, checkpoints are saved and evaluated at that distance
+    instead. An evaluation that is left out is logged with the reason.
+
+    Example:
+        >>> metrics, exports = kestimator.train_and_evaluate(
+        ...     estimator,
+        ...     kestimator.TrainSpec(train_input_fn, max_steps=1000),
+        ...     kestimator.EvalSpec(eval_input_fn, throttle_secs=0))
+
+    Args:
+        estimator: What to train.
+        train_spec: With which data, and how far.
+        eval_spec: With which data to evaluate, how often, and what to export; or several such
+            specs, each with a name of its own, in a list.
+        callbacks: Keras callbacks for training.
+        verbose: 1 shows a line with progress, loss, speed and the latest evaluation, 0 shows
+            none, 'auto' shows one on a terminal.
+
+    Returns:
+        The metrics of the last evaluation, and a list of what its exporters returned. Where
+        there was nothing left to train, None and None. For a list of specs, two lists of these.
+
+    Raises:
+        ValueError: TF_CONFIG describes several processes; nothing saves checkpoints; two specs
+            or two exporters have the same name.
+        TypeError: An argument has a type that cannot be used.
+    """
+    _check_instance("estimator", estimator, Estimator, "a kestimator.Estimator")
+    _check_instance("train_spec", train_spec, specs.TrainSpec, "a kestimator.TrainSpec")
+    eval_specs = _checked_eval_specs(eval_spec)
+    _check_is_local(estimator.config)
+    listener = EvaluationListener(estimator, eval_specs, train_spec.max_steps)
+    estimator.train(
+        train_spec.input_fn,
+        hooks=train_spec.hooks,
+        max_steps=train_spec.max_steps,
+        saving_listeners=[*train_spec.saving_listeners, listener],
+        callbacks=callbacks,
+        verbose=verbose,
+    )
+    metrics = [evaluation.metrics for evaluation in listener.evaluations]
+    exports = [evaluation.exports for evaluation in listener.evaluations]
+    return (metrics[0], exports[0]) if isinstance(eval_spec, specs.EvalSpec) else (metrics, exports)
+
+
+class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
+    """Evaluates and exports the checkpoints of a call of `train`.
+
+    Args:
+        estimator: What is trained.
+        eval_specs: The evaluations.
+        max_steps: The global step that training ends at, if that is known.
+        clock: Gives the time in seconds.
+
+    Attributes:
+        evaluations: One for each spec, with its latest results.
+        wanted_steps: The distances in steps at which checkpoints have to be saved.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        eval_specs: Sequence[specs.EvalSpec],
+        max_steps: int | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.evaluations = [Evaluation(estimator, spec, max_steps, clock) for spec in eval_specs]
+        self.wanted_steps = frozenset(spec.every_steps for spec in eval_specs if spec.every_steps)
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Waits for the checkpoint that training starts from."""
+        self._has_begun = False
+
+    def after_save(self, session: Any, global_step_value: int) -> None:
+        """Evaluates what is due."""
+        del session
+        if not self._has_begun:
+            self._has_begun = True
+            for evaluation in self.evaluations:
+                evaluation.starts_from(global_step_value)
+            return
+        for evaluation in self.evaluations:
+            evaluation.run_if_due(global_step_value)
+
+    def end(self, session: Any, global_step_value: int) -> None:
+        """Evaluates the last checkpoint, unless that is done."""
+        del session
+        for evaluation in self.evaluations:
+            if evaluation.last_step != global_step_value:
+                evaluation.run(global_step_value)
+
+
+class Evaluation:
+    """One `EvalSpec` at work.
+
+    Args:
+        estimator: What is evaluated.
+        spec: How.
+        max_steps: The global step that training ends at, if that is known.
+        clock: Gives the time in seconds.
+
+    Attributes:
+        metrics: Those of the latest evaluation; None before the first.
+        exports: What the exporters returned after it.
+        last_step: The global step of it.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        spec: specs.EvalSpec,
+        max_steps: int | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._estimator = estimator
+        self._spec = spec
+        self._max_steps = max_steps
+        self._clock = clock
+        self._start_step = 0
+        self._last_time = 0.0
+        self.metrics: dict[str, Any] | None = None
+        self.exports: list[Any] | None = None
+        self.last_step: int | None = None
+
+    def starts_from(self, step: int) -> None:
+        """Notes the step that training starts from."""
+        self._start_step = step
+
+    def run_if_due(self, step: int) -> None:
+        """Evaluates the checkpoint of `step`, or logs why not."""
+        reason = self._reason_to_skip(step)
+        if reason is None:
+            self.run(step)
+        else:
+            name = f" {self._spec.name!r}" if self._spec.name else ""
+            _logger.info("Skipping the evaluation%s at step %d: %s.", name, step, reason)
+
+    def run(self, step: int) -> None:
+        """Evaluates the latest checkpoint, and calls the exporters."""
+        self.last_step, self._last_time = step, self._clock()
+        path = self._estimator.latest_checkpoint()
+        if path is None:
+            raise errors.CheckpointNotFoundError(
+                f"A checkpoint was saved at step {step}, but there is none in "
+                f"{self._estimator.model_dir!r}. Let the CheckpointSaverHook of the model_fn save "
+                "into that directory."
+            )
+        self.metrics = self._estimator.evaluate(
+            self._spec.input_fn,
+            steps=self._spec.steps,
+            hooks=self._spec.hooks,
+            checkpoint_path=path,
+            name=self._spec.name,
+        )
+        self.exports = self._exported(path, self.metrics)
+
+    def _reason_to_skip(self, step: int) -> str | None:
+        if step == self.last_step:
+            return "it has been evaluated already"
+        every = self._spec.every_steps
+        if every is not None:
+            since = self._start_step if self.last_step is None else self.last_step
+            if step - since < every:
+                return f"every_steps is {every}, and the next is step {since + every}"
+            return None
+        left = self._last_time + self._spec.throttle_secs - self._clock()
+        if self.last_step is not None and left > 0:
+            return (
+                f"throttle_secs is {self._spec.throttle_secs}, of which {left:.0f} seconds are "
+                "left. EvalSpec(throttle_secs=0) evaluates every checkpoint"
+            )
+        return None
+
+    def _exported(self, path: str, metrics: dict[str, Any]) -> list[Any]:
+        is_final = self._max_steps is not None and metrics["global_step"] >= self._max_steps
+        return [
+            exporter.export(
+                estimator=self._estimator,
+                export_path=os.path.join(self._estimator.model_dir, "export", exporter.name),
+                checkpoint_path=path,
+                eval_result=metrics,
+                is_the_final_export=bool(is_final),
+            )
+            for exporter in self._spec.exporters
+        ]
+
+
+def _check_instance(name: str, value: Any, kind: type, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
+
+
+def _checked_eval_specs(eval_spec: Any) -> list[specs.EvalSpec]:
+    expected = "a kestimator.EvalSpec"
+    if isinstance(eval_spec, specs.EvalSpec):
+        return [eval_spec]
+    if isinstance(eval_spec, (specs.TrainSpec, str)) or not isinstance(eval_spec, Sequence):
+        _check_instance("eval_spec", eval_spec, specs.EvalSpec, f"{expected}, or a list of them")
+    for position, spec in enumerate(eval_spec):
+        _check_instance(f"eval_spec[{position}]", spec, specs.EvalSpec, expected)
+    if not eval_spec:
+        raise errors.ArgumentError(
+            errors.invalid_argument("eval_spec", eval_spec, f"at least one of {expected}")
+        )
+    _check_distinct("name", [spec.name or "" for spec in eval_spec])
+    _check_distinct("exporters", [one.name for spec in eval_spec for one in spec.exporters])
+    return list(eval_spec)
+
+
+def _check_distinct(field: str, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"eval_spec, `{field}`",
+                names,
+                "a name of its own for each evaluation and each exporter",
+                "Each writes into a folder of its name.",
+            )
+        )
+
+
+def _check_is_local(config: RunConfig) -> None:
+    cluster = config.cluster_spec
+    tasks = sum(cluster.num_tasks(job) for job in cluster.jobs)
+    if tasks > 1 or config.task_type in (TaskType.EVALUATOR, TaskType.PS):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG",
+                {"cluster": cluster.as_dict(), "task": config.task_type},
+                "no cluster, or a cluster of one task that trains: `train_and_evaluate` runs in "
+                "one process",
+                "Unset TF_CONFIG. To train on several devices of this machine, pass "
+                "RunConfig(train_distribute=tf.distribute.MirroredStrategy()). To evaluate in a "
+                "process of its own, call `estimator.train` in one process and "
+                "`estimator.evaluate` in another, over the same model_dir.",
+            )
+        )
