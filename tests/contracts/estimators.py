@@ -41,8 +41,9 @@ class Row:
         parsing: How a server parses them from `tf.train.Example`s.
         has_warm_start: Whether the class promises `warm_start_from`.
         has_keras: Whether it promises `to_keras`.
-        output: A key of its predictions, and of the signature that serves them.
-        signature: That signature.
+        output: A key of its predictions.
+        signature: The signature that serves them.
+        served: The key there, if it is another one.
     """
 
     options: Callable[[], dict[str, Any]] = dict
@@ -53,6 +54,7 @@ class Row:
     has_keras: bool = True
     output: str = "logits"
     signature: str = "predict"
+    served: str | None = None
 
     def input_fn(self, epochs: int | None = None) -> Callable[[], tf.data.Dataset]:
         """Batches of three, endless by default."""
@@ -113,6 +115,20 @@ def _combined() -> dict[str, Any]:
     }
 
 
+def _recurrent() -> dict[str, Any]:
+    visited = fc.sequence_categorical_column_with_identity("visited", 4)
+    return {"sequence_feature_columns": [fc.embedding_column(visited, 2)], "units": 3}
+
+
+def _clusters() -> dict[str, Any]:
+    return {
+        "num_clusters": 2,
+        "initial_clusters": [[20.0], [50.0]],
+        "use_mini_batch": False,
+        "feature_columns": [fc.numeric_column("age")],
+    }
+
+
 def _model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
     age = tf.reshape(features["age"], [-1, 1]) / 50.0
     logits = keras.layers.Dense(1, name="line")(age)
@@ -128,6 +144,11 @@ def _model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec
 
 
 _BASELINE: dict[str, Any] = {"has_warm_start": False}
+_EXPERIMENTAL: dict[str, Any] = {"has_warm_start": False, "has_keras": False}
+_VISITED: dict[str, Any] = {
+    "features": {"visited": np.array([[0, 3], [1, 2], [3, 1], [2, 2], [0, 1], [3, 3]], np.int64)},
+    "parsing": {"visited": tf.io.VarLenFeature(tf.int64)},
+}
 ROWS: dict[str, Row] = {
     "BaselineClassifier": Row(**_BASELINE),
     "BaselineEstimator": Row(_of_head, output="predictions", **_BASELINE),
@@ -144,6 +165,20 @@ ROWS: dict[str, Row] = {
     "LinearClassifier": Row(_linear),
     "LinearEstimator": Row(lambda: _linear() | _of_head(), output="predictions"),
     "LinearRegressor": Row(_linear, output="predictions"),
+    "experimental.KMeans": Row(
+        _clusters,
+        features={"age": FEATURES["age"].reshape(6, 1)},
+        labels=None,
+        parsing={"age": PARSING["age"]},
+        output="all_distances",
+        signature="all_distances",
+        served="output",
+        **_EXPERIMENTAL,
+    ),
+    "experimental.RNNClassifier": Row(_recurrent, **_VISITED, **_EXPERIMENTAL),
+    "experimental.RNNEstimator": Row(
+        lambda: _recurrent() | _of_head(), output="predictions", **_VISITED, **_EXPERIMENTAL
+    ),
 }
 
 
