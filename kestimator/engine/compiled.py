@@ -28,6 +28,9 @@ class Compiled:
         build: Called with an iterator (or None) and scalars, in the graph; gives tensors.
         parts: The functions whose ops `build` puts into the graph.
         arguments: The dtypes of the scalars.
+
+    Attributes:
+        is_new: Whether the last call made the function, and was slow for that.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Compiled:
         self._parts = parts
         self._arguments = arguments
         self._functions: dict[Any, _program.PrunedFunction] = {}
+        self.is_new = True
 
     def __call__(self, iterator: Any, *numbers: int, on_one_thread: bool) -> list[tf.Tensor]:
         """Runs the function.
@@ -52,7 +56,8 @@ class Compiled:
         on_one_thread = on_one_thread and all(part.runs_on_one_thread for part in self._parts)
         with _program.eager_mode(), _modes.on_one_thread(on_one_thread):
             key = (on_one_thread, iterator and _program.spec_key(iterator.element_spec))
-            if key not in self._functions:
+            self.is_new = key not in self._functions
+            if self.is_new:
                 self._functions[key] = self._made(iterator)
             scalars = map(tf.constant, numbers, self._arguments)
             return self._functions[key](*_handles(iterator), *scalars)

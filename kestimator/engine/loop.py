@@ -64,6 +64,9 @@ class DeviceLoop:
         watched: Other float tensors that end the loop when one of their elements is NaN.
         global_step: The eager variable that counts steps, where one step may move it by another
             number than 1.
+
+    Attributes:
+        was_built: Whether the last call made a function first, so that its time tells nothing.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class DeviceLoop:
         self._inputs = program.inputs
         self._per_step = program.batches_per_step
         self._looks: dict[Any, _compiled.Compiled] = {}
+        self.was_built = True
         self._global_step = global_step
         self._counted = _compiled.Compiled(self._build_counted, [self._step], _LIMITS)
         self._until_end = _compiled.Compiled(self._build_until_end, [self._step], _LIMITS)
@@ -109,6 +113,7 @@ class DeviceLoop:
         else:
             loop, iterator = self._loop_without_iterator(batches), None
         outputs = loop(iterator, _count(steps), until_step, on_one_thread=on_one_thread)
+        self.was_built = loop.is_new
         result = self._result(outputs)
         if isinstance(batches, _inputs.DatasetBatches) and self._step.inputs:
             batches.consumed(result.steps)
@@ -150,6 +155,7 @@ class DeviceLoop:
 
             call = self._looks[id(look)] = _compiled.Compiled(run, [self._step, look], _LIMITS)
         outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
+        self.was_built = call.is_new
         own = len(outputs) - len(look.outputs)
         result = self._result(outputs[:own])
         looked = not any(result.not_finite)
@@ -188,6 +194,7 @@ class DeviceLoop:
 
             self._looks[key] = _compiled.Compiled(run, [look], ())
         is_there, *values = self._looks[key](batches.iterator, on_one_thread=on_one_thread)
+        self.was_built = self._looks[key].is_new
         if not is_there:
             raise _inputs.end_of_input()
         batches.consumed(1)

@@ -109,20 +109,20 @@ class UnseenPredictions:
         self._batches_per_call = min(2 * self._batches_per_call, MOST_BATCHES_PER_CALL)
         start = time.perf_counter()
         if count <= 1:
-            packed, count = self.next(batches), 1
-        else:
-            values = self._many(batches.iterator, count, on_one_thread=self._is_small)
-            batches.consumed(count)
-            packed = self._pack(values)
-        self._note_pace((time.perf_counter() - start) / count, was_first=count == 1)
-        return packed
+            packed = self.next(batches)
+            self._is_small = time.perf_counter() - start < SLOW_START_SECONDS
+            return packed
+        values = self._many(batches.iterator, count, on_one_thread=self._is_small)
+        batches.consumed(count)
+        self._note_pace((time.perf_counter() - start) / count)
+        return self._pack(values)
 
-    def _note_pace(self, seconds: float, *, was_first: bool) -> None:
-        """Decides how to go on from the time of a batch; the first one may include building."""
-        self._is_small = seconds < (SLOW_START_SECONDS if was_first else _modes.SMALL_STEP_SECONDS)
-        if not was_first:
-            affordable = int(LONGEST_CALL_SECONDS / seconds)
-            self._batches_per_call = max(1, min(self._batches_per_call, affordable))
+    def _note_pace(self, seconds: float) -> None:
+        """Decides how to go on from the time of a batch; one that built a function tells less."""
+        if not self._many.is_new:
+            self._is_small = seconds < _modes.SMALL_STEP_SECONDS
+        affordable = int(LONGEST_CALL_SECONDS / seconds)
+        self._batches_per_call = max(1, min(self._batches_per_call, affordable))
 
     def _can_join(self) -> bool:
         """Whether batches of predictions differ in their first dimension alone."""

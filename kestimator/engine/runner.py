@@ -83,6 +83,7 @@ class Runner:
         self._report_nan = report_nan
         self._before_steps = before_steps
         self._seconds_per_step: float | None = None
+        self._steps_are_small = True
         self._known_step: tuple[int, int] | None = None
         self._looks_in_a_row = 0
         self._watchers = [c for c in self._cadences if c.watched() is not None]
@@ -148,9 +149,17 @@ class Runner:
         seconds = time.perf_counter() - start
         self._looks_in_a_row += 1
         self._moved(1)
-        if seconds > SLOW_FIRST_STEP_SECONDS or self._looks_in_a_row > MOST_PLAIN_LOOKS + 1:
-            self._seconds_per_step = seconds
+        if self._looks_in_a_row > MOST_PLAIN_LOOKS:
+            self._note_pace(seconds)
+        elif seconds > SLOW_FIRST_STEP_SECONDS:
+            self._seconds_per_step, self._steps_are_small = seconds, False
         return self.hooked.tell(look, values, metadata)["loss"]
+
+    def _note_pace(self, seconds_per_step: float) -> None:
+        """Notes what a step took; what building a function took besides says nothing of it."""
+        self._seconds_per_step = seconds_per_step
+        if not self._device_loop().was_built:
+            self._steps_are_small = seconds_per_step < _modes.SMALL_STEP_SECONDS
 
     def _values_of(self, look: _loop.Look, metadata: Any) -> Any:
         """Runs a step for what hooks want of it.
@@ -185,7 +194,7 @@ class Runner:
             on_one_thread=self._steps_are_small,
         )
         if result.steps:
-            self._seconds_per_step = (time.perf_counter() - start) / result.steps
+            self._note_pace((time.perf_counter() - start) / result.steps)
         self._moved(result.steps)
         after = self._step()
         for cadence in self._cadences:
@@ -236,12 +245,8 @@ class Runner:
             if tensors is None:
                 return result.loss  # a NaN that the hooks do not take for an error
             values = pack(tensors)
-        self._seconds_per_step = (time.perf_counter() - start) / (quiet + 1)
+        self._note_pace((time.perf_counter() - start) / (quiet + 1))
         return self.hooked.tell(look, values, metadata)["loss"]
-
-    @property
-    def _steps_are_small(self) -> bool:
-        return self._seconds_per_step is None or self._seconds_per_step < _modes.SMALL_STEP_SECONDS
 
     def _device_loop(self) -> _loop.DeviceLoop:
         return self._model.loop([c.watched() for c in self._watchers if not self._watches_loss(c)])
