@@ -31,7 +31,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, _stock_hooks.Cade
 
     Example:
         >>> hook = kestimator.experimental.InMemoryEvaluatorHook(estimator, eval_input_fn)
-        >>> estimator.train(input_fn, hooks=[hook])
+        >>> _ = estimator.train(input_fn, hooks=[hook])
 
     Args:
         estimator: What is trained.
