@@ -15,6 +15,7 @@ from __future__ import annotations
 import abc
 import functools
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,9 @@ _logger = logging.getLogger("kestimator")
 FEW_STEPS = 10
 """A run of so few steps ends before what tf.data does for throughput pays: to rewrite a Dataset
 takes 1.5 milliseconds, and to stop its autotuning 20."""
+SOME_STEPS = 1_000
+"""Nor is there anything to tune in so few batches that are cut from memory."""
+_CUT_FROM_MEMORY = ("TensorSlice", "Tensor", "Batch", "Take", "Skip", "Zip", "Repeat", "Range")
 _DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
 
 
@@ -100,8 +104,11 @@ class DatasetBatches(Batches):
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
             known = [count for count in (steps, self.remaining) if count is not None]
-            if known and 1 < min(known) <= FEW_STEPS:
+            fewest = min(known, default=math.inf)
+            if 1 < fewest <= FEW_STEPS:
                 self._dataset = self._dataset.with_options(_as_it_stands())
+            elif FEW_STEPS < fewest <= SOME_STEPS and _is_in_memory(self._dataset):
+                self._dataset = self._dataset.with_options(_without_autotuning())
 
     @property
     def iterator(self) -> Any:
@@ -303,6 +310,23 @@ def _check_pair(element: Any) -> None:
             f"a {type(element).__name__} of {len(element)} elements. To pass several features, "
             "put them into a dict, or nest them: ((first, second), labels)."
         )
+
+
+def _is_in_memory(dataset: Any) -> bool:
+    """Whether a Dataset does nothing but cut up tensors that it holds.
+
+    TensorFlow has no public way to ask what a Dataset is made of.
+    """
+    kind = type(dataset).__name__.removeprefix("_").removesuffix("Dataset")
+    return kind in _CUT_FROM_MEMORY and all(map(_is_in_memory, dataset._inputs()))
+
+
+@functools.cache
+def _without_autotuning() -> tf.data.Options:
+    """Options for a Dataset that is not tuned while it runs."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from kestimator.engine import model as _model
 from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
 
-MOST_BATCHES_PER_CALL = 32
+MOST_BATCHES_PER_CALL = 64
 LONGEST_CALL_SECONDS = 0.5
 """How far predictions run ahead of who takes them."""
 SLOW_START_SECONDS = 0.1
