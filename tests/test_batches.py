@@ -32,7 +32,7 @@ def options(make, steps):
     return batches.iterator._dataset.options()
 
 
-@pytest.mark.parametrize("make, is_tuned", DATASETS.values(), ids=DATASETS)
+@pytest.mark.parametrize(("make", "is_tuned"), DATASETS.values(), ids=DATASETS)
 def test_what_is_cut_from_memory_is_not_tuned_in_some_steps(make, is_tuned):
     assert options(make, 100).autotune.enabled is (None if is_tuned else False)
 
