@@ -26,6 +26,7 @@ from tensorflow.python.distribute import values as _values
 from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors, specs
+from kestimator.engine import creation as _creation
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
@@ -63,9 +64,9 @@ class Distribution:
         graph: _program.ProgramGraph,
         store: _variables.VariableStore,
         local: _variables.VariableStore,
-    ) -> _variables.VariableCreator:
+    ) -> _creation.VariableCreator:
         """The creator of a trace's variables."""
-        return _variables.VariableCreator(graph, store, local)
+        return _creation.VariableCreator(graph, store, local)
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -130,7 +131,7 @@ class MirroredDistribution(Distribution):
         graph: _program.ProgramGraph,
         store: _variables.VariableStore,
         local: _variables.VariableStore,
-    ) -> _variables.VariableCreator:
+    ) -> _creation.VariableCreator:
         """The creator of mirrored variables."""
         return MirroredCreator(graph, store, local, self._strategy, self._copies)
 
@@ -199,7 +200,7 @@ class MirroredVariable(_values.MirroredVariable):
         return self._values[0].memory
 
 
-class MirroredCreator(_variables.VariableCreator):
+class MirroredCreator(_creation.VariableCreator):
     """A variable creator that makes a component per replica of every variable.
 
     Args:

@@ -22,6 +22,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine import creation as _creation
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
 
@@ -226,7 +227,7 @@ def _trace(
 
     def with_global_step(graph: _program.ProgramGraph) -> None:
         slot = store.uninitialized("global_step", tf.TensorShape([]), tf.int64)
-        creator = _variables.VariableCreator(graph, store, store)
+        creator = _creation.VariableCreator(graph, store, store)
         view = creator.view(slot)
         graph.add_to_collection(tf.compat.v1.GraphKeys.GLOBAL_STEP, view)
 

@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors, specs
+from kestimator.engine import creation as _creation
 from kestimator.engine import distribution as _distribution
 from kestimator.engine import loop as _loop
 from kestimator.engine import ordering as _ordering
@@ -197,7 +198,7 @@ class ModelProgram:
     def _evaluation_metrics(self) -> dict[str, tuple[tf.Tensor, tf.Operation | None]]:
         metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
         local = _variables.VariableStore()
-        creator = _variables.VariableCreator(self.graph, self._store, local)
+        creator = _creation.VariableCreator(self.graph, self._store, local)
         with (
             _program.eager_mode(),
             self.graph.as_default(),

@@ -25,6 +25,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context as _context
 from tensorflow.python.framework import func_graph as _func_graph
 
+from kestimator.engine import creation as _creation
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import ordering as _ordering
@@ -54,7 +55,7 @@ class ProgramGraph(_func_graph.FuncGraph):
         # Branches and bodies of loops run what is written in them, in its order, as in a
         # `tf.function`: Keras code in them returns nothing that could be fetched.
         self._add_control_dependencies = True
-        self.creator: _store.VariableCreator | None = None
+        self.creator: _creation.VariableCreator | None = None
         self._thread = threading.local()
 
     def use_own_losses(self, owner: str) -> None:
@@ -133,7 +134,7 @@ class Distribution(Protocol):
 
     def creator(
         self, graph: ProgramGraph, store: _store.VariableStore, local: _store.VariableStore
-    ) -> _store.VariableCreator:
+    ) -> _creation.VariableCreator:
         """The creator of the trace's variables."""
 
     def scope(self) -> contextlib.AbstractContextManager[None]:
@@ -159,7 +160,7 @@ class Program:
         graph: ProgramGraph,
         inputs: list[tf.Tensor],
         result: Any,
-        creator: _store.VariableCreator,
+        creator: _creation.VariableCreator,
         local: _store.VariableStore,
         initial_writes: list[tf.Operation],
         state_updates: list[tf.Operation],
@@ -258,7 +259,7 @@ def trace(
     """
     graph = ProgramGraph(name, seed)
     local = _store.VariableStore()
-    make_creator = distribution.creator if distribution else _store.VariableCreator
+    make_creator = distribution.creator if distribution else _creation.VariableCreator
     creator = make_creator(graph, store, local)
     with (
         eager_mode(),
