@@ -51,19 +51,44 @@ def evaluation_data() -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(examples()).batch(BATCH_SIZE)
 
 
-def estimator_of(task: str, est: Any, model_dir: str) -> Any:
+def estimator_of(task: str, est: Any, model_dir: str, config: Any = None) -> Any:
     """A canned estimator of `est`, which is kestimator or tf.estimator."""
     categories = _categories(CATEGORY_SIZE)
     deep = [*_numbers(), *_embedded(categories)]
     if task == "deep":
-        return est.DNNClassifier(HIDDEN_UNITS, deep, model_dir=model_dir)
+        return est.DNNClassifier(HIDDEN_UNITS, deep, model_dir=model_dir, config=config)
     cross = _columns.crossed_column(list(CATEGORIES[:2]), CROSS_SIZE)
     return est.DNNLinearCombinedClassifier(
         model_dir=model_dir,
         linear_feature_columns=[*categories, cross],
         dnn_feature_columns=deep,
         dnn_hidden_units=HIDDEN_UNITS,
+        config=config,
     )
+
+
+def receiver_fn(est: Any) -> Any:
+    """A receiver of serialized examples with the features of a canned estimator."""
+    numbers = {name: tf.io.FixedLenFeature([1], tf.float32) for name in NUMBERS}
+    categories = {name: tf.io.FixedLenFeature([1], tf.int64) for name in CATEGORIES}
+    return est.export.build_parsing_serving_input_receiver_fn({**numbers, **categories})
+
+
+def requests(count: int) -> list[bytes]:
+    """The first examples, serialized."""
+    columns, _ = examples()
+
+    def feature(name: str, row: int) -> Any:
+        value = columns[name][row]
+        if name in NUMBERS:
+            return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    rows = [{name: feature(name, row) for name in columns} for row in range(count)]
+    return [
+        tf.train.Example(features=tf.train.Features(feature=row)).SerializeToString()
+        for row in rows
+    ]
 
 
 def embedding_estimator(est: Any, table_rows: int, optimizer: Any, model_dir: str) -> Any:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import table  # noqa: E402
+from benchmarks import serving, table  # noqa: E402
 from benchmarks.rows import ROWS  # noqa: E402
 
 ORACLE_VARIABLE = "KESTIMATOR_ORACLE_PYTHON"
@@ -51,7 +51,11 @@ class Workers:
             python, "-m", "benchmarks.worker", "--measure", measure, "--task", task,
             "--engine", engine, "--scale", str(scale),
         ]  # fmt: skip
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        # Exports of every engine are called in one TensorFlow.
+        environment = {**os.environ, serving.INTERPRETER_VARIABLE: sys.executable}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
         seconds = time.perf_counter() - start
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import functools
 import gc
+import itertools
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import canned, engines, workloads
+from benchmarks import canned, engines, serving, workloads
 
 MIB = 2**20
 Measurement = dict[str, float]
@@ -167,6 +168,55 @@ def measure_alternation(engine: str, task: str, directory: str, scale: float) ->
             estimator.evaluate(canned.evaluation_data)
 
     return {"seconds": _seconds(alternate)}
+
+
+def measure_train_and_evaluate(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """2,000 steps with ten checkpoints, each evaluated over all data; everything included."""
+    est = engines.estimator_module(engine)
+    every, evaluations = 200, max(2, int(10 * scale))
+    # The original evaluates checkpoints, at this distance.
+    config = est.RunConfig(save_checkpoints_steps=every)
+    estimator = canned.estimator_of(task, est, directory, config)
+    train = est.TrainSpec(canned.training_data, max_steps=every * evaluations)
+    evaluate = est.EvalSpec(canned.evaluation_data, steps=None, start_delay_secs=0, throttle_secs=0)
+    seconds = _seconds(lambda: est.train_and_evaluate(estimator, train, evaluate))
+    events = tf.io.gfile.glob(os.path.join(directory, "eval", "*tfevents*"))
+    made = sum(
+        event.HasField("summary")
+        and any(value.tag == "average_loss" for value in event.summary.value)
+        for path in events
+        for event in tf.compat.v1.train.summary_iterator(path)
+    )
+    assert made == evaluations, made
+    return {"seconds": seconds}
+
+
+def measure_export(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """The time of an export for serving, when one has been made before."""
+    estimator, receiver_fn = _canned_for_export(engine, task, directory)
+    # Exports of one directory have names of different seconds, and wait for them.
+    bases = (os.path.join(directory, f"exports_{count}") for count in itertools.count())
+    export = lambda: estimator.export_saved_model(next(bases), receiver_fn)  # noqa: E731
+    first = _seconds(export)
+    again = [_seconds(export) for _ in range(max(2, int(5 * scale)))]
+    return {"first_seconds": first, "again_seconds": statistics.median(again)}
+
+
+def measure_serving(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """Requests of 32 examples per second that an export answers, in kestimator's TensorFlow."""
+    estimator, receiver_fn = _canned_for_export(engine, task, directory)
+    export = os.fsdecode(
+        estimator.export_saved_model(os.path.join(directory, "exports"), receiver_fn)
+    )
+    rate = serving.calls_per_second(export, canned.requests(32), max(20, int(4000 * scale)))
+    return {"calls_per_second": rate}
+
+
+def _canned_for_export(engine: str, task: str, directory: str) -> tuple[Any, Any]:
+    est = engines.estimator_module(engine)
+    estimator = canned.estimator_of(task, est, os.path.join(directory, "model"))
+    estimator.train(canned.training_data, steps=10)
+    return estimator, canned.receiver_fn(est)
 
 
 def measure_canned_embedding(engine: str, task: str, directory: str, scale: float) -> Measurement:
@@ -318,6 +368,9 @@ MEASURES: dict[str, Callable[[str, str, str, float], Measurement]] = {
     "steps": measure_steps,
     "canned_steps": measure_canned_steps,
     "alternation": measure_alternation,
+    "train_and_evaluate": measure_train_and_evaluate,
+    "export": measure_export,
+    "serving": measure_serving,
     "canned_embedding": measure_canned_embedding,
     "embedding": measure_embedding,
     "evaluate": measure_evaluate,
