@@ -13,6 +13,7 @@ environments: TensorFlow 2.21 and 2.15.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -111,6 +112,37 @@ def trainer(engine: str, task: str, model_dir: str) -> Callable[[int], None]:
     if engine == "loop":
         return _loop_trainer(task)
     return _fit_trainer(task, steps_per_execution=int(engine.removeprefix("fit_")))
+
+
+def multiplier() -> Callable[[int], None]:
+    """What multiplies matrices as steps of the network do, and does nothing else.
+
+    Three products forwards, three for the kernels' gradients and three for what comes before them.
+    """
+    sizes = [len(NUMBERS) + len(CATEGORIES) * EMBEDDING_SIZE, *HIDDEN_UNITS, 1]
+    random = np.random.RandomState(1)
+    inputs = tf.constant(random.rand(BATCH_SIZE, sizes[0]), tf.float32)
+    kernels = [
+        tf.constant(random.rand(*pair) / pair[0], tf.float32) for pair in itertools.pairwise(sizes)
+    ]
+
+    @tf.function
+    def loop(steps: tf.Tensor, inputs: tf.Tensor, kernels: list[tf.Tensor]) -> tf.Tensor:
+        total = tf.constant(0.0)
+        for _ in tf.range(steps):
+            # Each step needs the one before, so that none is left out or run beside it.
+            layers = [inputs + 1e-30 * total]
+            for kernel in kernels:
+                layers.append(tf.matmul(layers[-1], kernel))
+            gradient = layers.pop()
+            for kernel in reversed(kernels):
+                product = tf.matmul(layers.pop(), gradient, transpose_a=True)
+                gradient = tf.matmul(gradient, kernel, transpose_b=True)
+                total += product[0, 0]
+            total += gradient[0, 0]
+        return total
+
+    return lambda steps: loop(tf.constant(steps), inputs, kernels).numpy()
 
 
 def _numbers() -> list[Any]:

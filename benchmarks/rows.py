@@ -164,6 +164,14 @@ ROWS: list[Row] = [
     *_embedding("adagrad_keras", "Keras Adagrad"),
     *_embedding("ftrl_keras", "Keras FTRL"),
     *_canned("DNNClassifier, 13 numbers and 6 embeddings", "deep"),
+    Row(
+        "DNNClassifier, nothing but its products of matrices: steps per second",
+        "multiplications",
+        "deep",
+        "steps_per_second",
+        engines=("loop",),
+        more_is_better=True,
+    ),
     *_canned("the same, wide and deep with a cross", "wide_and_deep"),
     Row(
         "DNNClassifier, train_and_evaluate of 2,000 steps with 10 evaluations: seconds",

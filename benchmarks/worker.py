@@ -158,6 +158,15 @@ def measure_canned_steps(engine: str, task: str, directory: str, scale: float) -
     return _steady_rate(engine, train, warm=300, steps=max(500, int(4000 * scale)))
 
 
+def measure_multiplications(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """How many steps per second there were if a step were its products of matrices alone."""
+    del engine, task, directory
+    multiply, steps = canned.multiplier(), max(500, int(4000 * scale))
+    multiply(300)
+    per_step = _seconds(lambda: multiply(steps)) / steps
+    return {"steps_per_second": 1 / per_step, "step_microseconds": per_step * 1e6}
+
+
 def measure_alternation(engine: str, task: str, directory: str, scale: float) -> Measurement:
     """Ten times 200 steps and an evaluation of all data, everything included."""
     estimator = canned.estimator_of(task, engines.estimator_module(engine), directory)
@@ -367,6 +376,7 @@ def _resident_memory() -> float:
 MEASURES: dict[str, Callable[[str, str, str, float], Measurement]] = {
     "steps": measure_steps,
     "canned_steps": measure_canned_steps,
+    "multiplications": measure_multiplications,
     "alternation": measure_alternation,
     "train_and_evaluate": measure_train_and_evaluate,
     "export": measure_export,
