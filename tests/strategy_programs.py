@@ -537,6 +537,61 @@ def canned_combined():
     )
 
 
+@program
+def recurrent():
+    """Weights of an RNN with both batches less those of replicas with one each."""
+    tokens = np.random.RandomState(1).randint(0, 5, (ROWS, 4))
+    labels = (tokens[:, :1] > 2).astype(np.int64)
+    column = tf.feature_column.sequence_categorical_column_with_identity("token", 5)
+
+    def input_fn(size):
+        dataset = tf.data.Dataset.from_tensor_slices((tokens, labels)).repeat().batch(size)
+        return dataset.map(lambda ids, y: ({"token": tf.sparse.from_dense(ids)}, y))
+
+    def trained(strategy, size):
+        estimator = ks.experimental.RNNClassifier(
+            [tf.feature_column.embedding_column(column, 3)],
+            units=4,
+            cell_type="gru",
+            model_dir=tempfile.mkdtemp(),
+            optimizer="SGD",
+            config=ks.RunConfig(train_distribute=strategy, tf_random_seed=1),
+        )
+        estimator.train(lambda: input_fn(size), steps=5)
+        return {name: estimator.get_variable_value(name) for name in estimator.get_variable_names()}
+
+    one, two = trained(None, 8), trained(mirrored(), 4)
+    assert list(one) == list(two)
+    return max(float(np.max(np.abs(one[name] - two[name]))) for name in one)
+
+
+@program
+def refusals():
+    """What the estimators say that train on one replica alone, and whether they wrote anything."""
+    config = ks.RunConfig(train_distribute=mirrored())
+    column = tf.feature_column.numeric_column("x", shape=2)
+    sdca = ks.experimental.LinearSDCA("example")
+    kmeans = ks.experimental.KMeans(2, tempfile.mkdtemp(), config=config)
+    linear = ks.LinearRegressor([column], tempfile.mkdtemp(), optimizer=sdca, config=config)
+
+    def named():
+        names = tf.data.Dataset.range(ROWS).map(tf.strings.as_string)
+        rows = tf.data.Dataset.zip((tf.data.Dataset.from_tensor_slices((X, Y)), names))
+        return rows.map(lambda row, name: ({"x": row[0], "example": name}, row[1])).batch(6)
+
+    return [
+        refusal(kmeans, lambda: tf.data.Dataset.from_tensor_slices(X).batch(6)),
+        refusal(linear, named),
+    ]
+
+
+def refusal(estimator, input_fn):
+    try:
+        estimator.train(input_fn, steps=1)
+    except ks.errors.ArgumentError as error:
+        return str(error), estimator.latest_checkpoint()
+
+
 if __name__ == "__main__":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

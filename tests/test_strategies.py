@@ -69,6 +69,18 @@ def test_canned_estimators_train_as_one_with_both_batches(name):
     assert not any("replica" in variable for variable in found["names"])
 
 
+def test_recurrent_estimators_train_as_one_with_both_batches():
+    assert run("recurrent") < 1e-5
+
+
+def test_estimators_of_one_replica_say_so():
+    (kmeans, kmeans_checkpoint), (sdca, sdca_checkpoint) = run("refusals")
+    assert kmeans.startswith("KMeans cannot train 2 replicas at once: each would move the centers")
+    assert sdca.startswith("LinearSDCA cannot train 2 replicas at once: they would need one memory")
+    assert kmeans_checkpoint is None
+    assert sdca_checkpoint is None
+
+
 def test_batch_normalization_keeps_the_mean_of_the_replicas():
     found = run("batch_normalization")
     assert len(found["names"]) == 2

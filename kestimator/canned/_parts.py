@@ -159,6 +159,20 @@ def check_head(head: Any) -> None:
         )
 
 
+def refuse_replicas(name: str, why: str) -> None:
+    """Checks that the model being built trains on one replica.
+
+    Raises:
+        errors.ArgumentError: There are more.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        raise errors.ArgumentError(
+            f"{name} cannot train {replicas} replicas at once: {why} Leave out `train_distribute` "
+            "of the RunConfig."
+        )
+
+
 def is_size(value: Any) -> bool:
     """Whether a value is a whole number above 0."""
     return not isinstance(value, bool) and isinstance(value, int | np.integer) and int(value) > 0

@@ -160,6 +160,8 @@ def _model_fn(
     options: _clustering.Options, columns: Any, tolerance: float | None
 ) -> Callable[..., specs.EstimatorSpec]:
     def model_fn(features: Any, mode: str) -> specs.EstimatorSpec:
+        if mode == ModeKeys.TRAIN:
+            _parts.refuse_replicas("KMeans", "each would move the centers by its own points.")
         points = _points(features, columns)
         clusters = _clustering.Clusters.made(options, _dimension(points, options))
         ready = clusters.put_to_use() if mode == ModeKeys.TRAIN else _assert_trained(clusters)

@@ -21,6 +21,7 @@ from kestimator.adapters import column_features as _features
 from kestimator.adapters import column_kinds as _kinds
 from kestimator.adapters import feature_columns as _feature_columns
 from kestimator.adapters import sdca as _sdca
+from kestimator.canned import _parts
 from kestimator.canned._linear_models import LinearPart
 from kestimator.heads import BinaryClassHead, Head, RegressionHead
 from kestimator.keys import ModeKeys
@@ -104,11 +105,7 @@ def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..
             model, _ = part.build_model(given, units=1, mode=mode)
         if mode != ModeKeys.TRAIN:
             return head.create_estimator_spec(features, mode, model.logits, labels)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            raise errors.ArgumentError(
-                "LinearSDCA cannot train several replicas at once: they would need one memory of "
-                "all examples. Leave out `train_distribute`, or take another optimizer."
-            )
+        _parts.refuse_replicas("LinearSDCA", "they would need one memory of all examples.")
         states = kept[0] if kept else _sdca.ExampleStates()
         kept[:] = [states]
         examples = _examples(head, part, optimizer, given, model, features, labels)
