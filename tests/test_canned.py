@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors
+from kestimator.adapters import canned_optimizers
 from kestimator.engine import ordering
 
 v1 = tf.compat.v1
@@ -153,6 +154,25 @@ class TestCost:
             for placeholder in op.inputs
         ]
         assert not [op.name for op in tables if "embedding" in op.name]
+
+    @pytest.mark.parametrize("clipnorm", [None, 0.1])
+    def test_small_tables_are_updated_whole_to_the_same_bits(
+        self, clipnorm: float | None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def trained(name: str) -> tuple[kestimator.Estimator, set[str]]:
+            optimizer = keras.optimizers.Adagrad(0.5, clipnorm=clipnorm)
+            estimator = made("DNNClassifier", tmp_path / name, optimizer=optimizer)
+            estimator.train(data(), steps=10)
+            return estimator, {op.type for op in step_types(estimator)}
+
+        whole, whole_types = trained("whole")
+        monkeypatch.setattr(canned_optimizers, "SMALL_TABLE", 7)
+        rows, rows_types = trained("rows")
+        assert "ResourceSparseApplyAdagradV2" in rows_types - whole_types
+        for name in rows.get_variable_names():
+            np.testing.assert_array_equal(
+                rows.get_variable_value(name), whole.get_variable_value(name), name
+            )
 
     def test_thirteen_numbers_and_six_embeddings(self, tmp_path: Any) -> None:
         features = {f"number_{i}": FEATURES["age"] for i in range(13)}

@@ -34,6 +34,9 @@ _v1 = tf.compat.v1
 _ReduceOp: TypeAlias = tf.distribute.ReduceOp
 _Pair = tuple[Any, tf.Variable]
 
+SMALL_TABLE = 8_192
+"""A table of so few numbers is updated as a whole, if that changes no result: it takes a third of
+the time of 128 of its rows, which are summed, looked up and updated one by one."""
 NAMES: dict[str, type[_rules.Rule]] = {
     "Adagrad": _rules.Adagrad,
     "Adam": _moments.Adam,
@@ -257,6 +260,9 @@ def _update(
     values = {name: _as_dtype(value, variable.dtype) for name, value in values.items()}
     if not isinstance(gradient, tf.IndexedSlices):
         return rule.dense(variable.handle, gradient, handles, values)
+    if rule.ignores_zeros and variable.shape.num_elements() <= SMALL_TABLE:
+        sums = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
+        return rule.dense(variable.handle, sums, handles, values)
     if rule.needs_different_rows:
         gradient = _with_different_rows(gradient)
     return rule.sparse(variable.handle, gradient.indices, gradient.values, handles, values)

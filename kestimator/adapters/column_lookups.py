@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from kestimator.adapters import column_features as _features
@@ -68,13 +69,13 @@ class Rows:
         lookups: The lookups.
         values: (batch, n) for each of them; those without an id have just any row.
         doubtful: Those lookups of which examples may have no id.
-        valid: Which examples have one, (batch, k), for `doubtful`; None if that is empty.
+        missing: Which examples have none, (batch, k), for `doubtful`; None if that is empty.
     """
 
     lookups: Sequence[Lookup]
     values: list[tf.Tensor]
     doubtful: list[Lookup]
-    valid: tf.Tensor | None
+    missing: tf.Tensor | None
 
     def masked(self, net: tf.Tensor, owners: Sequence[Lookup | None]) -> tf.Tensor:
         """Puts zeros where there was no id.
@@ -83,29 +84,32 @@ class Rows:
             net: (batch, n).
             owners: For each of the n, the lookup that it comes from.
         """
-        if self.valid is None:
+        if self.missing is None:
             return net
         places = {id(lookup): place for place, lookup in enumerate(self.doubtful)}
-        always = len(places)
-        valid = tf.pad(self.valid, [[0, 0], [0, 1]], constant_values=True)
-        owned = [places.get(id(owner), always) for owner in owners]
-        return _chosen(tf.gather(valid, tf.constant(owned), axis=1), net)
+        owned = np.zeros([len(places), len(owners)], np.float32)
+        for column, owner in enumerate(owners):
+            if id(owner) in places:
+                owned[places[id(owner)], column] = 1
+        # Of all ways to spread flags over columns, a product takes the least time.
+        spread = tf.matmul(tf.cast(self.missing, tf.float32), owned)
+        return _zeroed(tf.not_equal(spread, 0), net)
 
     def terms(self) -> list[tf.Tensor]:
         """Terms whose sum is that of the rows, (batch, n) each."""
-        if self.valid is None:
+        if self.missing is None:
             return self.values
         paired = list(zip(self.lookups, self.values, strict=True))
         certain = [value for lookup, value in paired if lookup.is_certain]
         doubtful = [value for lookup, value in paired if not lookup.is_certain]
         stacked = tf.stack(doubtful, axis=1)
-        mask = tf.tile(tf.expand_dims(self.valid, 2), [1, 1, stacked.shape[2]])
-        return [*certain, tf.reduce_sum(_chosen(mask, stacked), axis=1)]
+        mask = tf.tile(tf.expand_dims(self.missing, 2), [1, 1, stacked.shape[2]])
+        return [*certain, tf.reduce_sum(_zeroed(mask, stacked), axis=1)]
 
 
-def _chosen(mask: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Zeros where the mask is False. The form without broadcasting has a short gradient."""
-    return tf.compat.v1.where(mask, values, tf.zeros_like(values))
+def _zeroed(mask: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Zeros where the mask is True. The form without broadcasting has a short gradient."""
+    return tf.compat.v1.where(mask, tf.zeros_like(values), values)
 
 
 def rows_of(lookups: Sequence[Lookup], *, training: bool) -> Rows:
@@ -120,17 +124,17 @@ def rows_of(lookups: Sequence[Lookup], *, training: bool) -> Rows:
     """
     ids = [lookup.valid_ids() for lookup in lookups]
     doubtful = [place for place, lookup in enumerate(lookups) if not lookup.is_certain]
-    valid = None
+    missing = None
     if doubtful:
         stacked = tf.stack([ids[place] for place in doubtful], axis=1)
-        valid = stacked >= 0
+        missing = stacked < 0
         safe = tf.unstack(tf.maximum(stacked, 0), num=len(doubtful), axis=1)
         for place, rows in zip(doubtful, safe, strict=True):
             ids[place] = rows
     values = [
         lookup.rows(rows, training=training) for lookup, rows in zip(lookups, ids, strict=True)
     ]
-    return Rows(lookups, values, [lookups[place] for place in doubtful], valid)
+    return Rows(lookups, values, [lookups[place] for place in doubtful], missing)
 
 
 def _looked_up(table: tf.Variable, ids: tf.Tensor, *, training: bool) -> tf.Tensor:

@@ -100,6 +100,11 @@ class Rule(abc.ABC):
         """Whether `sparse` must get every row once."""
         return True
 
+    @property
+    def ignores_zeros(self) -> bool:
+        """Whether `dense` leaves as it is what has a gradient of zero, to the last bit."""
+        return False
+
 
 @dataclasses.dataclass(frozen=True)
 class SGD(Rule):
@@ -185,6 +190,11 @@ class Adagrad(Rule):
     def slots(self) -> dict[str, float]:
         """The sums of squared gradients."""
         return {"accumulator": self.initial_accumulator_value}
+
+    @property
+    def ignores_zeros(self) -> bool:
+        """A gradient is a factor of its change, and epsilon keeps the divisor from zero."""
+        return self.epsilon > 0
 
     def _arguments(self, handle: tf.Tensor, slots: Handles, values: Values) -> dict[str, Any]:
         return {
