@@ -13,13 +13,16 @@ are, so that nothing has to be registered with Keras and no code is read from a 
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import inspect
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from kestimator import errors
 from kestimator.engine import keras_names as _names
@@ -36,12 +39,13 @@ def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) 
         errors.ArgumentError: It cannot be copied.
     """
     with _problems_of(model), _known(model, custom_objects):
-        copy = _of_the_same_layers(model)
-        if model.built and not copy.built:
-            copy.build_from_config(model.get_build_config())
-        _copy_values(model, copy)
-    _names.use_stable_paths(copy)
-    return copy
+        own = _of_the_same_layers(model)
+        if model.built and not own.built:
+            own.build_from_config(model.get_build_config())
+            own.built = True  # as Keras sets it when it loads a model
+        _copy_values(model, own)
+    _names.use_stable_paths(own)
+    return own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Recipe:
     """With what a model was compiled.
 
     Attributes:
-        arguments: The arguments of `compile`; None where the model has a `compile` of its own.
+        arguments: The arguments of `compile`, the optimizer as a function that makes it; None
+            where the model has a `compile` of its own.
         config: What `compile_from_config` takes, where the model has them of its own.
         custom_objects: Classes and functions that configurations name, by name.
     """
@@ -65,7 +70,7 @@ class Recipe:
                 model.compile_from_config(self.config)
                 return
             given = dict(self.arguments)
-            given["optimizer"] = copied_optimizer(given["optimizer"]) if with_optimizer else None
+            given["optimizer"] = given["optimizer"]() if with_optimizer else None
             for key in ("metrics", "weighted_metrics"):
                 given[key] = keras.tree.map_structure(_copied_metric, given[key])
             model.compile(**given)
@@ -79,7 +84,8 @@ def recipe_of(model: keras.Model, custom_objects: Mapping[str, Any] | None = Non
     """
     custom = dict(custom_objects or {})
     if type(model).compile is keras.Model.compile:
-        return Recipe(dict(model._compile_config.config), None, custom)
+        given = dict(model._compile_config.config)
+        return Recipe({**given, "optimizer": _maker(given["optimizer"])}, None, custom)
     if type(model).compile_from_config is keras.Model.compile_from_config:
         raise errors.ArgumentError(
             f"`keras_model` is a {type(model).__name__}, which has a `compile` of its own. "
@@ -89,28 +95,29 @@ def recipe_of(model: keras.Model, custom_objects: Mapping[str, Any] | None = Non
     return Recipe(None, model.get_compile_config(), custom)
 
 
-def copied_optimizer(optimizer: Any) -> Any:
-    """An optimizer of the same configuration, without state, and under a stable name.
+def _maker(optimizer: Any) -> Callable[[], Any]:
+    """Makes optimizers of the present configuration, without state, and under a stable name.
 
     Schedules have no state and may be functions; they are passed on as they are.
     """
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
-        return optimizer  # a name, or None
-    config = optimizer.get_config()
-    config["name"] = _names.stable_name(optimizer.name, type(optimizer))
+    if optimizer is None:
+        return lambda: None
+    kind, config = type(optimizer), optimizer.get_config()
+    config["name"] = _names.stable_name(optimizer.name, kind)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        inner = optimizer.inner_optimizer
-        config["inner_optimizer"] = keras.saving.serialize_keras_object(copied_optimizer(inner))
+        config["inner_optimizer"]["config"]["name"] = _names.stable_name(
+            optimizer.inner_optimizer.name, type(optimizer.inner_optimizer)
+        )
     elif not isinstance(optimizer._learning_rate, keras.Variable):
         config["learning_rate"] = optimizer._learning_rate
-    return type(optimizer).from_config(config)
+    return lambda: kind.from_config(copy.deepcopy(config))
 
 
-def state_of(optimizer: Any, copy: Any) -> dict[str, Any]:
+def state_of(optimizer: Any, built: Any) -> dict[str, Any]:
     """The values of a built optimizer, by the paths of a built copy's variables."""
     return {
         own.path: given.numpy()
-        for own, given in zip(copy.variables, optimizer.variables, strict=True)
+        for own, given in zip(built.variables, optimizer.variables, strict=True)
     }
 
 
@@ -127,8 +134,21 @@ def _copied_metric(metric: Any) -> Any:
 def _of_the_same_layers(model: keras.Model) -> keras.Model:
     is_functional = bool(getattr(model, "inputs", None)) and hasattr(model, "output_names")
     if is_functional or type(model) is keras.Sequential:
-        return keras.models.clone_model(model, clone_function=_copied_layer, recursive=True)
+        with _not_compiled(model):
+            return keras.models.clone_model(model, clone_function=_copied_layer, recursive=True)
     return _copied_layer(model)
+
+
+@contextlib.contextmanager
+def _not_compiled(model: keras.Model) -> Iterator[None]:
+    """Lets Keras clone a model alone: it would serialize losses and metrics, and compile too."""
+    attributes = vars(model)  # past Keras, which looks for layers in what is set
+    compiled = attributes["compiled"]
+    attributes["compiled"] = False
+    try:
+        yield
+    finally:
+        attributes["compiled"] = compiled
 
 
 def _copied_layer(layer: Any) -> Any:
@@ -152,27 +172,43 @@ def _copied_lambda(layer: keras.layers.Lambda, config: dict[str, Any]) -> keras.
     return type(layer)(**{**config, "output_shape": layer._output_shape})
 
 
-def _copy_values(model: keras.Model, copy: keras.Model) -> None:
-    described = [[(v.name, tuple(v.shape)) for v in one.variables] for one in (model, copy)]
+def _copy_values(model: keras.Model, made: keras.Model) -> None:
+    described = [[(v.name, tuple(v.shape)) for v in one.variables] for one in (model, made)]
     if described[0] != described[1]:
         raise ValueError(
             f"a model made of its configuration has the variables {described[1]}, and not "
             f"{described[0]}"
         )
-    for given, own in zip(model.variables, copy.variables, strict=True):
+    for given, own in zip(model.variables, made.variables, strict=True):
         own.assign(given.numpy())
-    for given, own in zip(_names.all_layers(model), _names.all_layers(copy), strict=True):
-        if hasattr(given, "save_assets") and hasattr(own, "load_assets"):
-            with tempfile.TemporaryDirectory() as directory:
-                given.save_assets(directory)
-                own.load_assets(directory)
+    for given, own in zip(_names.all_layers(model), _names.all_layers(made), strict=True):
+        _copy_more(given, own)
+
+
+def _copy_more(given: Any, own: Any) -> None:
+    """Copies what a layer makes of its variables, and what it keeps besides, such as words."""
+    if type(own).load_own_variables is not keras.Layer.load_own_variables:
+        store: dict[str, Any] = {}
+        given.save_own_variables(store)
+        own.load_own_variables({key: np.asarray(value) for key, value in store.items()})
+    if hasattr(given, "save_assets") and hasattr(own, "load_assets"):
+        with tempfile.TemporaryDirectory() as directory:
+            given.save_assets(directory)
+            own.load_assets(directory)
 
 
 @contextlib.contextmanager
 def _known(model: keras.Model, custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
-    """Lets configurations name the classes of the model's own layers."""
+    """Lets configurations name the classes of the model's own layers.
+
+    Keras warns of lambdas in them, which could not be loaded from a file; there is none.
+    """
     kinds = {type(layer).__name__: type(layer) for layer in [model, *_names.all_layers(model)]}
-    with keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}):
+    with (
+        keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
         yield
 
 

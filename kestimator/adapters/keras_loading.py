@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -19,7 +19,8 @@ import keras
 from kestimator import errors
 from kestimator.adapters import outside as _outside
 
-_ENDINGS = (".keras", ".h5", ".hdf5")
+_H5 = (".h5", ".hdf5")
+_ENDINGS = (".keras", *_H5)
 
 
 def load(path: str, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
@@ -37,9 +38,34 @@ def load(path: str, custom_objects: Mapping[str, Any] | None = None) -> keras.Mo
     _check(path)
     try:
         with _outside.outside_of_the_trace():
-            return keras.models.load_model(path, custom_objects=custom_objects, safe_mode=True)
+            known = {
+                **(_named_functions(path) if path.endswith(_H5) else {}),
+                **(custom_objects or {}),
+            }
+            return keras.models.load_model(path, custom_objects=known, safe_mode=True)
     except Exception as error:  # whatever the classes raise that the file names
         raise _problem(path, error) from error
+
+
+def _named_functions(path: str) -> dict[str, str]:
+    """The names by which an `.h5` file has losses and metrics, as names.
+
+    `compile` takes names, and Keras has lost the way to the functions that older names mean.
+    """
+    with h5py.File(path, "r") as file:
+        config = json.loads(file.attrs.get("training_config", "{}"))
+    parts = [config.get(key) for key in ("loss", "metrics", "weighted_metrics")]
+    return {name: name for name in _texts(parts)}
+
+
+def _texts(config: Any) -> Iterator[str]:
+    if isinstance(config, str):
+        yield config
+    elif isinstance(config, dict) and "class_name" not in config:
+        yield from _texts(list(config.values()))
+    elif isinstance(config, list):
+        for part in config:
+            yield from _texts(part)
 
 
 def _check(path: str) -> None:

@@ -58,7 +58,7 @@ class Source:
             weakref.WeakKeyDictionary()
         )
         with _outside.outside_of_the_trace():
-            self._first = _copies.copied(model, custom_objects)
+            self._first = self._copied(model)
             self._recipe.compile(self._first)
             self._optimizer_state = self._state_of(model)
 
@@ -102,7 +102,7 @@ class Source:
             value_of: Gives the value of a variable by its name.
         """
         with _outside.outside_of_the_trace():
-            model = _copies.copied(self._first, self._custom_objects)
+            model = self._copied(self._first)
             self._recipe.compile(model)
             variables = list(model.variables)
             if model.optimizer is not None:
@@ -113,12 +113,16 @@ class Source:
                     variable.assign(value_of(variable.path))
         return model
 
+    def _copied(self, model: keras.Model) -> keras.Model:
+        with _keras_state.names_from_zero(self._seed):  # a copy without weights draws seeds
+            return _copies.copied(model, self._custom_objects)
+
     def _copy_for(self, store: _variables.VariableStore, x: Any) -> keras.Model:
         if store not in self._copies:
             with _outside.outside_of_the_trace():
                 if not self._first.built:
                     self._build(x)
-                copy = _copies.copied(self._first, self._custom_objects)
+                copy = self._copied(self._first)
                 self._states_of_metrics[copy] = [
                     (variable, variable.numpy())
                     for metric in copy.metrics  # those that `compile` adds come later

@@ -113,7 +113,7 @@ class Results:
     def value(self, name: str) -> tf.Tensor:
         """The value of a metric."""
         if self._values is None:
-            self._values = self._model.get_metrics_result()
+            self._values = _values(self._model)
         return self._values[name]
 
 
@@ -137,7 +137,18 @@ def metric_names(model: keras.Model, batch: Batch, outputs: Any) -> tuple[list[s
 
 
 def _names_of_results(model: keras.Model) -> list[str]:
-    return [name for name in model.get_metrics_result() if name != _LOSS]
+    return [name for name in _values(model) if name != _LOSS]
+
+
+def _values(model: keras.Model) -> dict[str, Any]:
+    """The results of all metrics, but of those that were never made as no step counts them."""
+    values: dict[str, Any] = {}
+    for metric in model.metrics:
+        if metric is model._compile_metrics and not metric.built:
+            continue
+        value = metric.result()
+        values |= value if isinstance(value, dict) else {metric.name: value}
+    return values
 
 
 def _outputs_and_loss(model: keras.Model, batch: Batch, *, training: bool) -> tuple[Any, Any]:
@@ -190,10 +201,15 @@ def _losses_that_are_counted(model: keras.Model) -> Iterator[list[tf.Tensor]]:
     The step returns the metric's result alone, which is a mean over all batches so far.
     """
     found: list[tf.Tensor] = []
-    metric = next((metric for metric in model.metrics if metric.name == _LOSS), None)
-    if metric is None:
+    with contextlib.ExitStack() as stack:
+        for metric in model.metrics:
+            if metric.name == _LOSS:
+                stack.enter_context(_collecting(metric, found))
         yield found
-        return
+
+
+@contextlib.contextmanager
+def _collecting(metric: keras.metrics.Metric, found: list[tf.Tensor]) -> Iterator[None]:
     update_state = metric.update_state
 
     def collect(values: Any, *args: Any, **kwargs: Any) -> Any:
@@ -202,7 +218,7 @@ def _losses_that_are_counted(model: keras.Model) -> Iterator[list[tf.Tensor]]:
 
     vars(metric)["update_state"] = collect
     try:
-        yield found
+        yield
     finally:
         del vars(metric)["update_state"]
 
