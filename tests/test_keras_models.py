@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ import kestimator
 from kestimator import errors
 from tests.golden import make_keras_models as golden
 from tests.golden.compare import differences
+from tests.programs import tools
 
 L = keras.layers
 X = np.linspace(-1.0, 1.0, 16, dtype=np.float32).reshape(8, 2)
@@ -421,8 +423,10 @@ class TestExportKeras:
 
 class TestFiles:
     @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
-    def test_are_loaded_with_the_state_of_the_optimizer(self, name: str, tmp_path: Any) -> None:
-        model, dataset = made(metrics=["mae"]), data()()
+    def test_go_on_where_fit_ended(self, name: str, tmp_path: Any) -> None:
+        """Of an `.h5` file, Keras itself does not read the state of the optimizer."""
+        optimizer = keras.optimizers.SGD(0.1) if name == "model.h5" else keras.optimizers.Adam(0.1)
+        model, dataset = made(metrics=["mae"], optimizer=optimizer), data()()
         model.fit(dataset, shuffle=False, verbose=0)
         model.save(tmp_path / name)
         estimator = kestimator.model_to_estimator(
@@ -629,5 +633,19 @@ class TestTheOriginal:
         wrong = differences(json.loads(json.dumps(found)), expected)
         assert not wrong, "\n".join(wrong)
 
+    def test_its_directory_is_read(self, tmp_path: Any) -> None:
+        shutil.copytree(golden.MODEL_DIR, tmp_path / "model")
+        model = golden.functional(keras, self.arguments[2])
+        estimator = kestimator.model_to_estimator(model, model_dir=tmp_path / "model")
+        _, features, labels = golden.CASES["functional"]
+        found = tools.typed(estimator.evaluate(data(features, labels)))
+        expected = self.expected["functional"]["trained"]
+        assert not differences(json.loads(json.dumps(without_output_losses(found))), expected)
+        with pytest.raises(errors.MissingVariableError, match="sgd/"):
+            estimator.train(data(features, labels))
+
     def test_raises_the_same(self) -> None:
         assert golden.raised(*self.arguments) == self.expected["errors"]
+
+    def test_takes_the_same_arguments(self) -> None:
+        assert golden.signature(kestimator.model_to_estimator) == self.expected["signature"]

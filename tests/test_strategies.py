@@ -134,3 +134,9 @@ def test_replicas_of_a_head_add_up_as_its_reduction_says():
     found = run("heads")
     assert len(found) == 4
     assert max(found.values()) < 1e-6
+
+
+def test_keras_models_train_as_one_with_both_batches():
+    found = run("keras_model_to_estimator")
+    assert found.pop("same names")
+    assert max(found.values()) < 1e-5

@@ -146,6 +146,8 @@ class Source:
         if given is None or own is None or not given.built or not self._first.built:
             return {}
         own.build(self._first.trainable_variables)
+        if len(given.variables) != len(own.variables):
+            return {}  # built for no variables: Keras finds no state of its own in `.h5` files
         return _copies.state_of(given, own)
 
     def _offer_optimizer_state(self, store: _variables.VariableStore) -> None:

@@ -162,19 +162,13 @@ def _outputs_and_loss(model: keras.Model, batch: Batch, *, training: bool) -> tu
         sample_weight=batch.sample_weight,
         training=training,
     )
-    return outputs, _of_one_replica(model, loss)
+    return outputs, _of_one_replica(loss)
 
 
-def _of_one_replica(model: keras.Model, loss: tf.Tensor) -> tf.Tensor:
-    """The loss as one replica has it: Keras divides losses by the replicas, to sum gradients.
-
-    It does not divide the model's own losses, such as those of regularizers.
-    """
+def _of_one_replica(loss: tf.Tensor) -> tf.Tensor:
+    """The loss as one replica has it: Keras divides it by the replicas, to sum gradients."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas == 1:
-        return loss
-    own = sum((tf.reduce_sum(tf.cast(one, loss.dtype)) for one in model.losses), start=0.0)
-    return loss * replicas - own * (replicas - 1)
+    return loss if replicas == 1 else loss * replicas
 
 
 def _own_step(model: keras.Model, name: str, batch: Batch) -> tuple[dict[str, Any], tf.Tensor]:

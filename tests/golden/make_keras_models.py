@@ -6,9 +6,11 @@ Needs an environment with tensorflow-cpu==2.15.1 and tensorflow-estimator==2.15.
 `tests/test_keras_models.py` makes the same models with Keras 3, and compares.
 """
 
+import inspect
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,8 @@ import tensorflow as tf
 from tests.programs import tools
 
 GOLDEN = pathlib.Path(__file__).resolve().parent / "keras_models.json"
+MODEL_DIR = GOLDEN.parent / "model_dirs" / "keras_functional"
+"""The directory that the case "functional" leaves, but for graphs and events."""
 A = np.linspace(-1.0, 1.0, 24, dtype=np.float32).reshape(8, 3)
 B = np.linspace(2.0, -1.0, 16, dtype=np.float32).reshape(8, 2)
 Y = (A[:, :1] - B[:, 1:]).astype(np.float32)
@@ -68,7 +72,11 @@ MISSING = {"a": A, "z": B}
 
 
 def answers(
-    convert: Callable[..., Any], keras: Any, sgd: Callable[[], Any], name: str
+    convert: Callable[..., Any],
+    keras: Any,
+    sgd: Callable[[], Any],
+    name: str,
+    keep: Callable[[str, str], None] = lambda name, model_dir: None,
 ) -> dict[str, Any]:
     """What a case gives: results, predictions and names."""
     make, features, labels = CASES[name]
@@ -82,6 +90,7 @@ def answers(
         names = estimator.get_variable_names()
         predicted = features["features"] if name == "sample_weights" else features
         rows = estimator.predict(tools.batches(predicted, epochs=1))
+        keep(name, model_dir)
         return {
             **found,
             "trained": tools.typed(estimator.evaluate(input_fn)),
@@ -113,14 +122,34 @@ def raised(
     return {name: tools.error(call, *kinds) for name, call in calls.items()}
 
 
+def signature(convert: Callable[..., Any]) -> list[list[str]]:
+    """The arguments with their defaults."""
+    found = inspect.signature(convert).parameters.values()
+    return [[parameter.name, repr(parameter.default)] for parameter in found]
+
+
+def keep(name: str, model_dir: str) -> None:
+    """Stores the last checkpoint of one case."""
+    if name != "functional":
+        return
+    shutil.rmtree(MODEL_DIR, ignore_errors=True)
+    MODEL_DIR.mkdir(parents=True)
+    for file in pathlib.Path(model_dir).iterdir():
+        if file.name == "checkpoint" or (
+            file.name.startswith("model.ckpt-3.") and file.suffix != ".meta"
+        ):
+            shutil.copy(file, MODEL_DIR / file.name)
+
+
 def main() -> None:
     arguments = (
         tf.keras.estimator.model_to_estimator,
         tf.keras,
         lambda: tf.keras.optimizers.legacy.SGD(0.05, momentum=0.9),
     )
-    found = {name: answers(*arguments, name) for name in CASES}
+    found = {name: answers(*arguments, name, keep) for name in CASES}
     found["errors"] = raised(*arguments)
+    found["signature"] = signature(arguments[0])
     GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
