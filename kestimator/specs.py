@@ -102,8 +102,7 @@ class EstimatorSpec(_EstimatorSpecFields):
         scaffold: tf.compat.v1.train.Scaffold | None = None,
         evaluation_hooks: Hooks | None = None,
         prediction_hooks: Hooks | None = None,
-        *,
-        keras_model: keras.Model | None = None,
+        keras_model: keras.Model | None = None,  # not by keyword alone: copies pass all in order
     ) -> EstimatorSpec:
         """Checks the fields and fills in defaults."""
         _check_mode(mode)

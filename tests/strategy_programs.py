@@ -576,6 +576,23 @@ def keras_model_to_estimator():
         }
 
 
+@program
+def keras_model_with_its_own_step():
+    class Own(keras.Model):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    given = keras.Input([2], name="x")
+    model = Own(given, keras.layers.Dense(1)(given))
+    model.compile("sgd", "mse")
+    try:
+        ks.model_to_estimator(model, config=ks.RunConfig(train_distribute=mirrored())).train(
+            batches(4), steps=1
+        )
+    except ks.errors.ArgumentError as error:
+        return str(error)
+
+
 if __name__ == "__main__":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -581,6 +581,8 @@ class TestArguments:
         estimator = kestimator.model_to_estimator(model, model_dir=tmp_path).train(data())
         model.fit(data()(), shuffle=False, verbose=0)
         np.testing.assert_allclose(predicted(estimator), model(X), rtol=1e-5)
+        assert estimator.evaluate(data())["global_step"] == 2
+        assert estimator.to_keras().optimizer.iterations == 2
 
     def test_a_step_without_a_loss(self, tmp_path: Any) -> None:
         class Silent(keras.Model):

@@ -59,7 +59,7 @@ class Source:
         )
         with _outside.outside_of_the_trace():
             self._first = self._copied(model)
-            self._recipe.compile(self._first)
+            self._compile(self._first)
             self._optimizer_state = self._state_of(model)
 
     @property
@@ -94,28 +94,34 @@ class Source:
             self._recipe.compile(model, with_optimizer=mode == ModeKeys.TRAIN)
         return model
 
-    def with_values(self, names: Callable[[str], bool], value_of: Callable[[str], Any]) -> Any:
+    def with_values(
+        self, has: Callable[[str], bool], value_of: Callable[[str], Any]
+    ) -> keras.Model:
         """A compiled copy with the values of a checkpoint, its optimizer's among them.
 
         Args:
-            names: Tells whether the checkpoint has a variable.
+            has: Tells whether the checkpoint has a variable.
             value_of: Gives the value of a variable by its name.
         """
         with _outside.outside_of_the_trace():
             model = self._copied(self._first)
-            self._recipe.compile(model)
+            self._compile(model)
             variables = list(model.variables)
             if model.optimizer is not None:
                 model.optimizer.build(model.trainable_variables)
                 variables += model.optimizer.variables
             for variable in variables:
-                if names(variable.path):
+                if has(variable.path):
                     variable.assign(value_of(variable.path))
         return model
 
     def _copied(self, model: keras.Model) -> keras.Model:
         with _keras_state.names_from_zero(self._seed):  # a copy without weights draws seeds
             return _copies.copied(model, self._custom_objects)
+
+    def _compile(self, model: keras.Model) -> None:
+        with _keras_state.names_from_zero(self._seed):  # an optimizer is called as in a trace
+            self._recipe.compile(model)
 
     def _copy_for(self, store: _variables.VariableStore, x: Any) -> keras.Model:
         if store not in self._copies:
