@@ -4,7 +4,7 @@ Synopsis::
 
     source = Source(model)
     own = source.lent(features, mode)     # in a model_fn: the estimator's copy, its variables lent
-    model = source.with_values(value_of)  # a copy for the user, with the values of a checkpoint
+    model = source.with_values(has, value_of)     # a copy for the user, with a checkpoint's values
 
 The source keeps a copy that nobody trains: the values that training starts from. Each estimator
 gets a copy of it, whose variables all its programs share.
@@ -50,7 +50,6 @@ class Source:
     ) -> None:
         self._custom_objects = custom_objects
         self._seed = seed
-        self._recipe = _copies.recipe_of(model, custom_objects)
         self._copies: weakref.WeakKeyDictionary[_variables.VariableStore, keras.Model] = (
             weakref.WeakKeyDictionary()
         )
@@ -58,6 +57,7 @@ class Source:
             weakref.WeakKeyDictionary()
         )
         with _outside.outside_of_the_trace():
+            self._recipe = _copies.recipe_of(model, custom_objects)
             self._first = self._copied(model)
             self._compile(self._first)
             self._optimizer_state = self._state_of(model)

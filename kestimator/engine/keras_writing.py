@@ -27,6 +27,7 @@ from keras.src.saving import saving_lib as _saving_lib
 
 from kestimator import errors
 from kestimator.engine import keras_files as _keras_files
+from kestimator.engine import modes as _modes
 
 MODEL, WEIGHTS = ".keras", ".weights.h5"
 _KERNELS = {2: "dense", 3: "conv1d", 4: "conv2d", 5: "conv3d"}  # by their number of dimensions
@@ -95,7 +96,7 @@ def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
         errors.ArgumentError: Keras cannot save the model.
     """
     try:
-        with _names_in_files(names):
+        with _modes.eager_mode(), _names_in_files(names):
             model.save(path) if path.endswith(MODEL) else model.save_weights(path)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise errors.ArgumentError(
