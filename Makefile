@@ -43,6 +43,7 @@ goldens: $(ORACLE_READY)  ## Record again what tf.estimator 2.15 does
 	$(ORACLE)/bin/python -m tests.golden.make_inputs
 	$(ORACLE)/bin/python -m tests.golden.make_export
 	$(ORACLE)/bin/python -m tests.golden.make_signatures
+	$(ORACLE)/bin/python -m tests.golden.make_keras_models
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) $(ORACLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .cache

@@ -25,6 +25,7 @@ from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.exporters import BestExporter, Exporter, FinalExporter, LatestExporter
+from kestimator.from_keras import model_to_estimator
 from kestimator.heads import (
     BinaryClassHead,
     Head,
@@ -118,6 +119,7 @@ __all__ = [
     "export",
     "forward_features",
     "inputs",
+    "model_to_estimator",
     "optimizers",
     "regressor_parse_example_spec",
     "train_and_evaluate",

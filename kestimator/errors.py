@@ -8,10 +8,12 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── ArgumentTypeError             (TypeError)   an argument's type is wrong
     ├── MetricNotFoundError           (KeyError)    no evaluation has a metric of that name
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
+    │   └── NamesError                (KeyError)    its names are not those that a model has
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
     ├── BusyError                     (RuntimeError)  the estimator is in the midst of something
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   there is no checkpoint where one is needed
+        ├── KerasFileError            (OSError)  a Keras file is absent or cannot be read
         ├── UnreadableCheckpointError (tf.errors.DataLossError)  it is there and cannot be read
         └── CheckpointMismatchError   it does not fit the model
             ├── MissingVariableError  (tf.errors.NotFoundError)  it lacks a variable
@@ -58,6 +60,13 @@ class InputError(KestimatorError, ValueError):
     """What an `input_fn` returned, or what its data holds, cannot be used."""
 
 
+class NamesError(InputError, KeyError):
+    """Features or labels do not have the names that a model has for them."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError shows its message in quotes
+
+
 class GlobalStepError(KestimatorError, RuntimeError):
     """The global step does not move, so that training would never end."""
 
@@ -72,6 +81,10 @@ class CheckpointError(KestimatorError, ValueError):
 
 class CheckpointNotFoundError(CheckpointError):
     """There is no checkpoint where one is needed."""
+
+
+class KerasFileError(CheckpointError, OSError):
+    """A file with a Keras model is absent, or cannot be read."""
 
 
 class _TensorFlowError(CheckpointError):

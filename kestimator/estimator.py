@@ -38,6 +38,7 @@ from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import callbacks as _callbacks
 from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import keras_writing as _keras_writing
 from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
@@ -338,6 +339,65 @@ class Estimator:
             export_dir_base, serving_input_receiver_fn, assets_extra, as_text, checkpoint_path
         )
 
+    def export_keras(
+        self,
+        path: str | os.PathLike[str],
+        checkpoint_path: str | None = None,
+        *,
+        input_fn: InputFn | None = None,
+    ) -> str:
+        """Writes the trained Keras model, or the weights of any model, to a file.
+
+        A `.keras` file holds the model that the estimator was made of (`model_to_estimator`), the
+        model of a canned estimator, or the one that a model_fn names in
+        `EstimatorSpec(keras_model=...)`. Where that is compiled, its optimizer's state goes along.
+
+        A `.weights.h5` file holds the weights of such a model, for its `load_weights`; of any other
+        model_fn, the variables of a scope as those of a layer. `warm_start_from` takes both.
+
+        Example:
+            >>> import keras
+            >>> def model_fn(features, labels, mode):
+            ...     model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+            ...     y = model(features["x"])
+            ...     loss = tf.reduce_mean((y - tf.cast(labels, y.dtype)) ** 2)
+            ...     return kestimator.EstimatorSpec(
+            ...         mode, {"y": y}, loss, keras.optimizers.SGD(0.1), keras_model=model)
+            >>> estimator = kestimator.Estimator(model_fn).train(input_fn, steps=2)
+            >>> path = estimator.export_keras(f"{estimator.model_dir}/trained.keras")
+            >>> keras.models.load_model(path).count_params()
+            2
+
+        Args:
+            path: The file; its ending says what to write. One that is there is replaced.
+            checkpoint_path: The checkpoint; by default the latest.
+            input_fn: Gives data, from which a model_fn that was not called yet learns what its
+                features are.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: `path` has another ending, or is a directory; there is no checkpoint; there
+                is no Keras model to write.
+        """
+        target = _keras_writing.checked_target(path)
+        checkpoint = self._checkpoint(checkpoint_path) or self._trained()
+        if input_fn is not None:
+            _signatures.check_input_fn(input_fn)
+        own = self._own_keras_model(checkpoint, target)
+        if own is not None:
+            ids = _keras_writing.names_in(own, _checkpoints.names(checkpoint))
+            return _keras_writing.write(target, lambda p: _keras_writing.save(own, p, ids))
+        with self._runtime.keras_model(checkpoint, input_fn) as (model, ids):
+            if model is not None:
+                return _keras_writing.write(target, lambda p: _keras_writing.save(model, p, ids))
+        if target.endswith(_keras_writing.MODEL):
+            raise _without_keras_model(target)
+        names = _keras_writing.weight_names(_checkpoints.names(checkpoint))
+        values = {name: _checkpoints.value(checkpoint, name) for name in names}
+        return _keras_writing.write(target, lambda p: _keras_writing.write_weights(p, values))
+
     def eval_dir(self, name: str | None = None) -> str:
         """Where evaluations called `name` write their events."""
         return os.path.join(self.model_dir, f"eval_{name}" if name else "eval")
@@ -352,8 +412,7 @@ class Estimator:
         Raises:
             ValueError: There is no checkpoint.
         """
-        names = _checkpoints.reader(self._trained()).get_variable_to_shape_map()
-        return sorted(names)
+        return _checkpoints.names(self._trained())
 
     def get_variable_value(self, name: str) -> np.ndarray:
         """The value of a variable in the latest checkpoint.
@@ -368,6 +427,16 @@ class Estimator:
             )
         value: np.ndarray = _checkpoints.value(self._trained(), name)
         return value
+
+    def _own_keras_model(self, checkpoint: str, target: str) -> Any:
+        """The Keras model that a subclass makes of a checkpoint, if it has a way to make one."""
+        make = getattr(self, "to_keras", None)
+        try:
+            return None if make is None else make(checkpoint)
+        except errors.ArgumentError:  # something has no equal in Keras
+            if target.endswith(_keras_writing.MODEL):
+                raise
+            return None
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()
@@ -408,3 +477,12 @@ class Estimator:
                 "export. Train first, or pass `checkpoint_path`."
             )
         return warm_start.whole_checkpoint(self._warm_start)
+
+
+def _without_keras_model(target: str) -> errors.ArgumentError:
+    return errors.ArgumentError(
+        f"There is no Keras model to write to {target!r}: no call of the model_fn has named one. "
+        "Return it in `EstimatorSpec(..., keras_model=model)`, and call `predict`, `evaluate` or "
+        "`train` first, or pass `input_fn`. The weights alone can be written to a file that ends "
+        f"in {_keras_writing.WEIGHTS!r}."
+    )

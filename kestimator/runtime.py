@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -32,6 +33,7 @@ from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
 from kestimator.engine import distribution as _distribution
 from kestimator.engine import inputs as _inputs
+from kestimator.engine import keras_writing as _keras_writing
 from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
 from kestimator.engine import predictions as _predictions
@@ -381,6 +383,46 @@ class Runtime:
             signatures = export.signature_defs(receivers[0], model.spec.export_outputs or {})
         tags = export.TAGS[request.mode]
         return model, _saved_model.servable_graph(model, signatures=signatures, tags=tags)
+
+    @contextlib.contextmanager
+    def keras_model(
+        self, path: str, input_fn: InputFn | None
+    ) -> Iterator[tuple[keras.Model | None, dict[int, str]]]:
+        """The Keras model that the model_fn names, with the values of a checkpoint meanwhile.
+
+        Args:
+            path: The checkpoint.
+            input_fn: What to call the model_fn for, if it was not called yet.
+
+        Yields:
+            The model, or None; and by the ids of its variables, their names.
+        """
+        model = self._named_keras_model()
+        if model is None and input_fn is not None:
+            batches = self.open_input(input_fn, ModeKeys.PREDICT)
+            model = self.program(ModeKeys.PREDICT, batches.element_spec).spec.keras_model
+        if model is None:
+            yield None, {}
+            return
+        slots = {id(slot.variable): slot.name for slot in self.store}
+        optimizer = getattr(model, "optimizer", None)
+        variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+        named = {slots[id(v.value)]: v for v in variables if id(v.value) in slots}
+        checkpoint = _checkpoints.reader(path)
+        known = {name: v for name, v in named.items() if checkpoint.has_tensor(name)}
+        with _program.eager_mode(), _keras_writing.holding(known, checkpoint.get_tensor):
+            yield model, {id(variable): name for name, variable in known.items()}
+
+    def _named_keras_model(self) -> keras.Model | None:
+        """The Keras model of a program; that of the training, if it has one replica alone."""
+        modes = [ModeKeys.EVAL, ModeKeys.PREDICT]
+        if self.distribution.replicas == 1:
+            modes.insert(0, ModeKeys.TRAIN)
+        for mode in modes:
+            for (traced, _), program in self.programs.items():
+                if traced == mode and program.spec.keras_model is not None:
+                    return program.spec.keras_model
+        return None
 
     @contextlib.contextmanager
     def exported_values(

@@ -50,6 +50,7 @@ class _EstimatorSpecFields(NamedTuple):
     scaffold: tf.compat.v1.train.Scaffold
     evaluation_hooks: tuple[Any, ...]
     prediction_hooks: tuple[Any, ...]
+    keras_model: keras.Model | None
 
 
 class EstimatorSpec(_EstimatorSpecFields):
@@ -77,6 +78,8 @@ class EstimatorSpec(_EstimatorSpecFields):
         scaffold: A `tf.compat.v1.train.Scaffold`: custom initialization, saver, summaries.
         evaluation_hooks: Hooks for evaluation.
         prediction_hooks: Hooks for prediction.
+        keras_model: The Keras model that makes the predictions, for `Estimator.export_keras` to
+            write. (Not in `tf.estimator`.)
 
     Raises:
         ArgumentError: A field that the mode requires is missing, the loss has several
@@ -99,6 +102,7 @@ class EstimatorSpec(_EstimatorSpecFields):
         scaffold: tf.compat.v1.train.Scaffold | None = None,
         evaluation_hooks: Hooks | None = None,
         prediction_hooks: Hooks | None = None,
+        keras_model: keras.Model | None = None,  # not by keyword alone: copies pass all in order
     ) -> EstimatorSpec:
         """Checks the fields and fills in defaults."""
         _check_mode(mode)
@@ -120,6 +124,7 @@ class EstimatorSpec(_EstimatorSpecFields):
             scaffold=_checked_scaffold(scaffold),
             evaluation_hooks=checked_hooks("evaluation_hooks", evaluation_hooks),
             prediction_hooks=checked_hooks("prediction_hooks", prediction_hooks),
+            keras_model=_checked_keras_model(keras_model),
         )
 
     def _replace(self, **changes: Any) -> EstimatorSpec:
@@ -379,6 +384,14 @@ def _checked_train_op(train_op: Any) -> Any:
         train_op = _assignment(train_op)
     _tensors.check_graph("train_op", train_op)
     return train_op
+
+
+def _checked_keras_model(model: Any) -> Any:
+    if model is not None and not isinstance(model, keras.Model):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("keras_model", model, "a keras.Model, or None")
+        )
+    return model
 
 
 def _assignment(train_op: Any) -> Any:

@@ -592,6 +592,62 @@ def refusal(estimator, input_fn):
         return str(error), estimator.latest_checkpoint()
 
 
+def converted(strategy, directory):
+    """An estimator of a Keras model with a regularizer, a schedule and clipping."""
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential(
+        [
+            keras.Input([2], name="x"),
+            keras.layers.Dense(3, "tanh", kernel_regularizer="l2"),
+            keras.layers.Dense(1, name="y"),
+        ]
+    )
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)
+    model.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), "mse", metrics=["mae"])
+    config = ks.RunConfig(directory, train_distribute=strategy, log_step_count_steps=None)
+    return ks.model_to_estimator(model, config=config)
+
+
+@program
+def keras_model_to_estimator():
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        single, double = converted(None, one), converted(mirrored(), two)
+        single.train(batches(8), steps=6)
+        double.train(batches(4), steps=3)
+        resumed = converted(mirrored(), two).train(batches(4), steps=3)
+        names = single.get_variable_names()
+        differences = [
+            np.abs(single.get_variable_value(name) - resumed.get_variable_value(name)).max()
+            for name in names
+        ]
+        metrics = [one.evaluate(batches(8, 1)) for one in (single, resumed)]
+        loaded = keras.models.load_model(resumed.export_keras(f"{two}/model.keras"))
+        rows = [row["y"] for row in resumed.predict(batches(8, 1))]
+        return {
+            "weights": float(max(differences)),
+            "same names": resumed.get_variable_names() == names,
+            "metrics": float(abs(metrics[0]["mae"] - metrics[1]["mae"])),
+            "exported": float(np.abs(loaded(X) - rows).max()),
+        }
+
+
+@program
+def keras_model_with_its_own_step():
+    class Own(keras.Model):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    given = keras.Input([2], name="x")
+    model = Own(given, keras.layers.Dense(1)(given))
+    model.compile("sgd", "mse")
+    try:
+        ks.model_to_estimator(model, config=ks.RunConfig(train_distribute=mirrored())).train(
+            batches(4), steps=1
+        )
+    except ks.errors.ArgumentError as error:
+        return str(error)
+
+
 if __name__ == "__main__":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

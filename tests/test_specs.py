@@ -33,7 +33,9 @@ def elsewhere():
 
 class TestEstimatorSpec:
     def test_fields_in_order(self):
-        assert EstimatorSpec._fields == (
+        *originals, own = EstimatorSpec._fields
+        assert own == "keras_model"
+        assert tuple(originals) == (
             "mode",
             "predictions",
             "loss",
@@ -51,7 +53,7 @@ class TestEstimatorSpec:
         loss = scalar()
         spec = EstimatorSpec(ModeKeys.EVAL, loss=loss)
         scaffold = spec.scaffold
-        assert spec == ("eval", {}, loss, None, {}, None, (), (), scaffold, (), ())
+        assert spec == ("eval", {}, loss, None, {}, None, (), (), scaffold, (), (), None)
         assert isinstance(scaffold, tf.compat.v1.train.Scaffold)
 
     @pytest.mark.parametrize(

@@ -146,3 +146,13 @@ def test_replicas_of_a_head_add_up_as_its_reduction_says():
     found = run("heads")
     assert len(found) == 4
     assert max(found.values()) < 1e-6
+
+
+def test_keras_models_train_as_one_with_both_batches():
+    found = run("keras_model_to_estimator")
+    assert found.pop("same names")
+    assert max(found.values()) < 1e-5
+
+
+def test_steps_of_a_keras_models_own_are_not_spread():
+    assert "train_step" in run("keras_model_with_its_own_step")

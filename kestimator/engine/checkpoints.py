@@ -130,6 +130,11 @@ def value(path: str, key: str) -> Any:
         return checkpoint.get_tensor(key)
 
 
+def names(path: str) -> list[str]:
+    """The names of the variables in a checkpoint, sorted."""
+    return sorted(reader(path).get_variable_to_shape_map())
+
+
 class Memory:
     """Knows which checkpoint the variables of an estimator hold, to read none twice.
 

@@ -37,11 +37,22 @@ class VariableCreator:
         self._keras_names: set[str] = set()
         self.keras_handles: set[int] = set()
         """The ids of handles whose writes count as Keras', whichever code makes them."""
+        self.lent: dict[int, tuple[keras.Variable, tf.Variable]] = {}
+        """By id, the Keras variables that `kestimator.engine.lending` lent, and their memory."""
 
     @property
     def store(self) -> VariableStore:
         """Where variables live that a checkpoint holds."""
         return self._store
+
+    @property
+    def local(self) -> VariableStore:
+        """Where variables live that belong to this program alone."""
+        return self._local
+
+    def reserve(self, name: str) -> None:
+        """Keeps a name from the variables that Keras makes in this trace."""
+        self._keras_names.add(name)
 
     def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         """Makes the variable, or finds the one that another program of the estimator made."""
@@ -64,7 +75,8 @@ class VariableCreator:
         known = store.get(name)
         with tf.init_scope():
             variable = known.variable if known else self.memory(next_creator, name, kwargs)
-        slot = store.add(Slot(name, variable, keras_variable, kwargs["initial_value"]))
+        initial = known.initial_value if known else kwargs["initial_value"]
+        slot = store.add(Slot(name, variable, keras_variable, initial))
         collections = [_GraphKeys.LOCAL_VARIABLES if is_metric else _GraphKeys.GLOBAL_VARIABLES]
         if keras_variable.trainable and not is_metric:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)

@@ -29,12 +29,19 @@ from kestimator.engine import program as _program
 _WEIGHTS_IN_MODEL = "model.weights.h5"
 _ENDINGS = (".keras", ".weights.h5")
 
-# How Keras numbers the variables of a layer; its files have no names for them.
-_VARIABLES = {
+NAME = "kestimator_name"
+"""The attribute by which a value in a file of kestimator's has the name of its variable."""
+
+VARIABLES = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "conv1d": ("kernel", "bias"),
+    "conv2d": ("kernel", "bias"),
+    "conv3d": ("kernel", "bias"),
     "dense": ("kernel", "bias"),
     "embedding": ("embeddings",),
+    "layer_normalization": ("gamma", "beta"),
 }
+"""How Keras numbers the variables of a layer; its own files have no names for them."""
 
 
 def layer_name(variable: str) -> str:
@@ -133,9 +140,12 @@ def _read(file: Any) -> dict[str, np.ndarray]:
 
 def _variables(group: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
     """The variables of a layer, whose group is called `…/<class>_<number>/vars`."""
+    if all(NAME in group[key].attrs for key in group):
+        yield from ((str(group[key].attrs[NAME]), group[key][()]) for key in group)
+        return
     scope = variable_name(str(group.attrs["name"]))
     kind = group.name.split("/")[-2].rstrip("0123456789").rstrip("_")
-    known = _VARIABLES.get(kind, ())
+    known = VARIABLES.get(kind, ())
     values = [group[key][()] for key in sorted(group, key=int)]
     if len(values) == 1:
         yield scope, _without_rows(scope, values[0])

@@ -28,6 +28,7 @@ from tensorflow.python.framework import func_graph as _func_graph
 from kestimator.engine import creation as _creation
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
+from kestimator.engine import lending as _lending
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import small_updates as _small_updates
 from kestimator.engine import sparse_reads as _sparse_reads
@@ -271,6 +272,7 @@ def trace(
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
+        _lending.lending(creator),
     ):
         before(graph)
         inputs, structure = _placeholders(element_spec)

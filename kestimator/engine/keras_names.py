@@ -1,0 +1,94 @@
+"""Names of Keras' making, as if nothing else had been made in the process.
+
+Synopsis::
+
+    automatic_name(keras.optimizers.Adam)     # "adam"
+    use_stable_paths(model)                   # "sequential_3/dense_7/kernel" is "dense/kernel"
+
+Keras counts automatic names per process, and puts them into the paths of variables, which are
+their names in checkpoints. Names that the user gave stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import keras
+from keras.src.utils import naming as _naming
+
+_SEED_GENERATOR = "seed_generator"
+_PARTS_OF_WRAPPERS = ("forward_", "backward_")
+
+
+def automatic_name(kind: type) -> str:
+    """The first name that Keras gives an object of a class; its rule has no public name."""
+    return str(_naming.to_snake_case(kind.__name__))
+
+
+def stable_name(name: str, kind: type) -> str:
+    """A name without its count, if Keras gave it."""
+    automatic = automatic_name(kind)
+    return automatic if re.fullmatch(rf"{re.escape(automatic)}_\d+", name) else name
+
+
+def use_stable_paths(model: keras.Model) -> None:
+    """Gives the variables of a model paths that no other object of the process has a say in.
+
+    A variable's path has no setter. The model's own name, which Keras puts in front of some paths
+    and not of others, is left out.
+
+    Args:
+        model: The model; it is nobody else's.
+    """
+    names = _counted_from_zero([*_automatic_names(model), *_names_of_seeds(model)])
+    taken: set[str] = set()
+    for variable in model.variables:
+        parts = variable.path.split("/")
+        parts = parts[1:] if len(parts) > 1 and parts[0] == model.name else parts
+        path = "/".join(names.get(part, part) for part in parts)
+        variable._path = _unused(path, taken)
+
+
+def _automatic_names(model: keras.Model) -> Iterable[tuple[str, str]]:
+    """The names of layers that Keras gave, each with its name before it is counted."""
+    for layer in all_layers(model):
+        automatic = automatic_name(type(layer))
+        for stem in (automatic, *(f"{part}{automatic}" for part in _PARTS_OF_WRAPPERS)):
+            if re.fullmatch(rf"{re.escape(stem)}(_\d+)?", layer.name):
+                yield layer.name, stem
+
+
+def all_layers(model: keras.Model) -> list[keras.Layer]:
+    """The layers of a model, and those inside of them; Keras has no public way to all of them."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def _names_of_seeds(model: keras.Model) -> Iterable[tuple[str, str]]:
+    for variable in model.variables:
+        for part in variable.path.split("/"):
+            if re.fullmatch(rf"{_SEED_GENERATOR}(_\d+)?", part):
+                yield part, _SEED_GENERATOR
+
+
+def _counted_from_zero(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """New names by old ones: those of each stem are counted in the order of their counts."""
+    by_stem: dict[str, set[str]] = {}
+    for name, stem in names:
+        by_stem.setdefault(stem, set()).add(name)
+    counted: dict[str, str] = {}
+    for stem, found in by_stem.items():
+        ordered = sorted(found, key=lambda name: int(name[len(stem) + 1 :] or 0))
+        counted |= {
+            old: stem if number == 0 else f"{stem}_{number}" for number, old in enumerate(ordered)
+        }
+    return counted
+
+
+def _unused(path: str, taken: set[str]) -> str:
+    candidate, count = path, 0
+    while candidate in taken:
+        count += 1
+        candidate = f"{path}_{count}"
+    taken.add(candidate)
+    return candidate
