@@ -230,7 +230,6 @@ class EvalSpec(_EvalSpecFields):
         exporters: Exporter | Iterable[Exporter] | None = None,
         start_delay_secs: float = 120,
         throttle_secs: float = 600,
-        *,
         every_steps: int | None = None,
     ) -> EvalSpec:
         """Checks the fields."""

@@ -485,3 +485,16 @@ class TestWarmStartSettings:
             WarmStartSettings("path", 3)
         with pytest.raises(TypeError, match=r"`var_name_to_vocab_info\['w'\]`"):
             WarmStartSettings("path", var_name_to_vocab_info={"w": "vocabulary.txt"})
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda spec: spec._replace()])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        EvalSpec(scalar, steps=None, every_steps=5),
+        TrainSpec(scalar, max_steps=3),
+    ],
+    ids=lambda spec: type(spec).__name__,
+)
+def test_specs_can_be_copied(spec, copied):
+    assert copied(spec) == spec
