@@ -22,6 +22,7 @@ FLOORS = {
     "export_outputs": 1,
     "hooks": 1,
     "policies": 1,
+    "receivers": 1,
     "stopping_rules": 1,
     "summaries": 1,
     "_arguments": 2,

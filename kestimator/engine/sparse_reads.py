@@ -38,7 +38,7 @@ def read_rows_alone(
     operations = list(graph.get_operations())
     position = {op: place for place, op in enumerate(operations)}
     waited_for = {before for op in operations for before in op.control_inputs}
-    returned = {id(leaf) for leaf in tf.nest.flatten(result)}
+    returned = {id(leaf) for leaf in _leaves(result)}
     replaced: dict[tf.Operation, list[tf.Operation]] = {}
     for read in operations:
         if read.type != "ReadVariableOp" or not _ordering.made_by_keras(read):
@@ -53,6 +53,17 @@ def read_rows_alone(
         for shape in consumers.shapes:
             _answer(graph, shape)
     return replaced
+
+
+def _leaves(nest: Any) -> Iterator[Any]:
+    """The leaves of a nest. `tf.nest` would sort the keys of dicts, which may not compare."""
+    if isinstance(nest, Mapping):
+        nest = list(nest.values())
+    if not isinstance(nest, list | tuple):
+        yield nest
+        return
+    for part in nest:
+        yield from _leaves(part)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ MODULES = (
     "canned_rnn",
     "control_flow",
     "early_stopping",
+    "exports",
     "heads",
     "heads_eagerly",
     "hooks",
