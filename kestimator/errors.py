@@ -10,6 +10,8 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
     ├── BusyError                     (RuntimeError)  the estimator is in the midst of something
+    ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
+    ├── SavedModelError               (OSError)     there is no SavedModel of an Estimator
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   there is no checkpoint where one is needed
         ├── UnreadableCheckpointError (tf.errors.DataLossError)  it is there and cannot be read
@@ -64,6 +66,14 @@ class GlobalStepError(KestimatorError, RuntimeError):
 
 class BusyError(KestimatorError, RuntimeError):
     """The estimator is in the midst of something that the call would disturb."""
+
+
+class ModeNotExportedError(KestimatorError, RuntimeError):
+    """A SavedModel has no graph for what a `SavedModelEstimator` is asked to do."""
+
+
+class SavedModelError(KestimatorError, OSError):
+    """There is no SavedModel, or none that an Estimator has written."""
 
 
 class CheckpointError(KestimatorError, ValueError):

@@ -158,6 +158,7 @@ class Estimator:
         _signatures.check_input_fn(input_fn)
         _arguments.check_steps(steps, max_steps)
         _arguments.check_trains(self._config)
+        self._check_mode(ModeKeys.TRAIN)
         self._runtime.check_is_free()
         self._runtime.distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
@@ -219,6 +220,7 @@ class Estimator:
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
         _signatures.check_input_fn(input_fn)
+        self._check_mode(ModeKeys.EVAL)
         _checks.check_positive("steps", steps)
         _checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
@@ -262,6 +264,7 @@ class Estimator:
                 `predict_keys`; batch sizes differ between predictions.
         """
         _signatures.check_input_fn(input_fn)
+        self._check_mode(ModeKeys.PREDICT)
         predict_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         return self._runtime.predict(
@@ -355,6 +358,8 @@ class Estimator:
         return self._export(request, checkpoint_path)
 
     def _export(self, request: export.ExportRequest, checkpoint_path: str | None) -> bytes:
+        for mode in request.receiver_fns:
+            self._check_mode(mode)
         path = self._checkpoint_to_export(checkpoint_path)
         traced = [
             self._runtime.trace_export(mode, receiver_fn)
@@ -424,6 +429,9 @@ class Estimator:
             )
         value: np.ndarray = _checkpoints.value(self._trained(), name)
         return value
+
+    def _check_mode(self, mode: str) -> None:
+        """Lets a subclass refuse a mode that it cannot run."""
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()

@@ -170,6 +170,8 @@ class Runtime:
         )
         if mode == ModeKeys.TRAIN:
             model.check_global_step_moves()
+        if mode == ModeKeys.EVAL:
+            model.initialize_own_metrics()
         model.summary_writer = writer
         self.programs[key] = model
         return model

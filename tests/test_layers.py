@@ -44,6 +44,7 @@ FLOORS = {
     "from_keras": 7,
     "in_memory_evaluator": 7,
     "optimizers": 7,
+    "saved_model_estimator": 7,
     "tpu": 7,
     "training": 7,
     "v1": 7,

@@ -207,6 +207,17 @@ class ModelProgram:
                 metrics[name] = _value_and_update(metric)
         return metrics
 
+    def initialize_own_metrics(self) -> None:
+        """Lets a `local_init_op` of the model_fn make the library's variables ready, too."""
+        scaffold = self.spec.scaffold
+        if scaffold.local_init_op is None:
+            return
+        with self.graph.as_default():
+            default = _v1.train.Scaffold.default_local_init_op()
+            both = tf.group(scaffold.local_init_op, default)
+            scaffold = _v1.train.Scaffold(local_init_op=both, copy_from_scaffold=scaffold)
+            self.spec = self.spec._replace(scaffold=scaffold)
+
     def metrics_to_export(self) -> dict[str, tuple[tf.Tensor, Any]]:
         """The value of each metric and what updates it, for who runs the graph by itself.
 

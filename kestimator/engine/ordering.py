@@ -156,4 +156,4 @@ def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
 
 def made_by_keras(op: tf.Operation) -> bool:
     """Whether Keras code made the op: TF1 writes are fetched by who wants them to run."""
-    return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback)
+    return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback or ())

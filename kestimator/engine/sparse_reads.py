@@ -99,7 +99,7 @@ def _passed_on(source: tf.Operation) -> Iterator[tf.Operation]:
 
 def _asks_for_shape(read: tf.Operation) -> bool:
     """Whether `tf.shape` made the read: it looks at it, finds the shape static, and drops it."""
-    return any(frame.name == "shape_internal" for frame in read.traceback)
+    return any(frame.name == "shape_internal" for frame in read.traceback or ())
 
 
 def _gathers_rows(op: tf.Operation, sources: Sequence[tf.Operation]) -> bool:

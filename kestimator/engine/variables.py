@@ -168,6 +168,10 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
         """The value the variable starts from, as a tensor of the program's graph."""
         return self._initial_value
 
+    def read_by(self, read: tf.Tensor) -> None:
+        """Lets fetches of the variable use a read that the graph has already."""
+        self._graph_read = read
+
     def _as_graph_element(self) -> tf.Tensor:
         if self._graph_read is None:
             scope = self.name.split(":")[0] + "/Read/"
@@ -276,6 +280,11 @@ class VariableCreator:
     def store(self) -> VariableStore:
         """Where variables live that a checkpoint holds."""
         return self._store
+
+    @property
+    def local(self) -> VariableStore:
+        """Where variables live that belong to the program alone."""
+        return self._local
 
     def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         """Makes the variable, or finds the one that another program of the estimator made."""

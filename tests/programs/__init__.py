@@ -38,6 +38,7 @@ MODULES = (
     "optimizers",
     "resume",
     "run_config",
+    "saved_models",
     "scaffold",
     "sdca",
     "specs",

@@ -130,6 +130,33 @@ def local_init_op(est: Any, model_dir: str) -> dict[str, Any]:
 
 
 @CASES
+def local_init_op_of_an_evaluation(est: Any, model_dir: str) -> dict[str, Any]:
+    """It leaves out the variables of metrics, which are made ready all the same."""
+
+    def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        seen = v1.get_variable("seen", [], collections=["local_variables"], trainable=False)
+        loss = _loss(_outputs(features), labels)
+        if mode == est.ModeKeys.TRAIN:
+            return est.EstimatorSpec(mode, loss=loss, train_op=_sgd(loss))
+        with tf.control_dependencies([seen.initializer]):
+            local_init_op = tf.group(seen.assign(2.0))
+        metrics = {
+            "seen": (seen.read_value(), tf.no_op()),
+            "mean": v1.metrics.mean(labels),
+        }
+        return est.EstimatorSpec(
+            mode,
+            loss=loss,
+            eval_metric_ops=metrics,
+            scaffold=v1.train.Scaffold(local_init_op=local_init_op),
+        )
+
+    input_fn = tools.batches(*tools.regression(), epochs=1)
+    estimator = est.Estimator(model_fn, model_dir).train(input_fn)
+    return tools.plain([estimator.evaluate(input_fn) for _ in range(2)])
+
+
+@CASES
 def ready_op(est: Any, model_dir: str) -> dict[str, Any]:
     def make() -> Any:
         return v1.train.Scaffold(
