@@ -21,7 +21,6 @@ from kestimator.early_stopping import (
 from kestimator.heads import SequentialHeadWrapper
 from kestimator.in_memory_evaluator import InMemoryEvaluatorHook
 from kestimator.receivers import build_raw_supervised_input_receiver_fn
-from kestimator.saved_model_estimator import SavedModelEstimator
 
 __all__ = [
     "InMemoryEvaluatorHook",
@@ -29,7 +28,6 @@ __all__ = [
     "LinearSDCA",
     "RNNClassifier",
     "RNNEstimator",
-    "SavedModelEstimator",
     "SequentialHeadWrapper",
     "build_raw_supervised_input_receiver_fn",
     "call_logit_fn",

@@ -42,17 +42,20 @@ class SavedModelEstimator(Estimator):
     tf.estimator. Variables start with the exported values; `model_dir` keeps what comes after.
 
     `train` and `evaluate` take features and labels by the names that the receiver gave them,
-    `predict` takes the inputs of the signature "serving_default": serialized examples, if a parsing
-    receiver was exported.
+    `predict` takes the inputs of the signature "serving_default": serialized examples, if that
+    is what was exported.
 
     Example:
         >>> supervised_fn = kestimator.export.build_raw_supervised_input_receiver_fn(
         ...     {"x": tf.zeros([1, 1])}, tf.zeros([1, 1], tf.int32))
         >>> path = estimator.train(input_fn).experimental_export_all_saved_models(
         ...     estimator.model_dir, {"train": supervised_fn, "eval": supervised_fn})
-        >>> again = kestimator.SavedModelEstimator(path)
-        >>> again.evaluate(input_fn)["loss"] == estimator.evaluate(input_fn)["loss"]
-        True
+        >>> again = kestimator.SavedModelEstimator(path, estimator.model_dir + "/again")
+        >>> metrics = again.evaluate(input_fn)
+        >>> estimator.get_variable_value("global_step"), metrics["global_step"]
+        (np.int64(2), np.int64(2))
+        >>> again.train(input_fn).get_variable_value("global_step")
+        np.int64(4)
 
     Args:
         saved_model_dir: The directory of the SavedModel.
