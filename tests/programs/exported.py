@@ -11,21 +11,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.programs import tools
 
 v1 = tf.compat.v1
-TAGS = {"train": "train", "eval": "eval", "infer": "serve"}
 MAIN_OP, TRAIN_OP = "saved_model_main_op", "saved_model_train_op"
 STEPS = 10
 
 
 def meta_graphs(directory: str) -> dict[str, Any]:
     """The graphs of a SavedModel by their tags."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
     found = saved_model_pb2.SavedModel()
     found.ParseFromString((pathlib.Path(directory) / "saved_model.pb").read_bytes())
     return {",".join(graph.meta_info_def.tags): graph for graph in found.meta_graphs}
@@ -155,23 +151,3 @@ def from_functions(directory: str, tag: str, values: dict[str, Any]) -> dict[str
         answers = function(**given)
         found[name] = {key: tools.plain(value.numpy()) for key, value in sorted(answers.items())}
     return found
-
-
-def main() -> None:
-    directory, requests = sys.argv[1:]
-    asked = json.loads(pathlib.Path(requests).read_text(encoding="utf-8"))
-    serving, batches = asked["serving"], asked["batches"]
-    tags = sorted(meta_graphs(directory))
-    answer = {"definitions": definitions(directory)}
-    if "serve" in tags:
-        answer["predicted"] = predicted(directory, serving)
-        answer["functions"] = from_functions(directory, "serve", serving)
-    if "eval" in tags:
-        answer["evaluated"] = evaluated(directory, batches)
-    if "train" in tags:
-        answer["trained"] = trained_on(directory, batches[0])
-    print(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main()
