@@ -3,14 +3,11 @@
 python -m tests.programs.exported DIRECTORY REQUESTS.json     # prints what TensorFlow reads
 """
 
-import json
 import pathlib
-import sys
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.programs import tools

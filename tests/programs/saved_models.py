@@ -128,9 +128,16 @@ def exports_in_turn(est: Any, model_dir: str) -> dict[str, Any]:
     }
 
 
-@CASES
-def with_a_vocabulary(est: Any, model_dir: str) -> dict[str, Any]:
-    """A table of a file, which comes along as an asset of the export."""
+WORDS, ONES = np.array(["c", "a", "z"]), np.ones(3, np.float32)
+
+
+def words() -> Any:
+    """An input_fn."""
+    return tf.data.Dataset.from_tensors(({"word": WORDS}, ONES))
+
+
+def with_vocabulary(est: Any, model_dir: str) -> str:
+    """An export of a model with a table of a file, which comes along as an asset."""
     vocabulary = os.path.join(model_dir, "vocabulary.txt")
     pathlib.Path(vocabulary).write_text("a\nb\nc\n", encoding="utf-8")
 
@@ -147,35 +154,44 @@ def with_a_vocabulary(est: Any, model_dir: str) -> dict[str, Any]:
         )
         rows = v1.get_variable("rows", initializer=np.arange(4, dtype=np.float32))
         y = tf.gather(rows, table.lookup(features["word"]))
-        loss = None if labels is None else tf.reduce_mean((y - labels) ** 2)
-        return est.EstimatorSpec(
-            mode,
-            predictions={"y": y},
-            loss=loss,
-            train_op=None if labels is None else exports.minimized(loss),
-        )
+        if mode == est.ModeKeys.PREDICT:
+            return est.EstimatorSpec(mode, predictions={"y": y})
+        loss = tf.reduce_mean((y - labels) ** 2)
+        metrics = {"mean": v1.metrics.mean(y)} if mode == est.ModeKeys.EVAL else None
+        train_op = exports.minimized(loss) if mode == est.ModeKeys.TRAIN else None
+        return est.EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=metrics)
 
-    words, labels = np.array(["c", "a", "z"]), np.ones(3, np.float32)
-
-    def input_fn() -> Any:
-        return tf.data.Dataset.from_tensors(({"word": words}, labels))
-
-    receiver = est.experimental.build_raw_supervised_input_receiver_fn(
-        {"word": tf.constant(words)}, tf.constant(labels)
-    )
-    serving = est.export.build_raw_serving_input_receiver_fn({"word": tf.constant(words)})
-    estimator = est.Estimator(model_fn, os.path.join(model_dir, "model")).train(input_fn)
-    modes = {"train": receiver, "eval": receiver, "infer": serving}
-    path = estimator.experimental_export_all_saved_models(os.path.join(model_dir, "o"), modes)
+    estimator = est.Estimator(model_fn, os.path.join(model_dir, "model")).train(words)
+    path = estimator.experimental_export_all_saved_models(
+        os.path.join(model_dir, "out"), receivers_of_words(est)
+    ).decode()
     os.remove(vocabulary)
-    again = est.SavedModelEstimator(path.decode(), os.path.join(model_dir, "again"))
-    before = tools.plain(list(again.predict(input_fn)))
-    again.train(lambda: input_fn().repeat(), steps=2)
+    return path
+
+
+def receivers_of_words(est: Any) -> dict[str, Any]:
+    features = {"word": tf.constant(WORDS)}
+    receiver = est.experimental.build_raw_supervised_input_receiver_fn(features, tf.constant(ONES))
+    serving = est.export.build_raw_serving_input_receiver_fn(features)
+    return {"train": receiver, "eval": receiver, "infer": serving}
+
+
+def goes_on_with_words(est: Any, path: str, model_dir: str) -> dict[str, Any]:
+    """What the estimator of an export of `with_vocabulary` answers before and after training."""
+    again = est.SavedModelEstimator(path, model_dir)
     return {
-        "before": before,
-        "after": tools.plain(list(again.predict(input_fn))),
-        "trained": tools.checkpoint(again.model_dir),
+        "evaluated": tools.typed(again.evaluate(words)),
+        "predicted": tools.plain(list(again.predict(words))),
+        "trained": tools.checkpoint(again.train(lambda: words().repeat(), steps=2).model_dir),
+        "evaluated after": tools.typed(again.evaluate(words)),
+        "predicted after": tools.plain(list(again.predict(words))),
     }
+
+
+@CASES
+def with_a_vocabulary(est: Any, model_dir: str) -> dict[str, Any]:
+    path = with_vocabulary(est, model_dir)
+    return goes_on_with_words(est, path, os.path.join(model_dir, "again"))
 
 
 @CASES
