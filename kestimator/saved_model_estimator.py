@@ -20,6 +20,7 @@ from kestimator import _checks, errors, export, specs
 from kestimator._types import Features, Labels
 from kestimator.config import RunConfig
 from kestimator.engine import imported as _imported
+from kestimator.engine import tensor_infos as _tensor_infos
 from kestimator.estimator import Estimator
 from kestimator.export_outputs import (
     ClassificationOutput,
@@ -60,7 +61,7 @@ class SavedModelEstimator(Estimator):
     Args:
         saved_model_dir: The directory of the SavedModel.
         model_dir: Where to keep checkpoints and events. By default a fresh temporary directory.
-        config: A `RunConfig`; how checkpoints are written is part of the exported graph.
+        config: A `RunConfig` without a distribution strategy.
 
     Raises:
         errors.SavedModelError: There is no SavedModel of an Estimator.
@@ -77,16 +78,8 @@ class SavedModelEstimator(Estimator):
         directory = _checks.checked_path("saved_model_dir", saved_model_dir)
         self._saved = _imported.SavedModel(directory)
         self._modes = [mode for mode in export.TAGS if _signature(self._saved, mode) is not None]
+        _check_one_replica(config)
         super().__init__(_model_fn(self._saved), model_dir, config)
-        if self._config.train_distribute or self._config.eval_distribute:
-            raise errors.ArgumentError(
-                errors.invalid_argument(
-                    "config",
-                    config,
-                    "a RunConfig without a distribution strategy",
-                    "The graphs of a SavedModel are for one replica.",
-                )
-            )
 
     @property
     def saved_model_dir(self) -> str:
@@ -111,6 +104,18 @@ class SavedModelEstimator(Estimator):
             )
 
 
+def _check_one_replica(config: RunConfig | None) -> None:
+    if isinstance(config, RunConfig) and (config.train_distribute or config.eval_distribute):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "config",
+                config,
+                "a RunConfig without a distribution strategy",
+                "The graphs of a SavedModel are for one replica.",
+            )
+        )
+
+
 def _signature(saved: _imported.SavedModel, mode: str) -> Any:
     """The signature of a mode, or None."""
     meta_graph = saved.meta_graph(export.TAGS[mode])
@@ -122,7 +127,7 @@ def _signature(saved: _imported.SavedModel, mode: str) -> Any:
 
 
 def _model_fn(saved: _imported.SavedModel) -> Callable[..., specs.EstimatorSpec]:
-    def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+    def model_fn(features: Any, labels: Any, mode: str, config: RunConfig) -> specs.EstimatorSpec:
         meta_graph, signature = saved.meta_graph(export.TAGS[mode]), _signature(saved, mode)
         feeds = _feeds(signature, features, labels)
         imported = saved.put_into_program(meta_graph, feeds)
@@ -136,22 +141,18 @@ def _model_fn(saved: _imported.SavedModel) -> Callable[..., specs.EstimatorSpec]
                 "predictions": {k: v for k, v in outputs.items() if k.startswith(_PREDICTIONS)},
                 "eval_metric_ops": _metrics(outputs),
             }
-        return specs.EstimatorSpec(
-            mode,
-            train_op=imported.train_op,
-            scaffold=_scaffold(imported, saved.variables),
-            **given,
-        )
+        scaffold = _scaffold(imported, saved.variables, config)
+        return specs.EstimatorSpec(mode, train_op=imported.train_op, scaffold=scaffold, **given)
 
     return model_fn
 
 
-def _scaffold(imported: _imported.Imported, variables: str) -> Any:
+def _scaffold(imported: _imported.Imported, variables: str, config: RunConfig) -> Any:
     """Initializes with the variables of the SavedModel, and reads and writes as it does."""
     return _v1.train.Scaffold(
         init_fn=lambda scaffold, session: scaffold.saver.restore(session, variables),
         local_init_op=imported.main_op,
-        saver=imported.saver(),
+        saver=imported.saver(config.keep_checkpoint_max, config.keep_checkpoint_every_n_hours),
     )
 
 
@@ -195,12 +196,21 @@ def _feeds(signature: Any, features: Features, labels: Labels) -> dict[str, tf.T
     given = _named(signature, features, labels)
     for key, info in signature.inputs.items():
         if key not in given:
+            inputs = signature.inputs.items()
+            asked = {name: _tensor_infos.described(wanted) for name, wanted in sorted(inputs)}
             raise errors.ArgumentError(
                 f"Key {key!r} not found in the features or labels that `input_fn` gives. Received: "
-                f"{sorted(given)}. Expected, as the SavedModel was exported: {_inputs(signature)}."
+                f"{sorted(given, key=str)}. Expected, as the SavedModel was exported: {asked}."
             )
-        _check_fits(key, given[key], info)
-        feeds.update(_imported.feeds_of(info, given[key]))
+        if not _tensor_infos.fits(info, given[key]):
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    f"{key}, of the features or labels",
+                    given[key],
+                    f"{_tensor_infos.described(info)}, as the SavedModel was exported",
+                )
+            )
+        feeds.update(_tensor_infos.feeds(info, given[key]))
     return feeds
 
 
@@ -214,23 +224,3 @@ def _named(signature: Any, features: Features, labels: Labels) -> dict[str, Any]
             left = sorted(set(signature.inputs) - set(given))
             given[single or (left[0] if len(left) == 1 else "input")] = part
     return given
-
-
-def _check_fits(key: str, tensor: Any, info: Any) -> None:
-    shape = tf.TensorShape(info.tensor_shape)
-    if tensor.dtype != tf.as_dtype(info.dtype) or not tensor.shape.is_compatible_with(shape):
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                f"{key}, of the features or labels",
-                tensor,
-                f"{_described(info)}, as the SavedModel was exported",
-            )
-        )
-
-
-def _inputs(signature: Any) -> str:
-    return ", ".join(f"{key!r} ({_described(i)})" for key, i in sorted(signature.inputs.items()))
-
-
-def _described(info: Any) -> str:
-    return f"{tf.as_dtype(info.dtype).name} of shape {tf.TensorShape(info.tensor_shape)}"

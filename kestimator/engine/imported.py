@@ -25,8 +25,11 @@ from tensorflow.core.framework import variable_pb2
 from tensorflow.python.saved_model import loader_impl as _loader_impl
 
 from kestimator import errors
+from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import export_files as _export_files
 from kestimator.engine import program as _program
 from kestimator.engine import saved_model as _saved_model
+from kestimator.engine import tensor_infos as _tensor_infos
 from kestimator.engine import variables as _variables
 
 _v1 = tf.compat.v1
@@ -71,10 +74,10 @@ class SavedModel:
                 f"The SavedModel in {directory!r} has no variables: there is no file "
                 f"{self.variables}.index. Copy the whole directory of the export."
             )
-        if any(graph.HasField("object_graph_def") for graph in self._saved_model.meta_graphs):
+        if not _checkpoints.reader(self.variables).has_tensor(_Keys.GLOBAL_STEP):
             raise errors.SavedModelError(
-                f"The SavedModel in {directory!r} was written by tf.saved_model.save or by Keras, "
-                "not by an Estimator. Load it with tf.saved_model.load or keras.models.load_model."
+                f"The SavedModel in {directory!r} has no global step: it was not written by an "
+                "Estimator. Load it with tf.saved_model.load or keras.models.load_model."
             )
 
     @property
@@ -127,9 +130,11 @@ def _parsed(directory: str) -> Any:
     try:
         return _loader_impl.parse_saved_model(directory)
     except OSError as error:
+        below = _export_files.exports_in(directory)
+        hint = f" Did you mean {os.path.join(directory, below[-1])!r}?" if below else ""
         raise errors.SavedModelError(
             f"There is no SavedModel that can be read in {directory!r}: {error}. Expected: the "
-            "directory that `experimental_export_all_saved_models` returned."
+            f"directory that `experimental_export_all_saved_models` returned.{hint}"
         ) from error
 
 
@@ -165,9 +170,11 @@ class Imported:
 
     def tensor_of(self, info: Any) -> Any:
         """The tensor that a `TensorInfo` describes: dense, sparse or ragged."""
+        if info.WhichOneof("encoding") == "name":
+            return self.element(info.name)
         renamed = type(info)()
         renamed.CopyFrom(info)
-        for part, field in _names(renamed):
+        for part, field in _tensor_infos.fields(renamed):
             setattr(part, field, self.element(getattr(part, field)).name)
         return _v1.saved_model.utils.get_tensor_from_tensor_info(renamed, graph=self._graph)
 
@@ -189,15 +196,20 @@ class Imported:
         names = self._nodes(_saved_model.TRAIN_OP)
         return self.element(names[0]) if names else None
 
-    def saver(self) -> Any:
-        """A saver that reads and writes variables as the imported graph does; None without any."""
-        if not self._meta_graph.HasField("saver_def"):
-            return None
+    def saver(self, keep_max: int | None, keep_every_n_hours: float | None) -> Any:
+        """A saver that reads and writes variables as the imported graph does.
+
+        Args:
+            keep_max: How many checkpoints to keep; None for all.
+            keep_every_n_hours: Which others to keep for ever.
+        """
         definition = _v1.train.SaverDef()
         definition.CopyFrom(self._meta_graph.saver_def)
         for field in ("filename_tensor_name", "save_tensor_name", "restore_op_name"):
             setattr(definition, field, self.element(getattr(definition, field)).name)
-        return _v1.train.Saver(saver_def=definition)
+        definition.max_to_keep = keep_max or 0
+        definition.keep_checkpoint_every_n_hours = keep_every_n_hours or 0.0
+        return _v1.train.Saver(saver_def=definition, save_relative_paths=True)
 
     def add_collections(self) -> None:
         """Adds ops and tensors to the collections in which they were."""
@@ -210,29 +222,6 @@ class Imported:
     def _nodes(self, key: str) -> Sequence[str]:
         collections = self._meta_graph.collection_def
         return list(collections[key].node_list.value) if key in collections else []
-
-
-def _names(info: Any) -> Iterator[tuple[Any, str]]:
-    """Where a `TensorInfo` names its tensors: messages and the fields of them."""
-    kind = info.WhichOneof("encoding")
-    if kind == "name":
-        yield info, "name"
-    elif kind == "coo_sparse":
-        for field in ("values_tensor_name", "indices_tensor_name", "dense_shape_tensor_name"):
-            yield info.coo_sparse, field
-    else:
-        for component in info.composite_tensor.components:
-            yield from _names(component)
-
-
-def feeds_of(info: Any, value: Any) -> dict[str, tf.Tensor]:
-    """The parts of a tensor, by the names of those that they stand for in a `TensorInfo`."""
-    names = [getattr(part, field) for part, field in _names(info)]
-    if isinstance(value, tf.SparseTensor) and info.WhichOneof("encoding") == "coo_sparse":
-        parts = [value.values, value.indices, value.dense_shape]
-    else:
-        parts = tf.nest.flatten(value, expand_composites=True)
-    return dict(zip(names, parts, strict=True))
 
 
 @dataclasses.dataclass(frozen=True)

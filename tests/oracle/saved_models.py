@@ -46,7 +46,7 @@ class Case:
 
     make: Callable[[Any, str], Any]
     features: Any
-    labels: np.ndarray
+    labels: Any
     columns: Callable[[str], list[Any]] | None = None
 
     def input_fn(self) -> Any:
@@ -54,8 +54,11 @@ class Case:
 
     def fed(self) -> dict[str, Any]:
         """What the graphs for training and evaluation are fed."""
-        is_dict = isinstance(self.features, dict)
-        return {**(self.features if is_dict else {"input": self.features}), "label": self.labels}
+        features, labels = self.features, self.labels
+        return {
+            **(features if isinstance(features, dict) else {"input": features}),
+            **(labels if isinstance(labels, dict) else {"label": labels}),
+        }
 
     def request(self) -> dict[str, Any]:
         """What the graph for serving is fed."""
@@ -122,7 +125,18 @@ def _loops(est: Any) -> Any:
     return model_fn
 
 
-CASES = {
+def _head(name: str) -> Case:
+    """A head over one matrix."""
+    return Case(
+        _of_model_fn(lambda est: exports.of_head(est, name)),
+        {"x": exports.X},
+        exports.HEADS[name][1],
+        lambda folder: [tf.feature_column.numeric_column("x", [2])],
+    )
+
+
+HEADS = {f"head_{name}": _head(name) for name in exports.HEADS}
+MODELS = {
     "by_hand": Case(_of_model_fn(exports.by_hand), exports.X, IDS),
     "loops": Case(_of_model_fn(_loops), {"x": exports.X}, IDS),
     "network": Case(_network("Adagrad"), PEOPLE, IDS, _columns),
@@ -132,10 +146,10 @@ CASES = {
 
 def write(est: Any, name: str, folder: str) -> str:
     """Trains for a step, exports every mode, and removes all but the export."""
-    case = CASES[name]
+    case = {**MODELS, **HEADS}[name]
     estimator = case.make(est, folder).train(case.input_fn)
     supervised = est.experimental.build_raw_supervised_input_receiver_fn(
-        tf.nest.map_structure(tf.constant, case.features), tf.constant(case.labels)
+        *tf.nest.map_structure(tf.constant, (case.features, case.labels))
     )
 
     def raw() -> Any:
@@ -150,14 +164,13 @@ def write(est: Any, name: str, folder: str) -> str:
         serving = est.export.build_parsing_serving_input_receiver_fn(spec)
     receivers = dict(zip(MODES, (supervised, supervised, serving), strict=True))
     path = estimator.experimental_export_all_saved_models(os.path.join(folder, "out"), receivers)
-    if case.columns is not None:
-        os.remove(os.path.join(folder, "vocabulary.txt"))
+    pathlib.Path(folder, "vocabulary.txt").unlink(missing_ok=True)
     return path.decode()
 
 
 def read(est: Any, name: str, path: str) -> dict[str, Any]:
     """What an export answers, and how its estimator goes on."""
-    case = CASES[name]
+    case = {**MODELS, **HEADS}[name]
     fed, request = case.fed(), case.request()
     found = {
         "predicted": exported.predicted(path, request),

@@ -46,7 +46,7 @@ def here(case: str, path: str) -> Any:
     return json.loads(json.dumps(saved_models.read(kestimator, case, path)))
 
 
-@pytest.mark.parametrize("case", saved_models.CASES)
+@pytest.mark.parametrize("case", [*saved_models.MODELS, *saved_models.HEADS])
 def test_the_original_reads_what_kestimator_wrote(case: str, tmp_path: pathlib.Path) -> None:
     import kestimator
 
@@ -55,7 +55,7 @@ def test_the_original_reads_what_kestimator_wrote(case: str, tmp_path: pathlib.P
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("case", saved_models.CASES)
+@pytest.mark.parametrize("case", saved_models.MODELS)
 def test_kestimator_reads_what_the_original_wrote(case: str, tmp_path: pathlib.Path) -> None:
     path = by_the_original("write", case, tmp_path)
     wrong = differences(here(case, path), by_the_original("read", case, path))
