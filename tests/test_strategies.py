@@ -134,3 +134,12 @@ def test_replicas_of_a_head_add_up_as_its_reduction_says():
     found = run("heads")
     assert len(found) == 4
     assert max(found.values()) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["exported_with_tf1", "exported_with_keras"])
+def test_exports_of_every_mode_are_for_one_replica(name):
+    found = run(name)
+    one, other = found["losses"]
+    assert one == pytest.approx(other, rel=1e-5)
+    assert found["weights"] < 1e-5
+    assert found["goes on"] == [6, 6]
