@@ -568,9 +568,7 @@ def exported_with_tf1():
 
 @program
 def exported_with_keras():
-    return exported_for_every_mode(
-        keras_model(lambda: keras.optimizers.Adam(0.1), normalized=True)
-    )
+    return exported_for_every_mode(keras_model(lambda: keras.optimizers.Adam(0.1), normalized=True))
 
 
 if __name__ == "__main__":

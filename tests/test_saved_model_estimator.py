@@ -190,6 +190,49 @@ class TestGoesOn:
         assert other.evaluate(batches(times=1)) == before
 
 
+def sliced_model_fn(features, labels, mode):
+    """A variable in slices, and a table that training fills."""
+    weights = v1.get_variable(
+        "weights",
+        [4, 2],
+        initializer=v1.ones_initializer(),
+        partitioner=v1.fixed_size_partitioner(2),
+    )
+    table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
+    y = tf.reduce_sum(tf.matmul(features["x"], tf.convert_to_tensor(weights)), 1)
+    found = table.lookup(features["word"])
+    if mode == kestimator.ModeKeys.PREDICT:
+        return kestimator.EstimatorSpec(mode, predictions={"y": y, "found": found})
+    loss, step = tf.reduce_sum(y), v1.train.get_global_step()
+    train_op = v1.train.GradientDescentOptimizer(0.01).minimize(loss)
+    filled = table.insert(features["word"], tf.range(2, dtype=tf.int64) + step)
+    with tf.control_dependencies([train_op, filled]):
+        train_op = v1.assign_add(step, 1)
+    metrics = {"found": v1.metrics.mean(found)} if mode == kestimator.ModeKeys.EVAL else None
+    return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=metrics)
+
+
+def test_sliced_variables_and_tables_that_training_fills(tmp_path):
+    features = {"x": np.ones((2, 4), np.float32), "word": np.array(["a", "b"])}
+    data = batches((features, np.zeros(2, np.float32)), times=3)
+    estimator = kestimator.Estimator(sliced_model_fn, str(tmp_path / "model")).train(data)
+    tensors = {name: tf.constant(values) for name, values in features.items()}
+    receiver = export.build_raw_supervised_input_receiver_fn(tensors, tf.zeros([2]))
+    serving = export.build_raw_serving_input_receiver_fn(tensors)
+    path = estimator.experimental_export_all_saved_models(
+        tmp_path / "out", {"train": receiver, "eval": receiver, "infer": serving}
+    )
+    again = kestimator.SavedModelEstimator(path, tmp_path / "again")
+    for _ in range(2):
+        expected, found = estimator.evaluate(data), again.evaluate(data)
+        assert found["metrics/found"] == expected["found"]
+        assert found["loss"] == pytest.approx(expected["loss"])
+        assert list(again.predict(data)) == list(estimator.predict(data))
+        for one in (estimator, again):
+            one.train(data)
+    assert again.get_variable_names() == estimator.get_variable_names()
+
+
 class TestExports:
     def test_every_signature_again(self, path, again, tmp_path):
         second = again.export_saved_model(tmp_path / "out", serving).decode()

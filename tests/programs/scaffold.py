@@ -403,6 +403,36 @@ def v1_table(est: Any, model_dir: str) -> dict[str, Any]:
 
 
 @CASES
+def table_that_training_fills(est: Any, model_dir: str) -> dict[str, Any]:
+    """It is saved and restored with the variables."""
+    words = np.array(["a", "b"])
+
+    def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
+        found = table.lookup(features)
+        if mode == est.ModeKeys.PREDICT:
+            return est.EstimatorSpec(mode, predictions={"found": found})
+        step = v1.train.get_global_step()
+        loss = tf.reduce_mean(tf.cast(found, tf.float32))
+        with tf.control_dependencies([loss]):
+            filled = table.insert(features, tf.range(2, dtype=tf.int64) + 10 * step)
+        with tf.control_dependencies([filled]):
+            train_op = v1.assign_add(step, 1)
+        return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    def input_fn() -> Any:
+        return tf.data.Dataset.from_tensors(words).repeat(3)
+
+    estimator = est.Estimator(model_fn, model_dir)
+    found = []
+    for _ in range(2):
+        estimator.train(input_fn)
+        rows = list(estimator.predict(lambda: tf.data.Dataset.from_tensors(words)))
+        found.append(tools.plain([estimator.evaluate(input_fn)["loss"], rows]))
+    return {"found": found, "checkpoint": tools.names_and_shapes(model_dir)}
+
+
+@CASES
 def table_in_the_map_of_a_dataset(est: Any, model_dir: str) -> dict[str, Any]:
     def input_fn() -> Any:
         table = _static_table()
