@@ -42,6 +42,7 @@ goldens: $(ORACLE_READY)  ## Record again what tf.estimator 2.15 does
 	$(ORACLE)/bin/python -m tests.golden.make_run_config
 	$(ORACLE)/bin/python -m tests.golden.make_inputs
 	$(ORACLE)/bin/python -m tests.golden.make_export
+	$(ORACLE)/bin/python -m tests.golden.make_saved_model
 	$(ORACLE)/bin/python -m tests.golden.make_signatures
 	$(ORACLE)/bin/python -m tests.golden.make_keras_models
 

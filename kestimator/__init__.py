@@ -56,6 +56,7 @@ from kestimator.hooks import (
     SummarySaverHook,
 )
 from kestimator.keys import ModeKeys
+from kestimator.saved_model_estimator import SavedModelEstimator
 from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, WarmStartSettings
 from kestimator.training import train_and_evaluate
 
@@ -101,6 +102,7 @@ __all__ = [
     "ProfilerHook",
     "RegressionHead",
     "RunConfig",
+    "SavedModelEstimator",
     "SecondOrStepTimer",
     "SessionRunArgs",
     "SessionRunContext",

@@ -11,7 +11,7 @@ from kestimator import _checks, errors
 from kestimator.config import RunConfig, default_session_config
 
 _logger = logging.getLogger("kestimator")
-_MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint"})
+_MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
 
 
 def check_steps(steps: int | None, max_steps: int | None) -> None:

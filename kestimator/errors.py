@@ -11,6 +11,8 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     │   └── NamesError                (KeyError)    its names are not those that a model has
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
     ├── BusyError                     (RuntimeError)  the estimator is in the midst of something
+    ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
+    ├── SavedModelError               (OSError)     there is no SavedModel of an Estimator
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   there is no checkpoint where one is needed
         ├── KerasFileError            (OSError)  a Keras file is absent or cannot be read
@@ -73,6 +75,14 @@ class GlobalStepError(KestimatorError, RuntimeError):
 
 class BusyError(KestimatorError, RuntimeError):
     """The estimator is in the midst of something that the call would disturb."""
+
+
+class ModeNotExportedError(KestimatorError, RuntimeError):
+    """A SavedModel has no graph for what a `SavedModelEstimator` is asked to do."""
+
+
+class SavedModelError(KestimatorError, OSError):
+    """There is no SavedModel, or none that an Estimator has written."""
 
 
 class CheckpointError(KestimatorError, ValueError):

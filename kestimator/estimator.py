@@ -159,6 +159,7 @@ class Estimator:
         _signatures.check_input_fn(input_fn)
         _arguments.check_steps(steps, max_steps)
         _arguments.check_trains(self._config)
+        self._check_mode(ModeKeys.TRAIN)
         self._runtime.check_is_free()
         self._runtime.distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
@@ -220,6 +221,7 @@ class Estimator:
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
         _signatures.check_input_fn(input_fn)
+        self._check_mode(ModeKeys.EVAL)
         _checks.check_positive("steps", steps)
         _checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
@@ -263,6 +265,7 @@ class Estimator:
                 `predict_keys`; batch sizes differ between predictions.
         """
         _signatures.check_input_fn(input_fn)
+        self._check_mode(ModeKeys.PREDICT)
         predict_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         return self._runtime.predict(
@@ -291,7 +294,8 @@ class Estimator:
             as_text: Whether to write `saved_model.pbtxt`, for people to read.
             checkpoint_path: The checkpoint to export; by default the latest. Without any, the
                 values of the warm start.
-            experimental_mode: The mode to export: `ModeKeys.PREDICT`.
+            experimental_mode: The mode to export, one of `ModeKeys`; see
+                `experimental_export_all_saved_models`.
 
         Returns:
             The path of the export's directory.
@@ -301,13 +305,70 @@ class Estimator:
                 of `assets_extra` leads out of the export.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
-        request = export.checked_request(
-            export_dir_base, serving_input_receiver_fn, assets_extra, as_text, experimental_mode
-        )
+        receiver_fns = export.checked_mode(experimental_mode, serving_input_receiver_fn)
+        request = export.checked_request(export_dir_base, receiver_fns, assets_extra, as_text)
+        return self._export(request, checkpoint_path)
+
+    def experimental_export_all_saved_models(
+        self,
+        export_dir_base: str | bytes | os.PathLike[str],
+        input_receiver_fn_map: Mapping[str, ServingInputReceiverFn],
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        checkpoint_path: str | None = None,
+    ) -> bytes:
+        """Exports the graphs of several modes over one set of variables, as one SavedModel.
+
+        A loader finds them by the tags "train", "eval" and "serve". The first two have one
+        signature of their mode's name, which gives the loss, the predictions and the metrics;
+        the train op is in the collection "saved_model_train_op". `SavedModelEstimator` goes on
+        with what was exported, without the model_fn.
+
+        Example:
+            >>> supervised_fn = kestimator.export.build_raw_supervised_input_receiver_fn(
+            ...     {"x": tf.zeros([1, 1])}, tf.zeros([1, 1], tf.int64))
+            >>> modes = kestimator.ModeKeys
+            >>> path = estimator.train(input_fn).experimental_export_all_saved_models(
+            ...     estimator.model_dir,
+            ...     {
+            ...         modes.TRAIN: supervised_fn,
+            ...         modes.EVAL: supervised_fn,
+            ...         modes.PREDICT: receiver_fn,
+            ...     },
+            ... )
+
+        Args:
+            export_dir_base: Where to make the export's own directory, named by the second.
+            input_receiver_fn_map: Receiver functions by mode, for one mode or more. Those for
+                TRAIN and EVAL also give labels; see `kestimator.export`. Of the modes given,
+                the first of TRAIN, EVAL and PREDICT decides which variables are written.
+            assets_extra: As for `export_saved_model`.
+            as_text: As there.
+            checkpoint_path: As there.
+
+        Returns:
+            The path of the export's directory.
+
+        Raises:
+            ValueError: There is no checkpoint and no warm start; the map is empty or has a key
+                that is no mode.
+            errors.MissingVariableError: The checkpoint lacks a variable of the model.
+        """
+        receiver_fns = export.checked_modes(input_receiver_fn_map)
+        request = export.checked_request(export_dir_base, receiver_fns, assets_extra, as_text)
+        return self._export(request, checkpoint_path)
+
+    def _export(self, request: export.ExportRequest, checkpoint_path: str | None) -> bytes:
+        for mode in request.receiver_fns:
+            self._check_mode(mode)
         path = self._checkpoint_to_export(checkpoint_path)
-        model, graph = self._runtime.trace_export(request)
-        with self._runtime.exported_values(model, graph, path) as values:
-            exported = export.write(request, [graph], values, self._config.session_config)
+        traced = [
+            self._runtime.trace_export(mode, receiver_fn)
+            for mode, receiver_fn in request.receiver_fns.items()
+        ]
+        graphs = [graph for _, graph in traced]
+        with self._runtime.exported_values(traced, path) as values:
+            exported = export.write(request, graphs, values, self._config.session_config)
         _logger.info("SavedModel written to: %s", os.fsdecode(exported))
         return exported
 
@@ -437,6 +498,9 @@ class Estimator:
             if target.endswith(_keras_writing.MODEL):
                 raise
             return None
+
+    def _check_mode(self, mode: str) -> None:
+        """Lets a subclass refuse a mode that it cannot run."""
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()

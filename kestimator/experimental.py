@@ -20,6 +20,7 @@ from kestimator.early_stopping import (
 )
 from kestimator.heads import SequentialHeadWrapper
 from kestimator.in_memory_evaluator import InMemoryEvaluatorHook
+from kestimator.receivers import build_raw_supervised_input_receiver_fn
 
 __all__ = [
     "InMemoryEvaluatorHook",
@@ -28,6 +29,7 @@ __all__ = [
     "RNNClassifier",
     "RNNEstimator",
     "SequentialHeadWrapper",
+    "build_raw_supervised_input_receiver_fn",
     "call_logit_fn",
     "dnn_logit_fn_builder",
     "linear_logit_fn_builder",

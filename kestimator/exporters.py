@@ -317,11 +317,10 @@ class _SavedModels:
     ) -> None:
         _checks.check_name("name", name)
         _checks.check_positive("exports_to_keep", exports_to_keep)
-        request = export.checked_request("", receiver_fn, assets_extra, as_text, ModeKeys.PREDICT)
         self.name = name
-        self._receiver_fn = request.receiver_fn
-        self._assets_extra = request.assets_extra
-        self._as_text = request.as_text
+        self._receiver_fn = export.checked_mode(ModeKeys.PREDICT, receiver_fn)[ModeKeys.PREDICT]
+        self._assets_extra = _export_files.checked_assets(assets_extra)
+        self._as_text = bool(as_text)
         self._exports_to_keep = exports_to_keep
 
     def write(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> bytes:

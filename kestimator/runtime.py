@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator import _signatures, errors, export, specs, summaries, warm_start
-from kestimator._types import InputFn, ModelFn
+from kestimator._types import InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import automatic_hooks
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import stock_hooks as _stock_hooks
@@ -172,6 +172,8 @@ class Runtime:
         )
         if mode == ModeKeys.TRAIN:
             model.check_global_step_moves()
+        if mode == ModeKeys.EVAL:
+            model.initialize_own_metrics()
         model.summary_writer = writer
         self.programs[key] = model
         return model
@@ -362,26 +364,28 @@ class Runtime:
             hooked.end()
 
     def trace_export(
-        self, request: export.ExportRequest
+        self, mode: str, receiver_fn: ServingInputReceiverFn
     ) -> tuple[_model.ModelProgram, _saved_model.ServableGraph]:
-        """Traces the model_fn behind the placeholders of the receiver."""
+        """Traces the model_fn behind the placeholders of a receiver."""
         receivers: list[Any] = []
 
         def call(_features: Any, _labels: Any) -> specs.EstimatorSpec:
-            receivers.append(export.checked_receiver(request.receiver_fn()))
+            receivers.append(export.checked_receiver(receiver_fn()))
             features, labels = receivers[0].features, getattr(receivers[0], "labels", None)
-            return self.call_model_fn(features, labels, request.mode, copy.deepcopy(self.config))
+            return self.call_model_fn(features, labels, mode, copy.deepcopy(self.config))
 
         model = _model.ModelProgram.trace(
             call,
-            mode=request.mode,
+            mode=mode,
             element_spec=(None, None),
             seed=self.config.tf_random_seed,
             store=self.store,
+            train_op=self._train_op,
         )
         with model.graph.as_default():
-            signatures = export.signature_defs(receivers[0], model.spec.export_outputs or {})
-        tags = export.TAGS[request.mode]
+            outputs = export.outputs_for_mode(model)
+            signatures = export.signature_defs(receivers[0], outputs, mode)
+        tags = export.TAGS[mode]
         return model, _saved_model.servable_graph(model, signatures=signatures, tags=tags)
 
     @contextlib.contextmanager
@@ -427,15 +431,16 @@ class Runtime:
     @contextlib.contextmanager
     def exported_values(
         self,
-        model: _model.ModelProgram,
-        graph: _saved_model.ServableGraph,
+        traced: Sequence[tuple[_model.ModelProgram, _saved_model.ServableGraph]],
         path: str | None,
     ) -> Iterator[str]:
         """The path of the values to export; those of a partial warm start are written first."""
         if path is not None:
-            _saved_model.check_checkpoint(model, path)
+            for model, _ in traced:
+                _saved_model.check_checkpoint(model, path)
             yield path
             return
+        model, graph = traced[0]
         session = _session.Session(model.program, _saved_model.NoBatches())
         with tempfile.TemporaryDirectory() as directory:
             with model.graph.as_default(), self.memory.preserved():

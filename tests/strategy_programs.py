@@ -6,6 +6,7 @@ A process that imports TensorFlow for other tests has its devices already.
 """
 
 import json
+import shutil
 import sys
 import tempfile
 
@@ -646,6 +647,39 @@ def keras_model_with_its_own_step():
         )
     except ks.errors.ArgumentError as error:
         return str(error)
+
+
+def exported_for_every_mode(model_fn):
+    """Trains on several replicas, and on from the exports of them: one replica each."""
+    trained = estimator(model_fn, mirrored()).train(batches(4), steps=3)
+    features, labels = {"x": tf.constant(X)}, tf.constant(Y)
+    receiver = ks.export.build_raw_supervised_input_receiver_fn(features, labels)
+    serving = ks.export.build_raw_serving_input_receiver_fn(features)
+    path = trained.experimental_export_all_saved_models(
+        tempfile.mkdtemp(), {"train": receiver, "eval": receiver, "infer": serving}
+    )
+    again = ks.SavedModelEstimator(path, tempfile.mkdtemp())
+    alone = estimator(model_fn, None, tempfile.mkdtemp())
+    shutil.copytree(trained.model_dir, alone.model_dir, dirs_exist_ok=True)
+    loss = again.evaluate(batches(8, 1))["loss"], trained.evaluate(batches(8, 1))["loss"]
+    for one in (again, alone):
+        one.train(batches(8), steps=3)
+    trained.train(batches(4), steps=3)
+    return {
+        "losses": [float(value) for value in loss],
+        "weights": largest_difference(checkpoint(again), checkpoint(alone)),
+        "goes on": [int(one.get_variable_value("global_step")) for one in (trained, again)],
+    }
+
+
+@program
+def exported_with_tf1():
+    return exported_for_every_mode(tf1_model(lambda: v1.train.AdamOptimizer(0.1)))
+
+
+@program
+def exported_with_keras():
+    return exported_for_every_mode(keras_model(lambda: keras.optimizers.Adam(0.1), normalized=True))
 
 
 if __name__ == "__main__":

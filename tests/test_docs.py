@@ -8,7 +8,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#:]+)\)")
+LINK = re.compile(r"\]\(([^)#:]*)(#[^)]+)?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def blocks(text):
@@ -30,7 +31,19 @@ def test_python_of_the_documentation_runs(file, tmp_path, monkeypatch):
         exec(compile(block, str(file), "exec"), namespace)
 
 
+def anchors(text):
+    """What GitHub calls the headings of a page, each written once."""
+    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(text))
+    return {"#" + heading.replace(" ", "-") for heading in words}
+
+
+def test_anchors_are_words_joined_by_dashes():
+    assert anchors("## 2. The `input_fn`, eagerly\n") == {"#2-the-input_fn-eagerly"}
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_links_lead_somewhere(file):
-    targets = LINK.findall(file.read_text())
-    assert [target for target in targets if not (file.parent / target).exists()] == []
+    for path, anchor in LINK.findall(file.read_text()):
+        target = file.parent / path if path else file
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text()), path + anchor

@@ -37,6 +37,8 @@ def test_keeps_its_message(error):
         (errors.InputError, ValueError),
         (errors.GlobalStepError, RuntimeError),
         (errors.BusyError, RuntimeError),
+        (errors.ModeNotExportedError, RuntimeError),
+        (errors.SavedModelError, OSError),
         (errors.CheckpointError, ValueError),
         (errors.CheckpointNotFoundError, errors.CheckpointError),
         (errors.CheckpointMismatchError, errors.CheckpointError),

@@ -452,7 +452,9 @@ class TestArguments:
             ({"serving_input_receiver_fn": lambda: None}, TypeError, "ServingInputReceiver"),
             ({"export_dir_base": None}, TypeError, "export_dir_base"),
             ({"assets_extra": ["a"]}, TypeError, "assets_extra"),
-            ({"experimental_mode": "train"}, ValueError, "experimental_mode"),
+            ({"experimental_mode": "test"}, ValueError, "experimental_mode"),
+            ({"experimental_mode": None}, ValueError, "experimental_mode"),
+            ({"experimental_mode": ["train"]}, ValueError, "experimental_mode"),
         ],
     )
     def test_that_cannot_be_used(self, trained, tmp_path, arguments, kind, match):

@@ -156,3 +156,12 @@ def test_keras_models_train_as_one_with_both_batches():
 
 def test_steps_of_a_keras_models_own_are_not_spread():
     assert "train_step" in run("keras_model_with_its_own_step")
+
+
+@pytest.mark.parametrize("name", ["exported_with_tf1", "exported_with_keras"])
+def test_exports_of_every_mode_are_for_one_replica(name):
+    found = run(name)
+    one, other = found["losses"]
+    assert one == pytest.approx(other, rel=1e-5)
+    assert found["weights"] < 1e-5
+    assert found["goes on"] == [6, 6]

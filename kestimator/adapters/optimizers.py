@@ -151,9 +151,14 @@ def _as_keras(view: Any, store: _variables.VariableStore) -> keras.Variable:
 def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether the graph being built has a write of the optimizer's count of iterations."""
     graph = tf.compat.v1.get_default_graph()
-    placeholder = graph.capture(_counter(optimizer).value.handle)
-    return any(op.type.startswith("Assign") for op in placeholder.consumers()) and isinstance(
-        graph, _program.ProgramGraph
+    if not isinstance(graph, _program.ProgramGraph):
+        return False
+    counter = _counter(optimizer).value.handle
+    return any(
+        op.type.startswith("Assign")
+        for external, internal in graph.captures
+        if external is counter
+        for op in internal.consumers()
     )
 
 

@@ -17,9 +17,17 @@ import tensorflow as tf
 
 from kestimator.adapters import canned_optimizers as _optimizers
 from kestimator.adapters import outside as _outside
+from kestimator.engine import graphs as _graphs
 
 _v1 = tf.compat.v1
 _TABLE = "ShardedMutableHashTable-1-of-1"
+_STATES = _graphs.DenseTable(
+    tf.int64,
+    tf.float32,
+    value_shape=[4],
+    empty_key=[0, 0],  # fingerprints are none of these two
+    deleted_key=[1, 1],
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,13 +104,14 @@ class ExampleStates:
     def __init__(self) -> None:
         with _outside.outside_of_the_trace():
             self._table = tf.lookup.experimental.DenseHashTable(
-                tf.int64,
-                tf.float32,
+                _STATES.key_dtype,
+                _STATES.value_dtype,
                 default_value=[0.0] * 4,
-                empty_key=[0, 0],  # fingerprints are none of these two
-                deleted_key=[1, 1],
+                empty_key=_STATES.empty_key,
+                deleted_key=_STATES.deleted_key,
                 experimental_is_anonymous=True,
             )
+        _graphs.remember_dense_table(self._table.resource_handle, _STATES)
 
     def lookup(self, prints: tf.Tensor) -> tf.Tensor:
         """The states of examples, (batch, 4), by their fingerprints, (batch, 2)."""

@@ -264,7 +264,8 @@ class Memory:
 
 
 def _saver_key(saver: Any) -> Any:
-    return "default" if isinstance(saver, DefaultSaver) else id(saver)
+    shares = isinstance(saver, DefaultSaver) and not saver.has_tables
+    return "default" if shares else id(saver)
 
 
 class SavedListener(_v1.train.CheckpointSaverListener):
@@ -291,6 +292,11 @@ class DefaultSaver(_v1.train.Saver):
     """The saver of a program whose model_fn brings none: every variable under its own name."""
 
     _meta_graph: tuple[Any, int, bytes] | None = None
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether it also saves tables, which each program has for itself."""
+        return any(hasattr(saveable, "specs") for saveable in self._var_list or ())
 
     def save(self, sess: Any, *args: Any, write_meta_graph: bool = True, **kwargs: Any) -> Any:
         """Saves, without the notes that TensorFlow's saver is deprecated in parts.
@@ -335,9 +341,10 @@ def restore(model: _model.ModelProgram, session: _session.Session, path: str) ->
     saver = model.scaffold.saver
     if isinstance(saver, DefaultSaver):
         check_fits(path, _global_views(model))
-        with unreadable_as_error(path):
-            _restore_eagerly(path, _global_views(model))
-        return
+        if not saver.has_tables:
+            with unreadable_as_error(path):
+                _restore_eagerly(path, _global_views(model))
+            return
     with unreadable_as_error(path):
         saver.restore(session, path)
 
@@ -406,7 +413,7 @@ def _global_views(model: _model.ModelProgram) -> list[Any]:
         *model.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES),
         *model.graph.get_collection(_GraphKeys.SAVEABLE_OBJECTS),
     ]
-    return list({id(view): view for view in views}.values())
+    return list({id(view): view for view in views if not hasattr(view, "specs")}.values())
 
 
 def _initialize(model: _model.ModelProgram, session: _session.Session) -> None:

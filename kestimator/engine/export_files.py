@@ -22,6 +22,29 @@ import tensorflow as tf
 from kestimator import errors
 
 
+def checked_base(export_dir_base: Any) -> str:
+    """Checks the directory of all exports, which need not exist yet.
+
+    Raises:
+        errors.ArgumentTypeError: It is no path.
+        errors.ArgumentError: A file stands in its place, or in that of a folder above it.
+    """
+    expected = "the path of a directory"
+    if not isinstance(export_dir_base, str | bytes | os.PathLike):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("export_dir_base", export_dir_base, expected)
+        )
+    base = os.fsdecode(export_dir_base)
+    missing = _first_missing(base)
+    there = base if missing is None else os.path.dirname(missing)
+    if not base or (there and not tf.io.gfile.isdir(there)):
+        remedy = f"{there!r} is a file." if there else ""
+        raise errors.ArgumentError(
+            errors.invalid_argument("export_dir_base", export_dir_base, expected, remedy)
+        )
+    return base
+
+
 class ExportDirectory:
     """A directory below `base`, named by the second: `temp-<second>` until it is whole.
 
@@ -37,6 +60,16 @@ class ExportDirectory:
 
     def make(self) -> str:
         """Makes the temporary directory, for a second that no other export has."""
+        try:
+            return self._made()
+        except tf.errors.OpError as error:
+            error.add_note(
+                f"The export needs to make a folder in {self._base!r}, which `export_dir_base` "
+                "names: pass a directory in which this process may write."
+            )
+            raise
+
+    def _made(self) -> str:
         self._made_base = _first_missing(self._base)
         tf.io.gfile.makedirs(self._base)
         while True:

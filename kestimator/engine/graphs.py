@@ -12,8 +12,9 @@ itself: `VarHandleOp`, `HashTableV2` or `Const`, under the placeholder's name.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -33,6 +34,7 @@ _DTYPES = {  # the attributes that hold the dtypes of keys and values, by the op
     "InitializeTableV2": ("Tkey", "Tval"),
 }
 _FROM_FILE = "InitializeTableFromTextFileV2"
+_DENSE_TABLE = "_kestimator_dense_table"
 _LINE_NUMBER = -1  # `tf.lookup.TextFileIndex.LINE_NUMBER`, the only index that is no string
 
 
@@ -59,12 +61,38 @@ def standalone(
             handle_data = _handle_data(outside)
             if handle_data is not None:
                 _become_variable(node, handle_data, names.get(node.name, node.name))
+            elif hasattr(outside, _DENSE_TABLE):
+                _become_dense_table(graph_def, node, getattr(outside, _DENSE_TABLE))
             else:
                 _become_table(node, list(consumers.of(node.name)))
         elif hasattr(outside, "numpy") and outside.dtype != tf.variant:
-            _become_constant(node, outside)
+            _become_constant(node, tf.make_tensor_proto(outside.numpy(), outside.dtype))
     _add_reads(graph_def, names)
     return graph_def
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseTable:
+    """What a `tf.lookup.experimental.DenseHashTable` was made with; its handle does not tell.
+
+    Attributes:
+        key_dtype: The dtype of keys.
+        value_dtype: The dtype of values.
+        value_shape: The shape of a value.
+        empty_key: A key that none of the table's equals.
+        deleted_key: Another one.
+    """
+
+    key_dtype: tf.DType
+    value_dtype: tf.DType
+    value_shape: Sequence[int]
+    empty_key: Any
+    deleted_key: Any
+
+
+def remember_dense_table(handle: tf.Tensor, table: DenseTable) -> None:
+    """Notes on a table's handle how to make the table anew, for graphs that stand alone."""
+    setattr(handle, _DENSE_TABLE, table)
 
 
 def variable_names(graph: Any) -> dict[str, str]:
@@ -153,8 +181,8 @@ def _become_variable(node: Any, handle_data: Any, name: str) -> None:
 
 def _become_constant(node: Any, value: Any) -> None:
     _become(node, "Const")
-    node.attr["dtype"].type = value.dtype.as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.numpy(), value.dtype))
+    node.attr["dtype"].type = value.dtype
+    node.attr["value"].tensor.CopyFrom(value)
 
 
 def _become_table(node: Any, users: list[Any]) -> None:
@@ -167,6 +195,18 @@ def _become_table(node: Any, users: list[Any]) -> None:
     node.attr["value_dtype"].type = value_dtype.as_datatype_enum
     node.attr["shared_name"].s = f"{node.name}/{uuid.uuid4().hex}".encode()
     node.attr["container"].s = b""
+
+
+def _become_dense_table(graph_def: Any, node: Any, table: DenseTable) -> None:
+    _become(node, "MutableDenseHashTableV2")
+    node.attr["key_dtype"].type = table.key_dtype.as_datatype_enum
+    node.attr["value_dtype"].type = table.value_dtype.as_datatype_enum
+    node.attr["value_shape"].shape.CopyFrom(tf.TensorShape(table.value_shape).as_proto())
+    node.attr["shared_name"].s = f"{node.name}/{uuid.uuid4().hex}".encode()
+    for name, key in (("empty_key", table.empty_key), ("deleted_key", table.deleted_key)):
+        constant = graph_def.node.add(name=f"{node.name}/{name}")
+        _become_constant(constant, tf.make_tensor_proto(key, table.key_dtype))
+        node.input.append(constant.name)
 
 
 def _become(node: Any, operation: str) -> None:

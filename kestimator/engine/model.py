@@ -208,6 +208,49 @@ class ModelProgram:
                 metrics[name] = _value_and_update(metric)
         return metrics
 
+    def initialize_own_metrics(self) -> None:
+        """Lets a `local_init_op` of the model_fn make the library's variables ready, too."""
+        scaffold = self.spec.scaffold
+        if scaffold.local_init_op is None:
+            return
+        with self.graph.as_default():
+            default = _v1.train.Scaffold.default_local_init_op()
+            both = tf.group(scaffold.local_init_op, default)
+            scaffold = _v1.train.Scaffold(local_init_op=both, copy_from_scaffold=scaffold)
+            self.spec = self.spec._replace(scaffold=scaffold)
+
+    def metrics_to_export(self) -> dict[str, tuple[tf.Tensor, Any]]:
+        """The value of each metric and what updates it, for who runs the graph by itself.
+
+        Called in the graph. A Keras metric's value is read anew, as it does not count the batch;
+        its update is all that the model_fn had it write.
+        """
+        return {
+            name: (tf.convert_to_tensor(metric.result()), tf.group(*self._writes_of(metric)))
+            if isinstance(metric, keras.metrics.Metric)
+            else metric
+            for name, metric in self.spec.eval_metric_ops.items()
+        }
+
+    def _writes_of(self, metric: keras.metrics.Metric) -> list[tf.Operation]:
+        state = {id(self.graph.capture(variable.value.handle)) for variable in metric.variables}
+        return [
+            op
+            for op in self.program.state_updates
+            if any(id(tensor) in state for tensor in op.inputs)
+        ]
+
+    @property
+    def operation_to_export(self) -> Any:
+        """The spec's train op, for who runs the graph by itself. Called in the graph.
+
+        In training it also runs what Keras code writes, if there is such code.
+        """
+        if self.mode == ModeKeys.TRAIN and self.program.state_updates:
+            return tf.group(*self.operations, name="train_op")
+        train_op = self.spec.train_op
+        return None if isinstance(train_op, keras.optimizers.Optimizer) else train_op
+
     @contextlib.contextmanager
     def changing(self, hooks: Sequence[Any]) -> Iterator[None]:
         """Lets hooks add ops in their `begin`; a program that grew by them is not used again."""
@@ -309,7 +352,7 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
                 f"`eval_metric_ops` has a metric called {reserved!r}, which kestimator reports "
                 "itself. Give it another name."
             )
-    named = sorted([*metrics.items(), ("loss", None)], key=lambda item: item[0])
+    named = sorted([*metrics.items(), ("loss", None)], key=lambda item: str(item[0]))
     return [
         (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric) for name, metric in named
     ]

@@ -98,11 +98,21 @@ def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
     consumers = variable.consumers()
     reads = [op for op in consumers if op.type == "ReadVariableOp"]
     writes = [
-        op for op in consumers if op.type.startswith(_WRITES) and op.name != _assign(variable)
+        op
+        for op in consumers
+        if op.type.startswith(_WRITES) and op.name != _assign(variable) and not _restores(op)
     ]
     free = [read for read in reads if not reachable_operations([read]) & set(writes)]
     for write in writes:
         _add_control_inputs(write, free)
+
+
+def _restores(op: tf.Operation) -> bool:
+    """Whether an op writes what a saver reads from a checkpoint, which no step does."""
+    source = op.inputs[-1].op
+    while source.type == "Identity":
+        source = source.inputs[0].op
+    return bool(source.type == "RestoreV2")
 
 
 def _in_program_order(
@@ -156,4 +166,4 @@ def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
 
 def made_by_keras(op: tf.Operation) -> bool:
     """Whether Keras code made the op: TF1 writes are fetched by who wants them to run."""
-    return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback)
+    return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback or ())

@@ -27,7 +27,12 @@ from kestimator.engine import program as _program
 
 _v1 = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
-_NOT_WRITTEN = (_GraphKeys.SAVERS, _GraphKeys.SAVEABLE_OBJECTS)  # Python objects without a proto
+_NOT_WRITTEN = (
+    *(_GraphKeys.SAVERS, _GraphKeys.SAVEABLE_OBJECTS),  # Python objects without a proto
+    "global_step_read_op_cache",  # TensorFlow's, for the graph at hand
+)
+TRAIN_OP = "saved_model_train_op"
+"""The collection in which a SavedModel keeps its train op. TensorFlow has no public name for it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,8 @@ class ServableGraph:
         meta_graph: A `MetaGraphDef`: the TF1 graph, its collections and its saver.
         signatures: `SignatureDef`s by name.
         tags: What a loader finds the graph by.
-        main_op: The name of the op that a loader runs: it initializes tables.
+        main_op: The name of the op that a loader runs: it initializes tables and local variables.
+        train_op: The name of the op or tensor that makes one training step, or None.
         saver: The saver in the program's graph.
     """
 
@@ -46,6 +52,7 @@ class ServableGraph:
     signatures: dict[str, Any]
     tags: tuple[str, ...]
     main_op: str
+    train_op: str | None
     saver: Any
 
 
@@ -72,7 +79,7 @@ class NoBatches(_inputs.Batches):
 def servable_graph(
     model: _model.ModelProgram, *, signatures: Mapping[str, Any], tags: Sequence[str]
 ) -> ServableGraph:
-    """Completes a program's graph for serving, and turns it into a TF1 graph.
+    """Completes a program's graph, and turns it into a TF1 graph.
 
     Args:
         model: The program, traced on the placeholders of a receiver.
@@ -90,6 +97,7 @@ def servable_graph(
         main_op = scaffold.local_init_op
         if main_op is None:
             main_op = _v1.train.Scaffold.default_local_init_op()
+        train_op = model.operation_to_export
         graph_def = graph.as_graph_def(add_shapes=True)
         _refuse_unresolved(graph_def, graph)
         meta_graph = _v1.train.export_meta_graph(
@@ -102,7 +110,14 @@ def servable_graph(
                 if isinstance(key, str) and key not in _NOT_WRITTEN
             ],
         )
-    return ServableGraph(meta_graph, dict(signatures), tuple(tags), main_op.name, saver)
+    return ServableGraph(
+        meta_graph,
+        dict(signatures),
+        tuple(tags),
+        main_op.name,
+        None if train_op is None else train_op.name,
+        saver,
+    )
 
 
 def check_checkpoint(model: _model.ModelProgram, path: str) -> None:
@@ -151,6 +166,8 @@ def write(
                 "strip_default_attrs": True,
                 "saver": saver,
             }
+            if graph.train_op is not None:
+                _v1.add_to_collection(TRAIN_OP, session.graph.as_graph_element(graph.train_op))
             if builder is None:
                 directory = make_directory()
                 builder = _v1.saved_model.Builder(directory)

@@ -38,7 +38,7 @@ def read_rows_alone(
     operations = list(graph.get_operations())
     position = {op: place for place, op in enumerate(operations)}
     waited_for = {before for op in operations for before in op.control_inputs}
-    returned = {id(leaf) for leaf in tf.nest.flatten(result)}
+    returned = {id(leaf) for leaf in _leaves(result)}
     replaced: dict[tf.Operation, list[tf.Operation]] = {}
     for read in operations:
         if read.type != "ReadVariableOp" or not _ordering.made_by_keras(read):
@@ -53,6 +53,17 @@ def read_rows_alone(
         for shape in consumers.shapes:
             _answer(graph, shape)
     return replaced
+
+
+def _leaves(nest: Any) -> Iterator[Any]:
+    """The leaves of a nest. `tf.nest` would sort the keys of dicts, which may not compare."""
+    if isinstance(nest, Mapping):
+        nest = list(nest.values())
+    if not isinstance(nest, list | tuple):
+        yield nest
+        return
+    for part in nest:
+        yield from _leaves(part)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +99,7 @@ def _passed_on(source: tf.Operation) -> Iterator[tf.Operation]:
 
 def _asks_for_shape(read: tf.Operation) -> bool:
     """Whether `tf.shape` made the read: it looks at it, finds the shape static, and drops it."""
-    return any(frame.name == "shape_internal" for frame in read.traceback)
+    return any(frame.name == "shape_internal" for frame in read.traceback or ())
 
 
 def _gathers_rows(op: tf.Operation, sources: Sequence[tf.Operation]) -> bool:

@@ -167,6 +167,10 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
         """The value the variable starts from, as a tensor of the program's graph."""
         return self._initial_value
 
+    def read_by(self, read: tf.Tensor) -> None:
+        """Lets fetches of the variable use a read that the graph has already."""
+        self._graph_read = read
+
     def _as_graph_element(self) -> tf.Tensor:
         if self._graph_read is None:
             scope = self.name.split(":")[0] + "/Read/"

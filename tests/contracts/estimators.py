@@ -5,7 +5,11 @@ A class that `kestimator` makes public and that has no row here fails `test_esti
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import functools
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +64,17 @@ class Row:
         """Batches of three, endless by default."""
         data = self.features if self.labels is None else (self.features, self.labels)
         return lambda: tf.data.Dataset.from_tensor_slices(data).repeat(epochs).batch(3)
+
+    def receivers(self) -> dict[str, Any]:
+        """A receiver of the data as it is, for each mode."""
+        export = kestimator.export
+        features = {name: tf.constant(values) for name, values in self.features.items()}
+        serving = export.build_raw_serving_input_receiver_fn(features)
+        supervised: Any = serving
+        if self.labels is not None:
+            labels = tf.constant(self.labels)
+            supervised = export.build_raw_supervised_input_receiver_fn(features, labels)
+        return {"train": supervised, "eval": supervised, "infer": serving}
 
     def examples(self) -> list[bytes]:
         """The examples as a server gets them."""
@@ -143,6 +158,43 @@ def _model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec
     )
 
 
+def _line(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+    """A model_fn without a head."""
+    logits = keras.layers.Dense(1, name="line")(tf.reshape(features["age"], [-1, 1]) / 50.0)
+    if mode == kestimator.ModeKeys.PREDICT:
+        return kestimator.EstimatorSpec(mode, predictions={"logits": logits})
+    errors = logits - tf.cast(tf.reshape(labels, [-1, 1]), tf.float32)
+    return kestimator.EstimatorSpec(
+        mode,
+        loss=tf.reduce_mean(errors**2),
+        train_op=keras.optimizers.Adam(0.1),
+        eval_metric_ops={"mean": tf.compat.v1.metrics.mean(errors)},
+    )
+
+
+@functools.cache
+def _exported() -> str:
+    """An untrained model, exported for every mode, whose features may have any shape."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    config = kestimator.RunConfig(f"{folder}/model", tf_random_seed=1)
+    estimator = kestimator.Estimator(_line, config=config)
+    estimator.train(Row().input_fn(0))
+
+    def receiver() -> Any:
+        age = tf.compat.v1.placeholder(tf.float32)
+        return kestimator.export.ServingInputReceiver({"age": age}, {"age": age})
+
+    def supervised() -> Any:
+        age, labels = receiver().features["age"], tf.compat.v1.placeholder(tf.int64)
+        return kestimator.export.SupervisedInputReceiver(
+            {"age": age}, labels, {"age": age, "label": labels}
+        )
+
+    modes = {"train": supervised, "eval": supervised, "infer": receiver}
+    return estimator.experimental_export_all_saved_models(f"{folder}/out", modes).decode()
+
+
 _BASELINE: dict[str, Any] = {"has_warm_start": False}
 _EXPERIMENTAL: dict[str, Any] = {"has_warm_start": False, "has_keras": False}
 _VISITED: dict[str, Any] = {
@@ -165,6 +217,11 @@ ROWS: dict[str, Row] = {
     "LinearClassifier": Row(_linear),
     "LinearEstimator": Row(lambda: _linear() | _of_head(), output="predictions"),
     "LinearRegressor": Row(_linear, output="predictions"),
+    "SavedModelEstimator": Row(
+        lambda: {"saved_model_dir": _exported()},
+        signature="serving_default",
+        **_EXPERIMENTAL,
+    ),
     "experimental.KMeans": Row(
         _clusters,
         features={"age": FEATURES["age"].reshape(6, 1)},

@@ -121,6 +121,24 @@ def test_an_export_serves_what_is_predicted(case: Case, tmp_path: Any) -> None:
     np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_an_export_of_every_mode_goes_on_without_the_model_fn(case: Case, tmp_path: Any) -> None:
+    path = case.estimator.experimental_export_all_saved_models(str(tmp_path), case.row.receivers())
+    again = kestimator.SavedModelEstimator(path, tmp_path / "again")
+    expected, found = (
+        {key.removeprefix("metrics/"): value for key, value in metrics.items()}
+        for metrics in (one.evaluate(case.row.input_fn(1)) for one in (case.estimator, again))
+    )
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+    shutil.copytree(case.estimator.model_dir, tmp_path / "copy")
+    straight = case.another(tmp_path / "copy").train(case.row.input_fn(), steps=2)
+    again.train(case.row.input_fn(), steps=2)
+    assert again.get_variable_names() == straight.get_variable_names()
+    for name in straight.get_variable_names():
+        value = straight.get_variable_value(name)
+        np.testing.assert_allclose(again.get_variable_value(name), value, rtol=1e-5, atol=1e-6)
+
+
 def test_warm_start_takes_weights_and_not_steps(case: Case, tmp_path: Any) -> None:
     if not case.row.has_warm_start:
         pytest.skip("the original has none either")

@@ -21,10 +21,24 @@ def library() -> Any:
     experimental["SequentialHeadWrapper"] = _sequential_head_wrapper()
     names["experimental"] = types.SimpleNamespace(**experimental)
     names["inputs"] = tf.compat.v1.estimator.inputs
+    names["export"] = types.SimpleNamespace(**vars(tf.estimator.export), **_receivers())
+    names["SavedModelEstimator"] = _module("canned.saved_model_estimator").SavedModelEstimator
     return types.SimpleNamespace(**names)
 
 
 def _sequential_head_wrapper() -> Any:
     """It has no public name in the original, which wraps heads of classifiers by itself."""
-    path = "tensorflow_estimator.python.estimator.head.sequential_head"
-    return importlib.import_module(path).SequentialHeadWrapper
+    return _module("head.sequential_head").SequentialHeadWrapper
+
+
+def _receivers() -> dict[str, Any]:
+    """The receivers for training and evaluation, which have no public names."""
+    export = _module("export.export")
+    return {
+        name: getattr(export, name)
+        for name in ("SupervisedInputReceiver", "UnsupervisedInputReceiver")
+    }
+
+
+def _module(path: str) -> Any:
+    return importlib.import_module(f"tensorflow_estimator.python.estimator.{path}")

@@ -130,6 +130,33 @@ def local_init_op(est: Any, model_dir: str) -> dict[str, Any]:
 
 
 @CASES
+def local_init_op_of_an_evaluation(est: Any, model_dir: str) -> dict[str, Any]:
+    """It leaves out the variables of metrics, which are made ready all the same."""
+
+    def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        seen = v1.get_variable("seen", [], collections=["local_variables"], trainable=False)
+        loss = _loss(_outputs(features), labels)
+        if mode == est.ModeKeys.TRAIN:
+            return est.EstimatorSpec(mode, loss=loss, train_op=_sgd(loss))
+        with tf.control_dependencies([seen.initializer]):
+            local_init_op = tf.group(seen.assign(2.0))
+        metrics = {
+            "seen": (seen.read_value(), tf.no_op()),
+            "mean": v1.metrics.mean(labels),
+        }
+        return est.EstimatorSpec(
+            mode,
+            loss=loss,
+            eval_metric_ops=metrics,
+            scaffold=v1.train.Scaffold(local_init_op=local_init_op),
+        )
+
+    input_fn = tools.batches(*tools.regression(), epochs=1)
+    estimator = est.Estimator(model_fn, model_dir).train(input_fn)
+    return tools.plain([estimator.evaluate(input_fn) for _ in range(2)])
+
+
+@CASES
 def ready_op(est: Any, model_dir: str) -> dict[str, Any]:
     def make() -> Any:
         return v1.train.Scaffold(
@@ -373,6 +400,36 @@ def v1_table(est: Any, model_dir: str) -> dict[str, Any]:
         return v1.lookup.StaticHashTable(initializer, 4).lookup(words)
 
     return _words(est, f"{model_dir}/m", ids_of)
+
+
+@CASES
+def table_that_training_fills(est: Any, model_dir: str) -> dict[str, Any]:
+    """It is saved and restored with the variables."""
+    words = np.array(["a", "b"])
+
+    def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
+        found = table.lookup(features)
+        if mode == est.ModeKeys.PREDICT:
+            return est.EstimatorSpec(mode, predictions={"found": found})
+        step = v1.train.get_global_step()
+        loss = tf.reduce_mean(tf.cast(found, tf.float32))
+        with tf.control_dependencies([loss]):
+            filled = table.insert(features, tf.range(2, dtype=tf.int64) + 10 * step)
+        with tf.control_dependencies([filled]):
+            train_op = v1.assign_add(step, 1)
+        return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    def input_fn() -> Any:
+        return tf.data.Dataset.from_tensors(words).repeat(3)
+
+    estimator = est.Estimator(model_fn, model_dir)
+    found = []
+    for _ in range(2):
+        estimator.train(input_fn)
+        rows = list(estimator.predict(lambda: tf.data.Dataset.from_tensors(words)))
+        found.append(tools.plain([estimator.evaluate(input_fn)["loss"], rows]))
+    return {"found": found, "checkpoint": tools.names_and_shapes(model_dir)}
 
 
 @CASES
