@@ -30,6 +30,7 @@ from kestimator import (
     _signatures,
     errors,
     export,
+    keras_export,
     runtime,
     specs,
     warm_start,
@@ -38,7 +39,6 @@ from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import callbacks as _callbacks
 from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
-from kestimator.engine import keras_writing as _keras_writing
 from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
@@ -442,22 +442,14 @@ class Estimator:
             ValueError: `path` has another ending, or is a directory; there is no checkpoint; there
                 is no Keras model to write.
         """
-        target = _keras_writing.checked_target(path)
+        target = keras_export.checked_target(path)
         checkpoint = self._checkpoint(checkpoint_path) or self._trained()
         if input_fn is not None:
             _signatures.check_input_fn(input_fn)
-        own = self._own_keras_model(checkpoint, target)
-        if own is not None:
-            ids = _keras_writing.names_in(own, _checkpoints.names(checkpoint))
-            return _keras_writing.write(target, lambda p: _keras_writing.save(own, p, ids))
-        with self._runtime.keras_model(checkpoint, input_fn) as (model, ids):
-            if model is not None:
-                return _keras_writing.write(target, lambda p: _keras_writing.save(model, p, ids))
-        if target.endswith(_keras_writing.MODEL):
-            raise _without_keras_model(target)
-        names = _keras_writing.weight_names(_checkpoints.names(checkpoint))
-        values = {name: _checkpoints.value(checkpoint, name) for name in names}
-        return _keras_writing.write(target, lambda p: _keras_writing.write_weights(p, values))
+        make_model = getattr(self, "to_keras", None)
+        return keras_export.write(
+            target, checkpoint, make_model, lambda: self._runtime.keras_model(checkpoint, input_fn)
+        )
 
     def eval_dir(self, name: str | None = None) -> str:
         """Where evaluations called `name` write their events."""
@@ -488,16 +480,6 @@ class Estimator:
             )
         value: np.ndarray = _checkpoints.value(self._trained(), name)
         return value
-
-    def _own_keras_model(self, checkpoint: str, target: str) -> Any:
-        """The Keras model that a subclass makes of a checkpoint, if it has a way to make one."""
-        make = getattr(self, "to_keras", None)
-        try:
-            return None if make is None else make(checkpoint)
-        except errors.ArgumentError:  # something has no equal in Keras
-            if target.endswith(_keras_writing.MODEL):
-                raise
-            return None
 
     def _check_mode(self, mode: str) -> None:
         """Lets a subclass refuse a mode that it cannot run."""
@@ -541,12 +523,3 @@ class Estimator:
                 "export. Train first, or pass `checkpoint_path`."
             )
         return warm_start.whole_checkpoint(self._warm_start)
-
-
-def _without_keras_model(target: str) -> errors.ArgumentError:
-    return errors.ArgumentError(
-        f"There is no Keras model to write to {target!r}: no call of the model_fn has named one. "
-        "Return it in `EstimatorSpec(..., keras_model=model)`, and call `predict`, `evaluate` or "
-        "`train` first, or pass `input_fn`. The weights alone can be written to a file that ends "
-        f"in {_keras_writing.WEIGHTS!r}."
-    )

@@ -34,6 +34,7 @@ FLOORS = {
     "export": 4,
     "warm_start": 4,
     "heads": 5,
+    "keras_export": 4,
     "runtime": 5,
     "estimator": 6,
     "to_keras": 6,
