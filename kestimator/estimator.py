@@ -217,7 +217,8 @@ class Estimator:
             `global_step` last.
 
         Raises:
-            ValueError: `steps` is not positive, or `checkpoint_path` does not exist.
+            ValueError: `steps` is not positive, or there are none and neither an end of the data;
+                `checkpoint_path` does not exist.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
         _signatures.check_input_fn(input_fn)

@@ -302,7 +302,7 @@ class Runtime:
             runner = self._runner(model, session, batches, hooks)
             self._prepare(model, session, hooks, runner.hooked.begin, path, as_it_is=as_it_is)
             batches.initialize(steps)
-            _warn_of_endless_data(batches, steps)
+            _check_that_it_ends(batches, steps, hooks)
             with session.start_queue_runners():
                 runner.hooked.after_create_session()
                 runner.run(steps)
@@ -450,9 +450,18 @@ class Runtime:
             yield values
 
 
-def _warn_of_endless_data(batches: _inputs.Batches, steps: int | None) -> None:
-    if steps is None and not batches.is_finite:
-        _logger.warning(
-            "evaluate(steps=None) goes to the end of the data, but the data of `input_fn` has "
-            "none: this will not return. Pass `steps`, or drop `.repeat()` from the Dataset."
-        )
+def _check_that_it_ends(batches: _inputs.Batches, steps: int | None, hooks: Sequence[Any]) -> None:
+    """Checks that an evaluation has an end; a hook may be there to make one.
+
+    Raises:
+        errors.ArgumentError: The data has no end, and there is nothing else to stop at.
+    """
+    if steps is not None or batches.is_finite:
+        return
+    message = (
+        "evaluate(steps=None) goes to the end of the data, but the data of `input_fn` has none. "
+        "Pass `steps`, or drop `.repeat()` from the Dataset."
+    )
+    if not hooks:
+        raise errors.ArgumentError(message)
+    _logger.warning("%s This returns only if a hook stops it.", message)

@@ -340,15 +340,19 @@ def test_forms_of_checkpoint_path(trained: Any, form: Any) -> None:
     assert result["global_step"] == 2
 
 
-def test_endless_evaluation_warns(trained: Any, caplog: Any) -> None:
+def test_endless_evaluation(trained: Any, caplog: Any) -> None:
     class Stop(kestimator.SessionRunHook):
         def after_run(self, run_context: Any, run_values: Any) -> None:
             run_context.request_stop()
 
+    estimator = kestimator.Estimator(Model(), trained)
+    with raises(ValueError, "steps=None", "has none", "Pass `steps`"):
+        estimator.evaluate(data())
+    assert not (trained / "eval").exists()
+    assert estimator.evaluate(data(), steps=2)["global_step"] == 2
     with caplog.at_level(logging.WARNING, "kestimator"):
-        kestimator.Estimator(Model(), trained).evaluate(data(), hooks=[Stop()])
-    assert "will not return" in caplog.text
-    assert "Pass `steps`" in caplog.text
+        estimator.evaluate(data(), hooks=[Stop()])
+    assert "only if a hook stops it" in caplog.text
 
 
 @pytest.mark.parametrize(
