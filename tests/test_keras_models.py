@@ -302,7 +302,7 @@ class TestExportKeras:
             model = keras.Sequential([keras.Input([2]), L.Dense(3, "tanh"), L.Dense(1)])
             model.load_weights(path)
         found = model.predict(data()().map(lambda x, _: x), verbose=0)
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
     def test_of_a_model_fn_that_was_not_called_yet(self, tmp_path: Any) -> None:
         kestimator.Estimator(hand_written, tmp_path).train(data())
@@ -311,7 +311,7 @@ class TestExportKeras:
             fresh.export_keras(tmp_path / "model.keras")
         fresh.export_keras(tmp_path / "model.keras", input_fn=data())
         found = keras.models.load_model(tmp_path / "model.keras")(X)
-        np.testing.assert_allclose(found, predicted(fresh), rtol=1e-5)
+        np.testing.assert_allclose(found, predicted(fresh), rtol=1e-5, atol=1e-6)
 
     def test_weights_of_a_model_fn_without_keras(self, tmp_path: Any) -> None:
         first = kestimator.Estimator(of_variables, tmp_path / "one").train(data())
@@ -349,7 +349,7 @@ class TestExportKeras:
         first.train(data({"x": X}))
         model = keras.models.load_model(first.export_keras(tmp_path / "model.keras"))
         expected = predicted(first, input_fn=data({"x": X}))
-        np.testing.assert_allclose(model({"x": X})["predictions"], expected, rtol=1e-5)
+        np.testing.assert_allclose(model({"x": X})["predictions"], expected, rtol=1e-5, atol=1e-6)
         path = first.export_keras(tmp_path / "model.weights.h5")
         first.to_keras().load_weights(path)
         second = kestimator.DNNRegressor([3], columns, tmp_path / "two", warm_start_from=path)
@@ -434,7 +434,7 @@ class TestFiles:
         ).train(data())
         model.fit(dataset, shuffle=False, verbose=0)
         found = predicted(estimator)
-        np.testing.assert_allclose(found, model.predict(dataset, verbose=0), rtol=1e-5)
+        np.testing.assert_allclose(found, model.predict(dataset, verbose=0), rtol=1e-5, atol=1e-6)
         assert "mae" in estimator.evaluate(data())
 
     def test_custom_objects(self, tmp_path: Any) -> None:
@@ -580,7 +580,7 @@ class TestArguments:
         model.compile(0.1)
         estimator = kestimator.model_to_estimator(model, model_dir=tmp_path).train(data())
         model.fit(data()(), shuffle=False, verbose=0)
-        np.testing.assert_allclose(predicted(estimator), model(X), rtol=1e-5)
+        np.testing.assert_allclose(predicted(estimator), model(X), rtol=1e-5, atol=1e-6)
         assert estimator.evaluate(data())["global_step"] == 2
         assert estimator.to_keras().optimizer.iterations == 2
 
