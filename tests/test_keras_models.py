@@ -95,7 +95,7 @@ class TestState:
         estimator.train(data())
         model.fit(dataset, shuffle=False, verbose=0)
         np.testing.assert_allclose(
-            predicted(estimator), model.predict(dataset, verbose=0), rtol=1e-5
+            predicted(estimator), model.predict(dataset, verbose=0), rtol=1e-5, atol=1e-6
         )
         assert estimator.get_variable_value("adam/iteration") == 4
         assert estimator.get_variable_value("global_step") == 2
@@ -132,7 +132,10 @@ class TestState:
         estimator = kestimator.model_to_estimator(model, model_dir=tmp_path)
         found = predicted(estimator, input_fn=data(features))
         np.testing.assert_allclose(
-            found, model.predict(data(features)().map(lambda x, _: x), verbose=0), rtol=1e-5
+            found,
+            model.predict(data(features)().map(lambda x, _: x), verbose=0),
+            rtol=1e-5,
+            atol=1e-6,
         )
         estimator.train(data(features))
         path = estimator.export_keras(tmp_path / "model.keras")
@@ -141,6 +144,7 @@ class TestState:
             loaded.predict(data(features)().map(lambda x, _: x), verbose=0),
             predicted(estimator, input_fn=data(features)),
             rtol=1e-5,
+            atol=1e-6,
         )
 
     def test_frozen_layers_stay_as_they_are(self, tmp_path: Any) -> None:
