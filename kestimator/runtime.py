@@ -254,10 +254,16 @@ class Runtime:
                 self.distribution.broadcast(model.graph)
                 loss = runner.run()
                 runner.hooked.end()
+        self._flush_events()
         if model.summary_writer is not None:
             with _program.eager_mode():
                 model.summary_writer.flush()
         return loss
+
+    def _flush_events(self) -> None:
+        """Has on disk what hooks wrote: of TensorFlow's, only the one for summaries sees to it."""
+        if self.config.log_step_count_steps or self.config.save_summary_steps:
+            tf.compat.v1.summary.FileWriterCache.get(str(self.config.model_dir)).flush()
 
     def _runner(
         self,
