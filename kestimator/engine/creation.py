@@ -68,7 +68,7 @@ class VariableCreator:
         kwargs: dict[str, Any],
     ) -> tf.Variable:
         """Keras makes its variables eagerly, with a value, whatever is being traced."""
-        name = _unused(self._keras_name(keras_variable), self._keras_names)
+        name = unused_name(self._keras_name(keras_variable), self._keras_names)
         is_metric = _keras_state.is_metric_being_made()
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
@@ -118,7 +118,7 @@ class VariableCreator:
         if isinstance(variable, ProgramVariable) or self._knows(variable):
             return
         owner = _keras_state.owner_of(variable)
-        name = _unused(
+        name = unused_name(
             str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
         )
         known = self._store.get(name)
@@ -274,7 +274,8 @@ def _without_graph(value: Any) -> Any:
     return value
 
 
-def _unused(name: str, used: set[str]) -> str:
+def unused_name(name: str, used: set[str]) -> str:
+    """`name`, or `name` with the first number that is not `used` yet; it counts as used then."""
     candidate, count = name, 0
     while candidate in used:
         count += 1

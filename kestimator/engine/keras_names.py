@@ -17,6 +17,8 @@ from collections.abc import Iterable
 import keras
 from keras.src.utils import naming as _naming
 
+from kestimator.engine import creation as _creation
+
 _SEED_GENERATOR = "seed_generator"
 _PARTS_OF_WRAPPERS = ("forward_", "backward_")
 
@@ -47,7 +49,7 @@ def use_stable_paths(model: keras.Model) -> None:
         parts = variable.path.split("/")
         parts = parts[1:] if len(parts) > 1 and parts[0] == model.name else parts
         path = "/".join(names.get(part, part) for part in parts)
-        variable._path = _unused(path, taken)
+        variable._path = _creation.unused_name(path, taken)
 
 
 def _automatic_names(model: keras.Model) -> Iterable[tuple[str, str]]:
@@ -83,12 +85,3 @@ def _counted_from_zero(names: Iterable[tuple[str, str]]) -> dict[str, str]:
             old: stem if number == 0 else f"{stem}_{number}" for number, old in enumerate(ordered)
         }
     return counted
-
-
-def _unused(path: str, taken: set[str]) -> str:
-    candidate, count = path, 0
-    while candidate in taken:
-        count += 1
-        candidate = f"{path}_{count}"
-    taken.add(candidate)
-    return candidate
