@@ -386,4 +386,4 @@ def test_thirteen_numbers_and_six_embeddings_take_few_ops() -> None:
     features = {column.key: AGES for column in numbers} | {column.key: IDS for column in ids}
     build = inputs(*numbers, *(fc.embedding_column(column, 8) for column in ids))
     *_, types = computed(build, dict(sorted(features.items())), lean=True)
-    assert sum(types.values()) - types["Placeholder"] - types["Const"] <= 17
+    assert sum(types.values()) - types["Placeholder"] - types["Const"] <= 16
