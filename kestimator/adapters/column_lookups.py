@@ -93,7 +93,7 @@ class Rows:
                 owned[places[id(owner)], column] = 1
         # Of all ways to spread flags over columns, a product takes the least time.
         spread = tf.matmul(tf.cast(self.missing, tf.float32), owned)
-        return _zeroed(tf.not_equal(spread, 0), net)
+        return tf.math.multiply_no_nan(net, 1.0 - spread)
 
     def terms(self) -> list[tf.Tensor]:
         """Terms whose sum is that of the rows, (batch, n) each."""
