@@ -25,8 +25,6 @@ from kestimator import errors
 if TYPE_CHECKING:
     import pandas
 
-_InputFn = Callable[[], tf.data.Dataset]
-
 _KEPT_PIPELINES = 64
 _BARE = "a bare tensor"
 
@@ -39,7 +37,7 @@ def numpy_input_fn(
     shuffle: bool | None = None,
     queue_capacity: int = 1000,
     num_threads: int = 1,
-) -> _InputFn:
+) -> ArrayInput:
     """Returns an input_fn that feeds numpy arrays.
 
     Batches run across the borders of epochs, and the very last may be short: 5 rows in batches
@@ -67,14 +65,14 @@ def numpy_input_fn(
     _check_shuffle(shuffle)
     _check_batch_size(batch_size)
 
-    def input_fn() -> tf.data.Dataset:
+    def columns() -> tuple[_Columns, _Columns]:
         _check_container("x", x)
         if y is not None:
             _check_container("y", y)
         _check_distinct_names(x, y)
-        return _dataset(_columns(x), _columns(y), batch_size, num_epochs, bool(shuffle))
+        return _columns(x), _columns(y)
 
-    return input_fn
+    return ArrayInput(columns, batch_size, num_epochs, bool(shuffle))
 
 
 def pandas_input_fn(
@@ -86,7 +84,7 @@ def pandas_input_fn(
     queue_capacity: int = 1000,
     num_threads: int = 1,
     target_column: str = "target",
-) -> _InputFn:
+) -> ArrayInput:
     """Returns an input_fn that feeds a DataFrame, one feature per column.
 
     Args:
@@ -116,10 +114,7 @@ def pandas_input_fn(
     _check_batch_size(batch_size)
     _check_target_column(x, y, target_column)
 
-    def input_fn() -> tf.data.Dataset:
-        return _dataset(_frame(x), _frame(y), batch_size, num_epochs, bool(shuffle))
-
-    return input_fn
+    return ArrayInput(lambda: (_frame(x), _frame(y)), batch_size, num_epochs, bool(shuffle))
 
 
 def keras_input_fn(
@@ -178,6 +173,54 @@ class _Columns:
         return list(zip(names, self.arrays, strict=False))
 
 
+@dataclasses.dataclass(frozen=True)
+class ArrayInput:
+    """An input_fn over arrays: called, it makes a Dataset of them.
+
+    Attributes:
+        columns: Reads the features and the labels.
+        batch_size: Examples in a batch.
+        num_epochs: How often to go through the data; None repeats it without end.
+        shuffle: Whether each epoch comes in a random order of its own.
+    """
+
+    columns: Callable[[], tuple[_Columns, _Columns]]
+    batch_size: int
+    num_epochs: int | None
+    shuffle: bool
+
+    def __call__(self) -> tf.data.Dataset:
+        """Makes the Dataset of features, or of (features, labels)."""
+        features, labels = self.columns()
+        rows = _checked_rows(features, labels)
+        with tf.init_scope(), tf.device("/cpu:0"):
+            tensors = _tensors(features, labels)
+            specs = tuple(map(_batch_spec, tensors))
+            pipeline = _pipeline(
+                features.names,
+                labels.names,
+                specs,
+                self.batch_size,
+                self.num_epochs is None,
+                self.shuffle,
+            )
+            epochs = tf.constant(self.num_epochs or 0, tf.int64)
+            return pipeline(tensors, tf.constant(rows, tf.int64), epochs, _seed())
+
+    def only_batch(self) -> Any:
+        """All that a call's Dataset holds, where that is one batch in the order of the arrays.
+
+        Who predicts for a row needs no Dataset, which takes longer than the model does. None
+        where there are more batches, or random ones.
+        """
+        features, labels = self.columns()
+        rows = _checked_rows(features, labels)
+        if self.shuffle or self.num_epochs != 1 or rows > self.batch_size:
+            return None
+        with tf.init_scope(), tf.device("/cpu:0"):
+            return _element(features.names, labels.names, iter(_tensors(features, labels)))
+
+
 def _columns(data: Any) -> _Columns:
     if data is None:
         return _Columns(None)
@@ -212,24 +255,6 @@ def _series_array(name: Any, series: Any) -> np.ndarray[Any, Any]:
     return np.asarray(series)
 
 
-def _dataset(
-    features: _Columns,
-    labels: _Columns,
-    batch_size: int,
-    num_epochs: int | None,
-    shuffle: bool,
-) -> tf.data.Dataset:
-    rows = _checked_rows(features, labels)
-    with tf.init_scope(), tf.device("/cpu:0"):
-        tensors = [_tensor(name, array) for name, array in features.items() + labels.items()]
-        specs = tuple(tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in tensors)
-        pipeline = _pipeline(
-            features.names, labels.names, specs, batch_size, num_epochs is None, shuffle
-        )
-        epochs = tf.constant(num_epochs or 0, tf.int64)
-        return pipeline(tensors, tf.constant(rows, tf.int64), epochs, _seed())
-
-
 @functools.lru_cache(maxsize=_KEPT_PIPELINES)
 def _pipeline(
     feature_names: Any,
@@ -252,8 +277,7 @@ def _pipeline(
 
         def batch(indices: tf.Tensor) -> Any:
             gathered = iter([tf.gather(tensor, indices) for tensor in tensors])
-            packed = _packed(feature_names, gathered)
-            return packed if label_names is None else (packed, _packed(label_names, gathered))
+            return _element(feature_names, label_names, gathered)
 
         numbers = tf.data.Dataset.counter() if endless else tf.data.Dataset.range(epochs)
         batches = numbers.map(order).rebatch(batch_size, drop_remainder=endless).map(batch)
@@ -266,6 +290,12 @@ def _pipeline(
         list(specs), scalar, scalar, scalar
     )
     return traced
+
+
+def _element(feature_names: Any, label_names: Any, values: Iterator[tf.Tensor]) -> Any:
+    """A batch: features, or (features, labels)."""
+    packed = _packed(feature_names, values)
+    return packed if label_names is None else (packed, _packed(label_names, values))
 
 
 def _packed(names: Any, gathered: Iterator[tf.Tensor]) -> Any:
@@ -281,6 +311,10 @@ def _seed() -> tf.Tensor:
     else:
         seed = (of_graph * 1_000_003 + of_operation) % 2**62
     return tf.constant(seed, tf.int64)
+
+
+def _tensors(features: _Columns, labels: _Columns) -> list[tf.Tensor]:
+    return [_tensor(name, array) for name, array in features.items() + labels.items()]
 
 
 def _tensor(name: Any, array: np.ndarray[Any, Any]) -> tf.Tensor:

@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator import _signatures, errors, export, specs, summaries, warm_start
+from kestimator import inputs as array_inputs
 from kestimator._types import InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import automatic_hooks
 from kestimator.adapters import optimizers as _optimizers
@@ -125,16 +126,21 @@ class Runtime:
 
     def open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
         """Calls an input_fn with what it takes, and opens what it returns."""
+        if mode == ModeKeys.PREDICT and isinstance(input_fn, array_inputs.ArrayInput):
+            batch = input_fn.only_batch()
+            if batch is not None:
+                return _inputs.OneBatch(batch)
         replicas = self.distribution.replicas if mode == ModeKeys.TRAIN else 1
 
         def call() -> Any:
-            return _signatures.call_with_accepted(
-                input_fn,
-                mode=mode,
-                params=copy.deepcopy(self._params),
-                config=copy.deepcopy(self.config),
-                input_context=_distribution.input_context(replicas),
-            )
+            accepted = _signatures.accepted_arguments(input_fn)
+            offered: dict[str, Callable[[], Any]] = {
+                "mode": lambda: mode,
+                "params": lambda: copy.deepcopy(self._params),
+                "config": lambda: copy.deepcopy(self.config),
+                "input_context": lambda: _distribution.input_context(replicas),
+            }
+            return input_fn(**{name: offered[name]() for name in offered if name in accepted})
 
         seed = self.config.tf_random_seed
         batches = _inputs.open_input(call, seed=seed, store=self.store)

@@ -1,6 +1,10 @@
+import functools
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import dataset_options_pb2
 
 from kestimator.engine import inputs
 
@@ -27,22 +31,91 @@ DATASETS = {
 
 
 def options(make, steps):
-    batches = inputs.DatasetBatches(make, (make().element_spec, None), [])
-    batches.initialize(steps)
-    return batches.iterator._dataset.options()
+    return inputs.options_for(make(), steps)
 
 
 @pytest.mark.parametrize(("make", "is_tuned"), DATASETS.values(), ids=DATASETS)
 def test_what_is_cut_from_memory_is_not_tuned_in_some_steps(make, is_tuned):
-    assert options(make, 100).autotune.enabled is (None if is_tuned else False)
+    assert options(make, 100) is (None if is_tuned else inputs.without_autotuning)
+    assert inputs.without_autotuning().autotune.enabled is False
 
 
 def test_a_long_run_is_tuned():
-    assert options(lambda: in_memory().repeat(), 100_000).autotune.enabled is None
-    assert options(lambda: in_memory().repeat(), None).autotune.enabled is None
+    assert options(lambda: in_memory().repeat(), 100_000) is None
+    assert options(lambda: in_memory().repeat(), math.inf) is None
 
 
-def test_what_the_user_said_stays():
+@pytest.mark.parametrize("steps", [3, 100, None])
+def test_what_the_user_said_stays(steps):
+    """The iterator is one of TensorFlow's functions: what it was told shows in its graph."""
     said = tf.data.Options()
     said.deterministic = False
-    assert options(lambda: in_memory().with_options(said), 100).deterministic is False
+    said.threading.private_threadpool_size = 3
+    make = inputs.options_for(in_memory(), steps or math.inf)
+    dataset = in_memory().with_options(said)
+    again = tf.data.experimental.from_variant(
+        tf.data.experimental.to_variant(dataset), dataset.element_spec
+    )
+    again = again if make is None else again.with_options(make())
+    text = tf.raw_ops.GetOptions(input_dataset=tf.data.experimental.to_variant(again)).numpy()
+    found = dataset_options_pb2.Options.FromString(text)
+    assert found.deterministic is False
+    assert found.threading_options.private_threadpool_size == 3
+    assert found.autotune_options.HasField("enabled") is (steps is not None)
+    assert not found.autotune_options.enabled
+
+
+DATA = {
+    "numbers": lambda: tf.data.Dataset.range(3),
+    "a dict": lambda: in_memory().take(3),
+    "pairs": lambda: tf.data.Dataset.zip((in_memory(), in_memory())).take(3),
+    "sparse": lambda: tf.data.Dataset.from_tensor_slices(tf.sparse.eye(3)),
+    "ragged": lambda: tf.data.Dataset.from_tensor_slices(tf.ragged.constant([[1], [], [2, 3]])),
+    "none": lambda: tf.data.Dataset.range(3).map(lambda row: (row, None)),
+    "generated": lambda: tf.data.Dataset.from_generator(
+        lambda: iter(range(3)), output_signature=tf.TensorSpec((), tf.int64)
+    ),
+    "of TF1": lambda: tf.compat.v1.data.Dataset.range(3),
+}
+
+
+@pytest.mark.parametrize("steps", [3, 100, None])
+@pytest.mark.parametrize("make", DATA.values(), ids=DATA)
+def test_an_iterator_gives_what_the_dataset_holds(make, steps):
+    batches = inputs.DatasetBatches(make, inputs.features_and_labels(make().element_spec), [])
+    for _ in range(2):
+        batches.initialize(steps)
+        found = list(batches.iterator)
+        wanted = list(make())
+        assert len(found) == len(wanted) == 3
+        tf.nest.assert_same_structure(found, wanted, expand_composites=True)
+        for one, other in zip(
+            tf.nest.flatten(found, expand_composites=True),
+            tf.nest.flatten(wanted, expand_composites=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_datasets_of_one_spec_are_told_apart():
+    found = []
+    for first in (0, 10):
+        make = functools.partial(tf.data.Dataset.range, first, first + 2)
+        batches = inputs.DatasetBatches(make, (make().element_spec, None), [])
+        batches.initialize()
+        found.append([int(row) for row in batches.iterator])
+    assert found == [[0, 1], [10, 11]]
+
+
+def test_one_batch():
+    batches = inputs.OneBatch(({"x": tf.constant([[1.0], [2.0]])}, tf.constant([1, 2])))
+    features, labels = batches.element_spec
+    assert features == {"x": tf.TensorSpec([None, 1], tf.float32)}
+    assert labels == tf.TensorSpec([None], tf.int32)
+    for _ in range(2):
+        batches.initialize()
+        flat = batches.next()
+        np.testing.assert_array_equal(flat[0], [[1.0], [2.0]])
+        np.testing.assert_array_equal(flat[1], [1, 2])
+        with pytest.raises(tf.errors.OutOfRangeError):
+            batches.next()

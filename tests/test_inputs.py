@@ -73,6 +73,21 @@ class TestNumpyInputFn:
         assert (lists(input_fn), lists(input_fn)) == (first, second)
         assert first != second
 
+    @pytest.mark.parametrize("labels", [None, np.arange(5), {"y": np.arange(5)}])
+    @pytest.mark.parametrize("x", [np.ones((5, 2)), {"a": np.arange(5), "b": np.array([*"abcde"])}])
+    def test_the_only_batch_is_that_of_the_dataset(self, x, labels):
+        input_fn = numpy_input_fn(x, labels, batch_size=5, shuffle=False)
+        (wanted,) = batches(input_fn)
+        found = tf.nest.map_structure(lambda tensor: tensor.numpy(), input_fn.only_batch())
+        tf.nest.map_structure(np.testing.assert_array_equal, found, wanted)
+
+    @pytest.mark.parametrize(
+        "others", [{"batch_size": 4}, {"num_epochs": 2}, {"num_epochs": None}, {"shuffle": True}]
+    )
+    def test_several_batches_or_random_ones_are_no_only_batch(self, others):
+        settings = {"batch_size": 5, "shuffle": False, **others}
+        assert numpy_input_fn(np.arange(5), **settings).only_batch() is None
+
     def test_specification(self):
         x = {"a": np.ones((6, 3), np.float32)}
         dataset = numpy_input_fn(x, np.arange(6), batch_size=4, shuffle=False)()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -69,18 +70,28 @@ def is_whole(path: str) -> bool:
 
 def _state(model_dir: str) -> Any:
     """What the state file says; None if there is none."""
-    problem = "it is no text of a checkpoint state"
+    state, problem = None, "it is no text of a checkpoint state"
     try:
-        state = tf.train.get_checkpoint_state(model_dir)
-    except ValueError as error:  # it is empty, or no text at all
-        state, problem = None, str(error)
-    if state is None and tf.io.gfile.exists(f"{model_dir}/checkpoint"):
+        with tf.io.gfile.GFile(f"{model_dir}/checkpoint", "rb") as file:
+            state = _parsed_state(model_dir, file.read())
+    except tf.errors.NotFoundError:
+        return None
+    except (ValueError, tf.errors.OpError) as error:  # it is empty, or no text at all
+        problem = str(error)
+    if state is None:
         raise errors.UnreadableCheckpointError(
             f"The file {model_dir}/checkpoint cannot be read: {problem}. Write the line "
             "'model_checkpoint_path: \"model.ckpt-<step>\"' into it to go on from that "
             "checkpoint, or delete it to start afresh."
         )
     return state
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed_state(model_dir: str, text: bytes) -> Any:
+    """What a state file of this text says: to parse it takes a tenth of a prediction."""
+    del text
+    return tf.train.get_checkpoint_state(model_dir)
 
 
 def reader(path: str) -> Any:

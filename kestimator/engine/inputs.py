@@ -13,6 +13,7 @@ computed by a function of the graph that the input_fn builds, called each step.
 from __future__ import annotations
 
 import abc
+import dataclasses
 import functools
 import logging
 import math
@@ -23,7 +24,9 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine import creation as _creation
+from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
+from kestimator.engine import pruning as _pruning
 from kestimator.engine import variables as _variables
 
 _logger = logging.getLogger("kestimator")
@@ -33,6 +36,8 @@ takes 1.5 milliseconds, and to stop its autotuning 20."""
 SOME_STEPS = 1_000
 """Nor is there anything to tune in so few batches that are cut from memory."""
 _CUT_FROM_MEMORY = ("TensorSlice", "Tensor", "Batch", "Take", "Skip", "Zip", "Repeat", "Range")
+MOST_ITERATOR_MAKERS = 64
+MakeOptions = Callable[[], tf.data.Options]
 _DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
 
 
@@ -94,6 +99,7 @@ class DatasetBatches(Batches):
         self.programs = programs
         self.is_finite = True
         self._dataset: tf.data.Dataset | None = None
+        self._options: MakeOptions | None = None
         self._iterator: Any = None
 
     def initialize(self, steps: float | None = None) -> None:
@@ -105,19 +111,14 @@ class DatasetBatches(Batches):
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
             known = [count for count in (steps, self.remaining) if count is not None]
-            fewest = min(known, default=math.inf)
-            if 1 < fewest <= FEW_STEPS:
-                self._dataset = self._dataset.with_options(_as_it_stands())
-            elif FEW_STEPS < fewest <= SOME_STEPS and _is_in_memory(self._dataset):
-                self._dataset = self._dataset.with_options(_without_autotuning())
+            self._options = options_for(self._dataset, min(known, default=math.inf))
 
     @property
     def iterator(self) -> Any:
         """The iterator, for a loop on the device; made when it is first needed."""
         assert self._dataset is not None, "`initialize` comes first"
         if self._iterator is None:
-            with _program.eager_mode():
-                self._iterator = iter(self._dataset)
+            self._iterator = _iterator_over(self._dataset, self._options)
         return self._iterator
 
     def consumed(self, steps: int) -> None:
@@ -144,6 +145,32 @@ class DatasetBatches(Batches):
                 except StopIteration:
                     raise end_of_input() from None
         return _program.flatten(features_and_labels(element))
+
+
+class OneBatch(Batches):
+    """A single batch that is there already.
+
+    Args:
+        element: Features, or (features, labels): nests of eager tensors whose first dimension is
+            that of the examples.
+    """
+
+    def __init__(self, element: Any) -> None:
+        batch = features_and_labels(element)
+        self._flat = _program.flatten(batch)
+        self.element_spec = tf.nest.map_structure(_batch_spec, batch)
+        self.programs = []
+        self.is_finite = True
+
+    def initialize(self, steps: float | None = None) -> None:
+        """Puts the batch back."""
+        self.remaining = 1
+
+    def _next_batch(self) -> list[tf.Tensor]:
+        if self.remaining == 0:
+            raise end_of_input()
+        self.remaining = 0
+        return self._flat
 
 
 class TensorBatches(Batches):
@@ -322,21 +349,62 @@ def _is_in_memory(dataset: Any) -> bool:
     return kind in _CUT_FROM_MEMORY and all(map(_is_in_memory, dataset._inputs()))
 
 
-@functools.cache
-def _without_autotuning() -> tf.data.Options:
+def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
+    """What makes the options of a Dataset that is to run for so many steps at most, if any."""
+    if steps <= FEW_STEPS:
+        return as_it_stands
+    if steps <= SOME_STEPS and _is_in_memory(dataset):
+        return without_autotuning
+    return None
+
+
+def without_autotuning() -> tf.data.Options:
     """Options for a Dataset that is not tuned while it runs."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
-@functools.cache
-def _as_it_stands() -> tf.data.Options:
+def as_it_stands() -> tf.data.Options:
     """Options for a Dataset that is run as the user wrote it."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
+    options = without_autotuning()
     options.experimental_optimization.apply_default_optimizations = False
     return options
+
+
+def _iterator_over(dataset: tf.data.Dataset, make_options: MakeOptions | None) -> Any:
+    """An iterator over a Dataset, with options if any.
+
+    A function makes it, kept for Datasets of the same spec: what makes a Dataset eagerly, as its
+    `with_options` does, costs TensorFlow half a millisecond each time.
+    """
+    spec = dataset.element_spec
+    make = _iterator_maker(_SpecKey(_program.spec_key(spec), spec), make_options)
+    with _program.eager_mode(), _modes.on_one_thread(make.runs_on_one_thread):
+        handles = make(tf.data.experimental.to_variant(dataset))
+        return tf.nest.pack_sequence_as(tf.data.IteratorSpec(spec), handles, expand_composites=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _SpecKey:
+    """An element spec as a key: nests of specs have no hash."""
+
+    key: str
+    spec: Any = dataclasses.field(compare=False)
+
+
+@functools.lru_cache(maxsize=MOST_ITERATOR_MAKERS)
+def _iterator_maker(
+    spec_key: _SpecKey, make_options: MakeOptions | None
+) -> _pruning.PrunedFunction:
+    graph = _pruning.plain_graph("iterator")
+    with graph.as_default(), tf.device("/cpu:0"):
+        variant = tf.compat.v1.placeholder(tf.variant, ())
+        dataset = tf.data.experimental.from_variant(variant, spec_key.spec)
+        dataset = dataset if make_options is None else dataset.with_options(make_options())
+        handles = tf.nest.flatten(iter(dataset), expand_composites=True)
+    made = [op for op in graph.get_operations() if op.type == "MakeIterator"]
+    return _pruning.PrunedFunction(graph, [variant], handles, made)
 
 
 def _remaining(cardinality: int, per_step: int) -> int | None:
@@ -347,6 +415,10 @@ def _remaining(cardinality: int, per_step: int) -> int | None:
 
 def _spec(value: Any) -> Any:
     return None if value is None else tf.type_spec_from_value(value)
+
+
+def _batch_spec(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
+    return None if tensor is None else tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
 
 
 def _run_initializers(programs: list[_program.Program]) -> None:

@@ -92,7 +92,8 @@ class UnseenPredictions:
         """
         needed = self._function.inputs
         batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
-        with _program.eager_mode():
+        on_one_thread = self._is_small and self._function.runs_on_one_thread
+        with _program.eager_mode(), _modes.on_one_thread(on_one_thread):
             return self._pack(self._function(*(batch[id(tensor)] for tensor in needed)))
 
     def next_rows(self, batches: _inputs.Batches) -> Any:
