@@ -36,6 +36,7 @@ from kestimator.engine import distribution as _distribution
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import keras_writing as _keras_writing
 from kestimator.engine import loop as _loop
+from kestimator.engine import memory as _memory
 from kestimator.engine import model as _model
 from kestimator.engine import predictions as _predictions
 from kestimator.engine import program as _program
@@ -80,7 +81,7 @@ class Runtime:
         self._warm_start = warm_start_settings
         self.config = config
         self.store = _variables.VariableStore()
-        self.memory = _checkpoints.Memory(self.store)
+        self.memory = _memory.Memory(self.store)
         self.distribution = _distribution.of(config.train_distribute)
         self.programs: dict[Any, _model.ModelProgram] = {}
         self.evaluations = summaries.EvaluationLog()
@@ -198,7 +199,7 @@ class Runtime:
                 self.config.keep_checkpoint_max, self.config.keep_checkpoint_every_n_hours
             )
             _v1.add_to_collection(_v1.GraphKeys.SAVERS, saver)
-        _checkpoints.add_ready_ops(spec.scaffold)
+        _memory.add_ready_ops(spec.scaffold)
         return spec
 
     def _prepare(
@@ -359,19 +360,22 @@ class Runtime:
             self._prepare(model, session, all_hooks, hooked.begin, path)
             batches.initialize()
             hooked.after_create_session()
-        unseen = None if all_hooks else _predictions.UnseenPredictions(model, chosen)
-        while not (hooked.should_stop or (unseen is not None and batches.remaining == 0)):
-            with model.graph.as_default(), self.memory.borrowed(model, path):
-                self.memory.reload(model, session, path)
-                try:
-                    if unseen is not None:
-                        batch = (unseen.next_rows if may_join else unseen.next)(batches)
-                    else:
-                        fetches = {"predictions": chosen, "operations": model.operations}
-                        batch = hooked.step(fetches)["predictions"]
-                except tf.errors.OutOfRangeError:
-                    break
-            yield batch
+        compute = (
+            _predictions.HookedPredictions(model, chosen, hooked)
+            if all_hooks
+            else _predictions.UnseenPredictions(model, chosen, may_join=may_join)
+        )
+        self.memory.read_by(compute)
+        try:
+            while not compute.has_ended(batches):
+                with model.graph.as_default(), self.memory.borrowed(model, path):
+                    self.memory.reload(model, session, path)
+                    batch = compute.next(batches, run_ahead=not self.memory.training)
+                yield batch
+        except tf.errors.OutOfRangeError:
+            pass  # the end of the data
+        finally:
+            compute.settle()
         with model.graph.as_default():
             hooked.end()
 
@@ -426,6 +430,7 @@ class Runtime:
         named = {slots[id(v.value)]: v for v in variables if id(v.value) in slots}
         checkpoint = _checkpoints.reader(path)
         known = {name: v for name, v in named.items() if checkpoint.has_tensor(name)}
+        self.memory.settle()
         with _program.eager_mode(), _keras_writing.holding(known, checkpoint.get_tensor):
             yield model, {id(variable): name for name, variable in known.items()}
 

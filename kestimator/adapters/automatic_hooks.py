@@ -18,7 +18,7 @@ from kestimator import errors
 from kestimator.adapters import saving as _saving
 from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig
-from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import memory as _memory
 from kestimator.engine import model as _model
 
 _train: Any = tf.compat.v1.train
@@ -27,7 +27,7 @@ _train: Any = tf.compat.v1.train
 def chief_hooks(
     model: _model.ModelProgram,
     config: RunConfig,
-    memory: _checkpoints.Memory,
+    memory: _memory.Memory,
     listeners: Sequence[Any],
 ) -> list[Any]:
     """The hooks that come before the user's: what is written to `model_dir`.
@@ -72,11 +72,11 @@ def loss_hooks(model: _model.ModelProgram, config: RunConfig) -> list[Any]:
 def _checkpoint_hooks(
     model: _model.ModelProgram,
     config: RunConfig,
-    memory: _checkpoints.Memory,
+    memory: _memory.Memory,
     own: Sequence[Any],
     listeners: Sequence[Any],
 ) -> list[Any]:
-    all_listeners = [_checkpoints.SavedListener(memory, model), *listeners]
+    all_listeners = [_memory.SavedListener(memory, model, str(config.model_dir)), *listeners]
     for hook in own:
         if isinstance(hook, _train.CheckpointSaverHook):
             _stock_hooks.add_listeners(hook, all_listeners)

@@ -1,9 +1,10 @@
-"""Checkpoints: finding, checking, restoring them, and knowing what memory holds.
+"""Checkpoints: finding, checking, writing and restoring them.
 
 Synopsis::
 
     path = latest_checkpoint(model_dir)
-    memory.load(model, session, path)       # reads only if memory holds something else
+    check_fits(path, global_views(model))
+    restore(model, session, path)
 
 A checkpoint is whole or absent: one that cannot be read is an error, never a fresh start.
 """
@@ -14,7 +15,7 @@ import contextlib
 import difflib
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -24,8 +25,6 @@ from kestimator import errors
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
-from kestimator.engine import variables as _variables
-from kestimator.keys import ModeKeys
 
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
@@ -146,159 +145,6 @@ def names(path: str) -> list[str]:
     return sorted(reader(path).get_variable_to_shape_map())
 
 
-class Memory:
-    """Knows which checkpoint the variables of an estimator hold, to read none twice.
-
-    Args:
-        store: The variables.
-    """
-
-    def __init__(self, store: _variables.VariableStore) -> None:
-        self._store = store
-        self._holds: tuple[str, Any] | None = None
-        self._covered: set[str] = set()
-        self.training = False
-
-    def holds(self, path: str | None, saver: Any) -> bool:
-        """Whether the variables have the values of `path`, read through `saver`."""
-        return path is not None and self._holds == (path, _saver_key(saver))
-
-    def changed(self) -> None:
-        """Notes that the variables no longer equal any checkpoint."""
-        self._holds = None
-
-    def saved(self, path: str, saver: Any) -> None:
-        """Notes that the variables have just been written to `path`."""
-        self._holds = (path, _saver_key(saver))
-        self._covered = {slot.name for slot in self._store}
-
-    def load(self, model: _model.ModelProgram, session: _session.Session, path: str | None) -> None:
-        """Gives the variables of a program their values: from a checkpoint, or initial ones.
-
-        Args:
-            model: The program; its scaffold is finalized.
-            session: A session over it.
-            path: The checkpoint, or None to initialize.
-
-        Raises:
-            errors.MissingVariableError: The checkpoint lacks a variable.
-            errors.VariableShapeError: It holds a variable of another shape.
-            errors.UnreadableCheckpointError: It cannot be read.
-        """
-        saver = model.scaffold.saver
-        names = {_model.name(view) for view in _global_views(model)}
-        if path is None:
-            self._holds, self._covered = ("", id(model)), names
-            _reset_keras_variables(model, self._store)
-            _initialize(model, session)
-        elif not (self.holds(path, saver) and names <= self._covered):
-            self._holds = None
-            restore(model, session, path)
-            self._holds, self._covered = (path, _saver_key(saver)), names
-
-    def reload(
-        self, model: _model.ModelProgram, session: _session.Session, path: str | None
-    ) -> None:
-        """Gives the variables their values again, where another run has changed them since."""
-        if path is None:
-            if self._holds != ("", id(model)):
-                self.load(model, session, path)
-        elif not self.holds(path, model.scaffold.saver):
-            self.load(model, session, path)
-
-    def complete(self, model: _model.ModelProgram, session: _session.Session) -> None:
-        """Leaves variables as they are, and gives an initial value to those that have none."""
-        slots = [(view, self._store.get(_model.name(view))) for view in _global_views(model)]
-        with _program.eager_mode():
-            missing = [view.initializer for view, slot in slots if slot and not slot.is_initialized]
-        if missing:
-            session.run(missing)
-
-    def initialize_locals(self, model: _model.ModelProgram, session: _session.Session) -> None:
-        """Starts metrics from zero, and makes tables ready.
-
-        Raises:
-            RuntimeError: The initializers leave variables without a value.
-        """
-        if model.mode == ModeKeys.PREDICT and model.locals_are_ready:
-            return  # predictions have no state of their own to start afresh
-        scaffold = model.scaffold
-        if model.locals_are_ready or not _not_ready(
-            session, scaffold.ready_for_local_init_op, (_GraphKeys.GLOBAL_VARIABLES,)
-        ):
-            session.run(scaffold.local_init_op)
-        if not model.locals_are_ready:
-            _check_ready(model, session)
-        model.locals_are_ready = True
-
-    @contextlib.contextmanager
-    def in_training(self) -> Iterator[None]:
-        """Marks a train call: evaluations meanwhile leave the variables as they were."""
-        outer, self.training = self.training, True
-        try:
-            yield
-        except BaseException:
-            self._holds = None
-            raise
-        finally:
-            self.training = outer
-
-    @contextlib.contextmanager
-    def borrowed(self, model: _model.ModelProgram, path: str | None) -> Iterator[None]:
-        """Lends the variables to an evaluation or prediction of `path`."""
-        saver = model.scaffold.saver or next(
-            iter(model.graph.get_collection(_GraphKeys.SAVERS)), None
-        )
-        if self.training and not self.holds(path, saver):
-            with self.preserved():
-                yield
-        else:
-            yield
-
-    @contextlib.contextmanager
-    def preserved(self) -> Iterator[None]:
-        """Puts every variable back to its value afterwards: for evaluation amid training."""
-        with _program.eager_mode():
-            kept = [
-                (slot.variable, tf.identity(slot.variable))
-                for slot in self._store
-                if slot.is_initialized
-            ]
-        holds, covered = self._holds, self._covered
-        try:
-            yield
-        finally:
-            with _program.eager_mode():
-                for variable, value in kept:
-                    variable.assign(value)
-            self._holds, self._covered = holds, covered
-
-
-def _saver_key(saver: Any) -> Any:
-    shares = isinstance(saver, DefaultSaver) and not saver.has_tables
-    return "default" if shares else id(saver)
-
-
-class SavedListener(_v1.train.CheckpointSaverListener):
-    """Notes in a `Memory` that a checkpoint equals the variables.
-
-    Args:
-        memory: The memory.
-        model: The program that is saved.
-    """
-
-    def __init__(self, memory: Memory, model: _model.ModelProgram) -> None:
-        self._memory = memory
-        self._model = model
-
-    def after_save(self, session: Any, global_step_value: int) -> None:
-        """Notes the newest checkpoint of the program's saver."""
-        del session, global_step_value
-        saver = self._model.scaffold.saver
-        if saver.last_checkpoints:
-            self._memory.saved(saver.last_checkpoints[-1], saver)
-
-
 class DefaultSaver(_v1.train.Saver):
     """The saver of a program whose model_fn brings none: every variable under its own name."""
 
@@ -351,10 +197,10 @@ def restore(model: _model.ModelProgram, session: _session.Session, path: str) ->
     """Reads a checkpoint into a program's variables."""
     saver = model.scaffold.saver
     if isinstance(saver, DefaultSaver):
-        check_fits(path, _global_views(model))
+        check_fits(path, global_views(model))
         if not saver.has_tables:
             with unreadable_as_error(path):
-                _restore_eagerly(path, _global_views(model))
+                _restore_eagerly(path, global_views(model))
             return
     with unreadable_as_error(path):
         saver.restore(session, path)
@@ -419,20 +265,13 @@ def _missing(key: str, path: str, shapes: dict[str, Any]) -> str:
     )
 
 
-def _global_views(model: _model.ModelProgram) -> list[Any]:
+def global_views(model: _model.ModelProgram) -> list[Any]:
+    """The variables of a program that a checkpoint holds."""
     views = [
         *model.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES),
         *model.graph.get_collection(_GraphKeys.SAVEABLE_OBJECTS),
     ]
     return list({id(view): view for view in views if not hasattr(view, "specs")}.values())
-
-
-def _initialize(model: _model.ModelProgram, session: _session.Session) -> None:
-    scaffold = model.scaffold
-    if scaffold.init_op is not None:
-        session.run(scaffold.init_op, scaffold.init_feed_dict)
-    if scaffold.init_fn is not None:
-        scaffold.init_fn(session)
 
 
 def remember_kept(saver: Any, model_dir: str) -> None:
@@ -447,60 +286,6 @@ def remember_kept(saver: Any, model_dir: str) -> None:
                 if tf.io.gfile.exists(index)
             ]
         )
-
-
-def _reset_keras_variables(model: _model.ModelProgram, store: _variables.VariableStore) -> None:
-    with _program.eager_mode():
-        for slot in store:
-            slot.reset()
-        if model.program.initial_writes:
-            model.program.function([], model.program.initial_writes)()
-
-
-def _check_ready(model: _model.ModelProgram, session: _session.Session) -> None:
-    scaffold = model.scaffold
-    missing = _not_ready(
-        session, scaffold.ready_op, (_GraphKeys.GLOBAL_VARIABLES, _GraphKeys.LOCAL_VARIABLES)
-    )
-    if missing:
-        raise RuntimeError(
-            f"Init operations did not make the model ready: {missing} have no value. Received: "
-            f"init_op={scaffold.init_op!r}, init_fn={scaffold.init_fn!r}, "
-            f"local_init_op={scaffold.local_init_op!r}. Initialize them in the Scaffold's "
-            "`init_op` or `init_fn`."
-        )
-
-
-def _not_ready(session: _session.Session, ready_op: Any, collections: Sequence[str]) -> list[str]:
-    """Names that a ready op reports; it gives none when all is well.
-
-    Where the op is the library's own, the variables of some collections are asked themselves.
-    """
-    if ready_op is None:
-        return []
-    if tf.get_static_value(ready_op) is None:
-        return [tf.compat.as_text(value) for value in session.run(ready_op).ravel()]
-    views = [view for key in collections for view in session.graph.get_collection(key)]
-    with _program.eager_mode():
-        return [
-            _model.name(view)
-            for view in views
-            if getattr(view, "memory", None) is not None and not view.memory.is_initialized()
-        ]
-
-
-def add_ready_ops(scaffold: Any) -> None:
-    """Gives a scaffold without ready ops constants in their place.
-
-    TensorFlow would build some twenty ops that report uninitialized variables, and running them
-    takes a tenth of the time to the first step. `Memory` asks the variables themselves.
-    """
-    for given, key in (
-        (scaffold.ready_op, _GraphKeys.READY_OP),
-        (scaffold.ready_for_local_init_op, _GraphKeys.READY_FOR_LOCAL_INIT_OP),
-    ):
-        if given is None and not _v1.get_collection(key):
-            _v1.add_to_collection(key, tf.constant([], tf.string, name="ready"))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How TensorFlow runs what it is given: eagerly, or on the calling thread alone."""
+"""How TensorFlow runs what it is given: eagerly, on the calling thread alone, in the background."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.eager import context as _context
+from tensorflow.python.eager import executor as _executor
 
 SMALL_STEP_SECONDS = 0.002
 """A step that takes longer gains more by running ops side by side than it loses by handing them
@@ -40,6 +41,29 @@ def on_one_thread(wanted: bool) -> contextlib.AbstractContextManager[None]:
     executor: contextlib.AbstractContextManager[None]
     executor = tf.experimental.function_executor_type(_ONE_THREAD)
     return executor
+
+
+class Background:
+    """A thread of TensorFlow's that runs functions while the calling thread goes on.
+
+    `tf.experimental.async_scope`, its public face, waits at the end of the scope: nothing could
+    be done meanwhile but in the scope, which a generator cannot keep open over a `yield`.
+    """
+
+    def __init__(self) -> None:
+        self._executor = _executor.new_executor(enable_async=True)
+
+    def running(self) -> contextlib.AbstractContextManager[None]:
+        """Lets functions called inside return at once; their tensors have their values later."""
+        scope: contextlib.AbstractContextManager[None] = _context.executor_scope(self._executor)
+        return scope
+
+    def wait(self) -> None:
+        """Waits until nothing runs. An error shows where the tensors it concerns are read."""
+        try:
+            self._executor.wait()
+        except tf.errors.OpError:
+            self._executor.clear_error()
 
 
 @contextlib.contextmanager

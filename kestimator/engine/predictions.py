@@ -2,9 +2,10 @@
 
 Synopsis::
 
-    unseen = UnseenPredictions(model, selected(model.spec.predictions, predict_keys))
-    for row in rows(unseen.next(batches)):
-        ...
+    unseen = UnseenPredictions(model, selected(model.spec.predictions, predict_keys), may_join=True)
+    while not unseen.has_ended(batches):
+        for row in rows(unseen.next(batches, run_ahead=True)):
+            ...
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator.engine import compiled as _compiled
 from kestimator.engine import inputs as _inputs
+from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
 from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
@@ -64,15 +66,57 @@ def selected(predictions: Any, predict_keys: Any) -> Any:
     return chosen
 
 
-class UnseenPredictions:
-    """Computes predictions for one batch after the other, with no hook to see them.
+class HookedPredictions:
+    """Computes predictions for one batch after the other, each under the eyes of hooks.
 
     Args:
         model: The program.
         predictions: The tensors to compute.
+        hooked: The session, with the hooks.
     """
 
-    def __init__(self, model: _model.ModelProgram, predictions: Any) -> None:
+    def __init__(
+        self, model: _model.ModelProgram, predictions: Any, hooked: _loop.HookedSession
+    ) -> None:
+        self._fetches = {"predictions": predictions, "operations": model.operations}
+        self._hooked = hooked
+
+    def has_ended(self, batches: _inputs.Batches) -> bool:
+        """Whether a hook asked to stop."""
+        del batches  # that they have ended shows when a hook asks for the next one
+        return self._hooked.should_stop
+
+    def next(self, batches: _inputs.Batches, *, run_ahead: bool) -> Any:
+        """The predictions for the next batch, as arrays.
+
+        Args:
+            batches: The input, which the session reads.
+            run_ahead: Has no meaning here: hooks see each batch when it is asked for.
+
+        Raises:
+            tf.errors.OutOfRangeError: The data has ended.
+        """
+        del batches, run_ahead
+        return self._hooked.step(self._fetches)["predictions"]
+
+    def settle(self) -> None:
+        """Does nothing: nothing goes on between batches."""
+
+
+class UnseenPredictions:
+    """Computes predictions for one batch after the other, with no hook to see them.
+
+    Where batches may be joined, several are computed at once; their number grows from call to
+    call, so that who wants one row waits for one batch. And while the caller deals with the rows
+    of some, those of the next few are computed in the background.
+
+    Args:
+        model: The program.
+        predictions: The tensors to compute.
+        may_join: Whether a call may give several batches, one after the other in the same arrays.
+    """
+
+    def __init__(self, model: _model.ModelProgram, predictions: Any, *, may_join: bool) -> None:
         self._predictions = predictions
         self._flat = list(predictions.values()) if isinstance(predictions, dict) else [predictions]
         self._function = model.program.function(self._flat, model.operations)
@@ -81,51 +125,80 @@ class UnseenPredictions:
             ("predictions", *map(id, self._flat)),
             lambda: _compiled.Compiled(self._build_many, [self._function], (tf.int32,)),
         )
+        self._joins = may_join and self._can_be_joined()
         self._batches_per_call = 1
+        self._most_batches = MOST_BATCHES_PER_CALL
         self._is_small = True
+        self._pace_is_known = False
+        self._background: _modes.Background | None = None
+        self._ahead: list[tf.Tensor] | None = None
 
-    def next(self, batches: _inputs.Batches) -> Any:
-        """The predictions for the next batch, as arrays.
+    def has_ended(self, batches: _inputs.Batches) -> bool:
+        """Whether it is known that there are no more predictions."""
+        return self._ahead is None and batches.remaining == 0
+
+    def settle(self) -> None:
+        """Waits until nothing is computed in the background: before the variables change."""
+        if self._background is not None:
+            self._background.wait()
+
+    def next(self, batches: _inputs.Batches, *, run_ahead: bool) -> Any:
+        """The predictions for the next batch, or for the next few, as arrays.
+
+        Args:
+            batches: The input.
+            run_ahead: Whether to go on in the background with those that follow.
 
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
         """
+        if not (self._joins and isinstance(batches, _inputs.DatasetBatches)):
+            return self._next_batch(batches)
+        if self._ahead is not None:
+            self.settle()
+            values, self._ahead = self._ahead, None
+        else:
+            start, count = time.perf_counter(), self._next_count(batches)
+            if count <= 1:
+                packed = self._next_batch(batches)
+                self._is_small = time.perf_counter() - start < SLOW_START_SECONDS
+                return packed
+            values = self._compute(batches, count)
+            self._note_pace((time.perf_counter() - start) / count)
+        if run_ahead and self._pace_is_known and batches.remaining:
+            self._background = self._background or _modes.Background()
+            with self._background.running():
+                self._ahead = self._compute(batches, self._next_count(batches))
+        return self._pack(values)
+
+    def _next_batch(self, batches: _inputs.Batches) -> Any:
         needed = self._function.inputs
         batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
         on_one_thread = self._is_small and self._function.runs_on_one_thread
         with _program.eager_mode(), _modes.on_one_thread(on_one_thread):
             return self._pack(self._function(*(batch[id(tensor)] for tensor in needed)))
 
-    def next_rows(self, batches: _inputs.Batches) -> Any:
-        """The predictions for the next few batches, one after the other in the same arrays.
-
-        Their number grows from call to call, so that who wants one row waits for one batch.
-
-        Raises:
-            tf.errors.OutOfRangeError: The data has ended.
-        """
-        if not (self._can_join() and isinstance(batches, _inputs.DatasetBatches)):
-            return self.next(batches)
+    def _next_count(self, batches: _inputs.Batches) -> int:
+        """For how many batches to compute at once; twice as many the next time."""
         count = min(self._batches_per_call, batches.remaining or 0)
-        self._batches_per_call = min(2 * self._batches_per_call, MOST_BATCHES_PER_CALL)
-        start = time.perf_counter()
-        if count <= 1:
-            packed = self.next(batches)
-            self._is_small = time.perf_counter() - start < SLOW_START_SECONDS
-            return packed
-        values = self._many(batches.iterator, count, on_one_thread=self._is_small)
+        self._batches_per_call = min(2 * self._batches_per_call, self._most_batches)
+        return count
+
+    def _compute(self, batches: _inputs.DatasetBatches, count: int) -> list[tf.Tensor]:
+        values: list[tf.Tensor] = self._many(batches.iterator, count, on_one_thread=self._is_small)
         batches.consumed(count)
-        self._note_pace((time.perf_counter() - start) / count)
-        return self._pack(values)
+        return values
 
     def _note_pace(self, seconds: float) -> None:
         """Decides how to go on from the time of a batch; one that built a function tells less."""
-        if not self._many.is_new:
+        self._pace_is_known = not self._many.is_new
+        if self._pace_is_known:
             self._is_small = seconds < _modes.SMALL_STEP_SECONDS
-        affordable = int(LONGEST_CALL_SECONDS / seconds)
-        self._batches_per_call = max(1, min(self._batches_per_call, affordable))
+        affordable = max(1, int(LONGEST_CALL_SECONDS / seconds))
+        self._most_batches = min(affordable, MOST_BATCHES_PER_CALL)
+        self._batches_per_call = min(self._batches_per_call, affordable)
 
-    def _can_join(self) -> bool:
+    def _can_be_joined(self) -> bool:
         """Whether batches of predictions differ in their first dimension alone."""
         return bool(self._function.inputs) and all(
             tensor.shape.rank and tensor.shape[1:].is_fully_defined() for tensor in self._flat
