@@ -380,7 +380,7 @@ def _iterator_over(dataset: tf.data.Dataset, make_options: MakeOptions | None) -
     """
     spec = dataset.element_spec
     make = _iterator_maker(_SpecKey(_program.spec_key(spec), spec), make_options)
-    with _program.eager_mode(), _modes.on_one_thread(make.runs_on_one_thread):
+    with _program.eager_mode(), _modes.on_one_thread(make.is_called_on_one_thread):
         handles = make(tf.data.experimental.to_variant(dataset))
         return tf.nest.pack_sequence_as(tf.data.IteratorSpec(spec), handles, expand_composites=True)
 

@@ -174,7 +174,7 @@ class UnseenPredictions:
     def _next_batch(self, batches: _inputs.Batches) -> Any:
         needed = self._function.inputs
         batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
-        on_one_thread = self._is_small and self._function.runs_on_one_thread
+        on_one_thread = self._is_small and self._function.is_called_on_one_thread
         with _program.eager_mode(), _modes.on_one_thread(on_one_thread):
             return self._pack(self._function(*(batch[id(tensor)] for tensor in needed)))
 

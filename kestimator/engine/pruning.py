@@ -92,6 +92,16 @@ class PrunedFunction:
         )
 
     @functools.cached_property
+    def is_called_on_one_thread(self) -> bool:
+        """Whether one thread can run it as it stands: loops are not laid open for several.
+
+        Where its ops are put into another graph `on_one_thread`, loops stay loops.
+        """
+        return self.runs_on_one_thread and not any(
+            _LOWERED in op.node_def.attr for op in self._body
+        )
+
+    @functools.cached_property
     def _function(self) -> Any:
         """The function, made when it is first called.
 
