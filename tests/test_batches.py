@@ -40,9 +40,25 @@ def test_what_is_cut_from_memory_is_not_tuned_in_some_steps(make, is_tuned):
     assert inputs.without_autotuning().autotune.enabled is False
 
 
-def test_a_long_run_is_tuned():
-    assert options(lambda: in_memory().repeat(), 100_000) is None
-    assert options(lambda: in_memory().repeat(), math.inf) is None
+AT_HAND = {
+    "slices": in_memory,
+    "slices again and again": lambda: in_memory().repeat(),
+    "batches kept": lambda: in_memory().batch(10).cache().repeat(),
+}
+NOT_AT_HAND = {
+    "batches": lambda: in_memory().batch(10).repeat(),
+    "computed and kept": lambda: in_memory().map(lambda row: row).cache().repeat(),
+    "kept and shuffled": lambda: in_memory().cache().shuffle(10).repeat(),
+    "kept in a file": lambda: in_memory().batch(10).cache("a file").repeat(),
+}
+
+
+@pytest.mark.parametrize("steps", [100_000, math.inf])
+def test_a_long_run_is_tuned_unless_batches_are_at_hand(steps):
+    at_hand = {name: options(make, steps) is not None for name, make in AT_HAND.items()}
+    assert at_hand == dict.fromkeys(AT_HAND, True)
+    others = {name: options(make, steps) is not None for name, make in NOT_AT_HAND.items()}
+    assert others == dict.fromkeys(NOT_AT_HAND, False)
 
 
 @pytest.mark.parametrize("steps", [3, 100, None])
@@ -51,8 +67,8 @@ def test_what_the_user_said_stays(steps):
     said = tf.data.Options()
     said.deterministic = False
     said.threading.private_threadpool_size = 3
-    make = inputs.options_for(in_memory(), steps or math.inf)
-    dataset = in_memory().with_options(said)
+    make = inputs.options_for(in_memory().batch(10), steps or math.inf)
+    dataset = in_memory().batch(10).with_options(said)
     again = tf.data.experimental.from_variant(
         tf.data.experimental.to_variant(dataset), dataset.element_spec
     )

@@ -35,7 +35,8 @@ FEW_STEPS = 10
 takes 1.5 milliseconds, and to stop its autotuning 20."""
 SOME_STEPS = 1_000
 """Nor is there anything to tune in so few batches that are cut from memory."""
-_CUT_FROM_MEMORY = ("TensorSlice", "Tensor", "Batch", "Take", "Skip", "Zip", "Repeat", "Range")
+_AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
+_CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip")
 MOST_ITERATOR_MAKERS = 64
 MakeOptions = Callable[[], tf.data.Options]
 _DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
@@ -340,20 +341,37 @@ def _check_pair(element: Any) -> None:
         )
 
 
-def _is_in_memory(dataset: Any) -> bool:
-    """Whether a Dataset does nothing but cut up tensors that it holds.
+def _kind(dataset: Any) -> str:
+    """What a Dataset does, as TensorFlow's class for it is called: there is no public way to ask.
 
-    TensorFlow has no public way to ask what a Dataset is made of.
+    A cache in files is none that is meant here.
     """
     kind = type(dataset).__name__.removeprefix("_").removesuffix("Dataset")
-    return kind in _CUT_FROM_MEMORY and all(map(_is_in_memory, dataset._inputs()))
+    return "FileCache" if kind == "Cache" and tf.get_static_value(dataset._filename) else kind
+
+
+def _is_in_memory(dataset: Any) -> bool:
+    """Whether a Dataset does nothing but cut up tensors that it holds."""
+    return _kind(dataset) in (*_CUT_FROM_MEMORY, "Cache") and all(
+        map(_is_in_memory, dataset._inputs())
+    )
+
+
+def _is_at_hand(dataset: Any) -> bool:
+    """Whether a Dataset holds its elements whole, or does after it cut them from memory once."""
+    if _kind(dataset) == "Cache":
+        return _is_in_memory(dataset)
+    return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, dataset._inputs()))
 
 
 def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
-    """What makes the options of a Dataset that is to run for so many steps at most, if any."""
+    """What makes the options of a Dataset that is to run for so many steps at most, if any.
+
+    To fetch ahead what is at hand, as a tuned Dataset does, wakes a thread for every step.
+    """
     if steps <= FEW_STEPS:
         return as_it_stands
-    if steps <= SOME_STEPS and _is_in_memory(dataset):
+    if _is_at_hand(dataset) or (steps <= SOME_STEPS and _is_in_memory(dataset)):
         return without_autotuning
     return None
 
