@@ -167,9 +167,12 @@ class Runner:
         Where many steps in a row are looked at, the batch is taken on the device, too: a function
         that does it takes as long to make as a hundred steps gain by it.
         """
-        compiled = self._compiled(look) if self._looks_in_a_row >= MOST_PLAIN_LOOKS else None
+        are_few = self._looks_in_a_row < MOST_PLAIN_LOOKS
+        compiled = None if are_few else self._compiled(look)
         if compiled is None or not isinstance(self._batches, _inputs.DatasetBatches):
-            return self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+            return self._session.run_step(
+                look.fetches, look.feeds, look.options, metadata, as_written=are_few
+            )
         function, pack = compiled
         return pack(
             self._device_loop().look(self._batches, function, on_one_thread=self._steps_are_small)

@@ -45,6 +45,7 @@ class Session(_session_lib.SessionInterface):
         self._batches = batches
         self._programs = [program, *batches.programs]
         self._in_step = False
+        self._is_rewritten = False
         self._plans: dict[Any, tuple[Any, FetchPlan]] = {}
         self.runs = 0
 
@@ -124,7 +125,7 @@ class Session(_session_lib.SessionInterface):
         needed = function.inputs[len(own) :]
         with _program.eager_mode():
             batch = self._inputs_for(program, needed) if needed else []
-            with contextlib.nullcontext() if self._in_step else _modes.as_written():
+            with contextlib.nullcontext() if self._is_rewritten else _modes.as_written():
                 return function(*(_feed_value(*pair) for pair in own), *batch)
 
     def _inputs_for(
@@ -206,13 +207,29 @@ class Session(_session_lib.SessionInterface):
             self._plans[key] = (leaves, FetchPlan(fetches, self._find))  # keeps the ids valid
         return self._plans[key][1]
 
-    def run_step(self, fetches: Any, feed_dict: Any, options: Any, run_metadata: Any) -> Any:
-        """Runs the fetches of a step: what they read of variables belongs to the step."""
-        self._in_step = True
+    def run_step(
+        self,
+        fetches: Any,
+        feed_dict: Any,
+        options: Any,
+        run_metadata: Any,
+        *,
+        as_written: bool = False,
+    ) -> Any:
+        """Runs the fetches of a step: what they read of variables belongs to the step.
+
+        Args:
+            fetches: As of `run`.
+            feed_dict: As there.
+            options: As there.
+            run_metadata: As there.
+            as_written: Whether such steps are so few that to rewrite them first does not pay.
+        """
+        self._in_step, self._is_rewritten = True, not as_written
         try:
             return self.run(fetches, feed_dict, options, run_metadata)
         finally:
-            self._in_step = False
+            self._in_step, self._is_rewritten = False, False
 
     def start_queue_runners(self) -> contextlib.AbstractContextManager[None]:
         """Keeps the queues of the input_fn filled by threads, until the context ends."""
