@@ -31,6 +31,16 @@ def estimator_module(engine: str) -> Any:
     return tf.estimator
 
 
+def array_input_fn(engine: str) -> Any:
+    """`numpy_input_fn`, which the original has among its TF1 names."""
+    est = estimator_module(engine)
+    return (
+        est.inputs.numpy_input_fn
+        if engine == "kestimator"
+        else tf.compat.v1.estimator.inputs.numpy_input_fn
+    )
+
+
 def trainer(engine: str, task: workloads.Task, model_dir: str) -> Train:
     """Makes what trains `task`, with nothing built yet."""
     if engine in ESTIMATORS:

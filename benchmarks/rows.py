@@ -111,6 +111,17 @@ def _memory(title: str, key: str, *, targets: tuple[Target, ...] = ()) -> Row:
     )
 
 
+def _one_row(title: str, measure: str) -> Row:
+    return Row(
+        title,
+        measure,
+        "network",
+        "again_seconds",
+        scale=1000,
+        targets=(Target(100, _ORIGINAL), Target(5, at_least=False)),
+    )
+
+
 ROWS: list[Row] = [
     _steps("linear regression, batch 32", "linear", targets=_STEP_TARGETS),
     _steps("13-64-32-2 network, Adam, batch 64", "network", targets=_STEP_TARGETS),
@@ -123,14 +134,8 @@ ROWS: list[Row] = [
         scale=1000,
         targets=(Target(20, _ORIGINAL),),
     ),
-    Row(
-        "second prediction of one row: milliseconds",
-        "predict_one",
-        "network",
-        "again_seconds",
-        scale=1000,
-        targets=(Target(100, _ORIGINAL), Target(5, at_least=False)),
-    ),
+    _one_row("second prediction of one row, from an array: milliseconds", "predict_one_array"),
+    _one_row("second prediction of one row, from a Dataset: milliseconds", "predict_one"),
     Row(
         "prediction of 20,000 rows of six outputs: rows per second",
         "predict_many",

@@ -261,9 +261,25 @@ def measure_evaluate(engine: str, task: str, directory: str, scale: float) -> Me
 
 def measure_predict_one(engine: str, task: str, directory: str, scale: float) -> Measurement:
     """The time of a prediction of one row, when one has been made before."""
-    estimator, _ = _trained(engine, task, directory)
     input_fn = workloads.rows_input_fn(workloads.TASKS[task], 1, 1)
-    predict = lambda: list(estimator.predict(input_fn))  # noqa: E731
+    return _one_prediction(engine, task, directory, scale, lambda: input_fn)
+
+
+def measure_predict_one_array(engine: str, task: str, directory: str, scale: float) -> Measurement:
+    """The same by `numpy_input_fn`, which makes an input_fn for each request."""
+    array_input_fn = engines.array_input_fn(engine)
+    features, _ = workloads.TASKS[task].data()
+    row = {key: column[:1] for key, column in features.items()}
+    return _one_prediction(
+        engine, task, directory, scale, lambda: array_input_fn(row, batch_size=1, shuffle=False)
+    )
+
+
+def _one_prediction(
+    engine: str, task: str, directory: str, scale: float, make_input_fn: Callable[[], Any]
+) -> Measurement:
+    estimator, _ = _trained(engine, task, directory)
+    predict = lambda: list(estimator.predict(make_input_fn()))  # noqa: E731
     first = _seconds(predict)
     again = [_seconds(predict) for _ in range(max(3, int(15 * scale)))]
     return {"first_seconds": first, "again_seconds": statistics.median(again)}
@@ -385,6 +401,7 @@ MEASURES: dict[str, Callable[[str, str, str, float], Measurement]] = {
     "embedding": measure_embedding,
     "evaluate": measure_evaluate,
     "predict_one": measure_predict_one,
+    "predict_one_array": measure_predict_one_array,
     "predict_many": measure_predict_many,
     "start": measure_start,
     "memory": measure_memory,
