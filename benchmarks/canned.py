@@ -27,6 +27,7 @@ NUMBERS = tuple(f"number_{position}" for position in range(13))
 CATEGORIES = tuple(f"category_{position}" for position in range(6))
 CATEGORY_SIZE, EMBEDDING_SIZE, CROSS_SIZE = 1_000, 8, 10_000
 HIDDEN_UNITS = [128, 64]
+DENSE_OPTIMIZERS = ("Adam", "RMSProp")
 EXAMPLES, BATCH_SIZE = 4_096, 128
 _columns = tf.feature_column
 

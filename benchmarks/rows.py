@@ -59,7 +59,7 @@ def _canned_embedding(optimizer: str, *, touches_rows_alone: bool) -> list[Row]:
             optimizer,
             key,
             engines=("kestimator",),
-            once=True,
+            once=not touches_rows_alone,
             targets=targets if key == "big_to_small" else (),
         )
         for what, key in numbers
@@ -76,7 +76,6 @@ def _embedding(optimizer: str, title: str) -> list[Row]:
             optimizer,
             "step_microseconds_1000",
             engines=engines,
-            once=with_keras,
         ),
         Row(
             f"embedding, {title}: microseconds a step, 3,000,000 rows",
@@ -84,7 +83,6 @@ def _embedding(optimizer: str, title: str) -> list[Row]:
             optimizer,
             "step_microseconds_3000000",
             engines=engines,
-            once=with_keras,
         ),
         Row(
             f"embedding, {title}: a step with the big table to one with the small",
@@ -92,7 +90,6 @@ def _embedding(optimizer: str, title: str) -> list[Row]:
             optimizer,
             "big_to_small",
             engines=engines,
-            once=with_keras,
             targets=(Target(1.5, at_least=False),),
         ),
     ]

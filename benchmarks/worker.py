@@ -102,16 +102,10 @@ def measure_embedding(engine: str, task: str, directory: str, scale: float) -> M
     found: Measurement = {}
     for rows in workloads.TABLE_ROWS:
         train = _embedding_trainer(engine, task, rows, os.path.join(directory, str(rows)))
-        steps = 100 if task.endswith("_keras") else 400 + int(1600 * scale)
-        rate = _steady_rate(engine, train, warm=20, steps=steps, every=_log_distance(task))
+        rate = _steady_rate(engine, train, warm=100, steps=max(500, int(4000 * scale)))
         found[f"step_microseconds_{rows}"] = rate["step_microseconds"]
     small, big = (found[f"step_microseconds_{rows}"] for rows in workloads.TABLE_ROWS)
     return {**found, "big_to_small": big / small}
-
-
-def _log_distance(task: str) -> int:
-    """A step over a big table may take half a second with Keras: fewer of them must do."""
-    return 20 if task.endswith("_keras") else 100
 
 
 def _embedding_trainer(engine: str, task: str, rows: int, directory: str) -> engines.Train:
@@ -124,11 +118,7 @@ def _embedding_trainer(engine: str, task: str, rows: int, directory: str) -> eng
         else workloads.model_fn_of(model_task, est)
     )
     # Checkpoints of a big table take as long as many steps: they are not what is measured.
-    config = est.RunConfig(
-        save_checkpoints_secs=None,
-        save_checkpoints_steps=None,
-        log_step_count_steps=_log_distance(task),
-    )
+    config = est.RunConfig(save_checkpoints_secs=None, save_checkpoints_steps=None)
     estimator = est.Estimator(model_fn, directory, config)
     input_fn = workloads.input_fn_of(model_task)
     return lambda steps: estimator.train(input_fn, steps=steps)
@@ -231,6 +221,8 @@ def _canned_for_export(engine: str, task: str, directory: str) -> tuple[Any, Any
 def measure_canned_embedding(engine: str, task: str, directory: str, scale: float) -> Measurement:
     """The time of a canned step with a small and with a big table; `task` is the optimizer."""
     est = engines.estimator_module(engine)
+    # What changes every row of a big table takes a twentieth of a second for a step.
+    steps = 400 if task in canned.DENSE_OPTIMIZERS else max(500, int(4000 * scale))
     found: Measurement = {}
     for rows in workloads.TABLE_ROWS:
         optimizer = getattr(est.optimizers, task)() if task.startswith("Lazy") else task
@@ -239,7 +231,7 @@ def measure_canned_embedding(engine: str, task: str, directory: str, scale: floa
         )
         data = functools.partial(canned.training_data, rows)
         train = functools.partial(_train, estimator, data)
-        rate = _steady_rate(engine, train, warm=20, steps=400)
+        rate = _steady_rate(engine, train, warm=100, steps=steps)
         found[f"step_microseconds_{rows}"] = rate["step_microseconds"]
     small, big = (found[f"step_microseconds_{rows}"] for rows in workloads.TABLE_ROWS)
     return {**found, "big_to_small": big / small}

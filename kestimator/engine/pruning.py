@@ -65,6 +65,7 @@ class PrunedFunction:
         captures = [pair for pair in graph.captures if pair[1].op in reached]
         self._captured = [external for external, _ in captures]
         self._arguments = [*feeds, *(internal for _, internal in captures)]
+        self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
         outside = {tensor.op for tensor in self._arguments}
         self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
         self._stands_alone = all(feed.op.type == "Placeholder" for feed in feeds) and not any(
@@ -73,6 +74,8 @@ class PrunedFunction:
 
     def __call__(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
         """Runs the function, or puts a call of it into the graph being built."""
+        if self._does_nothing:
+            return []
         result = self._function.call_flat(*feeds, *self._captured)
         return list(result) if self.outputs else []
 
