@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator import _signatures, errors, export, specs, summaries, warm_start
-from kestimator import inputs as array_inputs
+from kestimator import inputs as _input_fns
 from kestimator._types import InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import automatic_hooks
 from kestimator.adapters import optimizers as _optimizers
@@ -127,7 +127,7 @@ class Runtime:
 
     def open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
         """Calls an input_fn with what it takes, and opens what it returns."""
-        if mode == ModeKeys.PREDICT and isinstance(input_fn, array_inputs.ArrayInput):
+        if mode == ModeKeys.PREDICT and isinstance(input_fn, _input_fns.ArrayInput):
             batch = input_fn.only_batch()
             if batch is not None:
                 return _inputs.OneBatch(batch)

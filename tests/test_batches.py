@@ -63,17 +63,15 @@ def test_a_long_run_is_tuned_unless_batches_are_at_hand(steps):
 
 @pytest.mark.parametrize("steps", [3, 100, None])
 def test_what_the_user_said_stays(steps):
-    """The iterator is one of TensorFlow's functions: what it was told shows in its graph."""
+    """What is run has the user's options and the engine's, merged by TensorFlow."""
     said = tf.data.Options()
     said.deterministic = False
     said.threading.private_threadpool_size = 3
     make = inputs.options_for(in_memory().batch(10), steps or math.inf)
     dataset = in_memory().batch(10).with_options(said)
-    again = tf.data.experimental.from_variant(
-        tf.data.experimental.to_variant(dataset), dataset.element_spec
-    )
-    again = again if make is None else again.with_options(make())
-    text = tf.raw_ops.GetOptions(input_dataset=tf.data.experimental.to_variant(again)).numpy()
+    variant = tf.data.experimental.to_variant(dataset)
+    run = inputs.dataset_to_run(variant, dataset.element_spec, make)
+    text = tf.raw_ops.GetOptions(input_dataset=tf.data.experimental.to_variant(run)).numpy()
     found = dataset_options_pb2.Options.FromString(text)
     assert found.deterministic is False
     assert found.threading_options.private_threadpool_size == 3

@@ -69,28 +69,31 @@ def is_whole(path: str) -> bool:
 
 def _state(model_dir: str) -> Any:
     """What the state file says; None if there is none."""
-    state, problem = None, "it is no text of a checkpoint state"
     try:
         with tf.io.gfile.GFile(f"{model_dir}/checkpoint", "rb") as file:
-            state = _parsed_state(model_dir, file.read())
+            return _parsed_state(model_dir, file.read())
     except tf.errors.NotFoundError:
         return None
-    except (ValueError, tf.errors.OpError) as error:  # it is empty, or no text at all
-        problem = str(error)
-    if state is None:
+    except (ValueError, tf.errors.OpError) as error:
         raise errors.UnreadableCheckpointError(
-            f"The file {model_dir}/checkpoint cannot be read: {problem}. Write the line "
+            f"The file {model_dir}/checkpoint cannot be read: {error}. Write the line "
             "'model_checkpoint_path: \"model.ckpt-<step>\"' into it to go on from that "
             "checkpoint, or delete it to start afresh."
-        )
-    return state
+        ) from error
 
 
 @functools.lru_cache(maxsize=8)
 def _parsed_state(model_dir: str, text: bytes) -> Any:
-    """What a state file of this text says: to parse it takes a tenth of a prediction."""
+    """What a state file of this text says: to parse it takes a tenth of a prediction.
+
+    Raises:
+        ValueError: It is empty, or no text of a state; nothing of that is kept.
+    """
     del text
-    return tf.train.get_checkpoint_state(model_dir)
+    state = tf.train.get_checkpoint_state(model_dir)
+    if state is None:
+        raise ValueError("it is no text of a checkpoint state")
+    return state
 
 
 def reader(path: str) -> Any:

@@ -36,7 +36,7 @@ takes 1.5 milliseconds, and to stop its autotuning 20."""
 SOME_STEPS = 1_000
 """Nor is there anything to tune in so few batches that are cut from memory."""
 _AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
-_CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip")
+_CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip", "Cache")
 MOST_ITERATOR_MAKERS = 64
 MakeOptions = Callable[[], tf.data.Options]
 _DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
@@ -352,9 +352,7 @@ def _kind(dataset: Any) -> str:
 
 def _is_in_memory(dataset: Any) -> bool:
     """Whether a Dataset does nothing but cut up tensors that it holds."""
-    return _kind(dataset) in (*_CUT_FROM_MEMORY, "Cache") and all(
-        map(_is_in_memory, dataset._inputs())
-    )
+    return _kind(dataset) in _CUT_FROM_MEMORY and all(map(_is_in_memory, dataset._inputs()))
 
 
 def _is_at_hand(dataset: Any) -> bool:
@@ -403,6 +401,14 @@ def _iterator_over(dataset: tf.data.Dataset, make_options: MakeOptions | None) -
         return tf.nest.pack_sequence_as(tf.data.IteratorSpec(spec), handles, expand_composites=True)
 
 
+def dataset_to_run(
+    variant: tf.Tensor, spec: Any, make_options: MakeOptions | None
+) -> tf.data.Dataset:
+    """A Dataset given by its variant, with options besides those that it has."""
+    dataset = tf.data.experimental.from_variant(variant, spec)
+    return dataset if make_options is None else dataset.with_options(make_options())
+
+
 @dataclasses.dataclass(frozen=True)
 class _SpecKey:
     """An element spec as a key: nests of specs have no hash."""
@@ -418,8 +424,7 @@ def _iterator_maker(
     graph = _pruning.plain_graph("iterator")
     with graph.as_default(), tf.device("/cpu:0"):
         variant = tf.compat.v1.placeholder(tf.variant, ())
-        dataset = tf.data.experimental.from_variant(variant, spec_key.spec)
-        dataset = dataset if make_options is None else dataset.with_options(make_options())
+        dataset = dataset_to_run(variant, spec_key.spec, make_options)
         handles = tf.nest.flatten(iter(dataset), expand_composites=True)
     made = [op for op in graph.get_operations() if op.type == "MakeIterator"]
     return _pruning.PrunedFunction(graph, [variant], handles, made)
