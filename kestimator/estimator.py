@@ -179,7 +179,7 @@ class Estimator:
         if steps is not None or max_steps is not None:
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
         batches = self._runtime.open_input(input_fn, ModeKeys.TRAIN)
-        model = self._runtime.program(ModeKeys.TRAIN, batches.element_spec)
+        model = self._runtime.program(ModeKeys.TRAIN, batches)
         planned = steps if max_steps is None else max_steps - start
         observers = _callbacks.training_hooks(
             model, callbacks, verbose, planned, self._runtime.evaluations
@@ -229,7 +229,7 @@ class Estimator:
         eval_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         batches = self._runtime.open_input(input_fn, ModeKeys.EVAL)
-        model = self._runtime.program(ModeKeys.EVAL, batches.element_spec)
+        model = self._runtime.program(ModeKeys.EVAL, batches)
         observers = _callbacks.evaluation_hooks(model, callbacks)
         all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
         with self._runtime.memory.borrowed(model, path):

@@ -113,7 +113,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, _stock_hooks.Cade
         self._evaluate()
 
     def _program(self) -> _model.ModelProgram:
-        return self._runtime.program(ModeKeys.EVAL, self._batches.element_spec)
+        return self._runtime.program(ModeKeys.EVAL, self._batches)
 
     def _evaluate(self) -> None:
         self._since = 0

@@ -4,7 +4,7 @@ Synopsis::
 
     runtime = Runtime(model_fn, params, config, warm_start=None)
     batches = runtime.open_input(input_fn, ModeKeys.TRAIN)
-    model = runtime.program(ModeKeys.TRAIN, batches.element_spec)
+    model = runtime.program(ModeKeys.TRAIN, batches)
     loss = runtime.train(model, batches, hooks, listeners)
 
 `Estimator` checks arguments and says what is called in which order; here it is done.
@@ -148,13 +148,14 @@ class Runtime:
         batches.per_step = replicas
         return batches
 
-    def program(self, mode: str, element_spec: Any) -> _model.ModelProgram:
-        """The program for a mode and an input spec: traced now, or kept from before."""
+    def program(self, mode: str, batches: _inputs.Batches) -> _model.ModelProgram:
+        """The program for a mode and an input: traced now, or kept from before."""
+        element_spec = batches.element_spec
         if mode == ModeKeys.PREDICT:
             element_spec = (element_spec[0], None)
         key = (mode, _program.spec_key(element_spec))
         known = self.programs.get(key)
-        if known is not None and not known.is_stale:
+        if known is not None and known.serves(batches.random_ops, [*batches.initializers]):
             return known
 
         writer = _tf2_summaries.LazyWriter(str(self.config.model_dir))
@@ -176,6 +177,8 @@ class Runtime:
             train_op=self._train_op,
             finish=self._finish_spec,
             distribution=self.distribution if mode == ModeKeys.TRAIN else None,
+            random_ops_before=batches.random_ops,
+            input_variables=[*batches.initializers],
         )
         if mode == ModeKeys.TRAIN:
             model.check_global_step_moves()
@@ -214,6 +217,7 @@ class Runtime:
     ) -> None:
         """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values."""
         settings = None if as_it_is or path is not None else self._warm_start
+        model.graph.random_state.restart()
         with model.graph.unlocked():
             if settings is not None and not model.warm_started:
                 warm_start.apply(settings)
@@ -334,7 +338,7 @@ class Runtime:
     ) -> Iterator[Any]:
         """Gives predictions of `path`: row by row, or batch by batch."""
         batches = self.open_input(input_fn, ModeKeys.PREDICT)
-        model = self.program(ModeKeys.PREDICT, batches.element_spec)
+        model = self.program(ModeKeys.PREDICT, batches)
         chosen = _predictions.selected(model.spec.predictions, predict_keys)
         compute = self._prediction_call(model, batches, chosen, hooks, path, yield_single_examples)
         for batch in compute:
@@ -420,7 +424,7 @@ class Runtime:
         model = self._named_keras_model()
         if model is None and input_fn is not None:
             batches = self.open_input(input_fn, ModeKeys.PREDICT)
-            model = self.program(ModeKeys.PREDICT, batches.element_spec).spec.keras_model
+            model = self.program(ModeKeys.PREDICT, batches).spec.keras_model
         if model is None:
             yield None, {}
             return

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kestimator.engine import modes, program, pruning, small_updates, variables
+from kestimator.engine import modes, program, pruning, variables
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_adam_of_small_variables_is_computed_by_plain_ops(graph, elements, plain
     update(tf.raw_ops.ResourceApplyAdam, expected)
     found = [tf.Variable(value, dtype=dtype) for value in start]
     with graph.as_default():
-        operation = update(small_updates.apply_adam, found)
+        operation = update(tf.raw_ops.ResourceApplyAdam, found)
     assert ("ResourceApplyAdam" not in {op.type for op in graph.get_operations()}) == plain
     inlined(pruning.PrunedFunction(graph, [], [], [operation]), [])
     for one, other in zip(expected, found, strict=True):

@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
-from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors
 from kestimator.adapters import moment_rules as _moments
@@ -28,6 +27,7 @@ from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import outside as _outside
 from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.adapters import update_rules as _rules
+from kestimator.engine import creation as _creation
 from kestimator.engine import keras_state as _keras_state
 
 _v1 = tf.compat.v1
@@ -182,18 +182,12 @@ def _made(make: Callable[[], Any], argument: str) -> Any:
 
 
 def _apart(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
-    """Makes Keras' variables as outside of any trace: the counter of an optimizer, its rate.
-
-    The class of a variable that is made past all creators has no public name.
-    """
+    """Makes Keras' variables as outside of any trace: the counter of an optimizer, its rate."""
     if _keras_state.variable_being_made() is None:
         return next_creator(**kwargs)
-    options = {key: kwargs[key] for key in ("initial_value", "trainable", "dtype", "name")}
-    constant = tf.get_static_value(options["initial_value"])
-    if constant is not None:
-        options["initial_value"] = constant
-    with tf.init_scope():
-        return _resource_variable_ops.ResourceVariable(**options)
+    constant = tf.get_static_value(kwargs["initial_value"])
+    initial_value = kwargs["initial_value"] if constant is None else constant
+    return _creation.stored_variable(kwargs["name"], {**kwargs, "initial_value": initial_value})
 
 
 def _minimize_by_rule(

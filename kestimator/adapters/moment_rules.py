@@ -12,7 +12,6 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator.adapters.update_rules import Handles, Rule, Values
-from kestimator.engine import small_updates as _small_updates
 
 _ops = tf.raw_ops
 
@@ -65,7 +64,7 @@ class Adam(Rule):
         }
         if self.amsgrad:
             return _ops.ResourceApplyAdamWithAmsgrad(**arguments, vhat=slots["vhat"])
-        return _small_updates.apply_adam(**arguments)
+        return tf.raw_ops.ResourceApplyAdam(**arguments)
 
     def sparse(
         self,

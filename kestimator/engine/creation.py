@@ -16,7 +16,14 @@ import keras
 import tensorflow as tf
 
 from kestimator.engine import keras_state as _keras_state
-from kestimator.engine.variables import ProgramVariable, Slot, VariableStore
+from kestimator.engine import modes as _modes
+from kestimator.engine.variables import (
+    ProgramVariable,
+    Slot,
+    StoredVariable,
+    VariableStore,
+    memory_handle,
+)
 
 _GraphKeys = tf.compat.v1.GraphKeys
 
@@ -58,13 +65,12 @@ class VariableCreator:
         """Makes the variable, or finds the one that another program of the estimator made."""
         keras_variable = _keras_state.variable_being_made()
         if keras_variable is not None:
-            return self._keras_variable(keras_variable, next_creator, kwargs)
+            return self._keras_variable(keras_variable, kwargs)
         return self._graph_variable(kwargs)
 
     def _keras_variable(
         self,
         keras_variable: keras.Variable,
-        next_creator: Callable[..., tf.Variable],
         kwargs: dict[str, Any],
     ) -> tf.Variable:
         """Keras makes its variables eagerly, with a value, whatever is being traced."""
@@ -73,8 +79,7 @@ class VariableCreator:
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
         known = store.get(name)
-        with tf.init_scope():
-            variable = known.variable if known else self.memory(next_creator, name, kwargs)
+        variable = known.variable if known else self.memory(name, kwargs)
         initial = known.initial_value if known else kwargs["initial_value"]
         slot = store.add(Slot(name, variable, keras_variable, initial))
         collections = [_GraphKeys.LOCAL_VARIABLES if is_metric else _GraphKeys.GLOBAL_VARIABLES]
@@ -84,11 +89,9 @@ class VariableCreator:
         self._graph.add_to_collections(collections, view)
         return self.given_to_keras(variable, view)
 
-    def memory(
-        self, next_creator: Callable[..., tf.Variable], name: str, kwargs: dict[str, Any]
-    ) -> tf.Variable:
+    def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
         """Makes the eager variable that Keras asked for."""
-        return next_creator(**{**kwargs, "name": name})
+        return stored_variable(name, kwargs)
 
     def finished(
         self,
@@ -128,11 +131,12 @@ class VariableCreator:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
         self._graph.add_to_collections(collections, self.view(slot))
 
-    def view_of(self, keras_variable: keras.Variable) -> tf.Variable:
-        """The program's view of a Keras variable."""
-        self.adopt(keras_variable._value)
+    def view_of(self, variable: keras.Variable | tf.Variable) -> tf.Variable:
+        """The program's view of a variable of Keras, or of the one that it holds."""
+        variable = variable.value if isinstance(variable, keras.Variable) else variable
+        self.adopt(variable)
         views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
-        return next(view for view in views if _stands_for(view, keras_variable._value))
+        return next((view for view in views if _stands_for(view, variable)), variable)
 
     def _knows(self, variable: tf.Variable) -> bool:
         views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
@@ -165,7 +169,8 @@ class VariableCreator:
             tf.control_dependencies(None),
             tf.compat.v1.name_scope(None),
         ):
-            placeholder = self._graph.capture(slot.variable.handle, name=slot.name)
+            handle = memory_handle(slot.variable)
+            placeholder = self._graph.placeholder_for(handle, slot.name)
             with tf.name_scope(f"{slot.name}/"):
                 initializer = (
                     tf.raw_ops.AssignVariableOp(
@@ -193,7 +198,8 @@ class VariableCreator:
         trainable = True if trainable is None else bool(trainable)
         if kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ:
             trainable = False
-        if trainable and _GraphKeys.TRAINABLE_VARIABLES not in collections:
+        is_loaded = kwargs.get("initial_value") is None  # TensorFlow trains it only when told to
+        if trainable and not is_loaded and _GraphKeys.TRAINABLE_VARIABLES not in collections:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
         scope = tf.get_current_name_scope()  # read before the graph is entered again
         with (
@@ -213,7 +219,9 @@ class VariableCreator:
         initial_value, dtype = kwargs["initial_value"], kwargs.get("dtype")
         with tf.compat.v1.name_scope(kwargs.get("name"), "Variable") as scope:
             name = scope.rstrip("/")
-            with tf.name_scope("Initializer"):
+            if initial_value is None:
+                return self._restored_later(store, name, kwargs)
+            with tf.name_scope("Initializer"), self._graph.random_state.initializing():
                 value = initial_value() if callable(initial_value) else initial_value
                 value = tf.convert_to_tensor(
                     value,
@@ -225,16 +233,52 @@ class VariableCreator:
             if kwargs.get("validate_shape") is False and kwargs.get("shape") is None:
                 shape = tf.TensorShape(None) if not value.shape.is_fully_defined() else value.shape
             memory = store.uninitialized(name, shape, value.dtype).variable
-            placeholder = _named_capture(self._graph, memory.handle, name)
+            placeholder = _named_capture(self._graph, memory_handle(memory), name)
             initializer = tf.raw_ops.AssignVariableOp(
                 resource=placeholder, value=value, name="Assign"
             )
+        return self._graph_view(
+            memory, name, placeholder, kwargs, value, initializer, trainable=trainable
+        )
+
+    def _restored_later(
+        self, store: VariableStore, name: str, kwargs: dict[str, Any]
+    ) -> ProgramVariable:
+        """A variable of an object that `tf.saved_model.load` loads in the trace.
+
+        TensorFlow asks for it by its shape alone, and then makes the op that reads its value its
+        initializer.
+        """
+        shape, dtype = tf.TensorShape(kwargs["shape"]), tf.as_dtype(kwargs["dtype"])
+        memory = store.uninitialized(name, shape, dtype).variable
+        placeholder = _named_capture(self._graph, memory_handle(memory), name)
+        return self._graph_view(
+            memory,
+            name,
+            placeholder,
+            kwargs,
+            None,
+            tf.no_op(name="Assign"),
+            trainable=bool(kwargs.get("trainable")),
+        )
+
+    def _graph_view(
+        self,
+        memory: tf.Variable,
+        name: str,
+        placeholder: tf.Tensor,
+        kwargs: dict[str, Any],
+        initial_value: tf.Tensor | None,
+        initializer: tf.Operation,
+        *,
+        trainable: bool,
+    ) -> ProgramVariable:
         return ProgramVariable(
             memory=memory,
             graph=self._graph,
             name=name,
             placeholder=placeholder,
-            initial_value=value,
+            initial_value=initial_value,
             initializer=initializer,
             trainable=trainable,
             constraint=kwargs.get("constraint"),
@@ -244,12 +288,26 @@ class VariableCreator:
         )
 
 
+def stored_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
+    """Makes the memory of a variable of Keras', past all variable creators.
+
+    Its initializer runs eagerly, as part of no program.
+
+    Args:
+        name: Its name.
+        kwargs: What a variable creator was asked for.
+    """
+    options = {key: kwargs.get(key) for key in ("trainable", "dtype", "shape")}
+    with _modes.outside():
+        return StoredVariable(kwargs["initial_value"], name=name, **options)
+
+
 def _named_capture(graph: tf.Graph, handle: tf.Tensor, name: str) -> tf.Tensor:
     """Captures `handle` as an op called exactly `name`, as a TF1 graph calls its variables.
 
     A trailing slash tells TensorFlow to take a name as it is.
     """
-    return graph.capture(handle, name=f"{name}/")
+    return graph.placeholder_for(handle, f"{name}/")
 
 
 def _stands_for(view: Any, variable: Any) -> bool:

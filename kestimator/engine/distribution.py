@@ -23,11 +23,11 @@ import keras
 import tensorflow as tf
 from tensorflow.python.distribute import cross_device_ops as _cross_device_ops
 from tensorflow.python.distribute import values as _values
-from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors, specs
 from kestimator.engine import creation as _creation
 from kestimator.engine import keras_state as _keras_state
+from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
 
@@ -141,7 +141,6 @@ class MirroredDistribution(Distribution):
         with (
             _reduction_that_does_not_hang(self._strategy),
             _scaled_losses(self._strategy),
-            _keras_state.optimizers_take_mean_gradients(),
             self._strategy.scope(),
         ):
             yield
@@ -247,13 +246,10 @@ class MirroredCreator(_creation.VariableCreator):
             self.keras_handles.update(id(view.op.outputs[0]) for view in (primary, *others))
         return container
 
-    def memory(
-        self, next_creator: Callable[..., tf.Variable], name: str, kwargs: dict[str, Any]
-    ) -> tf.Variable:
-        """Makes the first component's memory; the strategy would mirror it."""
-        del next_creator
-        with tf.device(self._strategy.extended.worker_devices[0]):
-            return _eager_variable(name, kwargs)
+    def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
+        """Makes the first component's memory, on its device."""
+        with _modes.eager_mode(), tf.device(self._strategy.extended.worker_devices[0]):
+            return _creation.stored_variable(name, kwargs)
 
     def given_to_keras(self, memory: tf.Variable, view: Any) -> tf.Variable:
         """Keras works on the mirrored variable: its replicas find their components there."""
@@ -277,7 +273,8 @@ def _component(
     name: str,
 ) -> _variables.ProgramVariable:
     """A view of another replica's memory; its initializer gives it what the first one gets."""
-    placeholder = graph.capture(memory.handle, name=f"{name}/")  # the slash: exactly this name
+    handle = _variables.memory_handle(memory)
+    placeholder = graph.placeholder_for(handle, f"{name}/")  # the slash: exactly this name
     source = primary.initializer
     with tf.name_scope(f"{name}/"):
         initializer = (
@@ -296,17 +293,6 @@ def _component(
         constraint=primary.constraint,
         synchronization=primary.synchronization,
         aggregation=primary.aggregation,
-    )
-
-
-def _eager_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
-    """An eager variable of one device, made past all creators: its class has no public name."""
-    return _resource_variable_ops.ResourceVariable(
-        kwargs["initial_value"],
-        name=name,
-        trainable=kwargs.get("trainable"),
-        dtype=kwargs.get("dtype"),
-        shape=kwargs.get("shape"),
     )
 
 

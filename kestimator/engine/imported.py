@@ -285,7 +285,7 @@ class _Variables:
         dtype = tf.as_dtype(node.attr["dtype"].type)
         memory = store.uninitialized(name, tf.TensorShape(node.attr["shape"].shape), dtype).variable
         with tf.control_dependencies(None), _v1.name_scope(None):
-            placeholder = self._graph.capture(memory.handle, name=node.name)
+            placeholder = self._graph.placeholder_for(_variables.memory_handle(memory), node.name)
         return _Captured(name, memory, placeholder)
 
     def add_views(self, imported: Imported) -> None:

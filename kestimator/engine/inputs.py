@@ -24,9 +24,11 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine import creation as _creation
+from kestimator.engine import dispatch as _dispatch
 from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
 from kestimator.engine import pruning as _pruning
+from kestimator.engine import seeds as _seeds
 from kestimator.engine import variables as _variables
 
 _logger = logging.getLogger("kestimator")
@@ -38,6 +40,8 @@ SOME_STEPS = 1_000
 _AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
 _CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip", "Cache")
 MOST_ITERATOR_MAKERS = 64
+_MAY_END = ("Iterator", "Queue", "Reader", "CountUpTo", "PyFunc")
+"""What ops are called, in part, that can say that the data has ended."""
 MakeOptions = Callable[[], tf.data.Options]
 _DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
 
@@ -51,6 +55,7 @@ class Batches(abc.ABC):
         is_finite: Whether the stream can end.
         remaining: For how many steps there are batches left, where that is known; None otherwise.
         per_step: How many batches a step takes: one for each replica.
+        random_ops: How many ops of the input_fn took a random seed by their order.
     """
 
     element_spec: tuple[Any, Any]
@@ -58,6 +63,13 @@ class Batches(abc.ABC):
     is_finite: bool
     remaining: int | None = None
     per_step = 1
+    random_ops = 0
+
+    @property
+    def initializers(self) -> dict[str, tf.Operation]:
+        """What gives the variables that the input_fn made their first values, by their names."""
+        views = global_variables(self.programs)
+        return {view.name.split(":")[0]: view.initializer for view in views}
 
     @abc.abstractmethod
     def initialize(self, steps: float | None = None) -> None:
@@ -183,7 +195,7 @@ class TensorBatches(Batches):
         self._structure = features_and_labels(program.result)
         self.element_spec = tf.nest.map_structure(_spec, self._structure, expand_composites=False)
         self.is_finite = any(
-            "Iterator" in op.type or "Queue" in op.type for op in program.graph.get_operations()
+            word in op.type for op in program.graph.get_operations() for word in _MAY_END
         )
         flat = _program.flatten(self._structure)
         self.function = program.function(flat)
@@ -214,32 +226,60 @@ def open_input(
     Raises:
         errors.InputError: It returned something that is no Dataset, tensors or pair of them.
     """
-    result, problem = _call_eagerly(call, seed)
-    if isinstance(result, _DATASETS):
-        return _open_dataset(result, [])
+    result, problem, seeds = _call_eagerly(call, seed)
+    is_eager = isinstance(result, _DATASETS)
+    if is_eager and not seeds.drew:
+        return _counting(_open_dataset(result, []), seeds.used)
     try:
         program = _trace(call, seed, store)
     except Exception as error:
+        if is_eager:  # it draws random numbers by itself, and can do so eagerly alone
+            return _counting(_open_dataset(result, []), seeds.used)
         if problem is not None and (type(problem), problem.args) != (type(error), error.args):
             error.add_note(f"Before that, called eagerly, `input_fn` raised {problem!r}.")
         raise
+    random_ops = _seeds.counted(program.graph)
     if isinstance(program.result, _DATASETS):
-        return _open_dataset(program.result, [program])
+        return _counting(_open_dataset(program.result, [program]), random_ops)
     _share_one_shot_iterators(program.graph)
-    return TensorBatches(program)
+    _check_not_trainable(program)
+    return _counting(TensorBatches(program), random_ops)
 
 
-def _call_eagerly(call: Callable[[], Any], seed: int | None) -> tuple[Any, Exception | None]:
-    with _program.eager_mode(), _program.eager_seed(seed), tf.device("/cpu:0"):
+def _check_not_trainable(program: _program.Program) -> None:
+    """Checks that training need not reach into the input.
+
+    Raises:
+        errors.InputError: The input_fn made a variable to be trained.
+    """
+    trainable = program.graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
+    if trainable:
+        names = [variable.name.split(":")[0] for variable in trainable]
+        raise errors.InputError(
+            f"`input_fn` made the trainable variables {names}, whose gradients would have to pass "
+            "through the input. Make them in the model_fn, or with trainable=False."
+        )
+
+
+def _counting(batches: Batches, random_ops: int) -> Batches:
+    batches.random_ops = random_ops
+    return batches
+
+
+def _call_eagerly(
+    call: Callable[[], Any], seed: int | None
+) -> tuple[Any, Exception | None, _seeds.InputSeeds]:
+    _dispatch.install()
+    with _program.eager_mode(), _seeds.for_input(seed) as seeds, tf.device("/cpu:0"):
         try:
-            return _as_dataset(call()), None
+            return _as_dataset(call()), None, seeds
         except (
             Exception
         ) as problem:  # whatever it is, it is raised by the call in a graph, if it is real
             _logger.debug(
                 "The input_fn does not run eagerly; calling it in a graph.", exc_info=True
             )
-            return None, problem
+            return None, problem, seeds
 
 
 def _trace(
@@ -271,7 +311,7 @@ def _as_dataset(result: Any) -> Any:
     if isinstance(result, keras.utils.PyDataset):
         from kestimator import inputs as _input_fns
 
-        with tf.init_scope():
+        with _modes.outside():
             return _input_fns.keras_input_fn(result)()
     return result
 
@@ -445,7 +485,14 @@ def _batch_spec(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
 
 
 def _run_initializers(programs: list[_program.Program]) -> None:
+    """Makes what an input_fn built ready: local variables, tables, streams of random numbers.
+
+    Raises:
+        tf.errors.FailedPreconditionError: A variable has no value. To read it would give an
+            empty tensor.
+    """
     for program in programs:
+        program.graph.random_state.restart()
         keys = tf.compat.v1.GraphKeys
         variables = program.graph.get_collection(keys.LOCAL_VARIABLES)
         tables = program.graph.get_collection(keys.TABLE_INITIALIZERS)
@@ -453,6 +500,25 @@ def _run_initializers(programs: list[_program.Program]) -> None:
             if operations:
                 with _program.eager_mode():
                     program.function([], operations)()
+        with _program.eager_mode():
+            for variable in [*variables, *global_variables([program])]:
+                if not variable.memory.is_initialized():
+                    raise tf.errors.FailedPreconditionError(
+                        None,
+                        variable.op,
+                        f"Variable {variable.name.split(':')[0]!r} of the input_fn has no value. "
+                        "Expected one from its initializer or from the checkpoint.",
+                    )
+
+
+def global_variables(programs: list[_program.Program]) -> list[Any]:
+    """The variables that an input_fn made to be saved with the model's."""
+    found: list[Any] = []
+    for program in programs:
+        (step,) = program.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_STEP)
+        views = program.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES)
+        found.extend(view for view in views if view is not step)
+    return found
 
 
 def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:

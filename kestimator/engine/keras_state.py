@@ -10,14 +10,16 @@ import contextlib
 import gc
 import random
 import sys
+import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state as _global_state
 
+_local = threading.local()
 _SETTINGS = ("dtype_policy", "flash_attention", "custom_objects_scope_dict")
 
 
@@ -26,22 +28,25 @@ def names_from_zero(seed: int | None) -> Iterator[None]:
     """Lets Keras count automatic names from zero, and draw seeds from `seed`, while it traces.
 
     Names such as `dense_1` end up in checkpoints, so they must not depend on what else the
-    process made. Keras keeps the counts in a global of its own that has no public face.
+    process made. Keras keeps the counts for each thread, in a global that has no public face.
     """
     attributes = ("object_name_uids", "global_seed_generator", "name_scope_stack")
     kept = {key: _global_state.get_global_attribute(key) for key in attributes}
-    python_random = random.getstate()
+    outer = python_random()
     for key in attributes:
         _global_state.set_global_attribute(key, None)
-    if seed is not None:
-        random.seed(seed)
+    _local.random = outer if seed is None else random.Random(seed)
     try:
         yield
     finally:
+        _local.random = outer
         for key, value in kept.items():
             _global_state.set_global_attribute(key, value)
-        if seed is not None:
-            random.setstate(python_random)
+
+
+def python_random() -> random.Random | None:
+    """What Keras draws default seeds from in the trace of the calling thread; None for `random`."""
+    return getattr(_local, "random", None)
 
 
 def variable_being_made() -> keras.Variable | None:
@@ -82,37 +87,16 @@ def owner_of(variable: tf.Variable) -> keras.Variable | None:
     return None
 
 
-@contextlib.contextmanager
-def tf1_optimizers_take_keras_variables(
-    view_of: Callable[[keras.Variable], tf.Variable],
-) -> Iterator[None]:
-    """Lets `var_list=model.trainable_variables` reach TF1 optimizers.
-
-    They work on `tf.Variable`s alone, so what they are given is looked up while a model_fn runs.
-
-    Args:
-        view_of: The program's view of a Keras variable.
-    """
-    optimizer = tf.compat.v1.train.Optimizer
-    compute, apply = optimizer.compute_gradients, optimizer.apply_gradients
-
-    def convert(variable: Any) -> Any:
-        return view_of(variable) if isinstance(variable, keras.Variable) else variable
-
-    def compute_gradients(self: Any, loss: Any, var_list: Any = None, **kwargs: Any) -> Any:
-        if isinstance(var_list, (list, tuple)):
-            var_list = [convert(variable) for variable in var_list]
-        return compute(self, loss, var_list=var_list, **kwargs)
-
-    def apply_gradients(self: Any, grads_and_vars: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
-        pairs = [(gradient, convert(variable)) for gradient, variable in grads_and_vars]
-        return apply(self, pairs, *args, **kwargs)
-
-    optimizer.compute_gradients, optimizer.apply_gradients = compute_gradients, apply_gradients
-    try:
-        yield
-    finally:
-        optimizer.compute_gradients, optimizer.apply_gradients = compute, apply
+def variable_behind(handle: tf.Tensor) -> tf.Variable | None:
+    """The eager variable whose handle this is: nothing points back to it from there."""
+    for referrer in gc.get_referrers(handle):
+        if isinstance(referrer, tf.Variable):
+            return referrer
+        if isinstance(referrer, dict) and referrer.get("_handle") is handle:
+            for owner in gc.get_referrers(referrer):
+                if isinstance(owner, tf.Variable):
+                    return owner
+    return None
 
 
 def settings() -> dict[str, Any]:
@@ -127,28 +111,8 @@ def use_settings(settings: dict[str, Any]) -> None:
         _global_state.set_global_attribute(key, value)
 
 
-@contextlib.contextmanager
-def optimizers_take_mean_gradients() -> Iterator[None]:
-    """Lets Keras optimizers apply the mean of the replicas' gradients, before they clip it.
-
-    They sum gradients, which is right for a loss that is divided by the global batch size. The
-    loss of a model_fn is that of one replica, as for TF1 optimizers; Keras has no switch for it.
-    """
-    optimizer = keras.optimizers.Optimizer
-    apply, reduce = optimizer.apply, optimizer._all_reduce_sum_gradients
-
-    def apply_mean(self: Any, grads: Any, trainable_variables: Any = None) -> Any:
-        return apply(self, _mean_over_replicas(grads), trainable_variables)
-
-    optimizer.apply = apply_mean
-    optimizer._all_reduce_sum_gradients = lambda self, grads_and_vars: grads_and_vars
-    try:
-        yield
-    finally:
-        optimizer.apply, optimizer._all_reduce_sum_gradients = apply, reduce
-
-
-def _mean_over_replicas(gradients: Sequence[Any]) -> list[Any]:
+def mean_over_replicas(gradients: Sequence[Any]) -> list[Any]:
+    """The means of gradients over the replicas; None stays None."""
     context = tf.distribute.get_replica_context()
     given = [gradient for gradient in gradients if gradient is not None]
     if context is None or not given:

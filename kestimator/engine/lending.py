@@ -73,7 +73,7 @@ def lend(
     if variable.trainable and not is_metric:
         collections.append(_GraphKeys.TRAINABLE_VARIABLES)
     graph.add_to_collections(collections, view)
-    _hold(variable, creator.given_to_keras(memory, view))
+    _hold(variable, view)
 
 
 def _hold(variable: keras.Variable, held: tf.Variable) -> None:

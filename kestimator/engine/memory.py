@@ -112,8 +112,10 @@ class Memory:
         slots = [
             (view, self._store.get(_model.name(view))) for view in _checkpoints.global_views(model)
         ]
+        own = {_model.name(view): view.initializer for view, _ in slots}
+        initializers = {**own, **session.input_initializers}
         with _program.eager_mode():
-            missing = [view.initializer for view, slot in slots if slot and not slot.is_initialized]
+            missing = [initializers[s.name] for _, s in slots if s and not s.is_initialized]
         if missing:
             session.run(missing)
 
@@ -213,6 +215,8 @@ class SavedListener(_v1.train.CheckpointSaverListener):
 
 def _initialize(model: _model.ModelProgram, session: _session.Session) -> None:
     scaffold = model.scaffold
+    if session.input_initializers:
+        session.run(list(session.input_initializers.values()))
     if scaffold.init_op is not None:
         session.run(scaffold.init_op, scaffold.init_feed_dict)
     if scaffold.init_fn is not None:

@@ -30,6 +30,12 @@ from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
+_OF_ONE_SESSION = (
+    *("FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "RandomShuffleQueue", "Barrier", "Stack"),
+    *("ConditionalAccumulator", "SparseConditionalAccumulator"),
+)
+"""What keeps state that begins anew with every call, and cannot be emptied: a program that has
+such an op is traced anew."""
 ModelCall = Callable[[Any, Any], specs.EstimatorSpec]
 """A model_fn bound to its mode, params and config: called with features and labels."""
 
@@ -45,7 +51,9 @@ class ModelProgram:
         locals_are_ready: Whether tables and local variables have been initialized once.
         warm_started: Whether the initializers read the checkpoint of a warm start.
         summary_writer: Where TF2 summaries go.
-        is_stale: Whether hooks added ops, so that another call must trace anew.
+        is_stale: Whether another call must trace anew: hooks added ops, or ops keep state.
+        random_ops_before: How many random ops its graph counts as made before its own.
+        input_variables: The names of the variables of the input_fn, which it saves and restores.
     """
 
     def __init__(
@@ -59,6 +67,8 @@ class ModelProgram:
         self.locals_are_ready = False
         self.warm_started = False
         self.is_stale = False
+        self.random_ops_before = 0
+        self.input_variables: tuple[str, ...] = ()
         self.summary_writer: _tf2_summaries.LazyWriter | None = None
         self._store = store
         self._kept: dict[Any, Any] = {}
@@ -76,6 +86,8 @@ class ModelProgram:
         train_op: Callable[[specs.EstimatorSpec], Any] = lambda spec: spec.train_op,
         finish: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
         distribution: _distribution.Distribution | None = None,
+        random_ops_before: int = 0,
+        input_variables: Sequence[str] = (),
     ) -> ModelProgram:
         """Traces a model_fn.
 
@@ -88,6 +100,9 @@ class ModelProgram:
             train_op: Makes the train op of each replica's spec inside the graph.
             finish: Completes the spec inside the graph: summaries, a saver.
             distribution: How training is spread over replicas.
+            random_ops_before: How many random ops the input_fn made, which come first in the
+                order by which ops get their seeds.
+            input_variables: The names of the variables that the input_fn made.
 
         Raises:
             errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode.
@@ -100,16 +115,28 @@ class ModelProgram:
             given.append(spec.train_op)
             return spec._replace(train_op=train_op(spec))
 
+        def before(graph: _program.ProgramGraph) -> None:
+            _make_global_step(graph)
+            creator = _creation.VariableCreator(graph, store, store)
+            for key in input_variables:
+                graph.add_to_collection(_GraphKeys.GLOBAL_VARIABLES, creator.view(store[key]))
+
         program = _program.trace(
             lambda structure: finish(distribution.run(replica, structure)),
             element_spec=distribution.element_spec(element_spec),
             name=f"model_{mode}",
             seed=seed,
             store=store,
-            before=_make_global_step,
+            before=before,
             distribution=distribution,
+            random_ops_before=random_ops_before,
         )
         model = cls(mode, program, store)
+        model.random_ops_before = random_ops_before
+        model.input_variables = tuple(input_variables)
+        model.is_stale = any(
+            op.type.startswith(_OF_ONE_SESSION) for op in model.graph.get_operations()
+        )
         if isinstance(given[0], keras.optimizers.Optimizer):
             model.keras_optimizer = given[0]
         model._offer_global_step_read()
@@ -250,6 +277,13 @@ class ModelProgram:
             return tf.group(*self.operations, name="train_op")
         train_op = self.spec.train_op
         return None if isinstance(train_op, keras.optimizers.Optimizer) else train_op
+
+    def serves(self, random_ops_before: int, input_variables: Sequence[str]) -> bool:
+        """Whether it may run again, after an input_fn with such random ops and variables."""
+        if self.is_stale or self.input_variables != tuple(input_variables):
+            return False
+        draws = self.graph.seed is not None and self.graph.random_state.is_used_by_steps
+        return self.random_ops_before == random_ops_before or not draws
 
     @contextlib.contextmanager
     def changing(self, hooks: Sequence[Any]) -> Iterator[None]:

@@ -27,6 +27,20 @@ def eager_mode() -> contextlib.AbstractContextManager[None]:
     return mode
 
 
+_NOWHERE = tf.Graph()
+
+
+@contextlib.contextmanager
+def outside() -> Iterator[None]:
+    """Runs eagerly, and where code sees nothing of a graph that is being traced.
+
+    Eager mode alone leaves that graph the default one: functions that are traced meanwhile would
+    be nested in it.
+    """
+    with _NOWHERE.as_default(), eager_mode():
+        yield
+
+
 def on_one_thread(wanted: bool) -> contextlib.AbstractContextManager[None]:
     """Builds and runs functions for the calling thread, op by op, where `wanted`.
 

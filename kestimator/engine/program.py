@@ -15,24 +15,23 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
-from tensorflow.python.eager import context as _context
-from tensorflow.python.framework import func_graph as _func_graph
 
 from kestimator.engine import creation as _creation
+from kestimator.engine import dispatch as _dispatch
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import lending as _lending
 from kestimator.engine import ordering as _ordering
+from kestimator.engine import random_ops as _random_ops
+from kestimator.engine import seeds as _seeds
 from kestimator.engine import small_updates as _small_updates
 from kestimator.engine import sparse_reads as _sparse_reads
-from kestimator.engine import tf1_behavior as _tf1_behavior
+from kestimator.engine import tracing as _tracing
 from kestimator.engine import variables as _store
 from kestimator.engine.modes import eager_mode as eager_mode
 from kestimator.engine.pruning import PrunedFunction as PrunedFunction
@@ -41,21 +40,24 @@ _resource_ids = itertools.count()
 _WITHOUT_SHARED_NAME = ("OneShotIterator",)  # its kernel refuses one
 
 
-class ProgramGraph(_func_graph.FuncGraph):
-    """The graph of a program: a function body that TF1 code can take for a `tf.Graph`.
+class ProgramGraph(_tracing.TracedGraph):
+    """The graph of a program.
 
     Args:
         name: The name of the functions pruned from it.
         seed: The graph-level random seed, or None.
+        replicas: How many replicas the trace holds.
+
+    Attributes:
+        creator: What makes variables, while a trace goes on; None after it.
+        random_state: What random ops draw from.
+        replicas: How many replicas the trace holds.
     """
 
-    def __init__(self, name: str, seed: int | None = None) -> None:
-        with eager_mode():
-            super().__init__(name, collections={})
-        self.seed = seed
-        # Branches and bodies of loops run what is written in them, in its order, as in a
-        # `tf.function`: Keras code in them returns nothing that could be fetched.
-        self._add_control_dependencies = True
+    def __init__(self, name: str, seed: int | None = None, replicas: int = 1) -> None:
+        self.random_state = _random_ops.RandomState(self)
+        super().__init__(name, seed, {**self.random_state.stand_ins, **_small_updates.STAND_INS})
+        self.replicas = replicas
         self.creator: _creation.VariableCreator | None = None
         self._thread = threading.local()
 
@@ -88,18 +90,16 @@ class ProgramGraph(_func_graph.FuncGraph):
         return getattr(self._thread, "losses", name) if is_losses else name
 
     def watch_variable(self, v: Any) -> None:
-        """Called by TensorFlow for every variable read in the graph."""
-        super().watch_variable(v)
+        """Called by TensorFlow for every variable that is read in the graph itself."""
         if self.creator is not None:
             self.creator.adopt(v)
 
-    @property
-    def building_function(self) -> bool:
-        """True, but for `Tensor.__hash__`: TF1 code keeps its tensors in dicts and sets.
-
-        TensorFlow lets tensors of a graph be keys and refuses tensors of a function.
-        """
-        return sys._getframe(1).f_code.co_name != "__hash__"
+    def meet(self, tensor: tf.Tensor) -> None:
+        """Takes in a variable from outside that a branch or a loop reads first."""
+        if self.creator is not None and tensor.dtype == tf.resource:
+            variable = _keras_state.variable_behind(tensor)
+            if variable is not None:
+                self.creator.adopt(variable)
 
     @contextlib.contextmanager
     def unlocked(self) -> Iterator[None]:
@@ -120,12 +120,8 @@ class ProgramGraph(_func_graph.FuncGraph):
     def as_graph_def(self, *args: Any, **kwargs: Any) -> Any:
         """The program as a TF1 graph, with variables and tables in place of their captures."""
         names = _graphs.variable_names(self)
-        graph_def = super().as_graph_def(*args, **kwargs)
+        graph_def = self.random_state.restored(super().as_graph_def(*args, **kwargs))
         return _graphs.standalone(graph_def, self.captures, names)
-
-    def capture_sources(self) -> dict[int, tuple[tf.Tensor, tf.Tensor]]:
-        """External and internal tensor of each capture, by the id of the internal one."""
-        return {id(internal): (external, internal) for external, internal in self.captures}
 
 
 class Distribution(Protocol):
@@ -217,7 +213,7 @@ class Program:
     def _needed_inputs(self, fetches: Iterable[Any], feeds: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         fed = {id(tensor) for tensor in feeds}
         reached = _ordering.reachable_operations(fetches, fed)
-        captures = self.graph.capture_sources()
+        captures = {id(internal) for _, internal in self.graph.captures}
         inputs = {id(tensor) for tensor in self.inputs}
         for op in reached:
             if op.type != "Placeholder":
@@ -243,6 +239,7 @@ def trace(
     store: _store.VariableStore,
     before: Callable[[ProgramGraph], None] = lambda graph: None,
     distribution: Distribution | None = None,
+    random_ops_before: int = 0,
 ) -> Program:
     """Traces `build` into a program.
 
@@ -254,21 +251,20 @@ def trace(
         store: Where the variables live.
         before: Called in the graph before the placeholders are made.
         distribution: How many replicas share the graph, where that may be more than one.
+        random_ops_before: How many random ops the graph counts as made already.
 
     Returns:
         The program; `Program.result` is what `build` returned.
     """
-    graph = ProgramGraph(name, seed)
+    graph = ProgramGraph(name, seed, distribution.replicas if distribution else 1)
+    _seeds.count_from(graph, random_ops_before)
     local = _store.VariableStore()
     make_creator = distribution.creator if distribution else _creation.VariableCreator
     creator = make_creator(graph, store, local)
+    _dispatch.install()
     with (
         eager_mode(),
         _keras_state.names_from_zero(seed),
-        _keras_state.tf1_optimizers_take_keras_variables(creator.view_of),
-        _tf1_behavior.tf1_summaries(),
-        _tf1_behavior.tf1_moving_averages(),
-        _small_updates.tf1_adam_spares_threads(),
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
@@ -278,9 +274,8 @@ def trace(
         inputs, structure = _placeholders(element_spec)
         graph.creator = creator
         result = build(structure)
-        for variable in list(graph._watched_variables):
-            creator.adopt(variable)
         graph.creator = None
+        graph.random_state.take_over()
     _share_stateful_resources(graph)
     replaced = _sparse_reads.read_rows_alone(graph, result, creator.keras_handles)
     initial_writes, state_updates = _ordering.order_keras_state(
@@ -309,24 +304,6 @@ def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
     ]
     structure = tf.nest.pack_sequence_as(element_spec, flat, expand_composites=True)
     return [placeholder for placeholder in flat if placeholder is not None], structure
-
-
-@contextlib.contextmanager
-def eager_seed(seed: int | None) -> Iterator[None]:
-    """Runs with `seed` as TensorFlow's global seed, and puts the state of the process back.
-
-    `tf.random.set_seed` alone could not be undone, and empties the caches of eager kernels.
-    """
-    if seed is None:
-        yield
-        return
-    context = _context.context()
-    kept = context._seed, getattr(context, "_rng", None)
-    context._seed, context._rng = seed, random.Random(seed)
-    try:
-        yield
-    finally:
-        context._seed, context._rng = kept
 
 
 def _share_stateful_resources(graph: ProgramGraph) -> None:

@@ -161,7 +161,7 @@ class PrunedFunction:
 
 def plain_graph(name: str) -> Any:
     """A graph for a function: nothing runs in it but what is fetched."""
-    with _modes.eager_mode():
+    with _modes.outside():
         return _func_graph.FuncGraph(name, collections={})
 
 

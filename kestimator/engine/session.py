@@ -55,6 +55,11 @@ class Session(_session_lib.SessionInterface):
         return self._program.graph
 
     @property
+    def input_initializers(self) -> dict[str, tf.Operation]:
+        """What gives the variables of the input_fn their first values, by their names."""
+        return self._batches.initializers
+
+    @property
     def sess_str(self) -> str:
         """The address of the session: always local."""
         return ""

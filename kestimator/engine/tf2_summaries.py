@@ -14,6 +14,8 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow.python.ops import summary_ops_v2 as _summary_ops
 
+from kestimator.engine import modes as _modes
+
 _v1 = tf.compat.v1
 
 
@@ -35,7 +37,7 @@ class LazyWriter(_summary_ops._ResourceSummaryWriter):
     def _resource(self) -> tf.Tensor:
         """The resource that summary ops write to."""
         if self._opened is None:
-            with tf.init_scope():
+            with _modes.outside():
                 self._opened = tf.summary.create_file_writer(
                     self._directory, filename_suffix=".tf2"
                 )

@@ -19,11 +19,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import func_graph as _func_graph
-from tensorflow.python.framework import ops as _ops
 from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors
+from kestimator.engine import modes as _modes
+from kestimator.engine import tracing as _tracing
 
 _GraphKeys = tf.compat.v1.GraphKeys
 
@@ -102,10 +102,39 @@ class VariableStore:
 
 def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
     """An eager variable without a value: TensorFlow offers it under a private name alone."""
-    with tf.init_scope():
+    with _modes.eager_mode():
         return _resource_variable_ops.UninitializedVariable(
             shape=shape, dtype=dtype, name=name, trainable=False
         )
+
+
+def memory_handle(variable: tf.Variable) -> tf.Tensor:
+    """The handle of a variable's memory, whatever is being traced."""
+    with _modes.eager_mode():
+        return variable.handle
+
+
+class StoredVariable(_resource_variable_ops.ResourceVariable):
+    """A variable with memory of its own, which Keras objects hold while programs are traced.
+
+    Code that is traced finds the program's placeholder in the place of its handle, in branches
+    and loops, too: TensorFlow looks for gradients with respect to that. The class has no public
+    name: `tf.Variable` asks the variable creators.
+    """
+
+    @property
+    def handle(self) -> tf.Tensor:
+        """The handle of the memory, or what stands for it in the program that is traced."""
+        graph = _tracing.current()
+        return self._handle if graph is None else graph.capture(self._handle)
+
+    @property
+    def device(self) -> str:
+        """Where the memory is."""
+        return str(self._handle.device)
+
+    def _lazy_read(self, op: tf.Operation) -> tf.Variable:
+        return super()._lazy_read(op) if tf.executing_eagerly() else _AssignedVariable(self, op)
 
 
 class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
@@ -129,7 +158,7 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
         super().__init__(
             shape=memory.shape,
             dtype=memory.dtype,
-            handle=memory.handle,
+            handle=memory_handle(memory),
             name=name,
             unique_id=memory._unique_id,
             handle_name=name,
@@ -142,6 +171,21 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
         self._program_graph = graph
         self._placeholder = placeholder
         self._graph_read: tf.Tensor | None = None
+
+    @property
+    def handle(self) -> tf.Tensor:
+        """The program's placeholder where the program is traced, else the handle of the memory.
+
+        In a branch or a loop of the program, too: TensorFlow looks there for gradients with
+        respect to it, and for the writes that have to wait for each other.
+        """
+        is_inside = _tracing.current() is self._program_graph
+        return self._placeholder if is_inside else self._handle
+
+    @property
+    def device(self) -> str:
+        """Where the memory is: savers write a file for each device."""
+        return str(self.memory.device)
 
     def __hash__(self) -> int:
         return id(self)
@@ -184,9 +228,7 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
         return self._graph_read
 
     def _lazy_read(self, op: tf.Operation) -> tf.Variable:
-        if not isinstance(_ops.get_default_graph(), _func_graph.FuncGraph):
-            return super()._lazy_read(op)
-        return _AssignedVariable(variable=self, assignment=op)
+        return super()._lazy_read(op) if tf.executing_eagerly() else _AssignedVariable(self, op)
 
     def to_proto(self, export_scope: str | None = None) -> Any:
         """The variable as a `VariableDef`, for the collections of a MetaGraphDef."""
@@ -197,17 +239,23 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
 
 
 class _AssignedVariable(_resource_variable_ops._UnreadVariable):
-    """What an assignment returns: reads of it see the assigned value."""
+    """What an assignment returns: reads of it see the assigned value.
 
-    def __init__(self, *, variable: ProgramVariable, assignment: tf.Operation) -> None:
-        super().__init__(
+    TensorFlow's own reads the variable at once, for sessions to fetch. A write that comes later
+    would have to wait for that read, and the step would run an assignment that nobody asked for.
+    """
+
+    def __init__(self, variable: Any, assignment: tf.Operation) -> None:
+        _resource_variable_ops.BaseResourceVariable.__init__(
+            self,
             handle=variable.handle,
             dtype=variable.dtype,
             shape=variable.shape,
+            handle_name=variable.handle.op.name,
             in_graph_mode=False,
-            parent_op=assignment,
             unique_id=variable._unique_id,
         )
+        self._parent_op = assignment
         self._assigned = variable
         self._read_after: tf.Tensor | None = None
 

@@ -1,0 +1,147 @@
+"""Candidate samplers whose draws follow from a seed alone: TensorFlow has none.
+
+`tf.nn.nce_loss` and `tf.nn.sampled_softmax_loss` take their negative classes from these. Each
+function makes one op with the outputs of the op that it stands for: the sampled classes,
+(num_sampled,); how often each true class is expected among them, (batch, num_true); and how often
+each sampled class is, (num_sampled,). The distributions are those of TensorFlow's documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_Inputs = Sequence[tf.Tensor]
+_Attrs = Mapping[str, Any]
+
+
+def uniform(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Operation:
+    """Classes from 0 up to `range_max`, all alike."""
+    classes = attrs["range_max"].i
+
+    def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
+        return tf.random.stateless_uniform([count], seed, 0, classes, tf.int64)
+
+    def probability(ids: tf.Tensor) -> tf.Tensor:
+        return tf.fill(tf.shape(ids), tf.constant(1 / classes, tf.float32))
+
+    return _sampled(inputs[0], attrs, classes, seed, name, draw, probability)
+
+
+def log_uniform(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Operation:
+    """Classes by Zipf's law: P(k) = log((k + 2) / (k + 1)) / log(range_max + 1)."""
+    classes = attrs["range_max"].i
+    span = float(np.log1p(classes))
+
+    def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
+        point = tf.random.stateless_uniform([count], seed, dtype=tf.float64)
+        return tf.cast(tf.exp(point * span), tf.int64) - 1
+
+    def probability(ids: tf.Tensor) -> tf.Tensor:
+        k = tf.cast(ids, tf.float64)
+        return tf.cast(tf.math.log((k + 2) / (k + 1)) / span, tf.float32)
+
+    return _sampled(inputs[0], attrs, classes, seed, name, draw, probability)
+
+
+def fixed_unigram(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Operation:
+    """Classes by counts that are given: each to the power of `distortion`."""
+    weights = _weights(attrs)
+    shares = weights / weights.sum()
+    ends, known = np.cumsum(shares), tf.constant(shares.astype(np.float32))
+
+    def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
+        point = tf.random.stateless_uniform([count], seed, dtype=tf.float64)
+        found = tf.searchsorted(tf.constant(ends), point, side="right", out_type=tf.int64)
+        return tf.minimum(found, np.int64(np.flatnonzero(weights)[-1]))  # sums round
+
+    def probability(ids: tf.Tensor) -> tf.Tensor:
+        return tf.gather(known, ids)
+
+    possible = int(np.count_nonzero(weights))
+    return _sampled(inputs[0], attrs, possible, seed, name, draw, probability)
+
+
+def _weights(attrs: _Attrs) -> np.ndarray:
+    """The weight of each class: none for those that are reserved or of another shard."""
+    path = attrs["vocab_file"].s.decode()
+    if path:
+        with tf.io.gfile.GFile(path) as lines:
+            counts = [float(line.rsplit(",", 1)[-1]) for line in lines.read().splitlines() if line]
+    else:
+        counts = list(attrs["unigrams"].list.f)
+    reserved = [0.0] * attrs["num_reserved_ids"].i
+    weights = np.array([*reserved, *np.power(counts, attrs["distortion"].f)], np.float64)
+    of_other_shards = np.arange(weights.size) % attrs["num_shards"].i != attrs["shard"].i
+    weights[of_other_shards] = 0.0
+    return weights
+
+
+def _sampled(
+    true_classes: tf.Tensor,
+    attrs: _Attrs,
+    possible: int,
+    seed: tf.Tensor,
+    name: str,
+    draw: Callable[[tf.Tensor, int], tf.Tensor],
+    probability: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.Operation:
+    """The three outputs of a sampler.
+
+    Args:
+        true_classes: (batch, num_true).
+        attrs: The attributes of the op.
+        possible: How many classes can be drawn.
+        seed: (2,).
+        name: The name of the op, as a scope.
+        draw: Draws so many classes, of a seed.
+        probability: The probability of classes to be drawn.
+
+    Raises:
+        ValueError: More different classes are asked for than there are.
+    """
+    wanted, unique = attrs["num_sampled"].i, attrs["unique"].b
+    if unique and wanted > possible:
+        raise ValueError(
+            f"num_sampled is {wanted}, but only {possible} classes can be drawn. Expected at most "
+            "as many, or unique=False."
+        )
+    with tf.name_scope(f"{name}kestimator/"):
+        if unique:
+            sampled, tries = _different(draw, seed, wanted)
+        else:
+            sampled, tries = draw(seed, wanted), tf.constant(wanted)
+
+        def expected(ids: tf.Tensor) -> tf.Tensor:
+            # Of n independent draws: 1 - (1 - p)^n that a class is among them.
+            share, draws = probability(ids), tf.cast(tries, tf.float32)
+            among = -tf.math.expm1(draws * tf.math.log1p(-share))
+            return tf.where(tf.equal(tries, wanted), share * draws, among)
+
+        outputs = [sampled, expected(true_classes), expected(sampled)]
+    return tf.raw_ops.IdentityN(input=outputs, name=name)[0].op
+
+
+def _different(
+    draw: Callable[[tf.Tensor, int], tf.Tensor], seed: tf.Tensor, wanted: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first `wanted` different classes of a stream, and how many draws that took."""
+
+    def goes_on(turn: tf.Tensor, drawn: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+        return found < wanted
+
+    def go_on(turn: tf.Tensor, drawn: tf.Tensor, found: tf.Tensor) -> list[tf.Tensor]:
+        more = draw(seed + tf.stack([tf.constant(0, tf.int64), turn]), wanted)
+        drawn = tf.concat([drawn, more], 0)
+        return [turn + 1, drawn, tf.size(tf.unique(drawn).y)]
+
+    start = [tf.constant(0, tf.int64), tf.zeros([0], tf.int64), tf.constant(0)]
+    shapes = [tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([])]
+    _, drawn, _ = tf.while_loop(goes_on, go_on, start, shape_invariants=shapes)
+    classes, positions = tf.unique(drawn)
+    sampled = tf.ensure_shape(classes[:wanted], [wanted])
+    tries = 1 + tf.cast(tf.where(tf.equal(positions, wanted - 1))[0, 0], tf.int32)
+    return sampled, tries

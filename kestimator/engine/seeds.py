@@ -1,0 +1,104 @@
+"""The seeds that random ops of an input_fn get where they have none of their own.
+
+Synopsis::
+
+    with for_input(seed) as seeds:
+        dataset = input_fn()            # eagerly; shuffles count as they would in a graph
+    seeds.used                          # how many ops took a seed by their order
+
+tf.estimator called the input_fn and the model_fn in one graph with one seed. There, a random op
+without a seed of its own takes the count of such ops before it for one: first those of the input,
+then those of the model. An input_fn that is called eagerly gets the same seeds here, so that
+shuffles come in the original's order, and the model's count goes on where the input's ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import random_seed as _random_seed
+
+_local = threading.local()
+
+
+class InputSeeds:
+    """The seeds of one call of an input_fn.
+
+    Args:
+        seed: The graph-level seed.
+
+    Attributes:
+        used: How many ops took a seed by their order.
+        drew: Whether an op drew numbers eagerly, which in a graph would draw them at each step.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        self._seed = seed
+        self._before = _global_seed()
+        self.used = 0
+        self.drew = False
+
+    def get_seed(self, original: Any, op_seed: int | None, *, is_for_data: bool) -> Any:
+        """The two seeds of an op, as TensorFlow's `get_seed` gives them in a graph.
+
+        Args:
+            original: That function.
+            op_seed: The seed of the op itself, or None.
+            is_for_data: Whether the op is a Dataset.
+        """
+        if not tf.executing_eagerly():  # in a function of the Dataset, which counts by itself
+            graph = tf.compat.v1.get_default_graph()
+            if graph.seed is None or graph.seed == self._before:
+                graph.seed = self._graph_seed
+            return original(op_seed)
+        self.drew = self.drew or not is_for_data
+        with tf.Graph().as_default() as graph:
+            graph.seed = self._graph_seed
+            if op_seed is None:
+                count_from(graph, self.used)
+                self.used += graph.seed is not None
+            return original(op_seed)
+
+    @property
+    def _graph_seed(self) -> int | None:
+        """The seed of the graph; the input_fn itself may have set another one."""
+        now = _global_seed()
+        return self._seed if now == self._before else now
+
+
+def _global_seed() -> int | None:
+    """TensorFlow's global seed; the public names only set it."""
+    from tensorflow.python.eager import context
+
+    seed: int | None = context.global_seed()
+    return seed
+
+
+def of_input() -> InputSeeds | None:
+    """The seeds of the input_fn that the calling thread calls eagerly, or None."""
+    return getattr(_local, "seeds", None)
+
+
+@contextlib.contextmanager
+def for_input(seed: int | None) -> Iterator[InputSeeds]:
+    """Gives random ops the seeds of an input_fn, in the calling thread."""
+    outer = of_input()
+    _local.seeds = InputSeeds(seed)
+    try:
+        yield _local.seeds
+    finally:
+        _local.seeds = outer
+
+
+def count_from(graph: tf.Graph, count: int) -> None:
+    """Lets a graph count its random ops from a number; the count has no public name."""
+    _random_seed._graph_to_seed_dict[graph] = count
+
+
+def counted(graph: tf.Graph) -> int:
+    """How many random ops of a graph took a seed by their order."""
+    return int(_random_seed._graph_to_seed_dict.get(graph, 0))
