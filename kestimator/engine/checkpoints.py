@@ -38,9 +38,22 @@ def latest_checkpoint(model_dir: str) -> str | None:
         errors.UnreadableCheckpointError: The state file cannot be read, or it names checkpoints
             and none is there.
     """
-    state = _state(model_dir)
+    state, before = _state(model_dir), None
+    while state != before:  # another thread or process may have deleted what the file named
+        path = _newest_whole(state)
+        if path is not None:
+            return path
+        state, before = _state(model_dir), state
     if state is None:
         return None
+    raise errors.UnreadableCheckpointError(
+        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
+        "nor an older checkpoint is there. Restore the files, or delete the file `checkpoint` "
+        "to start afresh."
+    )
+
+
+def _newest_whole(state: Any) -> str | None:
     for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
         if is_whole(path):
             if path != state.model_checkpoint_path:
@@ -50,11 +63,7 @@ def latest_checkpoint(model_dir: str) -> str | None:
                     path,
                 )
             return str(path)
-    raise errors.UnreadableCheckpointError(
-        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
-        "nor an older checkpoint is there. Restore the files, or delete the file `checkpoint` "
-        "to start afresh."
-    )
+    return None
 
 
 def is_whole(path: str) -> bool:
@@ -161,9 +170,12 @@ class DefaultSaver(_v1.train.Saver):
     def save(self, sess: Any, *args: Any, write_meta_graph: bool = True, **kwargs: Any) -> Any:
         """Saves, without the notes that TensorFlow's saver is deprecated in parts.
 
-        The `.meta` file says the same beside every checkpoint: it is made once for a graph.
+        The `.meta` file says the same beside every checkpoint: it is made once for a graph. Other
+        threads that want the latest checkpoint meanwhile wait until the state file names it, and
+        what it replaces is deleted.
         """
-        with _deprecation.silence():
+        guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
+        with _deprecation.silence(), guard():
             path = super().save(sess, *args, write_meta_graph=False, **kwargs)
         if write_meta_graph and path:
             write_whole(f"{path}.meta", self._serialized_meta_graph(sess.graph))

@@ -133,6 +133,15 @@ class ModelProgram:
         """The program's graph."""
         return self.program.graph
 
+    def entered(self) -> contextlib.AbstractContextManager[tf.Graph]:
+        """The graph as the calling thread's default, for code that adds nothing to it.
+
+        Other threads may be in it, too. What `as_default` of TensorFlow's graphs of functions does
+        besides changes the graph, and threads would undo it for one another.
+        """
+        entered: contextlib.AbstractContextManager[tf.Graph] = tf.Graph.as_default(self.graph)
+        return entered
+
     @property
     def scaffold(self) -> Any:
         """The spec's scaffold."""
@@ -155,7 +164,7 @@ class ModelProgram:
         kept = {
             id(view.op.outputs[0])
             for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
-            if not view.name.split(":")[0].endswith("seed_generator_state")
+            if not is_seed(name(view))
         }
         return [
             op
@@ -319,6 +328,11 @@ def _make_global_step(graph: tf.Graph) -> None:
 def name(view: Any) -> str:
     """The checkpoint name of a program's variable."""
     return str(view.name).split(":")[0]
+
+
+def is_seed(variable: str) -> bool:
+    """Whether a variable of that name holds what Keras draws random numbers from."""
+    return variable.endswith("seed_generator_state")
 
 
 def _begins_by_itself(hook: Any) -> bool:
