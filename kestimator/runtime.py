@@ -404,10 +404,11 @@ class Runtime:
         plain = self._session_over(model, batches)
         with self.memory.lock, model.graph.as_default():
             checkpoint = path()
-            loan = _memory.Loan(self.memory, model, plain, batches, checkpoint)
+            loan = _memory.Loan(self.memory, model, plain, checkpoint)
             hooked = _loop.HookedSession(_session.Session(model.program, batches, loan), all_hooks)
             with self.memory.borrowed(model, checkpoint):
                 self._prepare(model, plain, all_hooks, hooked.begin, checkpoint)
+                loan.keep()
             if all_hooks:
                 compute = _predictions.HookedPredictions(model, chosen, hooked)
             else:

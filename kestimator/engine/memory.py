@@ -5,7 +5,7 @@ Synopsis::
     memory = Memory(store)
     with memory.lock:                           # nobody else changes the variables meanwhile
         memory.load(model, session, path)       # reads only if memory holds something else
-    loan = Loan(memory, model, session, batches, path)
+    loan = Loan(memory, model, session, path)
     with loan():                                # whatever has happened to them since
         ...
 """
@@ -22,7 +22,6 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from kestimator.engine import checkpoints as _checkpoints
-from kestimator.engine import inputs as _inputs
 from kestimator.engine import locks as _locks
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
@@ -214,6 +213,7 @@ class Memory:
         try:
             yield
         finally:
+            self.settle()  # predictions may run ahead again if training has ended meanwhile
             self.put_back(before)
 
     def snapshot(self, slots: Sequence[_variables.Slot] | None = None) -> Snapshot:
@@ -245,7 +245,6 @@ class Loan:
         memory: The memory.
         model: The program that predicts.
         session: A session over it that is held back by the lock alone.
-        batches: Its input.
         path: The checkpoint; None for initial values.
     """
 
@@ -254,13 +253,11 @@ class Loan:
         memory: Memory,
         model: _model.ModelProgram,
         session: _session.Session,
-        batches: _inputs.Batches,
         path: str | None,
     ) -> None:
         self._memory = memory
         self._model = model
         self._session = session
-        self._batches = batches
         self._path = path
         self._own: Snapshot | None = None
 
@@ -271,9 +268,13 @@ class Loan:
         with memory.lock, memory.borrowed(self._model, self._path):
             if not memory.is_at(self._model, self._path):
                 self._read()
-            if memory.training and self._own is None and self._batches.remaining != 0:
-                self._own = memory.snapshot()
+            self.keep()
             yield
+
+    def keep(self) -> None:
+        """Keeps the values that the variables have now, if training goes on. Called with them."""
+        if self._memory.training and self._own is None:
+            self._own = self._memory.snapshot()
 
     def _read(self) -> None:
         if self._own is None:
