@@ -1,11 +1,12 @@
 """One estimator in several threads: each call works on the checkpoint that it asks for."""
 
+import contextlib
 import copy
-import gc
 import itertools
 import logging
 import queue
 import threading
+import warnings
 
 import h5py
 import keras
@@ -15,6 +16,7 @@ import tensorflow as tf
 from keras.src.saving import saving_lib
 
 import kestimator
+from kestimator import _threads
 from kestimator.engine import keras_files, keras_writing, locks
 
 v1 = tf.compat.v1
@@ -594,9 +596,32 @@ class TestFairLock:
             joined(take)
 
 
-def test_threads_leave_nothing_behind(estimator, threads):
-    before = threading.active_count()
-    threads.start(lambda: list(estimator.predict(rows_input_fn)))
-    threads.join()
-    gc.collect()
-    assert threading.active_count() <= before
+class TestShared:
+    def test_it_begins_with_the_first_and_ends_with_the_last(self):
+        events = []
+
+        @contextlib.contextmanager
+        def noted():
+            events.append("begin")
+            yield
+            events.append("end")
+
+        shared = _threads.Shared(noted)
+        with shared:
+            joined(lambda: shared.__enter__())
+            assert events == ["begin"]
+        assert events == ["begin"]
+        joined(lambda: shared.__exit__())
+        assert events == ["begin", "end"]
+        with pytest.raises(ValueError, match="inside"), shared:
+            raise ValueError("inside")
+        assert events == ["begin", "end"] * 2
+
+    def test_warnings_are_ignored_in_the_meantime_alone(self):
+        filters = list(warnings.filters)
+        ignoring = _threads.ignoring(message="some")
+        with ignoring:
+            joined(lambda: warnings.warn("some words", UserWarning, stacklevel=1))
+        assert warnings.filters == filters
+        with pytest.raises(UserWarning, match="some words"):
+            warnings.warn("some words", UserWarning, stacklevel=1)

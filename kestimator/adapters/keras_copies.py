@@ -17,15 +17,16 @@ import copy
 import dataclasses
 import inspect
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from kestimator import errors
+from kestimator import _threads, errors
 from kestimator.engine import keras_names as _names
+
+_no_word_of_lambdas = _threads.ignoring(message="The object being serialized includes a `lambda`")
 
 
 def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
@@ -203,11 +204,7 @@ def _known(model: keras.Model, custom_objects: Mapping[str, Any] | None) -> Iter
     Keras warns of lambdas in them, which could not be loaded from a file; there is none.
     """
     kinds = {type(layer).__name__: type(layer) for layer in [model, *_names.all_layers(model)]}
-    with (
-        keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+    with keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}), _no_word_of_lambdas:
         yield
 
 

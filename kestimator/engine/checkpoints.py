@@ -21,7 +21,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.util import deprecation as _deprecation
 
-from kestimator import errors
+from kestimator import _threads, errors
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
@@ -29,6 +29,7 @@ from kestimator.engine import session as _session
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
 _logger = logging.getLogger("kestimator")
+_silence = _threads.Shared(_deprecation.silence)
 
 
 def latest_checkpoint(model_dir: str) -> str | None:
@@ -175,7 +176,7 @@ class DefaultSaver(_v1.train.Saver):
         what it replaces is deleted.
         """
         guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
-        with _deprecation.silence(), guard():
+        with guard(), _silence:
             path = super().save(sess, *args, write_meta_graph=False, **kwargs)
         if write_meta_graph and path:
             write_whole(f"{path}.meta", self._serialized_meta_graph(sess.graph))

@@ -117,7 +117,7 @@ class Session(_session_lib.SessionInterface):
         plan = FetchPlan(fetches, self._find)
         feeds = self.resolve_feeds(feed_dict)
         if options is not None and options.trace_level and run_metadata is not None:
-            with _recorded(run_metadata):
+            with self.guard(), _recorded(run_metadata):
                 return plan.pack(self._evaluate(plan, feeds, how))
         return plan.pack(self._evaluate(plan, feeds, how))
 
@@ -439,15 +439,21 @@ def _plain(value: tf.Tensor) -> Any:
 class _recorded:  # noqa: N801  (reads as a verb phrase)
     """Records the step statistics of what runs inside into a `RunMetadata` proto.
 
-    The eager context collects them; it has no public face for functions.
+    The eager context collects them, for one thread at a time; it has no public face for functions.
     """
+
+    _turn = threading.RLock()
 
     def __init__(self, run_metadata: Any) -> None:
         self._run_metadata = run_metadata
 
     def __enter__(self) -> None:
+        self._turn.acquire()
         _context.enable_run_metadata()
 
     def __exit__(self, *error: object) -> None:
-        self._run_metadata.CopyFrom(_context.export_run_metadata())
-        _context.disable_run_metadata()
+        try:
+            self._run_metadata.CopyFrom(_context.export_run_metadata())
+        finally:
+            _context.disable_run_metadata()
+            self._turn.release()
