@@ -541,14 +541,16 @@ class Estimator:
     def _still(self, path: str | None, checkpoint_path: str | None) -> str | None:
         """The checkpoint to work on, once the lock is held.
 
-        Training that goes on meanwhile may have deleted what was the latest checkpoint; while the
-        lock is held it does not.
+        Training in another thread may have written the first one since, or deleted what was the
+        latest; while the lock is held it does not.
 
         Args:
             path: What was found for `checkpoint_path`.
             checkpoint_path: The argument of the user's.
         """
-        if checkpoint_path or not self._runtime.memory.training:
+        if checkpoint_path or self._runtime.memory.was_read_from(path):
+            return path
+        if path is not None and _checkpoints.is_whole(path):
             return path
         return self.latest_checkpoint()
 

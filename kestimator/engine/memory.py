@@ -104,6 +104,10 @@ class Memory:
         """Whether the variables have the values of `path`, read through `saver`."""
         return path is not None and self._holds == (path, _saver_key(saver))
 
+    def was_read_from(self, path: str | None) -> bool:
+        """Whether the variables have the values of `path`, whichever saver read them."""
+        return path is not None and self._holds is not None and self._holds[0] == path
+
     def is_at(self, model: _model.ModelProgram, path: str | None) -> bool:
         """Whether the variables have the values of `path`, or the program's initial ones."""
         if path is None:
