@@ -54,6 +54,9 @@ class Estimator:
     What a `model_fn` builds is traced once for each mode and input spec, and kept: a second
     `evaluate` or `predict` builds nothing, and reads a checkpoint only if memory holds another.
 
+    Threads may share an estimator: each predicts, evaluates and exports the checkpoint that it
+    asks for, also while one of them trains.
+
     Example:
         >>> def model_fn(features, labels, mode):
         ...     w = tf.compat.v1.get_variable("w", [1, 1])
@@ -152,7 +155,8 @@ class Estimator:
         Raises:
             ValueError: `steps` and `max_steps` are both given, or not positive.
             TypeError: `hooks` or `saving_listeners` hold something else.
-            RuntimeError: Another call of `train` goes on: a hook or a listener made this one.
+            errors.BusyError: Another call of `train` goes on, in another thread, or in the one
+                whose hook, listener or input_fn made this call.
             tf.compat.v1.train.NanLossDuringTrainingError: The loss became NaN.
             errors.GlobalStepError: The train op does not advance the global step.
         """
@@ -160,12 +164,26 @@ class Estimator:
         _arguments.check_steps(steps, max_steps)
         _arguments.check_trains(self._config)
         self._check_mode(ModeKeys.TRAIN)
-        self._runtime.check_is_free()
         self._runtime.distribution.check()
         train_hooks = list(_checks.checked_hooks("hooks", hooks))
         listeners = list(_checks.checked_listeners(saving_listeners))
         _callbacks.check_callbacks(callbacks)
         _callbacks.check_verbose(verbose)
+        with self._runtime.claimed():
+            self._train(input_fn, train_hooks, steps, max_steps, listeners, callbacks, verbose)
+        return self
+
+    def _train(
+        self,
+        input_fn: InputFn,
+        train_hooks: list[Any],
+        steps: int | None,
+        max_steps: int | None,
+        listeners: list[Any],
+        callbacks: Sequence[Any] | None,
+        verbose: int | str,
+    ) -> None:
+        """Trains, with arguments that have been checked."""
         start = self._latest_global_step()
         if max_steps is not None and start >= max_steps:
             _logger.warning(
@@ -175,21 +193,21 @@ class Estimator:
                 start,
                 max_steps,
             )
-            return self
+            return
         if steps is not None or max_steps is not None:
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
         batches = self._runtime.open_input(input_fn, ModeKeys.TRAIN)
-        model = self._runtime.program(ModeKeys.TRAIN, batches)
         planned = steps if max_steps is None else max_steps - start
-        observers = _callbacks.training_hooks(
-            model, callbacks, verbose, planned, self._runtime.evaluations
-        )
+        with self._runtime.memory.lock:
+            model = self._runtime.program(ModeKeys.TRAIN, batches)
+            observers = _callbacks.training_hooks(
+                model, callbacks, verbose, planned, self._runtime.evaluations
+            )
         loss = self._runtime.train(model, batches, [*train_hooks, *observers], listeners)
         if loss is None:
             _logger.warning("Training made no step: the input of `input_fn` is empty.")
         else:
             _logger.info("Loss for final step: %s.", loss)
-        return self
 
     def evaluate(
         self,
@@ -229,11 +247,13 @@ class Estimator:
         eval_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         batches = self._runtime.open_input(input_fn, ModeKeys.EVAL)
-        model = self._runtime.program(ModeKeys.EVAL, batches)
-        observers = _callbacks.evaluation_hooks(model, callbacks)
-        all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
-        with self._runtime.memory.borrowed(model, path):
-            values = self._runtime.evaluate(model, batches, path, steps, all_hooks)
+        with self._runtime.memory.lock:
+            path = self._still(path, checkpoint_path)
+            model = self._runtime.program(ModeKeys.EVAL, batches)
+            observers = _callbacks.evaluation_hooks(model, callbacks)
+            all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
+            with self._runtime.memory.borrowed(model, path):
+                values = self._runtime.evaluate(model, batches, path, steps, all_hooks)
         self._runtime.evaluations.write(self.eval_dir(name), values, path)
         listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
         _logger.info("Saving dict for global step %d: %s", values["global_step"], listed)
@@ -270,7 +290,11 @@ class Estimator:
         predict_hooks = list(_checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         return self._runtime.predict(
-            input_fn, predict_keys, predict_hooks, path, yield_single_examples
+            input_fn,
+            predict_keys,
+            predict_hooks,
+            lambda: self._still(path, checkpoint_path),
+            yield_single_examples,
         )
 
     def export_saved_model(
@@ -362,14 +386,15 @@ class Estimator:
     def _export(self, request: export.ExportRequest, checkpoint_path: str | None) -> bytes:
         for mode in request.receiver_fns:
             self._check_mode(mode)
-        path = self._checkpoint_to_export(checkpoint_path)
-        traced = [
-            self._runtime.trace_export(mode, receiver_fn)
-            for mode, receiver_fn in request.receiver_fns.items()
-        ]
-        graphs = [graph for _, graph in traced]
-        with self._runtime.exported_values(traced, path) as values:
-            exported = export.write(request, graphs, values, self._config.session_config)
+        with self._runtime.memory.lock:  # training deletes no checkpoint meanwhile
+            path = self._checkpoint_to_export(checkpoint_path)
+            traced = [
+                self._runtime.trace_export(mode, receiver_fn)
+                for mode, receiver_fn in request.receiver_fns.items()
+            ]
+            graphs = [graph for _, graph in traced]
+            with self._runtime.exported_values(traced, path) as values:
+                exported = export.write(request, graphs, values, self._config.session_config)
         _logger.info("SavedModel written to: %s", os.fsdecode(exported))
         return exported
 
@@ -444,13 +469,17 @@ class Estimator:
                 is no Keras model to write.
         """
         target = keras_export.checked_target(path)
-        checkpoint = self._checkpoint(checkpoint_path) or self._trained()
         if input_fn is not None:
             _signatures.check_input_fn(input_fn)
         make_model = getattr(self, "to_keras", None)
-        return keras_export.write(
-            target, checkpoint, make_model, lambda: self._runtime.keras_model(checkpoint, input_fn)
-        )
+        with self._runtime.memory.lock:  # training deletes no checkpoint meanwhile
+            checkpoint = self._checkpoint(checkpoint_path) or self._trained()
+            return keras_export.write(
+                target,
+                checkpoint,
+                make_model,
+                lambda: self._runtime.keras_model(checkpoint, input_fn),
+            )
 
     def eval_dir(self, name: str | None = None) -> str:
         """Where evaluations called `name` write their events."""
@@ -508,6 +537,22 @@ class Estimator:
                 )
             )
         return path
+
+    def _still(self, path: str | None, checkpoint_path: str | None) -> str | None:
+        """The checkpoint to work on, once the lock is held.
+
+        Training in another thread may have written the first one since, or deleted what was the
+        latest; while the lock is held it does not.
+
+        Args:
+            path: What was found for `checkpoint_path`.
+            checkpoint_path: The argument of the user's.
+        """
+        if checkpoint_path or self._runtime.memory.was_read_from(path):
+            return path
+        if path is not None and _checkpoints.is_whole(path):
+            return path
+        return self.latest_checkpoint()
 
     def _latest_global_step(self) -> int:
         path = self.latest_checkpoint()

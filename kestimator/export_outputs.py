@@ -15,16 +15,17 @@ requests that hold serialized `tf.train.Example`s, so they need a receiver with 
 from __future__ import annotations
 
 import abc
-import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
-from kestimator import _tensors, errors
+from kestimator import _tensors, _threads, errors
 from kestimator._types import Tensor
 from kestimator.keys import SignatureKeys, SignatureMethods
+
+_no_deprecations = _threads.ignoring(category=DeprecationWarning)
 
 _SEPARATOR = "/"
 
@@ -394,8 +395,7 @@ def _tensor_infos(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         raise errors.KestimatorError(
             "A SignatureDef describes tensors of a graph: call as_signature_def inside one."
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with _no_deprecations:
         return {
             name: tf.compat.v1.saved_model.build_tensor_info(tensor)
             for name, tensor in tensors.items()

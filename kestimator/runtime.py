@@ -7,7 +7,8 @@ Synopsis::
     model = runtime.program(ModeKeys.TRAIN, batches)
     loss = runtime.train(model, batches, hooks, listeners)
 
-`Estimator` checks arguments and says what is called in which order; here it is done.
+`Estimator` checks arguments and says what is called in which order; here it is done. Several
+threads may call at once: who traces or touches the variables holds `memory.lock` meanwhile.
 """
 
 from __future__ import annotations
@@ -86,22 +87,28 @@ class Runtime:
         self.programs: dict[Any, _model.ModelProgram] = {}
         self.evaluations = summaries.EvaluationLog()
 
-    def check_is_free(self) -> None:
-        """Checks that no training goes on, whose variables another one would move.
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keeps other calls of `train` away, whose variables these are meanwhile.
 
         Raises:
-            errors.BusyError: A hook or a listener of a call of `train` calls it again.
+            errors.BusyError: One goes on.
         """
-        if self.memory.training:
+        if not self.memory.claim():
             raise errors.BusyError(
-                "`train` was called while another `train` of this estimator goes on: by a hook, a "
-                "listener or an input_fn. There, call `evaluate` or `predict`, which leave the "
-                "variables as they are; or train another estimator, with a model_dir of its own."
+                "`train` was called while another `train` of this estimator goes on: in another "
+                "thread, or in the one that calls this hook, listener or input_fn. Let it end "
+                "first. Meanwhile, `evaluate`, `predict` and exports work on its checkpoints; to "
+                "train another model, make an Estimator with a model_dir of its own."
             )
+        try:
+            yield
+        finally:
+            self.memory.give_back()
 
     def current_global_step(self) -> int:
         """The global step that the variables hold."""
-        with _program.eager_mode():
+        with self.memory.lock, _program.eager_mode():
             return int(self.store["global_step"].variable.numpy())
 
     def call_model_fn(
@@ -132,6 +139,7 @@ class Runtime:
             if batch is not None:
                 return _inputs.OneBatch(batch)
         replicas = self.distribution.replicas if mode == ModeKeys.TRAIN else 1
+        self._make_global_step()
 
         def call() -> Any:
             accepted = _signatures.accepted_arguments(input_fn)
@@ -141,15 +149,29 @@ class Runtime:
                 "config": lambda: copy.deepcopy(self.config),
                 "input_context": lambda: _distribution.input_context(replicas),
             }
-            return input_fn(**{name: offered[name]() for name in offered if name in accepted})
+            given = {name: offered[name]() for name in offered if name in accepted}
+            if tf.executing_eagerly():
+                return input_fn(**given)
+            with self.memory.lock:  # it may make variables, as a model_fn does
+                return input_fn(**given)
 
         seed = self.config.tf_random_seed
         batches = _inputs.open_input(call, seed=seed, store=self.store)
         batches.per_step = replicas
         return batches
 
+    def _make_global_step(self) -> None:
+        """Makes the one variable that graphs of inputs share with programs, before either asks."""
+        with self.memory.lock, _program.eager_mode():
+            if "global_step" not in self.store:
+                self.store.uninitialized("global_step", tf.TensorShape([]), tf.int64)
+
     def program(self, mode: str, batches: _inputs.Batches) -> _model.ModelProgram:
         """The program for a mode and an input: traced now, or kept from before."""
+        with self.memory.lock:
+            return self._known_or_traced(mode, batches)
+
+    def _known_or_traced(self, mode: str, batches: _inputs.Batches) -> _model.ModelProgram:
         element_spec = batches.element_spec
         if mode == ModeKeys.PREDICT:
             element_spec = (element_spec[0], None)
@@ -215,7 +237,10 @@ class Runtime:
         *,
         as_it_is: bool = False,
     ) -> None:
-        """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values."""
+        """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values.
+
+        Called under the lock.
+        """
         settings = None if as_it_is or path is not None else self._warm_start
         model.graph.random_state.restart()
         with model.graph.unlocked():
@@ -243,7 +268,7 @@ class Runtime:
     ) -> Any:
         """Trains until a hook or the data ends it, and gives the last loss; None for no step."""
         path = _checkpoints.latest_checkpoint(str(self.config.model_dir))
-        session = _session.Session(model.program, batches)
+        session = self._session_over(model, batches)
         with model.graph.as_default(), self.memory.in_training():
             all_hooks = [
                 *automatic_hooks.chief_hooks(model, self.config, self.memory, listeners),
@@ -257,12 +282,14 @@ class Runtime:
                 tf.io.gfile.makedirs(str(self.config.model_dir))  # nothing is written before this
                 runner.hooked.begin()
 
-            self._prepare(model, session, all_hooks, begin, path)
+            with self.memory.lock:
+                self._prepare(model, session, all_hooks, begin, path)
             _checkpoints.remember_kept(model.scaffold.saver, str(self.config.model_dir))
             batches.initialize()
             with session.start_queue_runners():
                 runner.hooked.after_create_session()
-                self.distribution.broadcast(model.graph)
+                with self.memory.lock:
+                    self.distribution.broadcast(model.graph)
                 loss = runner.run()
                 runner.hooked.end()
         self._flush_events()
@@ -270,6 +297,12 @@ class Runtime:
             with _program.eager_mode():
                 model.summary_writer.flush()
         return loss
+
+    def _session_over(
+        self, model: _model.ModelProgram, batches: _inputs.Batches
+    ) -> _session.Session:
+        """A session whose runs hold the lock."""
+        return _session.Session(model.program, batches, lambda: self.memory.lock)
 
     def _flush_events(self) -> None:
         """Has on disk what hooks wrote: of TensorFlow's, only the one for summaries sees to it."""
@@ -291,6 +324,7 @@ class Runtime:
             [_stock_hooks.cadence_of(hook) for hook in hooks],
             global_step=self.current_global_step if trains or hooks else lambda: 0,
             report_nan=_stock_hooks.report_nan,
+            lock=self.memory.lock,
             before_steps=self.memory.changed if trains else lambda: None,
         )
 
@@ -306,6 +340,8 @@ class Runtime:
     ) -> dict[str, Any]:
         """Evaluates on all batches, or on `steps` of them, and gives the metrics.
 
+        Other threads wait until it has ended: the metrics are variables of the program.
+
         Args:
             model: The program that evaluates.
             batches: The input.
@@ -314,8 +350,8 @@ class Runtime:
             hooks: The hooks.
             as_it_is: Whether to evaluate what memory holds, instead of `path`.
         """
-        session = _session.Session(model.program, batches)
-        with model.graph.as_default():
+        session = self._session_over(model, batches)
+        with self.memory.lock, model.graph.as_default():
             runner = self._runner(model, session, batches, hooks)
             self._prepare(model, session, hooks, runner.hooked.begin, path, as_it_is=as_it_is)
             batches.initialize(steps)
@@ -333,48 +369,62 @@ class Runtime:
         input_fn: InputFn,
         predict_keys: Any,
         hooks: Sequence[Any],
-        path: str | None,
+        path: Callable[[], str | None],
         yield_single_examples: bool,
     ) -> Iterator[Any]:
-        """Gives predictions of `path`: row by row, or batch by batch."""
+        """Gives predictions of a checkpoint: row by row, or batch by batch.
+
+        Args:
+            input_fn: Gives features.
+            predict_keys: The predictions to give; None gives all.
+            hooks: The hooks.
+            path: Gives the checkpoint, or None for initial values; asked under the lock.
+            yield_single_examples: Whether to go row by row.
+        """
         batches = self.open_input(input_fn, ModeKeys.PREDICT)
         model = self.program(ModeKeys.PREDICT, batches)
         chosen = _predictions.selected(model.spec.predictions, predict_keys)
-        compute = self._prediction_call(model, batches, chosen, hooks, path, yield_single_examples)
-        for batch in compute:
+        for batch in self._batches_of(model, batches, chosen, hooks, path, yield_single_examples):
             if yield_single_examples:
                 yield from _predictions.rows(batch)
             else:
                 yield batch
 
-    def _prediction_call(
+    def _batches_of(
         self,
         model: _model.ModelProgram,
         batches: _inputs.Batches,
         chosen: Any,
         hooks: Sequence[Any],
-        path: str | None,
+        path: Callable[[], str | None],
         may_join: bool,
     ) -> Iterator[Any]:
-        """Gives one batch of predictions after the other, or several joined where allowed."""
-        session = _session.Session(model.program, batches)
+        """Gives one batch of predictions after the other, or several joined where allowed.
+
+        The lock is held while they are computed: not at a `yield`, nor while hooks are called.
+        """
+        compute: _predictions.HookedPredictions | _predictions.UnseenPredictions
         all_hooks = [*hooks, *model.spec.prediction_hooks]
-        hooked = _loop.HookedSession(session, all_hooks)
-        with model.graph.as_default(), self.memory.borrowed(model, path):
-            self._prepare(model, session, all_hooks, hooked.begin, path)
-            batches.initialize()
+        plain = self._session_over(model, batches)
+        with self.memory.lock, model.graph.as_default():
+            checkpoint = path()
+            loan = _memory.Loan(self.memory, model, plain, checkpoint)
+            hooked = _loop.HookedSession(_session.Session(model.program, batches, loan), all_hooks)
+            with self.memory.borrowed(model, checkpoint):
+                self._prepare(model, plain, all_hooks, hooked.begin, checkpoint)
+                loan.keep()
+            if all_hooks:
+                compute = _predictions.HookedPredictions(model, chosen, hooked)
+            else:
+                compute = _predictions.UnseenPredictions(model, chosen, loan, may_join=may_join)
+            self.memory.read_by(compute)
+        batches.initialize()
+        with model.graph.as_default():
             hooked.after_create_session()
-        compute = (
-            _predictions.HookedPredictions(model, chosen, hooked)
-            if all_hooks
-            else _predictions.UnseenPredictions(model, chosen, may_join=may_join)
-        )
-        self.memory.read_by(compute)
         try:
             while not compute.has_ended(batches):
-                with model.graph.as_default(), self.memory.borrowed(model, path):
-                    self.memory.reload(model, session, path)
-                    batch = compute.next(batches, run_ahead=not self.memory.training)
+                with model.graph.as_default():
+                    batch = compute.next(batches, lambda: not self.memory.training)
                 yield batch
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
@@ -386,7 +436,7 @@ class Runtime:
     def trace_export(
         self, mode: str, receiver_fn: ServingInputReceiverFn
     ) -> tuple[_model.ModelProgram, _saved_model.ServableGraph]:
-        """Traces the model_fn behind the placeholders of a receiver."""
+        """Traces the model_fn behind the placeholders of a receiver. Called under the lock."""
         receivers: list[Any] = []
 
         def call(_features: Any, _labels: Any) -> specs.EstimatorSpec:
@@ -421,22 +471,23 @@ class Runtime:
         Yields:
             The model, or None; and by the ids of its variables, their names.
         """
-        model = self._named_keras_model()
-        if model is None and input_fn is not None:
-            batches = self.open_input(input_fn, ModeKeys.PREDICT)
-            model = self.program(ModeKeys.PREDICT, batches).spec.keras_model
-        if model is None:
-            yield None, {}
-            return
-        slots = {id(slot.variable): slot.name for slot in self.store}
-        optimizer = getattr(model, "optimizer", None)
-        variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
-        named = {slots[id(v.value)]: v for v in variables if id(v.value) in slots}
-        checkpoint = _checkpoints.reader(path)
-        known = {name: v for name, v in named.items() if checkpoint.has_tensor(name)}
-        self.memory.settle()
-        with _program.eager_mode(), _keras_writing.holding(known, checkpoint.get_tensor):
-            yield model, {id(variable): name for name, variable in known.items()}
+        with self.memory.lock:
+            model = self._named_keras_model()
+            if model is None and input_fn is not None:
+                batches = self.open_input(input_fn, ModeKeys.PREDICT)
+                model = self.program(ModeKeys.PREDICT, batches).spec.keras_model
+            if model is None:
+                yield None, {}
+                return
+            slots = {id(slot.variable): slot.name for slot in self.store}
+            optimizer = getattr(model, "optimizer", None)
+            variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+            named = {slots[id(v.value)]: v for v in variables if id(v.value) in slots}
+            checkpoint = _checkpoints.reader(path)
+            known = {name: v for name, v in named.items() if checkpoint.has_tensor(name)}
+            self.memory.settle()
+            with _program.eager_mode(), _keras_writing.holding(known, checkpoint.get_tensor):
+                yield model, {id(variable): name for name, variable in known.items()}
 
     def _named_keras_model(self) -> keras.Model | None:
         """The Keras model of a program; that of the training, if it has one replica alone."""
@@ -455,14 +506,17 @@ class Runtime:
         traced: Sequence[tuple[_model.ModelProgram, _saved_model.ServableGraph]],
         path: str | None,
     ) -> Iterator[str]:
-        """The path of the values to export; those of a partial warm start are written first."""
+        """The path of the values to export; those of a partial warm start are written first.
+
+        Called under the lock.
+        """
         if path is not None:
             for model, _ in traced:
                 _saved_model.check_checkpoint(model, path)
             yield path
             return
         model, graph = traced[0]
-        session = _session.Session(model.program, _saved_model.NoBatches())
+        session = self._session_over(model, _saved_model.NoBatches())
         with tempfile.TemporaryDirectory() as directory:
             with model.graph.as_default(), self.memory.preserved():
                 self._prepare(model, session, [], lambda: None, None)

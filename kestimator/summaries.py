@@ -52,8 +52,11 @@ class EvaluationLog:
         self.latest[os.path.basename(directory)] = scalars
 
     def scalars(self, directory: str) -> dict[int, dict[str, float]]:
-        """The scalar values of what was written to a directory, by step and metric."""
-        return self._scalars.get(directory, {})
+        """The scalar values of what was written to a directory, by step and metric.
+
+        A copy: another thread may evaluate meanwhile.
+        """
+        return dict(self._scalars.get(directory, {}))
 
 
 def write_evaluation(

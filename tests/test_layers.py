@@ -16,6 +16,7 @@ FLOORS = {
     "_types": 0,
     "_signatures": 0,
     "_tensors": 0,
+    "_threads": 0,
     "_checks": 0,
     "cluster": 0,
     "config": 1,

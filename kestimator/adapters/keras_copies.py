@@ -17,15 +17,16 @@ import copy
 import dataclasses
 import inspect
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from kestimator import errors
+from kestimator import _threads, errors
 from kestimator.engine import keras_names as _names
+
+_no_word_of_lambdas = _threads.ignoring(message="The object being serialized includes a `lambda`")
 
 
 def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
@@ -134,21 +135,20 @@ def _copied_metric(metric: Any) -> Any:
 def _of_the_same_layers(model: keras.Model) -> keras.Model:
     is_functional = bool(getattr(model, "inputs", None)) and hasattr(model, "output_names")
     if is_functional or type(model) is keras.Sequential:
-        with _not_compiled(model):
-            return keras.models.clone_model(model, clone_function=_copied_layer, recursive=True)
+        twin = _not_compiled(model)
+        return keras.models.clone_model(twin, clone_function=_copied_layer, recursive=True)
     return _copied_layer(model)
 
 
-@contextlib.contextmanager
-def _not_compiled(model: keras.Model) -> Iterator[None]:
-    """Lets Keras clone a model alone: it would serialize losses and metrics, and compile too."""
-    attributes = vars(model)  # past Keras, which looks for layers in what is set
-    compiled = attributes["compiled"]
-    attributes["compiled"] = False
-    try:
-        yield
-    finally:
-        attributes["compiled"] = compiled
+def _not_compiled(model: keras.Model) -> keras.Model:
+    """The same model to the eye, with the same layers, but for Keras to clone alone.
+
+    Of a compiled model it would serialize losses and metrics, and compile the clone. The model
+    itself does not change: other threads may train it, or copy it too.
+    """
+    twin = object.__new__(type(model))
+    vars(twin).update(vars(model), compiled=False)  # past Keras, which looks for layers in it
+    return twin
 
 
 def _copied_layer(layer: Any) -> Any:
@@ -204,11 +204,7 @@ def _known(model: keras.Model, custom_objects: Mapping[str, Any] | None) -> Iter
     Keras warns of lambdas in them, which could not be loaded from a file; there is none.
     """
     kinds = {type(layer).__name__: type(layer) for layer in [model, *_names.all_layers(model)]}
-    with (
-        keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+    with keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}), _no_word_of_lambdas:
         yield
 
 

@@ -12,6 +12,7 @@ gets a copy of it, whose variables all its programs share.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -50,6 +51,7 @@ class Source:
     ) -> None:
         self._custom_objects = custom_objects
         self._seed = seed
+        self._lock = threading.RLock()  # estimators in several threads may share a source
         self._copies: weakref.WeakKeyDictionary[_variables.VariableStore, keras.Model] = (
             weakref.WeakKeyDictionary()
         )
@@ -83,7 +85,8 @@ class Source:
                 "The model_fn of a Keras model was called outside of an Estimator. Call `train`, "
                 "`evaluate` or `predict`, or call it in the model_fn of another Estimator."
             )
-        model = self._copy_for(graph.creator.store, x)
+        with self._lock:
+            model = self._copy_for(graph.creator.store, x)
         for variable, first in zip(model.variables, self._first.variables, strict=True):
             _lending.lend(graph, variable, initial_value=first.numpy)
         for variable, value in self._states_of_metrics[model]:
@@ -103,7 +106,7 @@ class Source:
             has: Tells whether the checkpoint has a variable.
             value_of: Gives the value of a variable by its name.
         """
-        with _outside.outside_of_the_trace():
+        with self._lock, _outside.outside_of_the_trace():
             model = self._copied(self._first)
             self._compile(model)
             variables = list(model.variables)

@@ -21,7 +21,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.util import deprecation as _deprecation
 
-from kestimator import errors
+from kestimator import _threads, errors
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
@@ -29,6 +29,7 @@ from kestimator.engine import session as _session
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
 _logger = logging.getLogger("kestimator")
+_silence = _threads.Shared(_deprecation.silence)
 
 
 def latest_checkpoint(model_dir: str) -> str | None:
@@ -38,9 +39,22 @@ def latest_checkpoint(model_dir: str) -> str | None:
         errors.UnreadableCheckpointError: The state file cannot be read, or it names checkpoints
             and none is there.
     """
-    state = _state(model_dir)
+    state, before = _state(model_dir), None
+    while state != before:  # another thread or process may have deleted what the file named
+        path = _newest_whole(state)
+        if path is not None:
+            return path
+        state, before = _state(model_dir), state
     if state is None:
         return None
+    raise errors.UnreadableCheckpointError(
+        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
+        "nor an older checkpoint is there. Restore the files, or delete the file `checkpoint` "
+        "to start afresh."
+    )
+
+
+def _newest_whole(state: Any) -> str | None:
     for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
         if is_whole(path):
             if path != state.model_checkpoint_path:
@@ -50,11 +64,7 @@ def latest_checkpoint(model_dir: str) -> str | None:
                     path,
                 )
             return str(path)
-    raise errors.UnreadableCheckpointError(
-        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
-        "nor an older checkpoint is there. Restore the files, or delete the file `checkpoint` "
-        "to start afresh."
-    )
+    return None
 
 
 def is_whole(path: str) -> bool:
@@ -161,9 +171,12 @@ class DefaultSaver(_v1.train.Saver):
     def save(self, sess: Any, *args: Any, write_meta_graph: bool = True, **kwargs: Any) -> Any:
         """Saves, without the notes that TensorFlow's saver is deprecated in parts.
 
-        The `.meta` file says the same beside every checkpoint: it is made once for a graph.
+        The `.meta` file says the same beside every checkpoint: it is made once for a graph. Other
+        threads that want the latest checkpoint meanwhile wait until the state file names it, and
+        what it replaces is deleted.
         """
-        with _deprecation.silence():
+        guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
+        with guard(), _silence:
             path = super().save(sess, *args, write_meta_graph=False, **kwargs)
         if write_meta_graph and path:
             write_whole(f"{path}.meta", self._serialized_meta_graph(sess.graph))

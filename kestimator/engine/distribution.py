@@ -16,6 +16,8 @@ the estimator's other programs use, and the only one that checkpoints know.
 from __future__ import annotations
 
 import contextlib
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -35,6 +37,9 @@ _v1 = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
 _MIRRORED = (tf.distribute.MirroredStrategy, _v1.distribute.MirroredStrategy)
 _Replica = Callable[[Any, Any], specs.EstimatorSpec]
+_locks: weakref.WeakKeyDictionary[tf.distribute.Strategy, threading.RLock] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class Distribution:
@@ -137,8 +142,12 @@ class MirroredDistribution(Distribution):
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """What a trace runs in: the strategy, its gradients scaled for the sum over replicas."""
+        """What a trace runs in: the strategy, its gradients scaled for the sum over replicas.
+
+        Estimators that share a strategy trace one after the other, as this changes the strategy.
+        """
         with (
+            _locks.setdefault(self._strategy, threading.RLock()),
             _reduction_that_does_not_hang(self._strategy),
             _scaled_losses(self._strategy),
             self._strategy.scope(),

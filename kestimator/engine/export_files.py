@@ -77,8 +77,10 @@ class ExportDirectory:
             final = os.path.join(self._base, second)
             temporary = os.path.join(self._base, f"temp-{second}")
             if not tf.io.gfile.exists(final) and _is_made(temporary):
-                self._final, self._temporary = final, temporary
-                return temporary
+                if not tf.io.gfile.exists(final):  # another thread's may have got its name since
+                    self._final, self._temporary = final, temporary
+                    return temporary
+                tf.io.gfile.rmtree(temporary)
             time.sleep(0.05)
 
     def finish(self) -> bytes:

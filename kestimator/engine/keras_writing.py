@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -96,8 +97,9 @@ def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
         errors.ArgumentError: Keras cannot save the model.
     """
     try:
-        with _modes.eager_mode(), _names_in_files(names):
-            model.save(path) if path.endswith(MODEL) else model.save_weights(path)
+        with _modes.eager_mode():
+            saving = _saving_into(_store_with(names))
+            saving["save_model" if path.endswith(MODEL) else "save_weights_only"](model, path)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise errors.ArgumentError(
             f"Keras cannot save the model {model.name!r}: {error}. A class of your own needs "
@@ -130,23 +132,34 @@ def holding(
             variable.assign(value)
 
 
-@contextlib.contextmanager
-def _names_in_files(names: Mapping[int, str]) -> Iterator[None]:
-    """Lets Keras note the names of variables; its store of weights is not for others to choose."""
-    store = _saving_lib.H5IOStore
+def _store_with(names: Mapping[int, str]) -> type:
+    """Keras' store of weights, one that notes the names of variables besides."""
 
-    class NamingStore(store):  # type: ignore[misc, valid-type]
+    class NamingStore(_saving_lib.H5IOStore):
         def __setitem__(self, key: str, value: Any) -> None:
             super().__setitem__(key, value)
             if id(value) in names:
                 dataset = self._h5_entry_group[key]
                 dataset.attrs[_keras_files.NAME] = names[id(value)]
 
-    _saving_lib.H5IOStore = NamingStore
-    try:
-        yield
-    finally:
-        _saving_lib.H5IOStore = store
+    return NamingStore
+
+
+def _saving_into(store: type) -> dict[str, Callable[..., Any]]:
+    """The functions by which Keras saves, as they are, but with another store of weights.
+
+    Which store they use is not for others to choose. They look for it in the globals of their
+    module; to change these would change what other threads save meanwhile. So they get globals of
+    their own.
+    """
+    own = {**vars(_saving_lib), "H5IOStore": store}
+    for name, function in vars(_saving_lib).items():
+        if isinstance(function, types.FunctionType) and function.__globals__ is vars(_saving_lib):
+            own[name] = types.FunctionType(
+                function.__code__, own, name, function.__defaults__, function.__closure__
+            )
+            own[name].__kwdefaults__ = function.__kwdefaults__
+    return own
 
 
 def weight_names(names: Sequence[str]) -> list[str]:

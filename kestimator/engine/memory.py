@@ -3,21 +3,26 @@
 Synopsis::
 
     memory = Memory(store)
-    memory.load(model, session, path)       # reads only if memory holds something else
-    with memory.in_training():
+    with memory.lock:                           # nobody else changes the variables meanwhile
+        memory.load(model, session, path)       # reads only if memory holds something else
+    loan = Loan(memory, model, session, path)
+    with loan():                                # whatever has happened to them since
         ...
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import locks as _locks
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
@@ -26,6 +31,22 @@ from kestimator.keys import ModeKeys
 
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
+_claims = threading.Lock()  # held for as long as a flag is looked at and set
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The values of variables at a moment; no copies until somebody changes the variables.
+
+    Attributes:
+        values: The variables, each with its value.
+        holds: Which checkpoint they held.
+        covered: The names of the variables that were read from it.
+    """
+
+    values: list[tuple[tf.Variable, tf.Tensor]]
+    holds: tuple[str, Any] | None
+    covered: set[str]
 
 
 class Reader(Protocol):
@@ -38,8 +59,18 @@ class Reader(Protocol):
 class Memory:
     """Knows which checkpoint the variables of an estimator hold, to read none twice.
 
+    Several threads may use the estimator at once. Each holds `lock` while the variables have to
+    stay what they are: while a program is traced or looked up, while values are loaded, while
+    steps or an evaluation run. Whenever nobody holds it amid training, the variables have the
+    values that training left them with.
+
     Args:
         store: The variables.
+
+    Attributes:
+        lock: Held by the thread that reads or changes the variables, or traces a program. What
+            follows is called under it, but for `claim`, `give_back`, `changed` and `saved`.
+        training: Whether a call of `train` goes on, in whichever thread.
     """
 
     def __init__(self, store: _variables.VariableStore) -> None:
@@ -47,6 +78,17 @@ class Memory:
         self._holds: tuple[str, Any] | None = None
         self._covered: set[str] = set()
         self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self.lock = _locks.FairLock()
+        self.training = False
+
+    def claim(self) -> bool:
+        """Notes that a call of `train` begins; False if another one goes on."""
+        with _claims:
+            is_free, self.training = not self.training, True
+        return is_free
+
+    def give_back(self) -> None:
+        """Notes that the call of `train` has ended."""
         self.training = False
 
     def read_by(self, reader: Reader) -> None:
@@ -54,7 +96,7 @@ class Memory:
         self._readers.add(reader)
 
     def settle(self) -> None:
-        """Waits for who reads the variables: they are about to change."""
+        """Waits for who reads the variables in the background: they are about to change."""
         for reader in list(self._readers):
             reader.settle()
 
@@ -62,14 +104,30 @@ class Memory:
         """Whether the variables have the values of `path`, read through `saver`."""
         return path is not None and self._holds == (path, _saver_key(saver))
 
+    def was_read_from(self, path: str | None) -> bool:
+        """Whether the variables have the values of `path`, whichever saver read them."""
+        return path is not None and self._holds is not None and self._holds[0] == path
+
+    def is_at(self, model: _model.ModelProgram, path: str | None) -> bool:
+        """Whether the variables have the values of `path`, or the program's initial ones."""
+        if path is None:
+            return self._holds == ("", id(model))
+        return self.holds(path, model.scaffold.saver)
+
     def changed(self) -> None:
         """Notes that the variables no longer equal any checkpoint."""
-        self._holds = None
+        with self.lock:
+            self._holds = None
 
     def saved(self, path: str, saver: Any) -> None:
         """Notes that the variables have just been written to `path`."""
-        self._holds = (path, _saver_key(saver))
-        self._covered = {slot.name for slot in self._store}
+        with self.lock:
+            self._holds = (path, _saver_key(saver))
+            self._covered = {slot.name for slot in self._slots()}
+
+    def _slots(self) -> list[_variables.Slot]:
+        """The variables there are now: an input_fn may make some at any time."""
+        return list(self._store)
 
     def load(self, model: _model.ModelProgram, session: _session.Session, path: str | None) -> None:
         """Gives the variables of a program their values: from a checkpoint, or initial ones.
@@ -89,23 +147,13 @@ class Memory:
         if path is None:
             self.settle()
             self._holds, self._covered = ("", id(model)), names
-            _reset_keras_variables(model, self._store)
+            _reset_keras_variables(model, self._slots())
             _initialize(model, session)
         elif not (self.holds(path, saver) and names <= self._covered):
             self.settle()
             self._holds = None
             _checkpoints.restore(model, session, path)
             self._holds, self._covered = (path, _saver_key(saver)), names
-
-    def reload(
-        self, model: _model.ModelProgram, session: _session.Session, path: str | None
-    ) -> None:
-        """Gives the variables their values again, where another run has changed them since."""
-        if path is None:
-            if self._holds != ("", id(model)):
-                self.load(model, session, path)
-        elif not self.holds(path, model.scaffold.saver):
-            self.load(model, session, path)
 
     def complete(self, model: _model.ModelProgram, session: _session.Session) -> None:
         """Leaves variables as they are, and gives an initial value to those that have none."""
@@ -138,47 +186,108 @@ class Memory:
 
     @contextlib.contextmanager
     def in_training(self) -> Iterator[None]:
-        """Marks a train call: evaluations meanwhile leave the variables as they were."""
-        self.settle()
-        outer, self.training = self.training, True
+        """Lets training change the variables between two holds of the lock."""
+        with self.lock:
+            self.settle()
         try:
             yield
         except BaseException:
-            self._holds = None
+            self.changed()
             raise
-        finally:
-            self.training = outer
 
     @contextlib.contextmanager
     def borrowed(self, model: _model.ModelProgram, path: str | None) -> Iterator[None]:
-        """Lends the variables to an evaluation or prediction of `path`."""
+        """Lends the variables to an evaluation or prediction of `path`; training gets them back.
+
+        Seeds move in evaluations, too: they are put back also where memory holds `path`.
+        """
+        if not self.training:
+            yield
+            return
         saver = model.scaffold.saver or next(
             iter(model.graph.get_collection(_GraphKeys.SAVERS)), None
         )
-        if self.training and not self.holds(path, saver):
-            with self.preserved():
-                yield
-        else:
+        seeds = [slot for slot in self._slots() if _model.is_seed(slot.name)]
+        with self.preserved(seeds if self.holds(path, saver) else None):
             yield
 
     @contextlib.contextmanager
-    def preserved(self) -> Iterator[None]:
-        """Puts every variable back to its value afterwards: for evaluation amid training."""
+    def preserved(self, slots: Sequence[_variables.Slot] | None = None) -> Iterator[None]:
+        """Puts variables back to their values afterwards; by default all of them."""
         self.settle()
-        with _program.eager_mode():
-            kept = [
-                (slot.variable, tf.identity(slot.variable))
-                for slot in self._store
-                if slot.is_initialized
-            ]
-        holds, covered = self._holds, self._covered
+        before = self.snapshot(slots)
         try:
             yield
         finally:
-            with _program.eager_mode():
-                for variable, value in kept:
-                    variable.assign(value)
-            self._holds, self._covered = holds, covered
+            self.settle()  # predictions may run ahead again if training has ended meanwhile
+            self.put_back(before)
+
+    def snapshot(self, slots: Sequence[_variables.Slot] | None = None) -> Snapshot:
+        """The values that variables have now; by default all of them."""
+        with _program.eager_mode():
+            values = [
+                (slot.variable, tf.identity(slot.variable))
+                for slot in (self._slots() if slots is None else slots)
+                if slot.is_initialized
+            ]
+        return Snapshot(values, self._holds, self._covered)
+
+    def put_back(self, snapshot: Snapshot) -> None:
+        """Gives variables the values of a snapshot."""
+        with _program.eager_mode():
+            for variable, value in snapshot.values:
+                variable.assign(value)
+        self._holds, self._covered = snapshot.holds, snapshot.covered
+
+
+class Loan:
+    """The variables with the values of one checkpoint, for as long as predictions need them.
+
+    Between two batches, and between two runs of a hook's, the variables belong to whoever wants
+    them. Amid training, the values are kept when they are first read: the checkpoint may be
+    deleted before the predictions have ended.
+
+    Args:
+        memory: The memory.
+        model: The program that predicts.
+        session: A session over it that is held back by the lock alone.
+        path: The checkpoint; None for initial values.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        model: _model.ModelProgram,
+        session: _session.Session,
+        path: str | None,
+    ) -> None:
+        self._memory = memory
+        self._model = model
+        self._session = session
+        self._path = path
+        self._own: Snapshot | None = None
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Holds the lock, with the values in the variables."""
+        memory = self._memory
+        with memory.lock, memory.borrowed(self._model, self._path):
+            if not memory.is_at(self._model, self._path):
+                self._read()
+            self.keep()
+            yield
+
+    def keep(self) -> None:
+        """Keeps the values that the variables have now, if training goes on. Called with them."""
+        if self._memory.training and self._own is None:
+            self._own = self._memory.snapshot()
+
+    def _read(self) -> None:
+        if self._own is None:
+            self._memory.load(self._model, self._session, self._path)
+        else:
+            self._memory.settle()
+            self._memory.put_back(self._own)
 
 
 def _saver_key(saver: Any) -> Any:
@@ -223,9 +332,9 @@ def _initialize(model: _model.ModelProgram, session: _session.Session) -> None:
         scaffold.init_fn(session)
 
 
-def _reset_keras_variables(model: _model.ModelProgram, store: _variables.VariableStore) -> None:
+def _reset_keras_variables(model: _model.ModelProgram, slots: Iterable[_variables.Slot]) -> None:
     with _program.eager_mode():
-        for slot in store:
+        for slot in slots:
             slot.reset()
         if model.program.initial_writes:
             model.program.function([], model.program.initial_writes)()

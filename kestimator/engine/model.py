@@ -182,7 +182,7 @@ class ModelProgram:
         kept = {
             id(view.op.outputs[0])
             for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
-            if not view.name.split(":")[0].endswith("seed_generator_state")
+            if not is_seed(name(view))
         }
         return [
             op
@@ -353,6 +353,11 @@ def _make_global_step(graph: tf.Graph) -> None:
 def name(view: Any) -> str:
     """The checkpoint name of a program's variable."""
     return str(view.name).split(":")[0]
+
+
+def is_seed(variable: str) -> bool:
+    """Whether a variable of that name holds what Keras draws random numbers from."""
+    return variable.endswith("seed_generator_state")
 
 
 def _begins_by_itself(hook: Any) -> bool:

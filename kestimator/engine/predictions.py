@@ -2,9 +2,10 @@
 
 Synopsis::
 
-    unseen = UnseenPredictions(model, selected(model.spec.predictions, predict_keys), may_join=True)
+    chosen = selected(model.spec.predictions, predict_keys)
+    unseen = UnseenPredictions(model, chosen, loan, may_join=True)
     while not unseen.has_ended(batches):
-        for row in rows(unseen.next(batches, run_ahead=True)):
+        for row in rows(unseen.next(batches, may_run_ahead)):
             ...
 """
 
@@ -25,6 +26,7 @@ from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
 from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
+from kestimator.engine import session as _session
 
 MOST_BATCHES_PER_CALL = 64
 LONGEST_CALL_SECONDS = 0.5
@@ -86,17 +88,17 @@ class HookedPredictions:
         del batches  # that they have ended shows when a hook asks for the next one
         return self._hooked.should_stop
 
-    def next(self, batches: _inputs.Batches, *, run_ahead: bool) -> Any:
+    def next(self, batches: _inputs.Batches, may_run_ahead: Callable[[], bool]) -> Any:
         """The predictions for the next batch, as arrays.
 
         Args:
             batches: The input, which the session reads.
-            run_ahead: Has no meaning here: hooks see each batch when it is asked for.
+            may_run_ahead: Has no meaning here: hooks see each batch when it is asked for.
 
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
         """
-        del batches, run_ahead
+        del batches, may_run_ahead
         return self._hooked.step(self._fetches)["predictions"]
 
     def settle(self) -> None:
@@ -113,10 +115,20 @@ class UnseenPredictions:
     Args:
         model: The program.
         predictions: The tensors to compute.
+        loan: Has the variables hold the values to predict with. A batch that is computed alone is
+            taken from the input before: it may be long in coming.
         may_join: Whether a call may give several batches, one after the other in the same arrays.
     """
 
-    def __init__(self, model: _model.ModelProgram, predictions: Any, *, may_join: bool) -> None:
+    def __init__(
+        self,
+        model: _model.ModelProgram,
+        predictions: Any,
+        loan: _session.Guard,
+        *,
+        may_join: bool,
+    ) -> None:
+        self._loan = loan
         self._predictions = predictions
         self._flat = list(predictions.values()) if isinstance(predictions, dict) else [predictions]
         self._function = model.program.function(self._flat, model.operations)
@@ -129,6 +141,7 @@ class UnseenPredictions:
         self._batches_per_call = 1
         self._most_batches = MOST_BATCHES_PER_CALL
         self._is_small = True
+        self._seconds = 0.0
         self._pace_is_known = False
         self._background: _modes.Background | None = None
         self._ahead: list[tf.Tensor] | None = None
@@ -142,41 +155,53 @@ class UnseenPredictions:
         if self._background is not None:
             self._background.wait()
 
-    def next(self, batches: _inputs.Batches, *, run_ahead: bool) -> Any:
+    def next(self, batches: _inputs.Batches, may_run_ahead: Callable[[], bool]) -> Any:
         """The predictions for the next batch, or for the next few, as arrays.
 
         Args:
             batches: The input.
-            run_ahead: Whether to go on in the background with those that follow.
+            may_run_ahead: Says whether to go on in the background with those that follow; asked
+                while the variables are lent.
 
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
         """
         if not (self._joins and isinstance(batches, _inputs.DatasetBatches)):
             return self._next_batch(batches)
-        if self._ahead is not None:
-            self.settle()
-            values, self._ahead = self._ahead, None
-        else:
-            start, count = time.perf_counter(), self._next_count(batches)
+        values, self._ahead = self._ahead, None
+        if values is None:
+            count = self._next_count(batches)
             if count <= 1:
                 packed = self._next_batch(batches)
-                self._is_small = time.perf_counter() - start < SLOW_START_SECONDS
+                self._is_small = self._seconds < SLOW_START_SECONDS
                 return packed
-            values = self._compute(batches, count)
-            self._note_pace((time.perf_counter() - start) / count)
-        if run_ahead and self._pace_is_known and batches.remaining:
+            with self._loan():
+                start = time.perf_counter()
+                values = self._compute(batches, count)
+                self._note_pace((time.perf_counter() - start) / count)
+                self._run_ahead(batches, may_run_ahead)
+        else:
+            self.settle()
+            if batches.remaining and may_run_ahead():
+                with self._loan():
+                    self._run_ahead(batches, may_run_ahead)
+        return self._pack(values)
+
+    def _run_ahead(self, batches: _inputs.DatasetBatches, may: Callable[[], bool]) -> None:
+        if self._pace_is_known and batches.remaining and may():
             self._background = self._background or _modes.Background()
             with self._background.running():
                 self._ahead = self._compute(batches, self._next_count(batches))
-        return self._pack(values)
 
     def _next_batch(self, batches: _inputs.Batches) -> Any:
         needed = self._function.inputs
         batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
         on_one_thread = self._is_small and self._function.is_called_on_one_thread
-        with _program.eager_mode(), _modes.on_one_thread(on_one_thread):
-            return self._pack(self._function(*(batch[id(tensor)] for tensor in needed)))
+        with self._loan(), _program.eager_mode(), _modes.on_one_thread(on_one_thread):
+            start = time.perf_counter()
+            values = self._function(*(batch[id(tensor)] for tensor in needed))
+            self._seconds = time.perf_counter() - start
+        return self._pack(values)
 
     def _next_count(self, batches: _inputs.Batches) -> int:
         """For how many batches to compute at once; twice as many the next time."""

@@ -10,13 +10,13 @@ Synopsis::
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from kestimator.engine import inputs as _inputs
+from kestimator.engine import locks as _locks
 from kestimator.engine import loop as _loop
 from kestimator.engine import model as _model
 from kestimator.engine import modes as _modes
@@ -61,6 +61,7 @@ class Runner:
         cadences: The hooks, each with how often it looks, in order.
         global_step: Reads the global step.
         report_nan: Tells a hook that its watched tensor became NaN.
+        lock: Held while steps run and functions for them are made, not while hooks are called.
         before_steps: Called before any steps run.
     """
 
@@ -73,6 +74,7 @@ class Runner:
         *,
         global_step: Callable[[], int],
         report_nan: Callable[[Any, Any], None],
+        lock: _locks.FairLock,
         before_steps: Callable[[], None] = lambda: None,
     ) -> None:
         self._model = model
@@ -81,6 +83,7 @@ class Runner:
         self._cadences = list(cadences)
         self._global_step = global_step
         self._report_nan = report_nan
+        self._lock = lock
         self._before_steps = before_steps
         self._seconds_per_step: float | None = None
         self._steps_are_small = True
@@ -144,9 +147,9 @@ class Runner:
     def _hooked_step(self) -> Any:
         look = self.hooked.ask(self._model.fetches)
         metadata = tf.compat.v1.RunMetadata()
-        start = time.perf_counter()
+        start = self._lock.clock()
         values = self._values_of(look, metadata)
-        seconds = time.perf_counter() - start
+        seconds = self._lock.clock() - start
         self._looks_in_a_row += 1
         self._moved(1)
         if self._looks_in_a_row > MOST_PLAIN_LOOKS:
@@ -168,14 +171,16 @@ class Runner:
         that does it takes as long to make as a hundred steps gain by it.
         """
         are_few = self._looks_in_a_row < MOST_PLAIN_LOOKS
-        compiled = None if are_few else self._compiled(look)
-        if compiled is None or not isinstance(self._batches, _inputs.DatasetBatches):
-            return self._session.run_step(
-                look.fetches, look.feeds, look.options, metadata, as_written=are_few
-            )
-        function, pack = compiled
-        return pack(
-            self._device_loop().look(self._batches, function, on_one_thread=self._steps_are_small)
+        if isinstance(self._batches, _inputs.DatasetBatches) and not are_few:
+            with self._lock:
+                compiled = self._compiled(look)
+                if compiled is not None:
+                    function, pack = compiled
+                    is_small = self._steps_are_small
+                    loop = self._device_loop()
+                    return pack(loop.look(self._batches, function, on_one_thread=is_small))
+        return self._session.run_step(
+            look.fetches, look.feeds, look.options, metadata, as_written=are_few
         )
 
     def _compiled(self, look: _loop.Look) -> Any:
@@ -188,16 +193,17 @@ class Runner:
         return self._session.look(look.fetches)
 
     def _run_unseen(self, quiet: int) -> _loop.LoopResult:
-        before, start = self._step(), time.perf_counter()
+        before, start = self._step(), self._lock.clock()
         self._looks_in_a_row = 0
-        result = self._device_loop().run(
-            self._batches,
-            steps=min(quiet, self._longest_stretch()),
-            until_step=before + quiet,
-            on_one_thread=self._steps_are_small,
-        )
+        with self._lock:
+            result = self._device_loop().run(
+                self._batches,
+                steps=min(quiet, self._longest_stretch()),
+                until_step=before + quiet,
+                on_one_thread=self._steps_are_small,
+            )
         if result.steps:
-            self._note_pace((time.perf_counter() - start) / result.steps)
+            self._note_pace((self._lock.clock() - start) / result.steps)
         self._moved(result.steps)
         after = self._step()
         for cadence in self._cadences:
@@ -220,35 +226,36 @@ class Runner:
 
         Hooks say beforehand what they want of it; what passed unseen until then is known.
         """
-        start, step = time.perf_counter(), self._step()
+        start, step = self._lock.clock(), self._step()
         self._looks_in_a_row = 0
         for cadence in self._cadences:
             cadence.passed(quiet, step + quiet, None)
         look = self.hooked.ask(self._model.fetches)
-        compiled = self._compiled(look)
         metadata = tf.compat.v1.RunMetadata()
+        with self._lock:
+            compiled = self._compiled(look)
+            tensors = None
+            if compiled is None:
+                result = self._device_loop().run(
+                    self._batches,
+                    steps=quiet,
+                    until_step=step + quiet,
+                    on_one_thread=self._steps_are_small,
+                )
+            else:
+                assert isinstance(self._batches, _inputs.DatasetBatches)
+                result, tensors = self._device_loop().run_and_look(
+                    self._batches, quiet, compiled[0], on_one_thread=self._steps_are_small
+                )
+        self._moved(result.steps + (compiled is None or tensors is not None))
+        self._tell_not_finite(result)
         if compiled is None:
-            result = self._device_loop().run(
-                self._batches,
-                steps=quiet,
-                until_step=step + quiet,
-                on_one_thread=self._steps_are_small,
-            )
-            self._moved(result.steps + 1)
-            self._tell_not_finite(result)
             values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+        elif tensors is None:
+            return result.loss  # a NaN that the hooks do not take for an error
         else:
-            function, pack = compiled
-            assert isinstance(self._batches, _inputs.DatasetBatches)
-            result, tensors = self._device_loop().run_and_look(
-                self._batches, quiet, function, on_one_thread=self._steps_are_small
-            )
-            self._moved(result.steps + (tensors is not None))
-            self._tell_not_finite(result)
-            if tensors is None:
-                return result.loss  # a NaN that the hooks do not take for an error
-            values = pack(tensors)
-        self._note_pace((time.perf_counter() - start) / (quiet + 1))
+            values = compiled[1](tensors)
+        self._note_pace((self._lock.clock() - start) / (quiet + 1))
         return self.hooked.tell(look, values, metadata)["loss"]
 
     def _device_loop(self) -> _loop.DeviceLoop:

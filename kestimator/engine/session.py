@@ -2,15 +2,22 @@
 
 Synopsis::
 
-    session = Session(program, batches)
+    session = Session(program, batches, lambda: lock)
     session.run({"loss": loss, "names": ["dnn/bias:0"]}, feed_dict={keep_probability: 1.0})
 
 Every set of fetches is a pruned function of the program's graph, made once and kept.
+
+Other threads may use the variables, too. A run holds them back while it computes, but not while it
+waits for a batch; a run in another thread than the session's own holds them back if it touches
+variables, so that a thread that fills a queue never stands in the way of the step that empties it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,11 +29,30 @@ from tensorflow.python.eager import context as _context
 
 from kestimator.engine import inputs as _inputs
 from kestimator.engine import modes as _modes
+from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
 from kestimator.engine import queues as _queues
 
 MOST_PLANS = 64
 """How many sets of fetches are remembered."""
+Guard = Callable[[], contextlib.AbstractContextManager[Any]]
+"""Gives what keeps the variables as they have to be while something is computed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """In which way a run is made.
+
+    Attributes:
+        in_step: Whether it is a step, so that what it reads of variables belongs to the step.
+        is_rewritten: Whether TensorFlow rewrites its functions first.
+    """
+
+    in_step: bool = False
+    is_rewritten: bool = False
+
+
+_ASIDE = _How()
 
 
 class Session(_session_lib.SessionInterface):
@@ -35,18 +61,22 @@ class Session(_session_lib.SessionInterface):
     Args:
         program: The program.
         batches: Where the program's inputs come from when a fetch depends on them.
+        guard: What each run that may touch variables computes in.
 
     Attributes:
-        runs: How many runs beside the steps there were, which may have changed variables.
+        guard: The same.
+        runs: A number that changes with every run beside the steps: it may have changed variables.
     """
 
-    def __init__(self, program: _program.Program, batches: _inputs.Batches) -> None:
+    def __init__(self, program: _program.Program, batches: _inputs.Batches, guard: Guard) -> None:
         self._program = program
         self._batches = batches
         self._programs = [program, *batches.programs]
-        self._in_step = False
-        self._is_rewritten = False
         self._plans: dict[Any, tuple[Any, FetchPlan]] = {}
+        self._touching: dict[int, bool] = {}
+        self._thread = threading.get_ident()
+        self._counter = itertools.count(1)
+        self.guard = guard
         self.runs = 0
 
     @property
@@ -86,52 +116,76 @@ class Session(_session_lib.SessionInterface):
             tf.errors.InvalidArgumentError: A placeholder is not fed.
             tf.errors.OutOfRangeError: A fetch needs a batch, and the input has ended.
         """
+        return self._run(fetches, feed_dict, options, run_metadata, _ASIDE)
+
+    def _run(self, fetches: Any, feed_dict: Any, options: Any, run_metadata: Any, how: _How) -> Any:
         plan = FetchPlan(fetches, self._find)
         feeds = self.resolve_feeds(feed_dict)
         if options is not None and options.trace_level and run_metadata is not None:
-            with _recorded(run_metadata):
-                return plan.pack(self._evaluate(plan, feeds))
-        return plan.pack(self._evaluate(plan, feeds))
+            with self.guard(), _recorded(run_metadata):
+                return plan.pack(self._evaluate(plan, feeds, how))
+        return plan.pack(self._evaluate(plan, feeds, how))
 
-    def _evaluate(self, plan: FetchPlan, feeds: dict[int, tuple[tf.Tensor, Any]]) -> list[Any]:
-        values = {id(t): read for t in plan.tensors if (read := self._read(t, feeds)) is not None}
+    def _evaluate(
+        self, plan: FetchPlan, feeds: dict[int, tuple[tf.Tensor, Any]], how: _How
+    ) -> list[Any]:
+        reads = {} if feeds or how.in_step else {id(t): self._read(t) for t in plan.tensors}
+        values = {key: read for key, read in reads.items() if read is not None}
         for program in self._programs:
             tensors = [t for t in plan.tensors if t.graph is program.graph and id(t) not in values]
             operations = [op for op in plan.operations if op.graph is program.graph]
             if tensors or operations:
-                results = self.call(program, tensors, operations, feeds)
+                results = self._call(program, tensors, operations, feeds, how)
                 values.update(zip(map(id, tensors), results, strict=True))
         return [_plain(values[id(tensor)]) for tensor in plan.tensors]
 
-    def _read(self, tensor: tf.Tensor, feeds: dict[int, Any]) -> tf.Tensor | None:
+    def _read(self, tensor: tf.Tensor) -> tf.Tensor | None:
         """The value of a tensor that only reads a variable: hooks ask for the global step a lot."""
-        if feeds or self._in_step:
-            return None
         key = id(tensor)
         if key not in self._program.reads:
             self._program.reads[key] = _variable_read_by(tensor)
         variable = self._program.reads[key]
         if variable is None:
             return None
-        with _program.eager_mode():
+        with self.guard(), _program.eager_mode():
             return variable.read_value()
 
-    def call(
+    def _call(
         self,
         program: _program.Program,
         tensors: Sequence[tf.Tensor],
         operations: Sequence[tf.Operation],
         feeds: dict[int, tuple[tf.Tensor, Any]],
+        how: _How,
     ) -> list[tf.Tensor]:
         """Runs one pruned function, with feeds and with the batch it needs."""
-        self.runs += not self._in_step
+        if not how.in_step:
+            self.runs = next(self._counter)
         own = [pair for pair in feeds.values() if pair[0].graph is program.graph]
         function = program.function(tensors, operations, [tensor for tensor, _ in own])
         needed = function.inputs[len(own) :]
+        guard = self._guard_of(program, function, operations)
         with _program.eager_mode():
             batch = self._inputs_for(program, needed) if needed else []
-            with contextlib.nullcontext() if self._is_rewritten else _modes.as_written():
+            with contextlib.nullcontext() if how.is_rewritten else _modes.as_written(), guard():
                 return function(*(_feed_value(*pair) for pair in own), *batch)
+
+    def _guard_of(
+        self,
+        program: _program.Program,
+        function: _program.PrunedFunction,
+        operations: Sequence[tf.Operation],
+    ) -> Guard:
+        """What a function computes in: nothing, where another thread runs it without variables."""
+        if threading.get_ident() == self._thread:
+            return self.guard
+        if id(function) not in self._touching:
+            reached = _ordering.reachable_operations(
+                [*function.outputs, *operations], set(map(id, function.inputs))
+            )
+            views = _variables_of(program.graph)
+            self._touching[id(function)] = any(view.op in reached for view in views)
+        return self.guard if self._touching[id(function)] else contextlib.nullcontext
 
     def _inputs_for(
         self, program: _program.Program, needed: Sequence[tf.Tensor]
@@ -154,7 +208,8 @@ class Session(_session_lib.SessionInterface):
         """The tensor or op of one of the graphs that `element` stands for."""
         convert = getattr(element, "_as_graph_element", None)
         if convert is not None:
-            element = convert()
+            with self.guard():  # a variable's read is made when it is first asked for
+                element = convert()
         if isinstance(element, keras.Variable):
             return self._find_variable(element.value)
         if isinstance(element, (str, bytes)):
@@ -171,7 +226,12 @@ class Session(_session_lib.SessionInterface):
         return handle
 
     def _find_variable(self, variable: tf.Variable) -> tf.Tensor:
-        with self.graph.unlocked(), self.graph.as_default(), tf.control_dependencies(None):
+        with (
+            self.guard(),
+            self.graph.unlocked(),
+            self.graph.as_default(),
+            tf.control_dependencies(None),
+        ):
             return tf.identity(variable)
 
     def _find_name(self, name: str) -> Any:
@@ -230,11 +290,8 @@ class Session(_session_lib.SessionInterface):
             run_metadata: As there.
             as_written: Whether such steps are so few that to rewrite them first does not pay.
         """
-        self._in_step, self._is_rewritten = True, not as_written
-        try:
-            return self.run(fetches, feed_dict, options, run_metadata)
-        finally:
-            self._in_step, self._is_rewritten = False, False
+        how = _How(in_step=True, is_rewritten=not as_written)
+        return self._run(fetches, feed_dict, options, run_metadata, how)
 
     def start_queue_runners(self) -> contextlib.AbstractContextManager[None]:
         """Keeps the queues of the input_fn filled by threads, until the context ends."""
@@ -350,16 +407,19 @@ def _variable_read_by(tensor: tf.Tensor) -> tf.Variable | None:
         op = op.inputs[0].op
     if op.type != "ReadVariableOp" or op.control_inputs or tensor.op.control_inputs:
         return None
-    graph = tensor.graph
-    for variable in [
-        *graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES),
-        *graph.get_collection(tf.compat.v1.GraphKeys.LOCAL_VARIABLES),
-    ]:
+    for variable in _variables_of(tensor.graph):
         if getattr(variable, "memory", None) is not None and (
             variable.op.outputs[0] is op.inputs[0]
         ):
             return variable.memory
     return None
+
+
+def _variables_of(graph: tf.Graph) -> list[Any]:
+    return [
+        *graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES),
+        *graph.get_collection(tf.compat.v1.GraphKeys.LOCAL_VARIABLES),
+    ]
 
 
 def _is_zero(tensor: tf.Tensor) -> bool:
@@ -384,15 +444,21 @@ def _plain(value: tf.Tensor) -> Any:
 class _recorded:  # noqa: N801  (reads as a verb phrase)
     """Records the step statistics of what runs inside into a `RunMetadata` proto.
 
-    The eager context collects them; it has no public face for functions.
+    The eager context collects them, for one thread at a time; it has no public face for functions.
     """
+
+    _turn = threading.RLock()
 
     def __init__(self, run_metadata: Any) -> None:
         self._run_metadata = run_metadata
 
     def __enter__(self) -> None:
+        self._turn.acquire()
         _context.enable_run_metadata()
 
     def __exit__(self, *error: object) -> None:
-        self._run_metadata.CopyFrom(_context.export_run_metadata())
-        _context.disable_run_metadata()
+        try:
+            self._run_metadata.CopyFrom(_context.export_run_metadata())
+        finally:
+            _context.disable_run_metadata()
+            self._turn.release()
