@@ -23,8 +23,10 @@ import keras
 import tensorflow as tf
 from keras.src.random import seed_generator as _seed_generator
 from tensorflow.python.framework import func_graph as _func_graph
+from tensorflow.python.framework import meta_graph as _meta_graph
 from tensorflow.python.framework import random_seed as _random_seed
 
+from kestimator.engine import imported_variables as _imported_variables
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import random_ops as _random_ops
 from kestimator.engine import seeds as _seeds
@@ -49,6 +51,7 @@ def install() -> None:
         _dispatch(keras.optimizers.Optimizer, "apply", _apply)
         _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
         _dispatch(_func_graph.FuncGraph, "_create_op_internal", _create_op)
+        _dispatch(_meta_graph, "import_scoped_meta_graph_with_return_elements", _import_meta_graph)
         for owner in (_random_seed, tf.compat.v1, tf.compat.v1.random):
             _dispatch(owner, "get_seed", _get_seed)
         _seed_generator.python_random = _PythonRandom(_seed_generator.python_random)
@@ -138,6 +141,15 @@ def _create_op(
             if stand_in is not None:
                 return stand_in
     return original(graph, op_type, inputs, dtypes, input_types, name, attrs, *args, **kwargs)
+
+
+def _import_meta_graph(original: Any, meta_graph_or_file: Any, *args: Any, **kwargs: Any) -> Any:
+    """A graph that is imported into a program gets variables whose memory it can share."""
+    if _tracing.current() is not None:
+        if not isinstance(meta_graph_or_file, tf.compat.v1.MetaGraphDef):
+            meta_graph_or_file = _meta_graph.read_meta_graph_file(meta_graph_or_file)
+        meta_graph_or_file = _imported_variables.with_resources(meta_graph_or_file)
+    return original(meta_graph_or_file, *args, **kwargs)
 
 
 def _is_called_by(module: str) -> bool:

@@ -24,6 +24,7 @@ import tensorflow as tf
 from kestimator.engine import creation as _creation
 from kestimator.engine import dispatch as _dispatch
 from kestimator.engine import graphs as _graphs
+from kestimator.engine import imported_variables as _imported_variables
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import lending as _lending
 from kestimator.engine import ordering as _ordering
@@ -275,6 +276,7 @@ def trace(
         graph.creator = creator
         result = build(structure)
         graph.creator = None
+        _imported_variables.take_over(graph, store, local)
         graph.random_state.take_over()
     _share_stateful_resources(graph)
     replaced = _sparse_reads.read_rows_alone(graph, result, creator.keras_handles)

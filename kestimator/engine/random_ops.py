@@ -326,7 +326,7 @@ def _truncated(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf
         # A parameter with a value for each batch stands before the other dimensions.
         ones = tf.ones([tf.size(shape) - 1], tf.int32)
         means, deviations, least, limit = (
-            tf.reshape(p, tf.concat([[-1], ones], 0)) if p.shape.rank else p for p in parameters
+            tf.broadcast_to(tf.reshape(p, tf.concat([[-1], ones], 0)), shape) for p in parameters
         )
     return tf.raw_ops.StatelessParameterizedTruncatedNormal(
         shape=shape,
