@@ -419,17 +419,18 @@ class Runtime:
                 compute = _predictions.UnseenPredictions(model, chosen, loan, may_join=may_join)
             self.memory.read_by(compute)
         batches.initialize()
-        with model.graph.as_default():
-            hooked.after_create_session()
-        try:
-            while not compute.has_ended(batches):
-                with model.graph.as_default():
-                    batch = compute.next(batches, lambda: not self.memory.training)
-                yield batch
-        except tf.errors.OutOfRangeError:
-            pass  # the end of the data
-        finally:
-            compute.settle()
+        with plain.start_queue_runners():
+            with model.graph.as_default():
+                hooked.after_create_session()
+            try:
+                while not compute.has_ended(batches):
+                    with model.graph.as_default():
+                        batch = compute.next(batches, lambda: not self.memory.training)
+                    yield batch
+            except tf.errors.OutOfRangeError:
+                pass  # the end of the data
+            finally:
+                compute.settle()
         with model.graph.as_default():
             hooked.end()
 

@@ -139,12 +139,12 @@ def global_step_of(path: str) -> int:
 
 
 def value(path: str, key: str) -> Any:
-    """The value of a variable in a checkpoint.
+    """The value of a variable in a checkpoint, by its name or by that of its tensor, `name:0`.
 
     Raises:
         errors.MissingVariableError: The checkpoint has no such variable.
     """
-    checkpoint = reader(path)
+    checkpoint, key = reader(path), key.removesuffix(":0")
     if not checkpoint.has_tensor(key):
         raise errors.MissingVariableError(
             _missing(key, path, checkpoint.get_variable_to_shape_map())

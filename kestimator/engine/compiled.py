@@ -101,7 +101,11 @@ def once(
 
 
 def inlined(
-    function: _program.PrunedFunction, inputs: Sequence[tf.Tensor], values: Sequence[tf.Tensor]
+    function: _program.PrunedFunction,
+    inputs: Sequence[tf.Tensor],
+    values: Sequence[tf.Tensor],
+    *,
+    waits: bool = False,
 ) -> list[tf.Tensor]:
     """Puts a function's ops into the graph being built; its outputs wait for its operations.
 
@@ -109,9 +113,12 @@ def inlined(
         function: A function of some inputs of a program.
         inputs: The program's inputs.
         values: What stands for them in the graph being built.
+        waits: As for `PrunedFunction.inlined`.
     """
     given = dict(zip(map(id, inputs), values, strict=False))
-    tensors, operations = function.inlined(*(given[id(tensor)] for tensor in function.inputs))
+    tensors, operations = function.inlined(
+        *(given[id(tensor)] for tensor in function.inputs), waits=waits
+    )
     with tf.control_dependencies(operations):
         return [tf.identity(tensor) for tensor in tensors]
 

@@ -52,6 +52,10 @@ def install() -> None:
         _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
         _dispatch(_func_graph.FuncGraph, "_create_op_internal", _create_op)
         _dispatch(_meta_graph, "import_scoped_meta_graph_with_return_elements", _import_meta_graph)
+        with tf.Graph().as_default():
+            of_graphs = type(tf.constant(0))  # eager tensors are of another class
+        _dispatch(of_graphs, "__eq__", _equal)
+        _dispatch(of_graphs, "__ne__", _not_equal)
         for owner in (_random_seed, tf.compat.v1, tf.compat.v1.random):
             _dispatch(owner, "get_seed", _get_seed)
         _seed_generator.python_random = _PythonRandom(_seed_generator.python_random)
@@ -141,6 +145,25 @@ def _create_op(
             if stand_in is not None:
                 return stand_in
     return original(graph, op_type, inputs, dtypes, input_types, name, attrs, *args, **kwargs)
+
+
+def _equal(original: Any, tensor: Any, other: Any) -> Any:
+    """Tensors of a graph are equal if they are the same: TF1 code asks `loss in losses`.
+
+    Keras 3 compares values, as with tensors of functions: `iterations % steps == 0`.
+    """
+    return tf.equal(tensor, other) if _compares_values(tensor, other) else original(tensor, other)
+
+
+def _not_equal(original: Any, tensor: Any, other: Any) -> Any:
+    if _compares_values(tensor, other):
+        return tf.not_equal(tensor, other)
+    return original(tensor, other)
+
+
+def _compares_values(tensor: Any, other: Any) -> bool:
+    is_traced = other is not None and isinstance(tensor.graph, _tracing.TracedGraph)
+    return is_traced and _tracing.is_keras_calling(sys._getframe(3))
 
 
 def _import_meta_graph(original: Any, meta_graph_or_file: Any, *args: Any, **kwargs: Any) -> Any:

@@ -245,9 +245,11 @@ class DeviceLoop:
             (is_nan, *(bool(flag) for flag in flags)),
         )
 
-    def _one_step(self, done: tf.Tensor, flat: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def _one_step(
+        self, done: tf.Tensor, flat: Sequence[tf.Tensor], *, waits: bool = False
+    ) -> list[tf.Tensor]:
         """Runs a step; gives the count of steps, the loss, and whether a watched tensor is NaN."""
-        loss, *watched = _compiled.inlined(self._step, self._inputs, flat)
+        loss, *watched = _compiled.inlined(self._step, self._inputs, flat, waits=waits)
         flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
         with tf.control_dependencies([loss]):
             return [done + 1, tf.reshape(loss, ()), *flags]
@@ -278,9 +280,10 @@ class DeviceLoop:
 
     def _build_counted(self, source: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
         """The loop where the input holds as many batches as the steps asked for."""
+        waits = isinstance(source, _inputs.TensorBatches)  # these end by an exception
         done, loss, *flags = tf.while_loop(
             functools.partial(self._goes_on, limits),
-            lambda done, *_: self._one_step(done, self._next_of(source)),
+            lambda done, *_: self._one_step(done, self._next_of(source), waits=waits),
             self._start(),
             parallel_iterations=1,
         )

@@ -145,7 +145,8 @@ def _resources(op: tf.Operation) -> list[tf.Tensor]:
     return [tensor for tensor in op.inputs if tensor.dtype == tf.resource]
 
 
-def _writes_a_variable(op: tf.Operation) -> bool:
+def writes_a_variable(op: tf.Operation) -> bool:
+    """Whether an op writes a variable, or may do so in a function that it calls."""
     return op.type.startswith((*_WRITES, *_CALLS)) and bool(_resources(op))
 
 
@@ -158,7 +159,7 @@ def _writes_a_constant(op: tf.Operation) -> bool:
 
 def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
     """Whether an op writes a variable for Keras code."""
-    if not _writes_a_variable(op):
+    if not writes_a_variable(op):
         return False
     on_behalf = op.type.startswith("Assign") and any(id(h) in owned for h in _resources(op))
     return on_behalf or made_by_keras(op)

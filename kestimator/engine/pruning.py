@@ -128,15 +128,42 @@ class PrunedFunction:
         inside = [op for op in graph.get_operations() if op.type != "Placeholder"]
         return _function_of_part(graph, inside, arguments, tensors, operations)
 
-    def inlined(self, *feeds: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Operation]]:
+    def inlined(
+        self, *feeds: tf.Tensor, waits: bool = False
+    ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
         """Puts the function's ops into the graph being built, in the place of a call.
+
+        Args:
+            *feeds: The values of `inputs`.
+            waits: Whether nothing is written before the feeds are there: to compute them may
+                raise that the data has ended, and then the step must not have begun.
 
         Returns:
             The tensors that stand for `outputs` there, and the ops that have to run.
         """
         target = tf.compat.v1.get_default_graph()
         captured = [target.capture(external) for external in self._captured]
+        if waits:
+            with tf.control_dependencies(list(feeds)):
+                captured = [
+                    tf.identity(handle) if id(internal) in self._written_without_feeds else handle
+                    for handle, internal in zip(
+                        captured, self._arguments[len(feeds) :], strict=True
+                    )
+                ]
         return self._imported([*feeds, *captured])
+
+    @functools.cached_property
+    def _written_without_feeds(self) -> set[int]:
+        """The ids of what stands for variables that some op writes without needing a feed."""
+        feeds = {feed.op for feed in self.inputs}
+        return {
+            id(handle)
+            for op in self._body
+            if _ordering.writes_a_variable(op) and not _ordering.reachable_operations([op]) & feeds
+            for handle in op.inputs
+            if handle.dtype == tf.resource
+        }
 
     def _imported(
         self, arguments: Sequence[tf.Tensor]

@@ -176,9 +176,15 @@ class Session(_session_lib.SessionInterface):
         function: _program.PrunedFunction,
         operations: Sequence[tf.Operation],
     ) -> Guard:
-        """What a function computes in: nothing, where another thread runs it without variables."""
+        """What a function computes in: nothing, where another thread runs it without variables.
+
+        Nor does a thread that fills a queue of the input hold anything back: the variables there,
+        which count epochs, are the input's own, and the step may be waiting for what it brings.
+        """
         if threading.get_ident() == self._thread:
             return self.guard
+        if program is not self._program:
+            return contextlib.nullcontext
         if id(function) not in self._touching:
             reached = _ordering.reachable_operations(
                 [*function.outputs, *operations], set(map(id, function.inputs))

@@ -16,10 +16,13 @@ graph are called with.
 
 from __future__ import annotations
 
+import os
 import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorflow.python.ops import handle_data_util as _handle_data_util
 
@@ -39,6 +42,9 @@ _FUNCTION_IS_BUILT = frozenset(
 )
 """The functions of TensorFlow that are told that a function is built: all about captures, but for
 the last, whose answer decides between two kinds of control flow. One of them runs on one thread."""
+
+_KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
+_TENSORFLOW = os.path.dirname(os.path.abspath(tf.__file__)) + os.sep
 
 StandIn = Callable[[Sequence[tf.Tensor], Mapping[str, Any], str], "tf.Operation | None"]
 """Makes what stands for an op, of its inputs, attributes and name; None for the op itself."""
@@ -165,6 +171,13 @@ class TracedGraph(tf.Graph):
         """What stands for an op that is about to be made; None for the op itself."""
         make = self._stand_ins.get(op_type)
         return make(inputs, attrs or {}, name or op_type) if make else None
+
+
+def is_keras_calling(frame: types.FrameType | None) -> bool:
+    """Whether Keras code runs a frame, or calls it through functions of TensorFlow."""
+    while frame is not None and frame.f_code.co_filename.startswith(_TENSORFLOW):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(_KERAS)
 
 
 def _operation(control_input: Any) -> Any:
