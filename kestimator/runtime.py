@@ -86,6 +86,10 @@ class Runtime:
         self.programs: dict[Any, _model.ModelProgram] = {}
         self.evaluations = summaries.EvaluationLog()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, by `copy` or by pickle, is made anew: it has read and traced nothing yet."""
+        return Runtime, (self._model_fn, self._params, self.config, self._warm_start)
+
     def check_is_free(self) -> None:
         """Checks that no training goes on, whose variables another one would move.
 
