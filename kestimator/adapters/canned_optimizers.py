@@ -13,9 +13,10 @@ they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -396,6 +397,21 @@ def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
 
 def _copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """An optimizer with the same settings: one that was used knows the variables of one trace."""
-    with _outside.outside_of_the_trace():
+    rate = _learning_rate(optimizer)
+    with _outside.outside_of_the_trace(), _rate_not_described(optimizer):
         config = optimizer.get_config()
-    return type(optimizer).from_config({**config, "learning_rate": _learning_rate(optimizer)})
+    return type(optimizer).from_config({**config, "learning_rate": rate})
+
+
+@contextlib.contextmanager
+def _rate_not_described(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Lets Keras describe an optimizer whose rate is a function, which it would warn of or refuse.
+
+    What it has no description for gets a number instead.
+    """
+    attributes = vars(optimizer)  # past Keras, which looks for variables in what is set
+    rate, attributes["_learning_rate"] = attributes["_learning_rate"], None
+    try:
+        yield
+    finally:
+        attributes["_learning_rate"] = rate

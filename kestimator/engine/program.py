@@ -27,6 +27,7 @@ from tensorflow.python.framework import func_graph as _func_graph
 
 from kestimator.engine import creation as _creation
 from kestimator.engine import graphs as _graphs
+from kestimator.engine import keras_rates as _keras_rates
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import lending as _lending
 from kestimator.engine import ordering as _ordering
@@ -266,6 +267,7 @@ def trace(
         eager_mode(),
         _keras_state.names_from_zero(seed),
         _keras_state.tf1_optimizers_take_keras_variables(creator.view_of),
+        _keras_rates.keras_optimizers_take_tensors(),
         _tf1_behavior.tf1_summaries(),
         _tf1_behavior.tf1_moving_averages(),
         _small_updates.tf1_adam_spares_threads(),
