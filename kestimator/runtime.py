@@ -181,8 +181,6 @@ class Runtime:
             finish=self._finish_spec,
             distribution=self.distribution if mode == ModeKeys.TRAIN else None,
         )
-        if mode == ModeKeys.TRAIN:
-            model.check_global_step_moves()
         if mode == ModeKeys.EVAL:
             model.initialize_own_metrics()
         model.summary_writer = writer
@@ -251,6 +249,7 @@ class Runtime:
                 *automatic_hooks.loss_hooks(model, self.config),
                 *model.spec.training_hooks,
             ]
+            all_hooks += automatic_hooks.step_hooks(model, all_hooks)
             runner = self._runner(model, session, batches, all_hooks)
 
             def begin() -> None:

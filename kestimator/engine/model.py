@@ -297,19 +297,10 @@ class ModelProgram:
             if any(tensor is placeholder for tensor in op.inputs) and op.type != "ReadVariableOp"
         ]
 
-    def check_global_step_moves(self) -> None:
-        """Checks that the train op advances the global step.
-
-        Raises:
-            errors.GlobalStepError: Nothing that the train op runs writes it.
-        """
-        if not self._global_step_writers():
-            raise errors.GlobalStepError(
-                "`train_op` never advances the global step, so training would not know when to "
-                "end. Pass `global_step=tf.compat.v1.train.get_global_step()` to "
-                "`optimizer.minimize` or `apply_gradients`, group the train op with "
-                "`global_step.assign_add(1)`, or return a Keras optimizer as `train_op`."
-            )
+    @functools.cached_property
+    def moves_global_step(self) -> bool:
+        """Whether the train op writes the global step; if not, a hook has to."""
+        return bool(self._global_step_writers())
 
 
 def _make_global_step(graph: tf.Graph) -> None:
