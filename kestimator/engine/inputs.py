@@ -23,6 +23,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator import inputs as _input_fns
 from kestimator.engine import creation as _creation
 from kestimator.engine import modes as _modes
 from kestimator.engine import program as _program
@@ -232,7 +233,8 @@ def open_input(
 def _call_eagerly(call: Callable[[], Any], seed: int | None) -> tuple[Any, Exception | None]:
     with _program.eager_mode(), _program.eager_seed(seed), tf.device("/cpu:0"):
         try:
-            return _as_dataset(call()), None
+            with _input_fns.called_by_estimator():
+                return _as_dataset(call()), None
         except (
             Exception
         ) as problem:  # whatever it is, it is raised by the call in a graph, if it is real
@@ -246,7 +248,7 @@ def _trace(
     call: Callable[[], Any], seed: int | None, store: _variables.VariableStore
 ) -> _program.Program:
     def build(_: Any) -> Any:
-        with tf.device("/cpu:0"):
+        with tf.device("/cpu:0"), _input_fns.called_by_estimator():
             result = _as_dataset(call())
         if isinstance(result, _DATASETS):
             tf.data.experimental.to_variant(result)
@@ -269,8 +271,6 @@ def _as_dataset(result: Any) -> Any:
     import keras
 
     if isinstance(result, keras.utils.PyDataset):
-        from kestimator import inputs as _input_fns
-
         with tf.init_scope():
             return _input_fns.keras_input_fn(result)()
     return result

@@ -7,9 +7,9 @@ Synopsis::
         metric.update_state(loss)
         updates_of(metric.variables)             # the ops that count a batch
 
-A program knows which variables are those of a metric, and runs what Keras writes with every step. In a
-plain graph nothing does: a saver would look for the variables in a checkpoint, and a session has to
-be told what to run.
+A program knows which variables are those of a metric, and runs what Keras writes with every step.
+In a plain graph nothing does: a saver would look for the variables in a checkpoint, and a session
+has to be told what to run.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ PROGRAMS = (
     "hooks.fetches",
     "hooks.order_of_training",
     "hooks.session_in_after_run",
+    "inputs.arrays_taken_apart",
     "inputs.dicts",
     "inputs.initializable_iterator_with_a_feeding_hook",
     "inputs.numpy_input_fn",
