@@ -251,7 +251,8 @@ def _not_to_be_unpacked(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
     `features, labels = numpy_input_fn(...)()` wants tensors, and would take two batches for them.
     """
-    dataset.__class__ = _guarded(type(dataset))
+    kind: Any = type(dataset)
+    dataset.__class__ = _guarded(kind)
     return dataset
 
 

@@ -24,10 +24,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kestimator import _signatures, errors, export, specs, summaries, warm_start
+from kestimator import _keras2, _signatures, errors, export, specs, summaries, warm_start
 from kestimator import inputs as _input_fns
 from kestimator._types import InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import automatic_hooks
+from kestimator.adapters import canned_optimizers as _canned_optimizers
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig
@@ -190,6 +191,8 @@ class Runtime:
     def _train_op(self, spec: specs.EstimatorSpec) -> Any:
         if spec.mode != ModeKeys.TRAIN:
             return spec.train_op
+        if _keras2.is_optimizer(spec.train_op):
+            return _canned_optimizers.train_operation_of_keras2(spec)
         return _optimizers.train_operation(spec, self.store)
 
     def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:

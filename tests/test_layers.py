@@ -17,6 +17,7 @@ FLOORS = {
     "_signatures": 0,
     "_tensors": 0,
     "_checks": 0,
+    "_keras2": 0,
     "cluster": 0,
     "config": 1,
     "export_outputs": 1,

@@ -18,9 +18,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import _keras2, errors, specs
 from kestimator.engine import creation as _creation
 from kestimator.engine import distribution as _distribution
+from kestimator.engine import keras2_state as _keras2_state
 from kestimator.engine import loop as _loop
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
@@ -98,7 +99,7 @@ class ModelProgram:
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(call(features, labels), mode)
             given.append(spec.train_op)
-            return spec._replace(train_op=train_op(spec))
+            return spec._replace(train_op=train_op(spec), eval_metric_ops=_as_tuples(spec))
 
         program = _program.trace(
             lambda structure: finish(distribution.run(replica, structure)),
@@ -347,6 +348,15 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
     return [
         (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric) for name, metric in named
     ]
+
+
+def _as_tuples(spec: specs.EstimatorSpec) -> dict[str, Any]:
+    """The metrics of a spec, those of Keras 2 as the tuples that TF1 metrics are."""
+    graph = _v1.get_default_graph()
+    return {
+        name: _keras2_state.value_and_update(metric, graph) if _keras2.is_metric(metric) else metric
+        for name, metric in spec.eval_metric_ops.items()
+    }
 
 
 def _value_and_update(metric: Any) -> tuple[tf.Tensor, tf.Operation | None]:

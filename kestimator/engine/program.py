@@ -27,6 +27,7 @@ from tensorflow.python.framework import func_graph as _func_graph
 
 from kestimator.engine import creation as _creation
 from kestimator.engine import graphs as _graphs
+from kestimator.engine import keras2_state as _keras2_state
 from kestimator.engine import keras_rates as _keras_rates
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import lending as _lending
@@ -274,6 +275,7 @@ def trace(
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
+        _keras2_state.keras2_variables_in_their_place(),
         _lending.lending(creator),
     ):
         before(graph)
