@@ -16,6 +16,8 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Exporter
 
+_SESSION_DEBUGGER = "tensorflow.python.debug.wrappers"
+
 
 def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
     """Returns hooks as a tuple; None is empty.
@@ -28,10 +30,25 @@ def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
         The hooks.
 
     Raises:
-        ArgumentTypeError: Not an iterable, or something in it is not a hook.
+        ArgumentTypeError: Not an iterable, or something in it is not a hook, or a hook of
+            TensorFlow's debugger for sessions.
     """
     hook_class = tf.compat.v1.train.SessionRunHook
-    return _instances(name, hooks, hook_class, "tf.compat.v1.train.SessionRunHook")
+    checked = _instances(name, hooks, hook_class, "tf.compat.v1.train.SessionRunHook")
+    for position, hook in enumerate(checked):
+        if any(base.__module__.startswith(_SESSION_DEBUGGER) for base in type(hook).__mro__):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    f"{name}[{position}]",
+                    hook,
+                    "hooks that do without a session of their own: this one debugs a "
+                    "tf.compat.v1.Session, and an Estimator runs functions",
+                    "Call tf.debugging.experimental.enable_dump_debug_info(folder) before the "
+                    "first step, and look at the tensors of every step with TensorBoard's Debugger "
+                    "V2; or tf.debugging.enable_check_numerics() to find NaN.",
+                )
+            )
+    return checked
 
 
 def checked_listeners(listeners: Any, name: str = "saving_listeners") -> tuple[Any, ...]:

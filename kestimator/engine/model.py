@@ -147,7 +147,17 @@ class ModelProgram:
             ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
             ModeKeys.PREDICT: [],
         }[self.mode]
-        return [*wanted, *self._state_updates()]
+        operations = [*wanted, *self._state_updates()]
+        return [*operations, *self._dumps(operations)]
+
+    def _dumps(self, operations: Sequence[tf.Operation]) -> list[tf.Operation]:
+        """The ops by which `tf.debugging.experimental.enable_dump_debug_info` sees a step."""
+        dumps = [op for op in self.graph.get_operations() if op.type == "DebugIdentityV2"]
+        if not dumps:
+            return []
+        of_spec = self.spec.predictions if self.mode == ModeKeys.PREDICT else self.spec.loss
+        reached = _ordering.reachable_operations([*operations, *tf.nest.flatten(of_spec)])
+        return [op for op in dumps if op.inputs[0].op in reached]
 
     def _state_updates(self) -> list[tf.Operation]:
         """Keras' writes that belong to this mode: only training changes what a checkpoint holds."""
