@@ -16,6 +16,24 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Exporter
 
+_REFUSED_HOOKS = {
+    "tensorflow.python.debug.wrappers": (
+        "hooks that do without a session of their own: this one debugs a tf.compat.v1.Session, and "
+        "an Estimator runs functions",
+        "Call tf.debugging.experimental.enable_dump_debug_info(folder) before the first step, and "
+        "look at the tensors of every step with TensorBoard's Debugger V2; or "
+        "tf.debugging.enable_check_numerics() to find NaN.",
+    ),
+    "tensorflow.python.training.sync_replicas_optimizer": (
+        "no hook of a SyncReplicasOptimizer, whose queues are there to wait for the gradients of "
+        "other processes",
+        "Minimize with the optimizer that it wraps. RunConfig(train_distribute="
+        "tf.distribute.MirroredStrategy()) trains several replicas at once, and takes the mean of "
+        "their gradients.",
+    ),
+}
+"""Hooks that need a session of TensorFlow's own, by their module: what is expected, the way out."""
+
 
 def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
     """Returns hooks as a tuple; None is empty.
@@ -28,10 +46,19 @@ def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
         The hooks.
 
     Raises:
-        ArgumentTypeError: Not an iterable, or something in it is not a hook.
+        ArgumentTypeError: Not an iterable, or something in it is not a hook, or one that only a
+            session can serve.
     """
     hook_class = tf.compat.v1.train.SessionRunHook
-    return _instances(name, hooks, hook_class, "tf.compat.v1.train.SessionRunHook")
+    checked = _instances(name, hooks, hook_class, "tf.compat.v1.train.SessionRunHook")
+    for position, hook in enumerate(checked):
+        for module, (expected, remedy) in _REFUSED_HOOKS.items():
+            if any(base.__module__.startswith(module) for base in type(hook).__mro__):
+                argument = f"{name}[{position}]"
+                raise errors.ArgumentTypeError(
+                    errors.invalid_argument(argument, hook, expected, remedy)
+                )
+    return checked
 
 
 def checked_listeners(listeners: Any, name: str = "saving_listeners") -> tuple[Any, ...]:

@@ -39,6 +39,7 @@ from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import callbacks as _callbacks
 from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import plain_graphs as _plain_graphs
 from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
@@ -122,7 +123,8 @@ class Estimator:
         def public_model_fn(
             features: Any, labels: Any, mode: str, config: RunConfig
         ) -> specs.EstimatorSpec:
-            return self._runtime.call_model_fn(features, labels, mode, config)
+            with _plain_graphs.metrics_are_local():
+                return self._runtime.call_model_fn(features, labels, mode, config)
 
         return public_model_fn
 
@@ -158,7 +160,7 @@ class Estimator:
             errors.BusyError: Another call of `train` goes on, in another thread, or in the one
                 whose hook, listener or input_fn made this call.
             tf.compat.v1.train.NanLossDuringTrainingError: The loss became NaN.
-            errors.GlobalStepError: The train op does not advance the global step.
+            errors.GlobalStepError: Neither the train op nor a hook advances the global step.
         """
         _signatures.check_input_fn(input_fn)
         _arguments.check_steps(steps, max_steps)

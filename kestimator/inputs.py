@@ -10,6 +10,8 @@ a graph.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import functools
 import random
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _KEPT_PIPELINES = 64
 _BARE = "a bare tensor"
+_is_called_by_estimator = contextvars.ContextVar("_is_called_by_estimator", default=False)
 
 
 def numpy_input_fn(
@@ -54,7 +57,9 @@ def numpy_input_fn(
 
     Returns:
         A function without arguments that returns a Dataset of features, or of
-        (features, labels). It reads the arrays when it is called.
+        (features, labels). It reads the arrays when it is called. In a graph, such as that in
+        which an `input_fn` is called that takes its result apart, it returns tensors of the next
+        batch.
 
     Raises:
         ArgumentError: `shuffle` is not a bool. From the returned function: arrays without rows
@@ -100,7 +105,7 @@ def pandas_input_fn(
 
     Returns:
         A function without arguments that returns a Dataset of features, or of
-        (features, labels).
+        (features, labels); in a graph, as for `numpy_input_fn`, tensors of the next batch.
 
     Raises:
         ArgumentError: `shuffle` is not a bool, the indices differ, or `x` has a column called
@@ -189,8 +194,9 @@ class ArrayInput:
     num_epochs: int | None
     shuffle: bool
 
-    def __call__(self) -> tf.data.Dataset:
-        """Makes the Dataset of features, or of (features, labels)."""
+    def __call__(self) -> Any:
+        """Makes the Dataset of features, or of (features, labels); in a graph, tensors of these."""
+        as_tensors = _tensors_are_wanted()
         features, labels = self.columns()
         rows = _checked_rows(features, labels)
         with tf.init_scope(), tf.device("/cpu:0"):
@@ -205,7 +211,10 @@ class ArrayInput:
                 self.shuffle,
             )
             epochs = tf.constant(self.num_epochs or 0, tf.int64)
-            return pipeline(tensors, tf.constant(rows, tf.int64), epochs, _seed())
+            given = tensors, tf.constant(rows, tf.int64), epochs, _seed()
+            if not as_tensors:
+                return _not_to_be_unpacked(pipeline(*given))
+        return _next_of(pipeline(*given))
 
     def only_batch(self) -> Any:
         """All that a call's Dataset holds, where that is one batch in the order of the arrays.
@@ -219,6 +228,53 @@ class ArrayInput:
             return None
         with tf.init_scope(), tf.device("/cpu:0"):
             return _element(features.names, labels.names, iter(_tensors(features, labels)))
+
+
+@contextlib.contextmanager
+def called_by_estimator() -> Iterator[None]:
+    """Marks the call of an input_fn; a call in a graph wants tensors of what it calls itself."""
+    token = _is_called_by_estimator.set(True)
+    try:
+        yield
+    finally:
+        _is_called_by_estimator.reset(token)
+
+
+def _tensors_are_wanted() -> bool:
+    """Whether the graph is that of an input_fn's call, or a TF1 graph of the caller's own."""
+    is_function = tf.compat.v1.get_default_graph().building_function
+    return not tf.executing_eagerly() and (_is_called_by_estimator.get() or not is_function)
+
+
+def _not_to_be_unpacked(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same Dataset, of a class that cannot be iterated while an input_fn is called.
+
+    `features, labels = numpy_input_fn(...)()` wants tensors, and would take two batches for them.
+    """
+    kind: Any = type(dataset)
+    dataset.__class__ = _guarded(kind)
+    return dataset
+
+
+@functools.cache
+def _guarded(kind: Any) -> Any:
+    def __iter__(self: Any) -> Any:  # noqa: N807
+        if _is_called_by_estimator.get():
+            raise errors.InputError(
+                "The batches of numpy_input_fn or pandas_input_fn were asked for inside of an "
+                "`input_fn`: a Dataset of them can be returned or transformed there, and in a "
+                "graph there are tensors in its place."
+            )
+        return kind.__iter__(self)
+
+    return type(kind.__name__, (kind,), {"__iter__": __iter__})
+
+
+def _next_of(dataset: tf.data.Dataset) -> Any:
+    """The tensors of the next batch, in a graph whose table initializers make the iterator."""
+    iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
+    tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return iterator.get_next()
 
 
 def _columns(data: Any) -> _Columns:

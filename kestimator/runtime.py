@@ -25,10 +25,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kestimator import _signatures, errors, export, specs, summaries, warm_start
+from kestimator import _keras2, _signatures, errors, export, specs, summaries, warm_start
 from kestimator import inputs as _input_fns
 from kestimator._types import InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters import automatic_hooks
+from kestimator.adapters import canned_optimizers as _canned_optimizers
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig
@@ -86,6 +87,10 @@ class Runtime:
         self.distribution = _distribution.of(config.train_distribute)
         self.programs: dict[Any, _model.ModelProgram] = {}
         self.evaluations = summaries.EvaluationLog()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, by `copy` or by pickle, is made anew: it has read and traced nothing yet."""
+        return Runtime, (self._model_fn, self._params, self.config, self._warm_start)
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -202,8 +207,6 @@ class Runtime:
             random_ops_before=batches.random_ops,
             input_variables=[*batches.initializers],
         )
-        if mode == ModeKeys.TRAIN:
-            model.check_global_step_moves()
         if mode == ModeKeys.EVAL:
             model.initialize_own_metrics()
         model.summary_writer = writer
@@ -213,6 +216,8 @@ class Runtime:
     def _train_op(self, spec: specs.EstimatorSpec) -> Any:
         if spec.mode != ModeKeys.TRAIN:
             return spec.train_op
+        if _keras2.is_optimizer(spec.train_op):
+            return _canned_optimizers.train_operation_of_keras2(spec)
         return _optimizers.train_operation(spec, self.store)
 
     def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
@@ -276,6 +281,7 @@ class Runtime:
                 *automatic_hooks.loss_hooks(model, self.config),
                 *model.spec.training_hooks,
             ]
+            all_hooks += automatic_hooks.step_hooks(model, all_hooks)
             runner = self._runner(model, session, batches, all_hooks)
 
             def begin() -> None:

@@ -10,8 +10,9 @@ Synopsis::
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -79,7 +80,7 @@ class SavedModelEstimator(Estimator):
         self._saved = _imported.SavedModel(directory)
         self._modes = [mode for mode in export.TAGS if _signature(self._saved, mode) is not None]
         _check_one_replica(config)
-        super().__init__(_model_fn(self._saved), model_dir, config)
+        super().__init__(functools.partial(_model_fn, self._saved), model_dir, config)
 
     @property
     def saved_model_dir(self) -> str:
@@ -126,25 +127,25 @@ def _signature(saved: _imported.SavedModel, mode: str) -> Any:
     return signature if signature.method_name == _METHODS.get(mode, signature.method_name) else None
 
 
-def _model_fn(saved: _imported.SavedModel) -> Callable[..., specs.EstimatorSpec]:
-    def model_fn(features: Any, labels: Any, mode: str, config: RunConfig) -> specs.EstimatorSpec:
-        meta_graph, signature = saved.meta_graph(export.TAGS[mode]), _signature(saved, mode)
-        feeds = _feeds(signature, features, labels)
-        imported = saved.put_into_program(meta_graph, feeds)
-        outputs = {key: imported.tensor_of(info) for key, info in signature.outputs.items()}
-        given: dict[str, Any] = {"predictions": outputs}
-        if mode == ModeKeys.PREDICT:
-            given["export_outputs"] = _export_outputs(meta_graph, signature, imported)
-        else:
-            given = {
-                "loss": outputs[_LOSS],
-                "predictions": {k: v for k, v in outputs.items() if k.startswith(_PREDICTIONS)},
-                "eval_metric_ops": _metrics(outputs),
-            }
-        scaffold = _scaffold(imported, saved.variables, config)
-        return specs.EstimatorSpec(mode, train_op=imported.train_op, scaffold=scaffold, **given)
-
-    return model_fn
+def _model_fn(
+    saved: _imported.SavedModel, features: Any, labels: Any, mode: str, config: RunConfig
+) -> specs.EstimatorSpec:
+    """What a graph of a SavedModel does with a batch: the model_fn, bound to the SavedModel."""
+    meta_graph, signature = saved.meta_graph(export.TAGS[mode]), _signature(saved, mode)
+    feeds = _feeds(signature, features, labels)
+    imported = saved.put_into_program(meta_graph, feeds)
+    outputs = {key: imported.tensor_of(info) for key, info in signature.outputs.items()}
+    given: dict[str, Any] = {"predictions": outputs}
+    if mode == ModeKeys.PREDICT:
+        given["export_outputs"] = _export_outputs(meta_graph, signature, imported)
+    else:
+        given = {
+            "loss": outputs[_LOSS],
+            "predictions": {k: v for k, v in outputs.items() if k.startswith(_PREDICTIONS)},
+            "eval_metric_ops": _metrics(outputs),
+        }
+    scaffold = _scaffold(imported, saved.variables, config)
+    return specs.EstimatorSpec(mode, train_op=imported.train_op, scaffold=scaffold, **given)
 
 
 def _scaffold(imported: _imported.Imported, variables: str, config: RunConfig) -> Any:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 import keras
 import tensorflow as tf
 
-from kestimator import _signatures, _tensors, errors
+from kestimator import _keras2, _signatures, _tensors, errors
 from kestimator._checks import (
     check_name,
     check_not_negative,
@@ -65,11 +65,11 @@ class EstimatorSpec(_EstimatorSpecFields):
         loss: A scalar, or a tensor of one element, which becomes a scalar. Required in TRAIN
             and EVAL.
         train_op: The operation (or a tensor, or a variable's assignment) that makes one
-            training step, or a `keras.optimizers.Optimizer`, which then minimizes `loss` over
-            the model's trainable variables. Required in TRAIN.
+            training step, or an optimizer of `keras` or `tf_keras`, which then minimizes `loss`
+            over the model's trainable variables. Required in TRAIN.
         eval_metric_ops: A dict of metrics by name: `(value, update_op)` tuples, as
-            `tf.compat.v1.metrics` gives them, or `keras.metrics.Metric` objects that were
-            updated in this call. {} if not given.
+            `tf.compat.v1.metrics` gives them, or Metric objects of `keras` or `tf_keras` that
+            were updated in this call. {} if not given.
         export_outputs: A dict of `ExportOutput`s by signature name. In PREDICT it defaults to
             the predictions as "serving_default"; a single one also becomes
             "serving_default".
@@ -368,7 +368,8 @@ def _checked_loss(loss: Any) -> Tensor | None:
 
 
 def _checked_train_op(train_op: Any) -> Any:
-    if train_op is None or isinstance(train_op, keras.optimizers.Optimizer):
+    is_optimizer = isinstance(train_op, keras.optimizers.Optimizer)
+    if train_op is None or is_optimizer or _keras2.is_optimizer(train_op):
         return train_op
     if not isinstance(train_op, tf.Operation):
         if not _tensors.is_tensor_or_variable(train_op):
@@ -409,7 +410,7 @@ def _checked_metrics(metrics: Any) -> dict[str, Any]:
             errors.invalid_argument("eval_metric_ops", metrics, "a dict of metrics by name")
         )
     for key, metric in metrics.items():
-        if not isinstance(metric, keras.metrics.Metric):
+        if not (isinstance(metric, keras.metrics.Metric) or _keras2.is_metric(metric)):
             _check_metric_tuple(f"eval_metric_ops[{key!r}]", metric)
     return dict(metrics)
 

@@ -98,6 +98,10 @@ class Blueprint:
     linear: Linear | None = None
     network: Network | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Blueprint:
+        """Copies of an estimator share it, as they share the model_fn that has its parts."""
+        return self
+
 
 def build(
     blueprint: Blueprint,

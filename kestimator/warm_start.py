@@ -76,7 +76,7 @@ def apply(settings: WarmStartSettings) -> None:
     try:
         tf.compat.v1.train.warm_start(
             path,
-            settings.vars_to_warm_start,
+            _each_once(settings.vars_to_warm_start),
             settings.var_name_to_vocab_info,
             settings.var_name_to_prev_var_name,
         )
@@ -86,6 +86,19 @@ def apply(settings: WarmStartSettings) -> None:
             "variables that fit with the `vars_to_warm_start` of WarmStartSettings."
         )
         raise
+
+
+def _each_once(selection: Any) -> Any:
+    """What to warm-start, with each variable once, however many patterns of a list select it.
+
+    A pattern selects what begins with it: "w" selects "w/Adam" as well. TensorFlow takes a variable
+    that comes twice for one in two parts.
+    """
+    if not isinstance(selection, list) or not all(isinstance(one, str) for one in selection):
+        return selection
+    key = tf.compat.v1.GraphKeys.GLOBAL_VARIABLES
+    found = [v for pattern in selection for v in tf.compat.v1.get_collection(key, scope=pattern)]
+    return list({id(variable): variable for variable in found}.values())
 
 
 def _source_checkpoint(source: str) -> str:

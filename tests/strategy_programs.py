@@ -260,6 +260,15 @@ def heads():
 
 
 @program
+def keras_decayed_rate():
+    def optimizer():
+        step = v1.train.get_global_step()
+        return keras.optimizers.Adam(v1.train.exponential_decay(0.2, step, 2, 0.7))
+
+    return compared(keras_model(optimizer))
+
+
+@program
 def keras_adam():
     return compared(keras_model(lambda: keras.optimizers.Adam(0.05, clipnorm=0.5)))
 

@@ -574,3 +574,25 @@ def test_exceptions_of_hooks(trained: Any, place: str, error: BaseException) -> 
     expected = kestimator.Estimator(Model(), trained).evaluate(data(repeat=1))
     assert estimator.evaluate(data(repeat=1)) == expected  # memory went back to the checkpoint
     assert estimator.train(data(), steps=1).get_variable_value("global_step") == 3
+
+
+@pytest.mark.parametrize("has_hook", [True, False])
+def test_an_optimizer_that_waits_for_other_processes(tmp_path: Any, has_hook: bool) -> None:
+    """With tf.estimator 2.15 such training stands still at step 1."""
+
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        w = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())
+        loss = tf.reduce_mean((features["x"] @ w - labels) ** 2)
+        optimizer = v1.train.SyncReplicasOptimizer(
+            v1.train.GradientDescentOptimizer(0.1), replicas_to_aggregate=1, total_num_replicas=1
+        )
+        train_op = optimizer.minimize(loss, v1.train.get_global_step())
+        hooks = [optimizer.make_session_run_hook(is_chief=True)] if has_hook else []
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op, training_hooks=hooks)
+
+    estimator = kestimator.Estimator(model_fn, tmp_path / "m")
+    kind = errors.ArgumentTypeError if has_hook else errors.GlobalStepError
+    parts = [r"`training_hooks\[0\]`", "MirroredStrategy"] if has_hook else ["global step"]
+    with raises(kind, *parts):
+        estimator.train(data(), steps=1)
+    assert not (tmp_path / "m").exists()

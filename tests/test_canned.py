@@ -195,11 +195,12 @@ class TestOptimizers:
         [
             lambda: keras.optimizers.AdamW(0.1),
             lambda: keras.optimizers.RMSprop(0.01),
+            lambda: keras.optimizers.Adamax(lambda: 0.01),
             lambda: keras.optimizers.Adagrad(keras.optimizers.schedules.CosineDecay(0.1, 50)),
             lambda: kestimator.optimizers.LazyAdam(0.1),
             lambda: v1.train.MomentumOptimizer(0.01, 0.9),
         ],
-        ids=["AdamW", "RMSprop", "schedule", "LazyAdam", "TF1"],
+        ids=["AdamW", "RMSprop", "function", "schedule", "LazyAdam", "TF1"],
     )
     @pytest.mark.parametrize("name", ["LinearClassifier", "DNNLinearCombinedRegressor"])
     @pytest.mark.parametrize("is_object", [True, False])

@@ -323,3 +323,26 @@ def test_evaluation_and_prediction_are_keras_models_too(tmp_path: Any) -> None:
     np.testing.assert_allclose(tested["loss"], expected["loss"], rtol=1e-6)
     predicted = keras_model.ProgramModel(models[ModeKeys.PREDICT]).predict_step(batch[0])
     np.testing.assert_allclose(predicted["twice"], [row["twice"] for row in rows[:6]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("patterns", [["w", "w/Adam"], ["w", "w"], ["w/Adam", "w.*"]])
+def test_a_variable_that_several_patterns_select_is_warm_started_once(
+    tmp_path: Any, patterns: list[str]
+) -> None:
+    """The original fails: "At least two variables have the same name: w/Adam"."""
+
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        w = v1.get_variable("w", initializer=np.zeros((3, 1), "float32"))
+        loss = tf.reduce_mean((features["x"] @ w - labels) ** 2)
+        train_op = v1.train.AdamOptimizer(0.1).minimize(loss, v1.train.get_global_step())
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    first = kestimator.Estimator(model_fn, str(tmp_path / "first")).train(dataset(), steps=2)
+    settings = kestimator.WarmStartSettings(first.model_dir, patterns)
+    second = kestimator.Estimator(model_fn, str(tmp_path / "second"), warm_start_from=settings)
+    assert second.evaluate(dataset())["loss"] == first.evaluate(dataset())["loss"]
+    second.train(dataset(), steps=1)
+    path = str(tmp_path / "second" / "model.ckpt-0")
+    for name in ("w", "w/Adam", "w/Adam_1"):
+        found = tf.train.load_variable(path, name)
+        np.testing.assert_array_equal(found, first.get_variable_value(name))

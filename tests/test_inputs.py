@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+import kestimator
 from kestimator import errors
 from kestimator.inputs import keras_input_fn, numpy_input_fn, pandas_input_fn
 from tests.golden import make_inputs
 
+v1 = tf.compat.v1
 GOLDEN = json.loads(
     pathlib.Path(make_inputs.__file__).with_name("input_functions.json").read_text()
 )
@@ -142,6 +144,76 @@ class TestNumpyInputFn:
     def test_batch_size(self, batch_size):
         with pytest.raises(ValueError, match="`batch_size`.*a whole number above 0"):
             numpy_input_fn(np.ones(5), batch_size=batch_size, shuffle=False)
+
+
+class TestInsideOfAnotherInputFn:
+    """The original gives tensors there; see also the program `inputs.arrays_taken_apart`."""
+
+    X = np.arange(4.0, dtype=np.float32)
+
+    def estimator(self, model_dir):
+        def model_fn(features, labels, mode):
+            weight = v1.get_variable("w", [], initializer=v1.ones_initializer())
+            y = weight * features["x"]
+            if mode == "infer":
+                return kestimator.EstimatorSpec(mode, predictions={"y": y})
+            loss = tf.reduce_mean((y - labels) ** 2)
+            return kestimator.EstimatorSpec(mode, loss=loss)
+
+        return kestimator.Estimator(model_fn, str(model_dir))
+
+    @pytest.mark.parametrize("size", [1, 2, 4, 8])
+    def test_two_batches_are_no_features_and_labels(self, size, tmp_path):
+        def input_fn():
+            features, labels = numpy_input_fn({"x": self.X}, 3 * self.X, size, shuffle=False)()
+            return features, labels
+
+        metrics = self.estimator(tmp_path).evaluate(input_fn)
+        assert metrics["loss"] == pytest.approx(np.mean((2 * self.X) ** 2))
+
+    def test_the_arrays_themselves_may_come_as_two_batches(self, tmp_path):
+        """Features alone: two batches of a bare tensor look like features and labels."""
+
+        def input_fn():
+            one, other = numpy_input_fn(self.X, None, batch_size=2, shuffle=False)()
+            return {"x": one}, other
+
+        with pytest.raises(TypeError, match="Iterating over a symbolic"):
+            self.estimator(tmp_path).evaluate(input_fn)
+
+    def test_a_dataset_is_returned_and_transformed_as_it_is(self, tmp_path):
+        calls = []
+
+        def input_fn():
+            calls.append(tf.executing_eagerly())
+            dataset = numpy_input_fn({"x": self.X}, 3 * self.X, 2, shuffle=False)()
+            return dataset.map(lambda features, labels: ({"x": features["x"] + 1}, labels))
+
+        rows = self.estimator(tmp_path).predict(input_fn)
+        assert [row["y"] for row in rows] == [1, 2, 3, 4]
+        assert calls == [True]
+
+    def test_shuffled_rows_stay_together(self, tmp_path):
+        def input_fn():
+            features, labels = numpy_input_fn({"x": self.X}, 3 * self.X, 3, 2, shuffle=True)()
+            return {"x": features["x"] - labels}, labels
+
+        rows = [row["y"] for row in self.estimator(tmp_path).predict(input_fn)]
+        assert sorted(rows) == sorted([-2.0 * x for x in self.X] * 2)
+
+    def test_in_a_graph_of_ones_own(self):
+        with tf.Graph().as_default(), v1.Session() as session:
+            features = numpy_input_fn({"x": self.X}, batch_size=3, shuffle=False)()
+            session.run(v1.tables_initializer())
+            assert session.run(features)["x"].tolist() == [0, 1, 2]
+            assert session.run(features["x"]).tolist() == [3]
+            with pytest.raises(tf.errors.OutOfRangeError):
+                session.run(features)
+
+    def test_eagerly_it_is_iterated_as_any_dataset(self):
+        dataset = numpy_input_fn(self.X, batch_size=2, shuffle=False)()
+        one, other = dataset
+        assert [*one.numpy(), *other.numpy()] == self.X.tolist()
 
 
 class TestPandasInputFn:

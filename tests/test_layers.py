@@ -18,6 +18,7 @@ FLOORS = {
     "_tensors": 0,
     "_threads": 0,
     "_checks": 0,
+    "_keras2": 0,
     "cluster": 0,
     "config": 1,
     "export_outputs": 1,

@@ -296,3 +296,35 @@ def test_rows_are_read_before_a_write_that_comes_after_them(tmp_path: Any) -> No
     features, _ = next(iter(dataset()))
     step = model.program.function([model.spec.loss], model.operations)
     assert float(step(features["ids"])[0]) == pytest.approx(1.0)
+
+
+class TestRatesOfAGraph:
+    def test_are_read_in_every_step(self, tmp_path: Any) -> None:
+        def optimizer() -> Any:
+            rate = v1.get_variable("rate", initializer=1.0, trainable=False)
+            with tf.control_dependencies([rate.assign(rate / 2)]):
+                return keras.optimizers.SGD(tf.identity(rate.read_value()))
+
+        estimator = trained(tmp_path, optimizer)
+        steps = estimator.get_variable_value("global_step")
+        assert estimator.get_variable_value("rate") == pytest.approx(0.5**steps)
+
+    def test_may_be_set_in_an_optimizer_of_ones_own(self, tmp_path: Any) -> None:
+        class Own(keras.optimizers.SGD):
+            def __init__(self, learning_rate: Any = 0.01, **options: Any) -> None:
+                super().__init__(learning_rate=learning_rate, **options)
+
+        def rate() -> Any:
+            return tf.constant(0.01) * 2
+
+        expected = trained(tmp_path / "number", lambda: keras.optimizers.SGD(0.02))
+        found = trained(tmp_path / "tensor", lambda: Own(rate()))
+        name = "dense/kernel"
+        np.testing.assert_allclose(
+            found.get_variable_value(name), expected.get_variable_value(name), rtol=1e-6
+        )
+
+    def test_are_refused_by_keras_outside_of_a_trace(self, tmp_path: Any) -> None:
+        trained(tmp_path, lambda: keras.optimizers.SGD(tf.constant(0.1)))
+        with pytest.raises(ValueError, match="`learning_rate` should be float"):
+            keras.optimizers.SGD(tf.constant(0.1))

@@ -23,6 +23,7 @@ EQUAL = {
     "regularized": ["global_step", "linear/w"],
     "embeddings": ["global_step", "table", "table/Adagrad"],
     "keras_adam": None,
+    "keras_decayed_rate": None,
     "keras_sgd_applied": None,
     "keras_layers_with_tf1_optimizer": None,
     "tf1_variables_with_keras_optimizer": None,

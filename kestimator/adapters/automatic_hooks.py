@@ -2,7 +2,9 @@
 
 Synopsis::
 
-    hooks = [*chief_hooks(model, config, listeners), *user_hooks, *loss_hooks(model, config)]
+    hooks = [*chief_hooks(model, config, memory, listeners), *user_hooks]
+    hooks += loss_hooks(model, config)
+    hooks += step_hooks(model, hooks)
 
 The order is the original's, and each phase of a run goes through it from front to back.
 """
@@ -16,6 +18,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters import saving as _saving
+from kestimator.adapters import step_guard as _step_guard
 from kestimator.adapters import stock_hooks as _stock_hooks
 from kestimator.config import RunConfig
 from kestimator.engine import memory as _memory
@@ -67,6 +70,25 @@ def loss_hooks(model: _model.ModelProgram, config: RunConfig) -> list[Any]:
         tensors = {"loss": model.spec.loss, "step": model.global_step}
         hooks.append(_train.LoggingTensorHook(tensors, every_n_iter=config.log_step_count_steps))
     return hooks
+
+
+def step_hooks(model: _model.ModelProgram, hooks: Sequence[Any]) -> list[Any]:
+    """The hook that comes last: the guard against a global step that nothing moves.
+
+    Args:
+        model: The program that trains.
+        hooks: All other hooks of the run.
+
+    Raises:
+        errors.GlobalStepError: The train op does not move the global step, and there is no hook
+            of the user's that could.
+    """
+    if model.moves_global_step:
+        return []
+    if all(map(_stock_hooks.only_looks, hooks)):
+        model.is_stale = True  # of no use to another call
+        raise _step_guard.stands_still(0)
+    return [_step_guard.StepGuard(model.global_step)]
 
 
 def _checkpoint_hooks(

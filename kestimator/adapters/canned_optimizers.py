@@ -13,21 +13,24 @@ they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import _keras2, errors, specs
+from kestimator.adapters import keras2_optimizers as _keras2_optimizers
 from kestimator.adapters import moment_rules as _moments
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.adapters import outside as _outside
 from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.adapters import update_rules as _rules
 from kestimator.engine import creation as _creation
+from kestimator.engine import keras_rates as _keras_rates
 from kestimator.engine import keras_state as _keras_state
 
 _v1 = tf.compat.v1
@@ -45,23 +48,33 @@ NAMES: dict[str, type[_rules.Rule]] = {
     "SGD": _rules.SGD,
 }
 _EXPECTED = (
-    f"one of the names {', '.join(map(repr, NAMES))}, a keras.optimizers.Optimizer, a "
-    "tf.compat.v1.train.Optimizer, or a function without arguments that returns one of these"
+    f"one of the names {', '.join(map(repr, NAMES))}, a keras.optimizers.Optimizer (or one of "
+    "tf_keras), a tf.compat.v1.train.Optimizer, or a function without arguments that returns one "
+    "of these"
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Clipping:
-    """How gradients are clipped before they are applied."""
+    """How gradients are clipped before they are applied.
+
+    Attributes:
+        clipnorm: The largest norm of each.
+        clipvalue: The largest absolute value in each.
+        global_clipnorm: The largest norm of all together.
+        of_sums: Whether to sum first what belongs to the same row, as columns of the original do.
+    """
 
     clipnorm: float | None = None
     clipvalue: float | None = None
     global_clipnorm: float | None = None
+    of_sums: bool = True
 
     def __call__(self, gradients: Sequence[Any]) -> list[Any]:
-        if self == _Clipping():
+        if not (self.clipnorm or self.clipvalue or self.global_clipnorm):
             return list(gradients)
-        gradients = [_with_different_rows(gradient) for gradient in gradients]
+        if self.of_sums:
+            gradients = [_with_different_rows(gradient) for gradient in gradients]
         if self.clipnorm:
             return [tf.clip_by_norm(gradient, self.clipnorm) for gradient in gradients]
         if self.global_clipnorm:
@@ -151,8 +164,22 @@ def minimize(
         named = _Named(NAMES[optimizer](**given), _Clipping(clipnorm))
         state = _State(named.rule, step, used_names)
         return _minimize_by_rule(named, loss, variables, state, over_replicas)
-    if not _is_optimizer(optimizer):
+    is_function = not _is_optimizer(optimizer)
+    if is_function:
         optimizer = _made(optimizer, argument)
+    if _keras2.is_optimizer(optimizer):
+        optimizer = _keras2_optimizers.legacy(optimizer)
+        if not is_function:
+            optimizer = _keras2_optimizers.copied(optimizer)
+        return minimize_keras2(
+            optimizer,
+            loss,
+            variables,
+            step=step,
+            used_names=used_names,
+            sum_over_replicas=sum_over_replicas,
+            sum_rows=True,
+        )
     if isinstance(optimizer, keras.optimizers.Optimizer):
         known = _as_rule(optimizer)
         if known is not None:
@@ -164,8 +191,75 @@ def minimize(
     )
 
 
+def minimize_keras2(
+    optimizer: Any,
+    loss: tf.Tensor,
+    variables: Sequence[tf.Variable],
+    *,
+    step: tf.Variable | None,
+    used_names: set[str],
+    sum_over_replicas: bool,
+    sum_rows: bool = False,
+) -> tf.Operation:
+    """Adds a training step of an optimizer of `tf_keras` to the graph.
+
+    Args:
+        optimizer: The optimizer.
+        loss: As in `minimize`.
+        variables: As there.
+        step: As there.
+        used_names: As there.
+        sum_over_replicas: As there.
+        sum_rows: Whether to sum what belongs to the same row of a sparse gradient at once.
+
+    Raises:
+        errors.ArgumentError: There is nothing to train, or several replicas train and the
+            optimizer is none that the library knows.
+    """
+    optimizer = _keras2_optimizers.usable(_keras2_optimizers.legacy(optimizer))
+    known = _as_rule_of_keras2(optimizer)
+    if known is not None and all(weight is step for weight in optimizer.weights):
+        over_replicas = _ReduceOp.SUM if sum_over_replicas else _ReduceOp.MEAN
+        state = _State(known.rule, step, used_names)
+        clipping = dataclasses.replace(known.clipping, of_sums=sum_rows)
+        known = dataclasses.replace(known, clipping=clipping)
+        return _minimize_by_rule(known, loss, variables, state, over_replicas)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "optimizer",
+                optimizer,
+                f"another optimizer to train {replicas} replicas at once",
+                f"keras.optimizers.{type(optimizer).__name__} of Keras 3 can be used instead.",
+            )
+        )
+    pairs = _pairs(loss, variables)
+    if sum_rows:
+        pairs = [(_with_different_rows(gradient), variable) for gradient, variable in pairs]
+    return _keras2_optimizers.apply(optimizer, pairs, step)
+
+
+def train_operation_of_keras2(spec: specs.EstimatorSpec) -> tf.Operation:
+    """The train op of a spec that has an optimizer of `tf_keras` in its place.
+
+    Raises:
+        errors.ArgumentError: As for `minimize_keras2`.
+    """
+    with _v1.name_scope(None), tf.name_scope("training"):
+        return minimize_keras2(
+            spec.train_op,
+            spec.loss,
+            _v1.trainable_variables(),
+            step=_v1.train.get_global_step(),
+            used_names=set(),
+            sum_over_replicas=False,
+        )
+
+
 def _is_optimizer(value: Any) -> bool:
-    return isinstance(value, keras.optimizers.Optimizer | _v1.train.Optimizer)
+    kinds = keras.optimizers.Optimizer | _v1.train.Optimizer
+    return isinstance(value, kinds) or _keras2.is_optimizer(value)
 
 
 def _made(make: Callable[[], Any], argument: str) -> Any:
@@ -185,9 +279,7 @@ def _apart(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variab
     """Makes Keras' variables as outside of any trace: the counter of an optimizer, its rate."""
     if _keras_state.variable_being_made() is None:
         return next_creator(**kwargs)
-    constant = tf.get_static_value(kwargs["initial_value"])
-    initial_value = kwargs["initial_value"] if constant is None else constant
-    return _creation.stored_variable(kwargs["name"], {**kwargs, "initial_value": initial_value})
+    return _creation.stored_variable(kwargs["name"], kwargs)
 
 
 def _minimize_by_rule(
@@ -329,7 +421,8 @@ def exact_variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.V
 
 def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], Any] | None:
     """What gives the rate of a step, if it is not a number: Keras takes functions, too."""
-    if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+    kind = keras.optimizers.schedules.LearningRateSchedule
+    if isinstance(learning_rate, kind) or _keras2.is_schedule(learning_rate):
         return learning_rate  # type: ignore[no-any-return]
     return (lambda _: learning_rate()) if callable(learning_rate) else None
 
@@ -350,6 +443,8 @@ _SAME: dict[type, tuple[type[_rules.Rule], tuple[str, ...]]] = {
     keras.optimizers.RMSprop: (_moments.RMSprop, ("rho", "momentum", "epsilon", "centered")),
     keras.optimizers.SGD: (_rules.SGD, ("momentum", "nesterov")),
 }
+_OF_KERAS2 = {kind.__name__: rule for kind, rule in _SAME.items()}
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 _OPTIONS_OF_KERAS = (
     "weight_decay",
     "use_ema",
@@ -379,6 +474,21 @@ def _as_rule(optimizer: keras.optimizers.Optimizer) -> _Named | None:
     return _Named(kind(_learning_rate(optimizer), **settings), clipping)
 
 
+def _as_rule_of_keras2(optimizer: Any) -> _Named | None:
+    """The rule that computes what a legacy optimizer of `tf_keras` computes, or None."""
+    name, settings = type(optimizer).__name__, _keras2_optimizers.settings_of(optimizer)
+    is_own = not type(optimizer).__module__.startswith("tf_keras.")
+    changed = settings["name"] != name or settings.get("decay")
+    if name not in _OF_KERAS2 or is_own or changed or settings.get(_OPTIONS_OF_KERAS[-1]):
+        return None
+    kind, options = _OF_KERAS2[name]
+    rate = settings["learning_rate"]
+    if isinstance(rate, tf.Tensor | tf.Variable):
+        rate = _keras_rates.TensorRate(rate)
+    clip: dict[str, Any] = {key: settings.get(key) for key in _CLIPPING}
+    return _Named(kind(rate, **{key: settings[key] for key in options}), _Clipping(**clip))
+
+
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
     """The rate, or the schedule: which of them there is, no public name of Keras says."""
     rate = optimizer._learning_rate
@@ -390,6 +500,21 @@ def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
 
 def _copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """An optimizer with the same settings: one that was used knows the variables of one trace."""
-    with _outside.outside_of_the_trace():
+    rate = _learning_rate(optimizer)
+    with _outside.outside_of_the_trace(), _rate_not_described(optimizer):
         config = optimizer.get_config()
-    return type(optimizer).from_config({**config, "learning_rate": _learning_rate(optimizer)})
+    return type(optimizer).from_config({**config, "learning_rate": rate})
+
+
+@contextlib.contextmanager
+def _rate_not_described(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Lets Keras describe an optimizer whose rate is a function, which it would warn of or refuse.
+
+    What it has no description for gets a number instead.
+    """
+    attributes = vars(optimizer)  # past Keras, which looks for variables in what is set
+    rate, attributes["_learning_rate"] = attributes["_learning_rate"], None
+    try:
+        yield
+    finally:
+        attributes["_learning_rate"] = rate

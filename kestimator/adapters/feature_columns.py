@@ -28,6 +28,7 @@ from kestimator.adapters import column_features as _features
 from kestimator.adapters import column_kinds as _kinds
 from kestimator.adapters import column_lookups as _lookups
 from kestimator.adapters import column_state as _state
+from kestimator.engine import program as _program
 
 _v1 = tf.compat.v1
 _columns = _kinds.tf_columns
@@ -161,8 +162,15 @@ def trainable_variables_made(columns: Sequence[_kinds.Column]) -> Iterator[list[
 
     Yields:
         A list, which is complete in the end.
+
+    Raises:
+        errors.ArgumentError: There are Keras layers, and no Estimator is calling its model_fn.
     """
     made: list[tf.Variable] = []
+    graph = _v1.get_default_graph()
+    layers = [column for column in columns if isinstance(column, keras.Layer)]
+    if layers:
+        _check_in_program(graph, layers)
 
     def custom(getter: Callable[..., tf.Variable], *args: Any, **kwargs: Any) -> tf.Variable:
         variable = getter(*args, **kwargs)
@@ -173,9 +181,16 @@ def trainable_variables_made(columns: Sequence[_kinds.Column]) -> Iterator[list[
     scope = _v1.get_variable_scope()
     with _v1.variable_scope(scope, custom_getter=custom, auxiliary_name_scope=False):
         yield made
-    graph = _v1.get_default_graph()
-    layers = [column for column in columns if isinstance(column, keras.Layer)]
     made += [graph.creator.view_of(v) for layer in layers for v in layer.trainable_variables]
+
+
+def _check_in_program(graph: Any, layers: Sequence[keras.Layer]) -> None:
+    if not isinstance(graph, _program.ProgramGraph) or graph.creator is None:
+        raise errors.ArgumentError(
+            f"The model_fn was called outside of an Estimator, and {layers[0].name!r} in its model "
+            "is a layer of Keras 3, whose variables a TF1 graph cannot restore. Call `train`, "
+            "`evaluate` or `predict`, or call it in the model_fn of another Estimator."
+        )
 
 
 @contextlib.contextmanager

@@ -64,6 +64,10 @@ class Source:
             self._compile(self._first)
             self._optimizer_state = self._state_of(model)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Source:
+        """Copies of an estimator share it, as they share the model_fn over it."""
+        return self
+
     @property
     def model(self) -> keras.Model:
         """The copy that nobody trains."""

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator.adapters import saving as _saving
+from kestimator.adapters import step_guard as _step_guard
 
 _train = tf.compat.v1.train
 UNLIMITED = 2**62
@@ -122,6 +123,12 @@ class _Waiter(Cadence):
         return UNLIMITED if self.hook._worker_is_started else 0
 
 
+class _StepGuard(Cadence):
+    def quiet_steps(self, global_step: int) -> int:
+        """None until the step has moved."""
+        return UNLIMITED if self.hook.has_moved else 0
+
+
 _CADENCES: dict[type, type[Cadence]] = {
     _train.CheckpointSaverHook: Timed,
     _saving.SaverHook: Timed,
@@ -133,6 +140,7 @@ _CADENCES: dict[type, type[Cadence]] = {
     _train.NanTensorHook: _NanTensor,
     _train.FinalOpsHook: Never,
     _train.GlobalStepWaiterHook: _Waiter,
+    _step_guard.StepGuard: _StepGuard,
 }
 
 
@@ -148,6 +156,11 @@ def cadence_of(hook: Any) -> Cadence:
         type(hook).before_run is not base.before_run or type(hook).after_run is not base.after_run
     )
     return EveryStep(hook) if looks else Never(hook)
+
+
+def only_looks(hook: Any) -> bool:
+    """Whether a hook is known to move no variables: TensorFlow's stock, and the library's own."""
+    return type(hook) in _CADENCES or type(hook).__module__.startswith("kestimator.")
 
 
 def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:

@@ -299,7 +299,7 @@ def stored_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
     """
     options = {key: kwargs.get(key) for key in ("trainable", "dtype", "shape")}
     with _modes.outside():
-        return StoredVariable(kwargs["initial_value"], name=name, **options)
+        return StoredVariable(_without_graph(kwargs["initial_value"]), name=name, **options)
 
 
 def _named_capture(graph: tf.Graph, handle: tf.Tensor, name: str) -> tf.Tensor:

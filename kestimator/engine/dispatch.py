@@ -27,6 +27,7 @@ from tensorflow.python.framework import meta_graph as _meta_graph
 from tensorflow.python.framework import random_seed as _random_seed
 
 from kestimator.engine import imported_variables as _imported_variables
+from kestimator.engine import keras_rates as _keras_rates
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import random_ops as _random_ops
 from kestimator.engine import seeds as _seeds
@@ -48,6 +49,7 @@ def install() -> None:
         optimizer = tf.compat.v1.train.Optimizer
         _dispatch(optimizer, "compute_gradients", _compute_gradients)
         _dispatch(optimizer, "apply_gradients", _apply_gradients)
+        _dispatch(keras.optimizers.Optimizer, "__init__", _initialize_optimizer)
         _dispatch(keras.optimizers.Optimizer, "apply", _apply)
         _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
         _dispatch(_func_graph.FuncGraph, "_create_op_internal", _create_op)
@@ -98,6 +100,15 @@ def _as_tf1(variable: Any) -> Any:
     is_stored = isinstance(variable, tf.Variable) and not hasattr(variable, "memory")
     is_keras = isinstance(variable, keras.Variable)
     return creator.view_of(variable) if is_keras or is_stored else variable
+
+
+def _initialize_optimizer(
+    original: Any, optimizer: Any, learning_rate: Any = None, *args: Any, **kwargs: Any
+) -> None:
+    """Keras 3 refuses rates that are tensors, which Keras 2 took, in its first constructor."""
+    if _tracing.current() is not None:
+        learning_rate = _keras_rates.as_keras_takes_it(learning_rate)
+    original(optimizer, learning_rate, *args, **kwargs)
 
 
 def _apply(

@@ -81,6 +81,10 @@ class SavedModel:
                 "Estimator. Load it with tf.saved_model.load or keras.models.load_model."
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, by `copy` or by pickle, is read from the directory again."""
+        return SavedModel, (self.directory,)
+
     @property
     def tags(self) -> list[list[str]]:
         """The tags of each graph."""

@@ -23,6 +23,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator import inputs as _input_fns
 from kestimator.engine import creation as _creation
 from kestimator.engine import dispatch as _dispatch
 from kestimator.engine import modes as _modes
@@ -272,7 +273,8 @@ def _call_eagerly(
     _dispatch.install()
     with _program.eager_mode(), _seeds.for_input(seed) as seeds, tf.device("/cpu:0"):
         try:
-            return _as_dataset(call()), None, seeds
+            with _input_fns.called_by_estimator():
+                return _as_dataset(call()), None, seeds
         except (
             Exception
         ) as problem:  # whatever it is, it is raised by the call in a graph, if it is real
@@ -286,7 +288,7 @@ def _trace(
     call: Callable[[], Any], seed: int | None, store: _variables.VariableStore
 ) -> _program.Program:
     def build(_: Any) -> Any:
-        with tf.device("/cpu:0"):
+        with tf.device("/cpu:0"), _input_fns.called_by_estimator():
             result = _as_dataset(call())
         if isinstance(result, _DATASETS):
             tf.data.experimental.to_variant(result)
@@ -309,8 +311,6 @@ def _as_dataset(result: Any) -> Any:
     import keras
 
     if isinstance(result, keras.utils.PyDataset):
-        from kestimator import inputs as _input_fns
-
         with _modes.outside():
             return _input_fns.keras_input_fn(result)()
     return result

@@ -18,9 +18,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import _keras2, errors, specs
 from kestimator.engine import creation as _creation
 from kestimator.engine import distribution as _distribution
+from kestimator.engine import keras2_state as _keras2_state
 from kestimator.engine import loop as _loop
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
@@ -113,7 +114,7 @@ class ModelProgram:
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(call(features, labels), mode)
             given.append(spec.train_op)
-            return spec._replace(train_op=train_op(spec))
+            return spec._replace(train_op=train_op(spec), eval_metric_ops=_as_tuples(spec))
 
         def before(graph: _program.ProgramGraph) -> None:
             _make_global_step(graph)
@@ -173,7 +174,17 @@ class ModelProgram:
             ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
             ModeKeys.PREDICT: [],
         }[self.mode]
-        return [*wanted, *self._state_updates()]
+        operations = [*wanted, *self._state_updates()]
+        return [*operations, *self._dumps(operations)]
+
+    def _dumps(self, operations: Sequence[tf.Operation]) -> list[tf.Operation]:
+        """The ops by which `tf.debugging.experimental.enable_dump_debug_info` sees a step."""
+        dumps = [op for op in self.graph.get_operations() if op.type == "DebugIdentityV2"]
+        if not dumps:
+            return []
+        of_spec = self.spec.predictions if self.mode == ModeKeys.PREDICT else self.spec.loss
+        reached = _ordering.reachable_operations([*operations, *tf.nest.flatten(of_spec)])
+        return [op for op in dumps if op.inputs[0].op in reached]
 
     def _state_updates(self) -> list[tf.Operation]:
         """Keras' writes that belong to this mode: only training changes what a checkpoint holds."""
@@ -331,19 +342,10 @@ class ModelProgram:
             if any(tensor is placeholder for tensor in op.inputs) and op.type != "ReadVariableOp"
         ]
 
-    def check_global_step_moves(self) -> None:
-        """Checks that the train op advances the global step.
-
-        Raises:
-            errors.GlobalStepError: Nothing that the train op runs writes it.
-        """
-        if not self._global_step_writers():
-            raise errors.GlobalStepError(
-                "`train_op` never advances the global step, so training would not know when to "
-                "end. Pass `global_step=tf.compat.v1.train.get_global_step()` to "
-                "`optimizer.minimize` or `apply_gradients`, group the train op with "
-                "`global_step.assign_add(1)`, or return a Keras optimizer as `train_op`."
-            )
+    @functools.cached_property
+    def moves_global_step(self) -> bool:
+        """Whether the train op writes the global step; if not, a hook has to."""
+        return bool(self._global_step_writers())
 
 
 def _make_global_step(graph: tf.Graph) -> None:
@@ -395,6 +397,15 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
     return [
         (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric) for name, metric in named
     ]
+
+
+def _as_tuples(spec: specs.EstimatorSpec) -> dict[str, Any]:
+    """The metrics of a spec, those of Keras 2 as the tuples that TF1 metrics are."""
+    graph = _v1.get_default_graph()
+    return {
+        name: _keras2_state.value_and_update(metric, graph) if _keras2.is_metric(metric) else metric
+        for name, metric in spec.eval_metric_ops.items()
+    }
 
 
 def _value_and_update(metric: Any) -> tuple[tf.Tensor, tf.Operation | None]:

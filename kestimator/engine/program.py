@@ -25,6 +25,7 @@ from kestimator.engine import creation as _creation
 from kestimator.engine import dispatch as _dispatch
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import imported_variables as _imported_variables
+from kestimator.engine import keras2_state as _keras2_state
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import lending as _lending
 from kestimator.engine import ordering as _ordering
@@ -269,6 +270,7 @@ def trace(
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
+        _keras2_state.keras2_variables_in_their_place(),
         _lending.lending(creator),
     ):
         before(graph)

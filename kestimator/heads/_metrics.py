@@ -25,6 +25,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Tensor
+from kestimator.engine import plain_graphs as _plain_graphs
 from kestimator.heads import _areas
 from kestimator.keys import MetricKeys
 
@@ -154,6 +155,14 @@ class HeadMetric(keras.metrics.Metric):
         values = self.sums.values(self._formula.sums, self._formula.histograms)
         return self._formula.value(*values)
 
+    @property
+    def updates(self) -> list[tf.Operation]:
+        """The ops that count a batch for all metrics of the head, in a TF1 graph of one's own.
+
+        An Estimator runs them by itself; in eager mode there are none.
+        """
+        return _plain_graphs.updates_of(self.sums.variables)
+
     def reset_state(self) -> None:
         """Forgets all batches, for all metrics of the head."""
         self.sums.reset_state()
@@ -161,11 +170,11 @@ class HeadMetric(keras.metrics.Metric):
 
 def made(formulas: Mapping[str, Formula]) -> dict[str, keras.metrics.Metric]:
     """Makes the metrics of some formulas, over sums that no other metrics have."""
-    sums = Sums(
-        _distinct(name for formula in formulas.values() for name in formula.sums),
-        _distinct(name for formula in formulas.values() for name in formula.histograms),
-    )
-    return {name: HeadMetric(name, formula, sums) for name, formula in formulas.items()}
+    sums = _distinct(name for formula in formulas.values() for name in formula.sums)
+    histograms = _distinct(name for formula in formulas.values() for name in formula.histograms)
+    with _plain_graphs.metrics_are_local():
+        shared = Sums(sums, histograms)
+    return {name: HeadMetric(name, formula, shared) for name, formula in formulas.items()}
 
 
 def sums_of(metrics: Mapping[str, Any], names: Iterable[str]) -> Sums:

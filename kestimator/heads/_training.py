@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import _keras2, errors
 from kestimator._types import Tensor
+from kestimator.adapters import canned_optimizers as _canned_optimizers
 from kestimator.adapters import optimizers as _optimizers
 from kestimator.keys import MetricKeys
 
@@ -52,10 +53,21 @@ def train_op(
             operation = train_op_fn(loss)
         else:
             _check_list("trainable_variables", trainable_variables)
-            operation = _optimizers.minimize(
-                optimizer, loss, trainable_variables, sum_over_replicas=is_sum
-            )
+            operation = _minimize(optimizer, loss, trainable_variables, is_sum)
         return operation if update_ops is None else tf.group(operation, *update_ops)
+
+
+def _minimize(optimizer: Any, loss: Tensor, variables: Any, is_sum: bool) -> Any:
+    if not _keras2.is_optimizer(optimizer):
+        return _optimizers.minimize(optimizer, loss, variables, sum_over_replicas=is_sum)
+    return _canned_optimizers.minimize_keras2(
+        optimizer,
+        loss,
+        variables,
+        step=_v1.train.get_or_create_global_step(),
+        used_names=set(),
+        sum_over_replicas=is_sum,
+    )
 
 
 def _tell_tf1_optimizers(is_sum: bool) -> None:

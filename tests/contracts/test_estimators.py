@@ -6,6 +6,7 @@ a promise changes it changes in a copy.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import pathlib
@@ -97,6 +98,22 @@ def test_predict_says_the_same_in_a_new_object(case: Case) -> None:
     assert found.shape[0] == 6
     again = case.predictions(case.another(case.estimator.model_dir))
     np.testing.assert_allclose(again, found, rtol=1e-6)
+
+
+def test_a_deep_copy_predicts_the_same_and_trains_alone(case: Case, tmp_path: Any) -> None:
+    found = case.predictions(case.estimator)
+    copied = copy.deepcopy(case.estimator)
+    assert type(copied) is type(case.estimator)
+    assert copied._runtime is not case.estimator._runtime
+    assert copied.model_dir == case.estimator.model_dir
+    np.testing.assert_allclose(case.predictions(copied), found, rtol=1e-6)
+
+    other = case.another(tmp_path).train(case.row.input_fn(), steps=1)
+    second = copy.deepcopy(other).train(case.row.input_fn(), steps=2)
+    names = other.get_variable_names()
+    assert second.get_variable_names() == names
+    assert other.get_variable_value("global_step") == 3
+    assert other.train(case.row.input_fn(), steps=1).get_variable_value("global_step") == 4
 
 
 def test_second_calls_trace_nothing(case: Case) -> None:

@@ -644,3 +644,36 @@ def same_hook_in_two_calls(est: Any, model_dir: str) -> dict[str, Any]:
     for _ in range(3):
         estimator.train(tools.batches(*tools.regression()), hooks=[hook], steps=2)
     return {"losses": losses}
+
+
+@CASES
+def step_moved_by_a_hook(est: Any, model_dir: str) -> dict[str, Any]:
+    """The train op leaves the global step alone; a hook moves it, at every second batch."""
+    steps: list[int] = []
+
+    class Moves(est.SessionRunHook):
+        def begin(self) -> None:
+            self._move = v1.train.get_global_step().assign_add(1)
+
+        def before_run(self, run_context: Any) -> Any:
+            return est.SessionRunArgs(v1.train.get_global_step())
+
+        def after_run(self, run_context: Any, run_values: Any) -> None:
+            steps.append(int(run_values.results))
+            if len(steps) % 2 == 0:
+                run_context.session.run(self._move)
+
+    def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        weights = v1.get_variable("w", [3, 1], initializer=v1.ones_initializer())
+        loss = tf.reduce_mean(tf.square(tf.matmul(features, weights) - labels))
+        return est.EstimatorSpec(mode, loss=loss, train_op=_sgd().minimize(loss))
+
+    config = est.RunConfig(model_dir, save_checkpoints_steps=2, log_step_count_steps=None)
+    estimator = est.Estimator(model_fn, config=config)
+    for most in ({"steps": 3}, {"max_steps": 7}, {}):
+        estimator.train(tools.batches(*tools.regression(), epochs=10), hooks=[Moves()], **most)
+    return {
+        "steps": steps,
+        "files": tools.checkpoint_files(model_dir),
+        "variables": tools.checkpoint(model_dir),
+    }

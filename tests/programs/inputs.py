@@ -566,3 +566,57 @@ def mistakes(est: Any, model_dir: str) -> dict[str, Any]:
         "evaluate_zero": tools.error(lambda: estimator.evaluate(input_fn, steps=0), ValueError),
         "written": tools.checkpoint_files(model_dir),
     }
+
+
+@CASES
+def arrays_taken_apart(est: Any, model_dir: str) -> dict[str, Any]:
+    """An input_fn that calls another one, and works with its tensors."""
+    import pandas as pd
+
+    x = np.arange(10, dtype=np.float32)
+
+    def taken_apart(make: Any, has_labels: bool = True) -> Any:
+        def input_fn() -> Any:
+            if not has_labels:
+                features = make()()
+                features["twice"] = 2 * features["x"]
+                return features
+            features, labels = make()()
+            features["twice"] = 2 * features["x"]
+            return features, labels + 1
+
+        return input_fn
+
+    def of_numpy(size: int, epochs: int | None, y: Any = 3 * x) -> Any:
+        return lambda: est.inputs.numpy_input_fn({"x": x}, y, size, epochs, shuffle=False)
+
+    def of_pandas(size: int) -> Any:
+        frame, series = pd.DataFrame({"x": x}), pd.Series(3 * x)
+        return lambda: est.inputs.pandas_input_fn(frame, series, size, 2, shuffle=False)
+
+    def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        weight = v1.get_variable("w", [], initializer=v1.zeros_initializer())
+        y = weight * features["x"] + features["twice"]
+        if mode == est.ModeKeys.PREDICT:
+            return est.EstimatorSpec(mode, predictions={"x": features["x"], "y": y})
+        loss = tf.identity(tf.reduce_mean(tf.square(y - labels)), name="the_loss")
+        train_op = v1.train.GradientDescentOptimizer(0.001).minimize(
+            loss, v1.train.get_global_step()
+        )
+        return est.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    losses: list[float] = []
+    hook = tools.losses_hook(est, losses)
+    estimator = est.Estimator(model_fn, model_dir)
+    for make in (of_numpy(4, 1), of_numpy(5, 1), of_numpy(4, 3), of_pandas(5), of_numpy(128, 2)):
+        estimator.train(taken_apart(make), hooks=[hook])
+    estimator.train(taken_apart(of_numpy(3, None)), hooks=[hook], steps=5)
+    return {
+        "losses": losses,
+        "evaluated": tools.typed(estimator.evaluate(taken_apart(of_numpy(4, 1)))),
+        "rows": [
+            [tools.plain(row) for row in estimator.predict(taken_apart(make, has_labels=False))]
+            for make in (of_numpy(4, 2, None), of_numpy(128, 1, None))
+        ],
+        "variables": tools.checkpoint(model_dir),
+    }
