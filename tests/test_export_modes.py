@@ -316,10 +316,11 @@ def in_another_graph():
         return serving()
 
 
+EAGER = tf.constant(X)
+
+
 def eagerly():
-    with tf.init_scope():
-        x = tf.constant(X)
-    return export.ServingInputReceiver({"x": x}, {"x": x})
+    return export.ServingInputReceiver({"x": EAGER}, {"x": EAGER})
 
 
 def with_number_as_key():

@@ -153,13 +153,12 @@ def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     graph = tf.compat.v1.get_default_graph()
     if not isinstance(graph, _program.ProgramGraph):
         return False
-    counter = _counter(optimizer).value.handle
-    return any(
-        op.type.startswith("Assign")
-        for external, internal in graph.captures
-        if external is counter
-        for op in internal.consumers()
-    )
+    counter = _counter(optimizer).value.handle  # of one made here, it is the graph's already
+    stands_for = {id(external): internal for external, internal in graph.captures}
+    inside = stands_for.get(id(counter), counter)
+    if isinstance(inside, tf.__internal__.EagerTensor):
+        return False
+    return any(op.type.startswith("Assign") for op in inside.consumers())
 
 
 def _counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
