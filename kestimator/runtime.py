@@ -196,7 +196,7 @@ class Runtime:
             element_spec=element_spec,
             seed=self.config.tf_random_seed,
             store=self.store,
-            train_op=self._train_op,
+            complete=self._completed,
             finish=self._finish_spec,
             distribution=self.distribution if mode == ModeKeys.TRAIN else None,
             random_ops_before=batches.random_ops,
@@ -210,10 +210,11 @@ class Runtime:
         self.programs[key] = model
         return model
 
-    def _train_op(self, spec: specs.EstimatorSpec) -> Any:
+    def _completed(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        spec = _optimizers.with_losses_of_layers(spec)
         if spec.mode != ModeKeys.TRAIN:
-            return spec.train_op
-        return _optimizers.train_operation(spec, self.store)
+            return spec
+        return spec._replace(train_op=_optimizers.train_operation(spec, self.store))
 
     def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
         if spec.mode == ModeKeys.TRAIN:
@@ -450,7 +451,7 @@ class Runtime:
             element_spec=(None, None),
             seed=self.config.tf_random_seed,
             store=self.store,
-            train_op=self._train_op,
+            complete=self._completed,
         )
         with model.graph.as_default():
             outputs = export.outputs_for_mode(model)

@@ -46,6 +46,7 @@ def install() -> None:
         optimizer = tf.compat.v1.train.Optimizer
         _dispatch(optimizer, "compute_gradients", _compute_gradients)
         _dispatch(optimizer, "apply_gradients", _apply_gradients)
+        _dispatch(keras.Layer, "add_loss", _add_loss)
         _dispatch(keras.optimizers.Optimizer, "apply", _apply)
         _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
         _dispatch(_func_graph.FuncGraph, "_create_op_internal", _create_op)
@@ -91,6 +92,15 @@ def _as_tf1(variable: Any) -> Any:
     is_stored = isinstance(variable, tf.Variable) and not hasattr(variable, "memory")
     is_keras = isinstance(variable, keras.Variable)
     return creator.view_of(variable) if is_keras or is_stored else variable
+
+
+def _add_loss(original: Any, layer: Any, loss: Any) -> None:
+    """Losses of layers are told to the program, too: it cannot ask for the layers called in it."""
+    original(layer, loss)
+    losses = getattr(_tracing.current(), "keras_losses", None)
+    if losses is not None and not _keras_state.is_without_state():
+        for value in keras.tree.flatten(loss):
+            losses.record(value, layer)
 
 
 def _apply(
