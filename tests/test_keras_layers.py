@@ -1,6 +1,11 @@
 """Keras 3 layers in a model_fn: their losses where TF1 code looks, their names in its scopes."""
 
+import json
 import logging
+import os
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -233,6 +238,26 @@ class TestAnotherTrainOp:
         assert "the regularizer of 'dense/kernel'" in message
         assert "get_regularization_loss()" in message
 
+    def test_of_an_optimizer_that_was_applied_is_what_it_was(self, tmp_path, caplog):
+        def model_fn(features, labels, mode):
+            layer = dense(kernel_regularizer="l2", use_bias=False)
+            loss = tf.reduce_mean(tf.square(layer(features["x"]) - labels))
+            optimizer = keras.optimizers.SGD(0.1)
+            (gradient,) = tf.gradients(loss, [layer.kernel.value])
+            optimizer.apply_gradients([(gradient, layer.kernel)])
+            return ks.EstimatorSpec(mode, loss=loss, train_op=optimizer)
+
+        estimator = ks.Estimator(model_fn, tmp_path)
+        with caplog.at_level(logging.WARNING, "kestimator"):
+            estimator.train(input_fn, steps=1)
+        assert sum("does not contain" in r.getMessage() for r in caplog.records) == 1
+        ones = np.ones([3, 1], np.float32)
+        expected = ones - 0.1 * 2 / len(X) * X.T @ (X @ ones - Y)
+        np.testing.assert_allclose(
+            estimator.get_variable_value("dense/kernel"), expected, atol=1e-6
+        )
+        assert estimator.get_variable_value("sgd/iteration") == 1
+
     def test_with_them_is_not(self, tmp_path, caplog):
         assert self.run(tmp_path, caplog, add=True) == []
 
@@ -390,3 +415,39 @@ class TestReuse:
         again.train(input_fn, steps=1)
         names = [name for name in again.get_variable_names() if name.startswith("net")]
         assert names == ["net/dense/bias", "net/dense/kernel"]
+
+
+class TestKeras2:
+    """Layers of `tf_keras`, as tf.estimator 2.15 on TF 2.15.1 ran them."""
+
+    @pytest.mark.parametrize(
+        ("kind", "mean", "variance", "loss"),
+        [
+            # Its updates are in UPDATE_OPS, and the train op waits for them.
+            ("tf.layers", [-0.03561, 0.0, 0.03561], 0.736799, 0.265799),
+            # Those of tf.keras were not there either, and nobody ran them.
+            ("tf_keras", [0.0, 0.0, 0.0], 1.0, 0.480424),
+        ],
+    )
+    def test_batch_normalization(self, kind, mean, variance, loss, tmp_path):
+        pytest.importorskip("tf_keras")
+        environment = {
+            **os.environ,
+            "TF_USE_LEGACY_KERAS": "1",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.keras2_programs", kind, str(tmp_path)],
+            cwd=pathlib.Path(__file__).parent.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout.splitlines()[-1])
+        np.testing.assert_allclose(found["moving_mean"], mean, atol=1e-5)
+        np.testing.assert_allclose(found["moving_variance"], [variance] * 3, atol=1e-5)
+        assert found["loss"] == pytest.approx(loss, abs=1e-5)

@@ -186,7 +186,7 @@ def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     return any(
         op.type.startswith("Assign")
         for external, internal in graph.captures
-        if external is counter
+        if external is counter or internal is counter  # a trace's variables answer with the latter
         for op in internal.consumers()
     )
 
