@@ -288,6 +288,17 @@ class TestNames:
             "dense_1/kernel",
         ]
 
+    @pytest.mark.parametrize("reuse", [None, v1.AUTO_REUSE])
+    def test_of_a_layer_made_elsewhere_are_its_own(self, reuse):
+        def build(x):
+            elsewhere = dense(3, use_bias=False)
+            for _ in range(1 if reuse is None else 2):
+                with v1.variable_scope("net", reuse=reuse):
+                    hidden = elsewhere(x)
+                    dense(3, use_bias=False)(hidden)
+
+        assert traced(build)[1] == ["net/dense/kernel", "net/dense_1/kernel"]
+
     def test_are_made_unique_without_reuse(self):
         def build(x):
             with v1.variable_scope("net"):

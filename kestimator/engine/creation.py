@@ -80,6 +80,7 @@ class VariableCreator:
         """Keras makes its variables eagerly, with a value, whatever is being traced."""
         is_metric = _keras_state.is_metric_being_made()
         name = self._keras_name(keras_variable)
+        _keras_state.take_name(keras_variable.path.split("/")[0])
         if not (is_metric or is_seed(name) or _keras_state.is_optimizer_being_made()):
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:

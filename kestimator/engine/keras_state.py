@@ -72,26 +72,61 @@ class _NamesOfScopes(dict[str, int]):
     def __init__(self, graph: tf.Graph) -> None:
         super().__init__()
         self._graph = graph
+        self._given: set[tuple[str, str]] = set()
+        self._taken: set[tuple[str, str]] = set()
+
+    def take(self, name: str) -> None:
+        """Keeps a name for an object that got it elsewhere, and makes its variables here.
+
+        A layer that is made at the root and called in a scope must not meet the first layer that
+        is made in that scope. At the root, names that were given by hand are not looked at.
+        """
+        prefix = self._prefix()
+        is_automatic = any(given == name for _, given in self._given)
+        if (prefix, name) not in self._given and (prefix or is_automatic):
+            self._taken.add((prefix, name))
 
     def __contains__(self, name: object) -> bool:
         return self[str(name)] > 0
 
     def __getitem__(self, name: str) -> int:
         entered, key, reuses = self._place(name)
-        return entered.get(key, 0) if reuses else self.get(key, 0)
+        count, prefix = entered.get(key, 0) if reuses else self.get(key, 0), self._prefix()
+        while (prefix, _numbered(name, count)) in self._taken:
+            count += 1
+        return count
 
     def __setitem__(self, name: str, count: int) -> None:
         entered, key, _ = self._place(name)
         entered[key] = count
+        self._given.add((self._prefix(), _numbered(name, count - 1)))
         super().__setitem__(key, max(count, self.get(key, 0)))
 
+    def _prefix(self) -> str:
+        scope = str(self._store().current_scope.name)
+        return f"{scope}/" if scope else ""
+
     def _place(self, name: str) -> tuple[dict[str, int], str, bool]:
-        with self._graph.as_default():
-            store = _variable_scope.get_variable_scope_store()
-        scope = store.current_scope
-        prefix = f"{scope.name}/" if scope.name else ""
+        store = self._store()
         # The colon, which no scope's name has, tells layers and scopes of one name apart.
-        return store.variable_scopes_count, f"{prefix}keras:{name}", bool(scope.reuse)
+        key = f"{self._prefix()}keras:{name}"
+        return store.variable_scopes_count, key, bool(store.current_scope.reuse)
+
+    def _store(self) -> Any:
+        with self._graph.as_default():
+            return _variable_scope.get_variable_scope_store()
+
+
+def _numbered(name: str, count: int) -> str:
+    """The name that Keras gives the object that so many others of its kind precede."""
+    return f"{name}_{count}" if count > 0 else name
+
+
+def take_name(name: str) -> None:
+    """Keeps an automatic name from the objects that are made later in the same variable scope."""
+    names = _global_state.get_global_attribute("object_name_uids")
+    if isinstance(names, _NamesOfScopes):
+        names.take(name)
 
 
 def is_without_state() -> bool:
