@@ -26,6 +26,7 @@ from kestimator.adapters import keras_source as _source
 from kestimator.adapters import keras_steps as _steps
 from kestimator.config import RunConfig
 from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import keras_losses as _keras_losses
 from kestimator.estimator import Estimator
 from kestimator.export_outputs import ExportOutput, PredictOutput
 from kestimator.keys import ModeKeys, SignatureKeys
@@ -117,7 +118,8 @@ class KerasEstimator(Estimator):
         export_outputs: Mapping[str, type[ExportOutput]],
     ) -> None:
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-            return _spec(source, features, labels, mode, metric_names, export_outputs)
+            with _keras_losses.left_to_keras():
+                return _spec(source, features, labels, mode, metric_names, export_outputs)
 
         super().__init__(model_fn, config=config)
         self._source = source

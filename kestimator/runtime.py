@@ -201,7 +201,7 @@ class Runtime:
             element_spec=element_spec,
             seed=self.config.tf_random_seed,
             store=self.store,
-            train_op=self._train_op,
+            complete=self._completed,
             finish=self._finish_spec,
             distribution=self.distribution if mode == ModeKeys.TRAIN else None,
             random_ops_before=batches.random_ops,
@@ -213,12 +213,15 @@ class Runtime:
         self.programs[key] = model
         return model
 
-    def _train_op(self, spec: specs.EstimatorSpec) -> Any:
+    def _completed(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        spec = _optimizers.with_losses_of_layers(spec)
         if spec.mode != ModeKeys.TRAIN:
-            return spec.train_op
+            return spec
         if _keras2.is_optimizer(spec.train_op):
-            return _canned_optimizers.train_operation_of_keras2(spec)
-        return _optimizers.train_operation(spec, self.store)
+            train_op = _canned_optimizers.train_operation_of_keras2(spec)
+        else:
+            train_op = _optimizers.train_operation(spec, self.store)
+        return spec._replace(train_op=train_op)
 
     def _finish_spec(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
         if spec.mode == ModeKeys.TRAIN:
@@ -457,7 +460,7 @@ class Runtime:
             element_spec=(None, None),
             seed=self.config.tf_random_seed,
             store=self.store,
-            train_op=self._train_op,
+            complete=self._completed,
         )
         with model.graph.as_default():
             outputs = export.outputs_for_mode(model)

@@ -223,6 +223,40 @@ def regularized():
     return compared(model_fn)
 
 
+def keras_losses_model(total):
+    """Two towers that share a layer, with losses of Keras layers."""
+
+    def model_fn(features, labels, mode):
+        outputs = 0.0
+        for scale in (1.0, 0.5):
+            with v1.variable_scope("net", reuse=v1.AUTO_REUSE):
+                dense = keras.layers.Dense(
+                    1,
+                    kernel_initializer="ones",
+                    kernel_regularizer=keras.regularizers.L2(0.1),
+                    activity_regularizer=keras.regularizers.L2(0.05),
+                )
+                outputs += dense(features["x"] * scale)
+        if mode == ks.ModeKeys.PREDICT:
+            return ks.EstimatorSpec(mode, predictions={"y": outputs})
+        loss = v1.losses.mean_squared_error(labels, outputs)
+        if total:
+            loss = v1.losses.get_total_loss()
+        return ks.EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.SGD(0.05))
+
+    return model_fn
+
+
+@program
+def keras_losses():
+    return compared(keras_losses_model(total=False))
+
+
+@program
+def keras_losses_in_total():
+    return compared(keras_losses_model(total=True))
+
+
 @program
 def heads():
     """How far two replicas end from one with their batches put together, by reduction."""

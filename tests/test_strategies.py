@@ -21,6 +21,8 @@ EQUAL = {
     "default_cross_device_ops": None,
     "collected_losses": None,
     "regularized": ["global_step", "linear/w"],
+    "keras_losses": None,
+    "keras_losses_in_total": None,
     "embeddings": ["global_step", "table", "table/Adagrad"],
     "keras_adam": None,
     "keras_decayed_rate": None,

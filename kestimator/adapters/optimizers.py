@@ -8,6 +8,7 @@ Synopsis::
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,10 @@ from kestimator import errors, specs
 from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
+from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
+_logger = logging.getLogger("kestimator")
 
 
 class ForeignVariable(keras.Variable):
@@ -43,6 +46,32 @@ class ForeignVariable(keras.Variable):
     def _initialize_with_initializer(self, initializer: Any) -> None:
         """Takes the variable instead of making one: Keras asks for its value here."""
         self._initialize(self._foreign)
+
+
+def with_losses_of_layers(spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+    """A spec whose loss holds the losses of Keras layers, if a Keras optimizer minimises it.
+
+    They are those of regularizers and of `add_loss`, as under `fit` and Keras' `evaluate`. What
+    the loss holds already is not added. Another spec stays as it is, and the log says what its
+    loss lacks: what is minimised is up to the model_fn there.
+
+    Raises:
+        errors.ArgumentError: A loss that is to be added was made in a branch or a loop.
+    """
+    graph = _v1.get_default_graph()
+    if spec.loss is None or spec.mode == ModeKeys.PREDICT:
+        return spec
+    if not isinstance(graph, _program.ProgramGraph):
+        return spec
+    optimizer = spec.train_op
+    if isinstance(optimizer, keras.optimizers.Optimizer) and not (
+        spec.mode == ModeKeys.TRAIN and _is_applied(optimizer)
+    ):
+        return spec._replace(loss=graph.keras_losses.added_to(spec.loss))
+    message = graph.keras_losses.lacking(spec.loss)
+    if message is not None and graph.replica is None:
+        _logger.warning(message)
+    return spec
 
 
 def train_operation(
@@ -153,12 +182,13 @@ def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     graph = tf.compat.v1.get_default_graph()
     if not isinstance(graph, _program.ProgramGraph):
         return False
-    counter = _counter(optimizer).value.handle  # of one made here, it is the graph's already
-    stands_for = {id(external): internal for external, internal in graph.captures}
-    inside = stands_for.get(id(counter), counter)
-    if isinstance(inside, tf.__internal__.EagerTensor):
-        return False
-    return any(op.type.startswith("Assign") for op in inside.consumers())
+    counter = _counter(optimizer).value.handle
+    return any(
+        op.type.startswith("Assign")
+        for external, internal in graph.captures
+        if external is counter or internal is counter  # a trace's variables answer with the latter
+        for op in internal.consumers()
+    )
 
 
 def _counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kestimator import errors
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import modes as _modes
 from kestimator.engine.variables import (
@@ -46,6 +47,9 @@ class VariableCreator:
         """The ids of handles whose writes count as Keras', whichever code makes them."""
         self.lent: dict[int, tuple[keras.Variable, tf.Variable]] = {}
         """By id, the Keras variables that `kestimator.engine.lending` lent, and their memory."""
+        self.keras_variables: dict[str, keras.Variable] = {}
+        """By name, the variables that layers have made, or that were read, in this trace."""
+        self._held: dict[str, tf.Variable] = {}  # by name, what Keras got
 
     @property
     def store(self) -> VariableStore:
@@ -74,8 +78,14 @@ class VariableCreator:
         kwargs: dict[str, Any],
     ) -> tf.Variable:
         """Keras makes its variables eagerly, with a value, whatever is being traced."""
-        name = unused_name(self._keras_name(keras_variable), self._keras_names)
         is_metric = _keras_state.is_metric_being_made()
+        name = self._keras_name(keras_variable)
+        _keras_state.take_name(keras_variable.path.split("/")[0])
+        if not (is_metric or is_seed(name) or _keras_state.is_optimizer_being_made()):
+            shared = self._shared(name, keras_variable, kwargs)
+            if shared is not None:
+                return shared
+        name = unused_name(name, self._keras_names)
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
         known = store.get(name)
@@ -87,7 +97,43 @@ class VariableCreator:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
         view = self.view(slot, resets=is_metric, keras_variable=keras_variable, kwargs=kwargs)
         self._graph.add_to_collections(collections, view)
-        return self.given_to_keras(variable, view)
+        held = self.given_to_keras(variable, view)
+        if not is_metric:
+            self.keras_variables[name] = keras_variable
+            self._held[name] = held
+        return held
+
+    def _shared(
+        self, name: str, keras_variable: keras.Variable, kwargs: dict[str, Any]
+    ) -> tf.Variable | None:
+        """What a layer made under this name before, where the variable scope says to reuse it.
+
+        Raises:
+            errors.ArgumentError: There is none in a scope that makes none, or it has another
+                shape or dtype.
+        """
+        with self._graph.as_default():
+            reuse = tf.compat.v1.get_variable_scope().reuse
+        if not reuse:
+            return None
+        held = self._held.get(name)
+        if held is None:
+            if reuse is tf.compat.v1.AUTO_REUSE:
+                return None
+            raise errors.ArgumentError(
+                f"The variable {name!r} does not exist, and its variable scope has `reuse=True`. "
+                f"Layers have made {sorted(self._held) or 'none'} so far. Give both layers the "
+                "same `name` in the same scope, call one layer object twice, or pass "
+                "`reuse=tf.compat.v1.AUTO_REUSE`."
+            )
+        shape, dtype = _asked(keras_variable, kwargs)
+        if held.shape != shape or held.dtype != dtype:
+            raise errors.ArgumentError(
+                f"The variable {name!r} cannot be reused: it has shape {held.shape} and dtype "
+                f"{held.dtype.name}, and the layer asks for shape {shape} and dtype {dtype.name}. "
+                "Give the layer another `name`, or call it in a scope without `reuse`."
+            )
+        return held
 
     def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
         """Makes the eager variable that Keras asked for."""
@@ -126,6 +172,8 @@ class VariableCreator:
         )
         known = self._store.get(name)
         slot = known or self._store.add(Slot(name, variable, owner))
+        if owner is not None:
+            self.keras_variables[name] = owner
         collections = [_GraphKeys.GLOBAL_VARIABLES]
         if owner.trainable if owner is not None else variable.trainable:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
@@ -308,6 +356,20 @@ def _named_capture(graph: tf.Graph, handle: tf.Tensor, name: str) -> tf.Tensor:
     A trailing slash tells TensorFlow to take a name as it is.
     """
     return graph.placeholder_for(handle, f"{name}/")
+
+
+def is_seed(variable: str) -> bool:
+    """Whether a variable of that name holds what Keras draws random numbers from."""
+    return variable.endswith("seed_generator_state")
+
+
+def _asked(
+    keras_variable: keras.Variable, kwargs: dict[str, Any]
+) -> tuple[tf.TensorShape, tf.DType]:
+    """The shape and dtype that Keras asks for; its variable has none yet if it has a value."""
+    value = kwargs["initial_value"]
+    shape = keras_variable.shape if callable(value) else value.shape
+    return tf.TensorShape(shape), tf.as_dtype(kwargs["dtype"])
 
 
 def _stands_for(view: Any, variable: Any) -> bool:

@@ -50,6 +50,7 @@ def install() -> None:
         _dispatch(optimizer, "compute_gradients", _compute_gradients)
         _dispatch(optimizer, "apply_gradients", _apply_gradients)
         _dispatch(keras.optimizers.Optimizer, "__init__", _initialize_optimizer)
+        _dispatch(keras.Layer, "add_loss", _add_loss)
         _dispatch(keras.optimizers.Optimizer, "apply", _apply)
         _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
         _dispatch(_func_graph.FuncGraph, "_create_op_internal", _create_op)
@@ -109,6 +110,15 @@ def _initialize_optimizer(
     if _tracing.current() is not None:
         learning_rate = _keras_rates.as_keras_takes_it(learning_rate)
     original(optimizer, learning_rate, *args, **kwargs)
+
+
+def _add_loss(original: Any, layer: Any, loss: Any) -> None:
+    """Losses of layers are told to the program, too: it cannot ask for the layers called in it."""
+    original(layer, loss)
+    losses = getattr(_tracing.current(), "keras_losses", None)
+    if losses is not None and not _keras_state.is_without_state():
+        for value in keras.tree.flatten(loss):
+            losses.record(value, layer)
 
 
 def _apply(

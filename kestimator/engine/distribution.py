@@ -162,8 +162,10 @@ class MirroredDistribution(Distribution):
         def run_one() -> None:
             position = _replica_id()
             _keras_state.use_settings(settings)
+            graph = _v1.get_default_graph()
+            _keras_state.count_names_by_scope(graph)
             if position > 0:
-                _v1.get_default_graph().use_own_losses(f"replica_{position}")
+                graph.use_own_losses(f"replica_{position}")
             results[position] = replica(*inputs[position])
 
         self._strategy.extended.call_for_each_replica(

@@ -18,23 +18,31 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state as _global_state
+from keras.src.backend.common import stateless_scope as _stateless_scope
+from tensorflow.python.ops import variable_scope as _variable_scope
 
 _local = threading.local()
 _SETTINGS = ("dtype_policy", "flash_attention", "custom_objects_scope_dict")
 
 
 @contextlib.contextmanager
-def names_from_zero(seed: int | None) -> Iterator[None]:
+def names_from_zero(seed: int | None, graph: tf.Graph | None = None) -> Iterator[None]:
     """Lets Keras count automatic names from zero, and draw seeds from `seed`, while it traces.
 
     Names such as `dense_1` end up in checkpoints, so they must not depend on what else the
     process made. Keras keeps the counts for each thread, in a global that has no public face.
+
+    Args:
+        seed: What seeds are drawn from; None for Python's own.
+        graph: The graph whose variable scopes count names by themselves.
     """
     attributes = ("object_name_uids", "global_seed_generator", "name_scope_stack")
     kept = {key: _global_state.get_global_attribute(key) for key in attributes}
     outer = python_random()
     for key in attributes:
         _global_state.set_global_attribute(key, None)
+    if graph is not None:
+        count_names_by_scope(graph)
     _local.random = outer if seed is None else random.Random(seed)
     try:
         yield
@@ -42,6 +50,88 @@ def names_from_zero(seed: int | None) -> Iterator[None]:
         _local.random = outer
         for key, value in kept.items():
             _global_state.set_global_attribute(key, value)
+
+
+def count_names_by_scope(graph: tf.Graph) -> None:
+    """Lets Keras, in the calling thread, count automatic names for each variable scope."""
+    _global_state.set_global_attribute("object_name_uids", _NamesOfScopes(graph))
+
+
+class _NamesOfScopes(dict[str, int]):
+    """How many objects have got an automatic name, in the variable scope of the moment.
+
+    It takes the place of the dict that Keras counts in. Names go on from where they were when a
+    scope is entered anew; under `reuse` they begin anew, as those of `tf.layers` did, so that the
+    same layers in the same order find the same variables. TensorFlow's own counts of scopes,
+    which have no public name, tell when one was entered.
+
+    Args:
+        graph: The graph with the scopes.
+    """
+
+    def __init__(self, graph: tf.Graph) -> None:
+        super().__init__()
+        self._graph = graph
+        self._given: set[tuple[str, str]] = set()
+        self._taken: set[tuple[str, str]] = set()
+
+    def take(self, name: str) -> None:
+        """Keeps a name for an object that got it elsewhere, and makes its variables here.
+
+        A layer that is made at the root and called in a scope must not meet the first layer that
+        is made in that scope. At the root, names that were given by hand are not looked at.
+        """
+        prefix = self._prefix()
+        is_automatic = any(given == name for _, given in self._given)
+        if (prefix, name) not in self._given and (prefix or is_automatic):
+            self._taken.add((prefix, name))
+
+    def __contains__(self, name: object) -> bool:
+        return self[str(name)] > 0
+
+    def __getitem__(self, name: str) -> int:
+        entered, key, reuses = self._place(name)
+        count, prefix = entered.get(key, 0) if reuses else self.get(key, 0), self._prefix()
+        while (prefix, _numbered(name, count)) in self._taken:
+            count += 1
+        return count
+
+    def __setitem__(self, name: str, count: int) -> None:
+        entered, key, _ = self._place(name)
+        entered[key] = count
+        self._given.add((self._prefix(), _numbered(name, count - 1)))
+        super().__setitem__(key, max(count, self.get(key, 0)))
+
+    def _prefix(self) -> str:
+        scope = str(self._store().current_scope.name)
+        return f"{scope}/" if scope else ""
+
+    def _place(self, name: str) -> tuple[dict[str, int], str, bool]:
+        store = self._store()
+        # The colon, which no scope's name has, tells layers and scopes of one name apart.
+        key = f"{self._prefix()}keras:{name}"
+        return store.variable_scopes_count, key, bool(store.current_scope.reuse)
+
+    def _store(self) -> Any:
+        with self._graph.as_default():
+            return _variable_scope.get_variable_scope_store()
+
+
+def _numbered(name: str, count: int) -> str:
+    """The name that Keras gives the object that so many others of its kind precede."""
+    return f"{name}_{count}" if count > 0 else name
+
+
+def take_name(name: str) -> None:
+    """Keeps an automatic name from the objects that are made later in the same variable scope."""
+    names = _global_state.get_global_attribute("object_name_uids")
+    if isinstance(names, _NamesOfScopes):
+        names.take(name)
+
+
+def is_without_state() -> bool:
+    """Whether Keras only asks what a layer would give: what it assigns and adds is dropped."""
+    return bool(_stateless_scope.in_stateless_scope())
 
 
 def python_random() -> random.Random | None:
@@ -67,9 +157,18 @@ def variable_being_made() -> keras.Variable | None:
 
 def is_metric_being_made() -> bool:
     """Whether a Keras metric is asking for a variable: its state is no part of a checkpoint."""
-    frame: types.FrameType | None = sys._getframe(2)
+    return _is_being_made_by(keras.metrics.Metric)
+
+
+def is_optimizer_being_made() -> bool:
+    """Whether a Keras optimizer is asking for a variable: each has a state of its own."""
+    return _is_being_made_by(keras.optimizers.Optimizer)
+
+
+def _is_being_made_by(kind: type) -> bool:
+    frame: types.FrameType | None = sys._getframe(3)
     while frame is not None:
-        if isinstance(frame.f_locals.get("self"), keras.metrics.Metric):
+        if isinstance(frame.f_locals.get("self"), kind):
             return True
         frame = frame.f_back
     return False

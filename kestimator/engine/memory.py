@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from kestimator.engine import checkpoints as _checkpoints
+from kestimator.engine import creation as _creation
 from kestimator.engine import locks as _locks
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
@@ -207,7 +208,7 @@ class Memory:
         saver = model.scaffold.saver or next(
             iter(model.graph.get_collection(_GraphKeys.SAVERS)), None
         )
-        seeds = [slot for slot in self._slots() if _model.is_seed(slot.name)]
+        seeds = [slot for slot in self._slots() if _creation.is_seed(slot.name)]
         with self.preserved(seeds if self.holds(path, saver) else None):
             yield
 

@@ -84,7 +84,7 @@ class ModelProgram:
         element_spec: Any,
         seed: int | None,
         store: _variables.VariableStore,
-        train_op: Callable[[specs.EstimatorSpec], Any] = lambda spec: spec.train_op,
+        complete: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
         finish: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
         distribution: _distribution.Distribution | None = None,
         random_ops_before: int = 0,
@@ -98,7 +98,7 @@ class ModelProgram:
             element_spec: The spec of `(features, labels)`.
             seed: The graph-level seed.
             store: The variables of the estimator.
-            train_op: Makes the train op of each replica's spec inside the graph.
+            complete: Completes each replica's spec inside the graph: its loss and train op.
             finish: Completes the spec inside the graph: summaries, a saver.
             distribution: How training is spread over replicas.
             random_ops_before: How many random ops the input_fn made, which come first in the
@@ -114,7 +114,7 @@ class ModelProgram:
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(call(features, labels), mode)
             given.append(spec.train_op)
-            return spec._replace(train_op=train_op(spec), eval_metric_ops=_as_tuples(spec))
+            return complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
 
         def before(graph: _program.ProgramGraph) -> None:
             _make_global_step(graph)
@@ -193,7 +193,7 @@ class ModelProgram:
         kept = {
             id(view.op.outputs[0])
             for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
-            if not is_seed(name(view))
+            if not _creation.is_seed(name(view))
         }
         return [
             op
@@ -355,11 +355,6 @@ def _make_global_step(graph: tf.Graph) -> None:
 def name(view: Any) -> str:
     """The checkpoint name of a program's variable."""
     return str(view.name).split(":")[0]
-
-
-def is_seed(variable: str) -> bool:
-    """Whether a variable of that name holds what Keras draws random numbers from."""
-    return variable.endswith("seed_generator_state")
 
 
 def _begins_by_itself(hook: Any) -> bool:

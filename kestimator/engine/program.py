@@ -26,6 +26,7 @@ from kestimator.engine import dispatch as _dispatch
 from kestimator.engine import graphs as _graphs
 from kestimator.engine import imported_variables as _imported_variables
 from kestimator.engine import keras2_state as _keras2_state
+from kestimator.engine import keras_losses as _keras_losses
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import lending as _lending
 from kestimator.engine import ordering as _ordering
@@ -52,6 +53,7 @@ class ProgramGraph(_tracing.TracedGraph):
 
     Attributes:
         creator: What makes variables, while a trace goes on; None after it.
+        keras_losses: The losses of the Keras layers that are called in the trace.
         random_state: What random ops draw from.
         replicas: How many replicas the trace holds.
     """
@@ -61,6 +63,7 @@ class ProgramGraph(_tracing.TracedGraph):
         super().__init__(name, seed, {**self.random_state.stand_ins, **_small_updates.STAND_INS})
         self.replicas = replicas
         self.creator: _creation.VariableCreator | None = None
+        self.keras_losses = _keras_losses.KerasLosses(self)
         self._thread = threading.local()
 
     def use_own_losses(self, owner: str) -> None:
@@ -71,7 +74,12 @@ class ProgramGraph(_tracing.TracedGraph):
         Args:
             owner: What to call it by.
         """
-        self._thread.losses = f"{tf.compat.v1.GraphKeys.LOSSES}/{owner}"
+        self._thread.replica = owner
+
+    @property
+    def replica(self) -> str | None:
+        """Whose losses the calling thread has for its own; None for those of the graph."""
+        return getattr(self._thread, "replica", None)
 
     def add_to_collection(self, name: str, value: Any) -> None:
         """Adds to a collection of the graph, or to the thread's own."""
@@ -79,17 +87,27 @@ class ProgramGraph(_tracing.TracedGraph):
 
     def get_collection_ref(self, name: str) -> list[Any]:
         """A collection of the graph, or the thread's own."""
+        self._complete(name)
         collection: list[Any] = super().get_collection_ref(self._own(name))
         return collection
 
     def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
         """A copy of a collection of the graph, or of the thread's own."""
+        self._complete(name)
         collection: list[Any] = super().get_collection(self._own(name), scope)
+        if name == _keras_losses.REGULARIZATION_LOSSES and self.replicas > 1:
+            others = self.keras_losses.of_other_replicas()
+            return [loss for loss in collection if id(loss) not in others]
         return collection
 
     def _own(self, name: str) -> str:
         is_losses = name == tf.compat.v1.GraphKeys.LOSSES
-        return getattr(self._thread, "losses", name) if is_losses else name
+        return f"{name}/{self.replica}" if is_losses and self.replica else name
+
+    def _complete(self, name: str) -> None:
+        """Adds what the collection lacks: Keras tells of no regularizer, so they are looked up."""
+        if name == _keras_losses.REGULARIZATION_LOSSES:
+            self.keras_losses.collect()
 
     def watch_variable(self, v: Any) -> None:
         """Called by TensorFlow for every variable that is read in the graph itself."""
@@ -266,7 +284,7 @@ def trace(
     _dispatch.install()
     with (
         eager_mode(),
-        _keras_state.names_from_zero(seed),
+        _keras_state.names_from_zero(seed, graph),
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
