@@ -325,6 +325,7 @@ class SavedListener(_v1.train.CheckpointSaverListener):
 
 def _initialize(model: _model.ModelProgram, session: _session.Session) -> None:
     scaffold = model.scaffold
+    model.graph.random_state.restart(initializers=True)
     if session.input_initializers:
         session.run(list(session.input_initializers.values()))
     if scaffold.init_op is not None:

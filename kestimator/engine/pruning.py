@@ -79,6 +79,20 @@ class PrunedFunction:
         result = self._function.call_flat(*feeds, *self._captured)
         return list(result) if self.outputs else []
 
+    def call_aside(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
+        """Runs the function in a thread beside the one that runs steps.
+
+        An error does not say where its op was made. To find that out, TensorFlow 2.21 waits with
+        Python's lock held for a thread that prepares a function, which waits for that lock: a
+        queue that ends while another one is filled for the first time would stop the process.
+        """
+        if self._does_nothing:
+            return []
+        context = _context.context()
+        name, outputs = self._function.name, len(self.outputs)
+        result = context.call_function(name, [*feeds, *self._captured], outputs)
+        return list(result) if outputs else []
+
     @functools.cached_property
     def runs_on_one_thread(self) -> bool:
         """Whether one thread can run it: it calls no functions that would wait for another."""

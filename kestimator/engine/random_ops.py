@@ -46,18 +46,15 @@ class RandomState:
 
     Args:
         graph: The program's graph.
-
-    Attributes:
-        is_used_by_steps: Whether an op that a step may run draws from it.
     """
 
     def __init__(self, graph: _tracing.TracedGraph) -> None:
         self._graph = graph
         self._states: list[tuple[tf.Variable, list[int]]] = []
+        self._initial: list[tuple[tf.Variable, list[int]]] = []
         self._state_names: list[str] = []
         self._originals: dict[str, Any] = {}
         self._is_initializing = False
-        self.is_used_by_steps = False
 
     @property
     def stand_ins(self) -> dict[str, _tracing.StandIn]:
@@ -68,6 +65,11 @@ class RandomState:
             **{kind: functools.partial(_refused, kind) for kind in _REFUSED},
         }
 
+    @property
+    def is_used_by_steps(self) -> bool:
+        """Whether an op that a step may run draws from it."""
+        return bool(self._states)
+
     @contextlib.contextmanager
     def initializing(self) -> Iterator[None]:
         """Marks the making of a variable's initializer, which no step runs."""
@@ -77,10 +79,15 @@ class RandomState:
         finally:
             self._is_initializing = outer
 
-    def restart(self) -> None:
-        """Lets every stream begin anew, as those of a new session do. Called eagerly."""
+    def restart(self, *, initializers: bool = False) -> None:
+        """Lets streams begin anew, as those of a new session do.
+
+        Args:
+            initializers: Whether to restart those of initializers, or those of steps: a call that
+                reads a checkpoint runs no initializer, and need not spend time on them.
+        """
         with _modes.eager_mode():
-            for variable, start in self._states:
+            for variable, start in self._initial if initializers else self._states:
                 variable.assign(start)
 
     def _exact(
@@ -188,8 +195,7 @@ class RandomState:
         with _modes.outside(), tf.device("/cpu:0"):
             variable = tf.Variable(start, trainable=False, dtype=tf.int64, name="random_state")
             memory = variable.handle
-        self._states.append((variable, start))
-        self.is_used_by_steps = self.is_used_by_steps or not self._is_initializing
+        (self._initial if self._is_initializing else self._states).append((variable, start))
         with self._graph.as_default(), tf.control_dependencies(None), tf.name_scope("kestimator/"):
             handle = self._graph.placeholder_for(memory, "random_state")
         self._state_names.append(handle.op.name)

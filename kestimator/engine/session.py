@@ -168,7 +168,9 @@ class Session(_session_lib.SessionInterface):
         with _program.eager_mode():
             batch = self._inputs_for(program, needed) if needed else []
             with contextlib.nullcontext() if how.is_rewritten else _modes.as_written(), guard():
-                return function(*(_feed_value(*pair) for pair in own), *batch)
+                is_own = threading.get_ident() == self._thread
+                call = function if is_own else function.call_aside
+                return call(*(_feed_value(*pair) for pair in own), *batch)
 
     def _guard_of(
         self,
