@@ -140,7 +140,8 @@ class Runtime:
     def open_input(self, input_fn: InputFn, mode: str) -> _inputs.Batches:
         """Calls an input_fn with what it takes, and opens what it returns."""
         if mode == ModeKeys.PREDICT and isinstance(input_fn, _input_fns.ArrayInput):
-            batch = input_fn.only_batch()
+            with _program.eager_mode():
+                batch = input_fn.only_batch()
             if batch is not None:
                 return _inputs.OneBatch(batch)
         replicas = self.distribution.replicas if mode == ModeKeys.TRAIN else 1
