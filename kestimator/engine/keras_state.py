@@ -176,24 +176,24 @@ def _is_being_made_by(kind: type) -> bool:
 
 def owner_of(variable: tf.Variable) -> keras.Variable | None:
     """The Keras variable that holds `variable`: it carries the path, and nothing points back."""
-    for referrer in gc.get_referrers(variable):
-        if isinstance(referrer, keras.Variable):
-            return referrer
-        if isinstance(referrer, dict) and referrer.get("_value") is variable:
-            for owner in gc.get_referrers(referrer):
-                if isinstance(owner, keras.Variable):
-                    return owner
-    return None
+    owner: keras.Variable | None = _holder(variable, "_value", keras.Variable)
+    return owner
 
 
 def variable_behind(handle: tf.Tensor) -> tf.Variable | None:
     """The eager variable whose handle this is: nothing points back to it from there."""
-    for referrer in gc.get_referrers(handle):
-        if isinstance(referrer, tf.Variable):
+    variable: tf.Variable | None = _holder(handle, "_handle", tf.Variable)
+    return variable
+
+
+def _holder(held: Any, attribute: str, kind: type) -> Any:
+    """The object of a kind that holds another one in an attribute, or None."""
+    for referrer in gc.get_referrers(held):
+        if isinstance(referrer, kind):
             return referrer
-        if isinstance(referrer, dict) and referrer.get("_handle") is handle:
+        if isinstance(referrer, dict) and referrer.get(attribute) is held:
             for owner in gc.get_referrers(referrer):
-                if isinstance(owner, tf.Variable):
+                if isinstance(owner, kind):
                     return owner
     return None
 
