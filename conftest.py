@@ -1,11 +1,21 @@
-"""What the examples in docstrings may take for granted."""
+"""What tests leave behind is put away; what the examples in docstrings may take for granted."""
 
 from __future__ import annotations
 
 import pathlib
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def event_files_closed() -> Iterator[None]:
+    """Closes event files: TensorFlow keeps a thread for each directory, as long as it can."""
+    yield
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].compat.v1.summary.FileWriterCache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
 """Keras 3 layers in a model_fn: their losses where TF1 code looks, their names in its scopes."""
 
+import gc
 import json
 import logging
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -316,6 +318,47 @@ def tower(x):
 
 
 TOWER = ["net/dense/kernel", "net/dense_1/kernel"]
+
+
+class TestVariablesMadeOutside:
+    def test_have_their_paths_while_another_thread_collects_garbage(self):
+        """`gc.get_referrers` would crash here."""
+        ended = threading.Event()
+
+        def collect():
+            while not ended.is_set():
+                gc.collect(0)
+
+        def build(x):
+            return [model(x) for model in models]
+
+        models = [keras.Sequential([dense(), L.BatchNormalization()]) for _ in range(8)]
+        for model in models:
+            model(X)
+        paths = [variable.path for model in models for variable in model.variables]
+        thread = threading.Thread(target=collect)
+        thread.start()
+        try:
+            for _ in range(3):
+                assert sorted(traced(build)[1]) == sorted(paths)
+        finally:
+            ended.set()
+            thread.join()
+
+    def test_have_their_paths_where_a_branch_uses_them_first(self):
+        layer = dense(name="outer")
+        layer.build(X.shape)
+
+        def build(x):
+            return tf.cond(tf.reduce_sum(x) > 0, lambda: layer.kernel.value * 1.0, lambda: 0.0)
+
+        assert traced(build)[1] == ["outer/kernel"]
+
+    def test_are_found_when_they_are_made_after_others_were_looked_for(self):
+        for name in ("first", "second"):
+            layer = dense(name=name)
+            layer.build(X.shape)
+            assert traced(layer)[1] == [f"{name}/kernel", f"{name}/bias"]
 
 
 class TestReuse:

@@ -58,9 +58,9 @@ def standalone(
             continue
         outside = external[node.name]
         if outside.dtype == tf.resource:
-            handle_data = _handle_data(outside)
-            if handle_data is not None:
-                _become_variable(node, handle_data, names.get(node.name, node.name))
+            data = handle_data(outside)
+            if data is not None:
+                _become_variable(node, data, names.get(node.name, node.name))
             elif hasattr(outside, _DENSE_TABLE):
                 _become_dense_table(graph_def, node, getattr(outside, _DENSE_TABLE))
             else:
@@ -120,7 +120,7 @@ def initialize_tables_in(graph: Any) -> None:
     """
     consumers = _Consumers(graph.as_graph_def())
     for external, internal in list(graph.captures):
-        if external.dtype != tf.resource or _handle_data(external) is not None:
+        if external.dtype != tf.resource or handle_data(external) is not None:
             continue
         users = list(consumers.of(internal.op.name))
         if not users or any(node.op.startswith(_INITIALIZES) for node in users):
@@ -149,7 +149,7 @@ def _entries(handle: Any, key_dtype: Any, value_dtype: Any) -> tuple[Any, Any] |
     return None
 
 
-def _handle_data(handle: Any) -> Any:
+def handle_data(handle: Any) -> Any:
     """The dtype and shape behind a variable's handle; None for other resources.
 
     TensorFlow keeps them with the handle, and offers them under a private name alone.
@@ -171,10 +171,10 @@ def _add_reads(graph_def: Any, variables: Iterable[str]) -> None:
             node.attr["_output_shapes"].list.shape.add().CopyFrom(handle.attr["shape"].shape)
 
 
-def _become_variable(node: Any, handle_data: Any, name: str) -> None:
+def _become_variable(node: Any, data: Any, name: str) -> None:
     _become(node, "VarHandleOp")
-    node.attr["dtype"].type = handle_data.dtype
-    node.attr["shape"].shape.CopyFrom(handle_data.shape)
+    node.attr["dtype"].type = data.dtype
+    node.attr["shape"].shape.CopyFrom(data.shape)
     node.attr["shared_name"].s = name.encode()
     node.attr["container"].s = b""
 

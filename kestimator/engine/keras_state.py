@@ -12,8 +12,9 @@ import random
 import sys
 import threading
 import types
-from collections.abc import Iterator, Sequence
-from typing import Any
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import keras
 import tensorflow as tf
@@ -21,6 +22,7 @@ from keras.src.backend.common import global_state as _global_state
 from keras.src.backend.common import stateless_scope as _stateless_scope
 from tensorflow.python.ops import variable_scope as _variable_scope
 
+_Kind = TypeVar("_Kind")
 _local = threading.local()
 _SETTINGS = ("dtype_policy", "flash_attention", "custom_objects_scope_dict")
 
@@ -174,28 +176,60 @@ def _is_being_made_by(kind: type) -> bool:
     return False
 
 
+class _Holders(Generic[_Kind]):
+    """Finds objects by what they hold in an attribute.
+
+    All objects of the process are looked through, 50 milliseconds for a million, but only where
+    the last look has not found the holder. `gc.get_referrers` is no shorter way: it crashes if
+    the garbage collector runs in another thread meanwhile, which code of extensions lets happen.
+
+    Args:
+        kind: The class of the objects.
+        attribute: The attribute.
+    """
+
+    def __init__(self, kind: type[_Kind], attribute: str) -> None:
+        self._kind = kind
+        self._attribute = attribute
+        self._known: Mapping[int, _Kind] = {}
+
+    def holding(self, held: Any) -> _Kind | None:
+        """The object that holds another one, or None."""
+        found = self._known_holder(held)
+        if found is None:
+            self._look_around()
+            found = self._known_holder(held)
+        return found
+
+    def _known_holder(self, held: Any) -> _Kind | None:
+        known = self._known.get(id(held))
+        return known if known is not None and self._held_by(known) is held else None
+
+    def _held_by(self, holder: _Kind) -> Any:
+        return vars(holder).get(self._attribute)  # `getattr` may run code of the object
+
+    def _look_around(self) -> None:
+        kinds = _with_subclasses(self._kind)
+        holders = [o for o in gc.get_objects() if type(o) in kinds]
+        self._known = weakref.WeakValueDictionary({id(self._held_by(o)): o for o in holders})
+
+
+def _with_subclasses(kind: type) -> set[type]:
+    return {kind}.union(*(_with_subclasses(child) for child in type.__subclasses__(kind)))
+
+
+_keras_variables = _Holders(keras.Variable, "_value")
+_tf_variables = _Holders(tf.Variable, "_handle")
+
+
 def owner_of(variable: tf.Variable) -> keras.Variable | None:
     """The Keras variable that holds `variable`: it carries the path, and nothing points back."""
-    owner: keras.Variable | None = _holder(variable, "_value", keras.Variable)
-    return owner
+    return _keras_variables.holding(variable)
 
 
 def variable_behind(handle: tf.Tensor) -> tf.Variable | None:
     """The eager variable whose handle this is: nothing points back to it from there."""
-    variable: tf.Variable | None = _holder(handle, "_handle", tf.Variable)
-    return variable
-
-
-def _holder(held: Any, attribute: str, kind: type) -> Any:
-    """The object of a kind that holds another one in an attribute, or None."""
-    for referrer in gc.get_referrers(held):
-        if isinstance(referrer, kind):
-            return referrer
-        if isinstance(referrer, dict) and referrer.get(attribute) is held:
-            for owner in gc.get_referrers(referrer):
-                if isinstance(owner, kind):
-                    return owner
-    return None
+    return _tf_variables.holding(handle)
 
 
 def settings() -> dict[str, Any]:

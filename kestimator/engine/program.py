@@ -116,7 +116,8 @@ class ProgramGraph(_tracing.TracedGraph):
 
     def meet(self, tensor: tf.Tensor) -> None:
         """Takes in a variable from outside that a branch or a loop reads first."""
-        if self.creator is not None and tensor.dtype == tf.resource:
+        is_variable = tensor.dtype == tf.resource and _graphs.handle_data(tensor) is not None
+        if self.creator is not None and is_variable:
             variable = _keras_state.variable_behind(tensor)
             if variable is not None:
                 self.creator.adopt(variable)
