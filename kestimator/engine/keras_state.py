@@ -215,7 +215,7 @@ class _Holders(Generic[_Kind]):
 
 
 def _with_subclasses(kind: type) -> set[type]:
-    return {kind}.union(*(_with_subclasses(child) for child in type.__subclasses__(kind)))
+    return {kind}.union(*(_with_subclasses(child) for child in kind.__subclasses__()))
 
 
 _keras_variables = _Holders(keras.Variable, "_value")
