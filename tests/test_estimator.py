@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import unittest.mock
 from typing import Any
 
 import keras
@@ -48,6 +50,17 @@ class Counted:
         return kestimator.EstimatorSpec(
             mode, loss=loss, train_op=train_op, eval_metric_ops=metrics, **self.fields
         )
+
+
+class Fetching(kestimator.SessionRunHook):
+    """Fetches a tensor with every step."""
+
+    def before_run(self, run_context: Any) -> Any:
+        return v1.train.SessionRunArgs("global_step:0")
+
+
+def logging() -> kestimator.SessionRunHook:
+    return v1.train.LoggingTensorHook(["global_step:0"], every_n_iter=2)
 
 
 def test_each_mode_is_traced_once(tmp_path: Any) -> None:
@@ -141,6 +154,59 @@ def test_ops_that_a_hook_adds_do_not_pile_up(tmp_path: Any) -> None:
     for _ in range(2):
         estimator.train(dataset(), steps=1, hooks=[Adds()])
     assert model_fn.calls == ["train", "train"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda estimator, input_fn: estimator.train(input_fn, steps=3),
+        lambda estimator, input_fn: estimator.train(input_fn, [Fetching()], steps=3),
+        lambda estimator, input_fn: estimator.train(input_fn, [logging()], steps=3),
+        lambda estimator, input_fn: estimator.evaluate(input_fn, steps=3),
+        lambda estimator, input_fn: estimator.evaluate(input_fn, steps=3, hooks=[Fetching()]),
+        lambda estimator, input_fn: next(estimator.predict(input_fn)),
+        lambda estimator, input_fn: next(estimator.predict(input_fn, hooks=[Fetching()])),
+    ],
+    ids=[
+        "train",
+        "train seen",
+        "train logged",
+        "evaluate",
+        "evaluate seen",
+        "predict",
+        "predict seen",
+    ],
+)
+def test_the_input_is_closed_when_a_call_ends(tmp_path: Any, call: Any) -> None:
+    """Not when garbage is collected: it may hold much, and TensorFlow may take long to close it.
+
+    Every tf.data iterator has a thread that tunes it in ever longer periods, and its end may have
+    to wait for one. In a process that had collected no garbage that took 10 to 60 seconds.
+    """
+    columns = [tf.feature_column.numeric_column("x", 3)]
+    kestimator.LinearRegressor(columns, tmp_path).train(dataset(), steps=1)
+    estimator = kestimator.LinearRegressor(columns, tmp_path)  # a new one has kept nothing yet
+    gc.collect()
+    gc.disable()
+    try:
+        before = iterators()
+        for _ in range(2):
+            call(estimator, dataset(repeat=None))
+            assert iterators() == before
+    finally:
+        gc.enable()
+
+
+def iterators() -> int:
+    """How many iterators over Datasets there are in this process."""
+    return sum(issubclass(type(one), tf.data.Iterator) for one in gc.get_objects())
+
+
+def test_a_mock_of_a_hook_is_asked_at_every_step(tmp_path: Any) -> None:
+    hook = unittest.mock.MagicMock(spec=kestimator.SessionRunHook)
+    hook.before_run.return_value = None
+    kestimator.Estimator(Counted(), tmp_path).train(dataset(repeat=None), [hook], steps=5)
+    assert hook.after_run.call_count == 5
 
 
 def test_tf2_summaries_are_written(tmp_path: Any) -> None:

@@ -215,7 +215,8 @@ class _Holders(Generic[_Kind]):
 
 
 def _with_subclasses(kind: type) -> set[type]:
-    return {kind}.union(*(_with_subclasses(child) for child in kind.__subclasses__()))
+    below: list[type] = kind.__subclasses__()
+    return {kind}.union(*map(_with_subclasses, below))
 
 
 _keras_variables = _Holders(keras.Variable, "_value")

@@ -133,9 +133,12 @@ class UnseenPredictions:
         self._flat = list(predictions.values()) if isinstance(predictions, dict) else [predictions]
         self._function = model.program.function(self._flat, model.operations)
         self._inputs = model.program.inputs
+        # The program keeps it, so it must keep nothing that belongs to this call.
+        build = functools.partial(_many, self._function, self._inputs, self._flat)
+        function = self._function
         self._many = model.made_once(
             ("predictions", *map(id, self._flat)),
-            lambda: _compiled.Compiled(self._build_many, [self._function], (tf.int32,)),
+            lambda: _compiled.Compiled(build, [function], (tf.int32,)),
         )
         self._joins = may_join and self._can_be_joined()
         self._batches_per_call = 1
@@ -229,26 +232,43 @@ class UnseenPredictions:
             tensor.shape.rank and tensor.shape[1:].is_fully_defined() for tensor in self._flat
         )
 
-    def _build_many(self, iterator: Any, count: tf.Tensor) -> list[tf.Tensor]:
-        def body(done: tf.Tensor, arrays: list[tf.TensorArray]) -> Any:
-            flat = _program.flatten(_inputs.features_and_labels(iterator.get_next()))
-            values = _compiled.inlined(self._function, self._inputs, flat)
-            return done + 1, [a.write(done, v) for a, v in zip(arrays, values, strict=True)]
-
-        arrays = [
-            tf.TensorArray(t.dtype, count, infer_shape=False, element_shape=t.shape)
-            for t in self._flat
-        ]
-        _, arrays = tf.while_loop(
-            lambda done, _: done < count, body, (tf.constant(0), arrays), parallel_iterations=1
-        )
-        return [array.concat() for array in arrays]
-
     def _pack(self, values: Sequence[tf.Tensor]) -> Any:
         arrays = [value.numpy() for value in values]
         if isinstance(self._predictions, dict):
             return dict(zip(self._predictions, arrays, strict=True))
         return arrays[0]
+
+
+def _many(
+    function: _program.PrunedFunction,
+    inputs: Sequence[tf.Tensor],
+    predictions: Sequence[tf.Tensor],
+    iterator: Any,
+    count: tf.Tensor,
+) -> list[tf.Tensor]:
+    """The predictions for so many batches, joined: what `Compiled` builds.
+
+    Args:
+        function: A program's function of its inputs that gives the predictions for one batch.
+        inputs: The inputs.
+        predictions: What it gives.
+        iterator: Over the batches.
+        count: How many, a scalar.
+    """
+
+    def body(done: tf.Tensor, arrays: list[tf.TensorArray]) -> Any:
+        flat = _program.flatten(_inputs.features_and_labels(iterator.get_next()))
+        values = _compiled.inlined(function, inputs, flat)
+        return done + 1, [a.write(done, v) for a, v in zip(arrays, values, strict=True)]
+
+    arrays = [
+        tf.TensorArray(t.dtype, count, infer_shape=False, element_shape=t.shape)
+        for t in predictions
+    ]
+    _, arrays = tf.while_loop(
+        lambda done, _: done < count, body, (tf.constant(0), arrays), parallel_iterations=1
+    )
+    return [array.concat() for array in arrays]
 
 
 def rows(batch: Any) -> Iterator[Any]:

@@ -321,37 +321,42 @@ class Session(_session_lib.SessionInterface):
 class FetchPlan:
     """A nest of fetches, flat: what to compute, and how to put the values back.
 
+    Programs keep plans from call to call, so a plan keeps nothing of the session.
+
+    Args:
+        fetches: The nest.
+        find: The tensor or op that an element of it stands for.
+
     Attributes:
         tensors: The dense tensors to compute.
         operations: The ops to run.
     """
 
     def __init__(self, fetches: Any, find: Callable[[Any], Any]) -> None:
-        self._find = find
         self.tensors: list[tf.Tensor] = []
         self.operations: list[tf.Operation] = []
-        self._rebuild = self._plan(fetches)
+        self._rebuild = self._plan(fetches, find)
 
     def pack(self, values: Sequence[Any]) -> Any:
         """Puts the values of `tensors` into the structure of the fetches."""
         return self._rebuild(values)
 
-    def _plan(self, fetch: Any) -> Callable[[Sequence[Any]], Any]:
+    def _plan(self, fetch: Any, find: Callable[[Any], Any]) -> Callable[[Sequence[Any]], Any]:
         if fetch is None:
             raise TypeError(
                 "`fetches` contains None. Expected tensors, operations, variables, names, or "
                 "nests of them."
             )
         if isinstance(fetch, dict):
-            parts = {key: self._plan(value) for key, value in fetch.items()}
+            parts = {key: self._plan(value, find) for key, value in fetch.items()}
             return lambda values: type(fetch)((k, part(values)) for k, part in parts.items())
         if isinstance(fetch, tuple) and hasattr(fetch, "_fields"):
-            items = [self._plan(item) for item in fetch]
+            items = [self._plan(item, find) for item in fetch]
             return lambda values: type(fetch)(*(item(values) for item in items))
         if isinstance(fetch, (list, tuple)):
-            items = [self._plan(item) for item in fetch]
+            items = [self._plan(item, find) for item in fetch]
             return lambda values: type(fetch)(item(values) for item in items)
-        return self._plan_element(self._find(fetch))
+        return self._plan_element(find(fetch))
 
     def _plan_element(self, element: Any) -> Callable[[Sequence[Any]], Any]:
         if isinstance(element, tf.Operation):
