@@ -320,6 +320,20 @@ def tower(x):
 TOWER = ["net/dense/kernel", "net/dense_1/kernel"]
 
 
+class TestShapes:
+    def test_of_one_variable_are_the_same_in_every_mode(self):
+        """A broken model would go on with the wide layer, and broadcast its outputs."""
+
+        def model_fn(features, labels, mode):
+            y = dense(4 if mode == ks.ModeKeys.TRAIN else 1)(features["x"])
+            loss = tf.reduce_mean((y - labels) ** 2)
+            return ks.EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.SGD())
+
+        estimator = ks.Estimator(model_fn).train(input_fn, steps=1)
+        with pytest.raises(ks.errors.CheckpointMismatchError, match=r"'dense/kernel'.*\(3, 4\)"):
+            estimator.evaluate(one_batch)
+
+
 class TestVariablesMadeOutside:
     def test_have_their_paths_while_another_thread_collects_garbage(self):
         """`gc.get_referrers` would crash here."""

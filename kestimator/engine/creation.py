@@ -88,7 +88,7 @@ class VariableCreator:
         name = unused_name(name, self._keras_names)
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
-        known = store.get(name)
+        known = store.matching(name, *_asked(keras_variable, kwargs))
         variable = known.variable if known else self.memory(name, kwargs)
         initial = known.initial_value if known else kwargs["initial_value"]
         slot = store.add(Slot(name, variable, keras_variable, initial))

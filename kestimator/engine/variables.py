@@ -87,9 +87,18 @@ class VariableStore:
         Raises:
             errors.CheckpointMismatchError: The variable exists with another shape or dtype.
         """
+        known = self.matching(name, shape, dtype)
+        return known or self.add(Slot(name, _uninitialized_variable(name, shape, dtype)))
+
+    def matching(self, name: str, shape: tf.TensorShape, dtype: tf.DType) -> Slot | None:
+        """Finds the variable `name`, if there is one.
+
+        Raises:
+            errors.CheckpointMismatchError: It has another shape or dtype.
+        """
         known = self._slots.get(name)
         if known is None:
-            return self.add(Slot(name, _uninitialized_variable(name, shape, dtype)))
+            return None
         if not known.variable.shape.is_compatible_with(shape) or known.variable.dtype != dtype:
             raise errors.CheckpointMismatchError(
                 f"Variable {name!r} has shape {known.variable.shape} and dtype "
