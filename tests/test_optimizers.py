@@ -328,3 +328,45 @@ class TestRatesOfAGraph:
         trained(tmp_path, lambda: keras.optimizers.SGD(tf.constant(0.1)))
         with pytest.raises(ValueError, match="`learning_rate` should be float"):
             keras.optimizers.SGD(tf.constant(0.1))
+
+
+@pytest.mark.parametrize("trains", ["a model_fn", "a head", "a canned estimator"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda: keras.optimizers.Adam(0.1),
+        lambda: keras.optimizers.SGD(Schedule(0.1, 2, 0.5)),
+        lambda: keras.optimizers.AdamW(0.1, clipnorm=0.5),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)),
+    ],
+    ids=["Adam", "schedule", "AdamW", "LossScaleOptimizer"],
+)
+def test_one_made_in_a_graph_trains_as_any_other(kind: Any, trains: str) -> None:
+    """So are all of a program that has called `disable_v2_behavior`."""
+
+    def loss_with(optimizer: Any) -> float:
+        def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+            logits = features["x"] @ v1.get_variable("w", initializer=np.ones((3, 1), np.float32))
+            if trains == "a head":
+                return kestimator.RegressionHead().create_estimator_spec(
+                    features, mode, logits, labels, optimizer, v1.trainable_variables()
+                )
+            loss = tf.reduce_mean(tf.square(logits - labels))
+            return kestimator.EstimatorSpec(mode, loss=loss, train_op=optimizer)
+
+        config = kestimator.RunConfig(tf_random_seed=1)
+        columns = [tf.feature_column.numeric_column("x", 3)]
+        estimator = (
+            kestimator.LinearRegressor(columns, optimizer=optimizer, config=config)
+            if trains == "a canned estimator"
+            else kestimator.Estimator(model_fn, config=config)
+        )
+        estimator.train(input_fn, steps=4)
+        return float(estimator.evaluate(input_fn, steps=1)["loss"])
+
+    def input_fn() -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(({"x": np.eye(3, dtype="float32")}, Y[:3])).repeat()
+
+    with tf.Graph().as_default():
+        in_a_graph = kind()
+    assert loss_with(in_a_graph) == pytest.approx(loss_with(kind()), rel=1e-6)

@@ -13,10 +13,9 @@ they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -24,9 +23,9 @@ import tensorflow as tf
 
 from kestimator import _keras2, errors, specs
 from kestimator.adapters import keras2_optimizers as _keras2_optimizers
+from kestimator.adapters import keras_optimizers as _keras_optimizers
 from kestimator.adapters import moment_rules as _moments
 from kestimator.adapters import optimizers as _optimizers
-from kestimator.adapters import outside as _outside
 from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.adapters import update_rules as _rules
 from kestimator.engine import creation as _creation
@@ -185,7 +184,7 @@ def minimize(
         if known is not None:
             state = _State(known.rule, step, used_names)
             return _minimize_by_rule(known, loss, variables, state, over_replicas)
-        optimizer = _copy(optimizer)
+        optimizer = _keras_optimizers.copied(optimizer)
     return _optimizers.minimize(
         optimizer, loss, variables, counts=step is not None, sum_over_replicas=sum_over_replicas
     )
@@ -471,7 +470,7 @@ def _as_rule(optimizer: keras.optimizers.Optimizer) -> _Named | None:
         return None
     clipping = _Clipping(optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm)
     settings = {option: getattr(optimizer, option) for option in options}
-    return _Named(kind(_learning_rate(optimizer), **settings), clipping)
+    return _Named(kind(_keras_optimizers.learning_rate(optimizer), **settings), clipping)
 
 
 def _as_rule_of_keras2(optimizer: Any) -> _Named | None:
@@ -487,34 +486,3 @@ def _as_rule_of_keras2(optimizer: Any) -> _Named | None:
         rate = _keras_rates.TensorRate(rate)
     clip: dict[str, Any] = {key: settings.get(key) for key in _CLIPPING}
     return _Named(kind(rate, **{key: settings[key] for key in options}), _Clipping(**clip))
-
-
-def _learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
-    """The rate, or the schedule: which of them there is, no public name of Keras says."""
-    rate = optimizer._learning_rate
-    if not isinstance(rate, keras.Variable):
-        return rate
-    with _outside.outside_of_the_trace():
-        return float(keras.ops.convert_to_numpy(rate))
-
-
-def _copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """An optimizer with the same settings: one that was used knows the variables of one trace."""
-    rate = _learning_rate(optimizer)
-    with _outside.outside_of_the_trace(), _rate_not_described(optimizer):
-        config = optimizer.get_config()
-    return type(optimizer).from_config({**config, "learning_rate": rate})
-
-
-@contextlib.contextmanager
-def _rate_not_described(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Lets Keras describe an optimizer whose rate is a function, which it would warn of or refuse.
-
-    What it has no description for gets a number instead.
-    """
-    attributes = vars(optimizer)  # past Keras, which looks for variables in what is set
-    rate, attributes["_learning_rate"] = attributes["_learning_rate"], None
-    try:
-        yield
-    finally:
-        attributes["_learning_rate"] = rate

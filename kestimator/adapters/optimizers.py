@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors, specs
+from kestimator.adapters import keras_optimizers as _keras_optimizers
 from kestimator.adapters import sparse_updates as _sparse_updates
 from kestimator.engine import program as _program
 from kestimator.engine import variables as _variables
@@ -150,6 +151,7 @@ def _minimize(
     store: _variables.VariableStore,
 ) -> None:
     """Applies an optimizer; its writes are Keras', so every training step runs them."""
+    optimizer = _keras_optimizers.usable(optimizer)
     variables = [_as_keras(view, store) for view in views]
     if not variables:
         raise errors.ArgumentError(
