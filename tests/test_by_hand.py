@@ -73,17 +73,9 @@ def check_evaluation(estimator: Any, features: Any, labels: Any, input_fn: Any) 
     metrics = found.spec.eval_metric_ops
     with found.graph.as_default():
         assert found.session.run(found.spec.loss) == pytest.approx(expected["loss"], rel=1e-5)
-        found.session.run([_update(metric) for metric in metrics.values()])
-        values = found.session.run({key: _value(metric) for key, metric in metrics.items()})
+        found.session.run([update for _, update in metrics.values()])
+        values = found.session.run({key: value for key, (value, _) in metrics.items()})
     assert values == pytest.approx({key: expected[key] for key in metrics}, rel=1e-5)
-
-
-def _update(metric: Any) -> Any:
-    return metric[1] if isinstance(metric, tuple) else metric.updates
-
-
-def _value(metric: Any) -> Any:
-    return metric[0] if isinstance(metric, tuple) else metric.result()
 
 
 def check_training(estimator: Any, features: Any, labels: Any, input_fn: Any) -> None:

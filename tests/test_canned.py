@@ -512,6 +512,16 @@ def test_features_without_names(tmp_path: Any) -> None:
     made("BaselineClassifier", tmp_path).train(unnamed, steps=1)
 
 
+def test_a_baseline_counts_the_rows_of_python_lists(tmp_path: Any) -> None:
+    def lists() -> Any:
+        return {"age": [[1.0], [2.0], [3.0]]}, [[10.0], [20.0], [60.0]]
+
+    estimator = made("BaselineRegressor", tmp_path, optimizer=tf.keras.optimizers.SGD(0.5))
+    estimator.train(lists, steps=1)
+    # The gradient of the mean of the squared errors, halved, is the mean of the labels.
+    np.testing.assert_allclose(estimator.get_variable_value("baseline/bias"), [30.0], rtol=1e-6)
+
+
 def test_words_of_a_file_go_with_an_export(tmp_path: Any) -> None:
     words = tmp_path / "words.txt"
     words.write_text("\n".join(COLORS))

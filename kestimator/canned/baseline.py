@@ -11,7 +11,7 @@ model gains is what it does better. The one variable is called `baseline/bias`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -144,7 +144,7 @@ def _model(head: Head, optimizer: Any) -> _base.CannedModel:
 
 def _batch_size(features: Any) -> Tensor:
     """How many examples there are, as any feature tells."""
-    for feature in tf.nest.flatten(features):
+    for feature in features.values() if isinstance(features, Mapping) else [features]:
         if isinstance(feature, tf.SparseTensor):
             return feature.dense_shape[0]
         if isinstance(feature, tf.RaggedTensor):

@@ -15,7 +15,7 @@ has to be told what to run.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -50,6 +50,25 @@ def updates_of(variables: Sequence[keras.Variable]) -> list[tf.Operation]:
         for op in variable.value.handle.consumers()
         if op.type.startswith("Assign") and op is not variable.value.initializer
     ]
+
+
+def as_tuples(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics as TF1 code runs them in a plain graph: tuples of a value and of an update op.
+
+    Elsewhere they stay as they are.
+
+    Args:
+        metrics: Keras metrics by name.
+    """
+    if not _is_plain():
+        return dict(metrics)
+    return {name: (one.result(), tf.group(_updates(one))) for name, one in metrics.items()}
+
+
+def _updates(metric: Any) -> Sequence[tf.Operation]:
+    # Metrics of heads and of Keras 2 know their ops.
+    updates: Sequence[tf.Operation] | None = getattr(metric, "updates", None)
+    return updates_of(metric.variables) if updates is None else updates
 
 
 def _is_plain() -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 
 from kestimator import _checks, errors
 from kestimator._types import Features, Labels, Tensor
+from kestimator.engine import plain_graphs as _plain_graphs
 from kestimator.export_outputs import ExportOutput, PredictOutput
 from kestimator.heads import _training
 from kestimator.keys import ALL_MODES, ModeKeys, SignatureKeys
@@ -157,7 +158,8 @@ class Head(abc.ABC):
         losses = _checked_losses(regularization_losses)
         if mode == ModeKeys.EVAL:
             loss, metrics = self._evaluated(features, logits, labels, losses)
-            return EstimatorSpec(mode, predictions, loss, eval_metric_ops=metrics)
+            metric_ops = _plain_graphs.as_tuples(metrics)
+            return EstimatorSpec(mode, predictions, loss, eval_metric_ops=metric_ops)
         loss = self._training_loss(features, logits, labels, losses)
         train_op = _training.train_op(
             loss,
