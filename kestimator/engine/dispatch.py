@@ -159,12 +159,13 @@ def _create_op(
 
     Not so in functions of tf.data: each iterator has kernels of its own, as it has in TF1.
     """
-    if op_type in _random_ops.TYPES:
+    if op_type in _random_ops.TYPES or op_type in _random_ops.CALLS:
         program = _tracing.current()
         if program is not None and not _is_called_by(_TF_DATA):
             stand_in = program.stand_in(op_type, inputs, attrs, name)
             if stand_in is not None:
                 return stand_in
+            inputs = program.inputs_of(op_type, inputs)
     return original(graph, op_type, inputs, dtypes, input_types, name, attrs, *args, **kwargs)
 
 

@@ -109,6 +109,10 @@ class ProgramGraph(_tracing.TracedGraph):
         if name == _keras_losses.REGULARIZATION_LOSSES:
             self.keras_losses.collect()
 
+    def inputs_of(self, op_type: str, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        """The inputs of an op; a call of a function gets random state of its own."""
+        return self.random_state.inputs_of(op_type, inputs)
+
     def watch_variable(self, v: Any) -> None:
         """Called by TensorFlow for every variable that is read in the graph itself."""
         if self.creator is not None:

@@ -51,6 +51,8 @@ class RandomState:
     def __init__(self, graph: _tracing.TracedGraph) -> None:
         self._graph = graph
         self._states: list[tuple[tf.Variable, list[int]]] = []
+        self._starts: dict[int, list[int]] = {}  # by the ids of their handles in the graph
+        self._called: set[int] = set()  # the ids of those that a call of a function has
         self._initial: list[tuple[tf.Variable, list[int]]] = []
         self._state_names: list[str] = []
         self._originals: dict[str, Any] = {}
@@ -191,7 +193,11 @@ class RandomState:
             seeds: The seeds of the op.
             count: How many numbers it draws, uint64.
         """
-        start = [0, seeds[1], seeds[0]]
+        handle = self._new_state([0, seeds[1], seeds[0]])
+        return tf.raw_ops.RngReadAndSkip(resource=handle, alg=_PHILOX, delta=count)
+
+    def _new_state(self, start: list[int]) -> tf.Tensor:
+        """The handle, in the program's graph, of a state that starts there."""
         with _modes.outside(), tf.device("/cpu:0"):
             variable = tf.Variable(start, trainable=False, dtype=tf.int64, name="random_state")
             memory = variable.handle
@@ -199,7 +205,37 @@ class RandomState:
         with self._graph.as_default(), tf.control_dependencies(None), tf.name_scope("kestimator/"):
             handle = self._graph.placeholder_for(memory, "random_state")
         self._state_names.append(handle.op.name)
-        return tf.raw_ops.RngReadAndSkip(resource=handle, alg=_PHILOX, delta=count)
+        self._starts[id(handle)] = start
+        return handle
+
+    def inputs_of(self, op_type: str, inputs: _Inputs) -> _Inputs:
+        """The inputs of an op, with states of its own if it calls a function that draws.
+
+        In a TF1 graph each call of a `tf.function` has kernels of its own, which all start from
+        the seeds of the function's ops. A state that two calls shared would also give its
+        numbers to the one that comes first, and nothing orders them.
+        """
+        if op_type not in CALLS or not self._starts:
+            return inputs
+        return [self._own_state(tensor) for tensor in inputs]
+
+    def _own_state(self, tensor: tf.Tensor) -> tf.Tensor:
+        handle = _in_program(tensor) if tensor.dtype == tf.resource else tensor
+        start = self._starts.get(id(handle))
+        if start is None:
+            return tensor
+        if id(handle) in self._called:
+            tensor = handle = self._new_state(start)
+        self._called.add(id(handle))
+        return tensor
+
+
+def _in_program(tensor: tf.Tensor) -> tf.Tensor:
+    """What a tensor of a branch, loop or function stands for in the program's graph."""
+    graph = getattr(tensor, "graph", None)
+    captures = () if isinstance(graph, _tracing.TracedGraph) else getattr(graph, "captures", ())
+    outside = next((external for external, internal in captures if internal is tensor), None)
+    return tensor if outside is None else _in_program(outside)
 
 
 def _seeds(attrs: _Attrs) -> tuple[int, int] | None:
@@ -401,6 +437,9 @@ def _refused(kind: str, inputs: _Inputs, attrs: _Attrs, name: str) -> None:
             "seed."
         )
 
+
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+"""The types of the ops that call a function."""
 
 TYPES = frozenset([*_EXACT, *_SEEDED, *_REFUSED])
 """The types of the ops in whose place others are made."""

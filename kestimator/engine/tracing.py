@@ -156,10 +156,15 @@ class TracedGraph(tf.Graph):
         stand_in = self.stand_in(op_type, inputs, attrs, name)
         if stand_in is not None:
             return stand_in
-        captured = [self.capture(tensor) for tensor in inputs]
+        captured = [self.capture(tensor) for tensor in self.inputs_of(op_type, inputs)]
         return super()._create_op_internal(
             op_type, captured, dtypes, input_types, name, attrs, *args, **options
         )
+
+    def inputs_of(self, op_type: str, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        """The inputs that an op gets which is about to be made, here or in a nested graph."""
+        del op_type
+        return inputs
 
     def stand_in(
         self,

@@ -104,6 +104,41 @@ def draws_of_a_second_call(est: Any, model_dir: str) -> dict[str, Any]:
     return _recorded(est, model_dir, _every_kind, PLAIN, calls=2)
 
 
+def _called_twice(features: Any) -> dict[str, Any]:
+    """Each call of a function has a stream of its own, and all of them begin alike."""
+
+    @tf.function
+    def number() -> Any:
+        return tf.random.uniform([])
+
+    @tf.function
+    def masked(values: Any) -> Any:
+        return tf.nn.dropout(values, rate=0.5)
+
+    def in_loop(count: Any, total: Any) -> Any:
+        return count + 1, total + number() + 10.0 * number()
+
+    ones = tf.ones([6])
+    return {
+        "call": number(),
+        "second_call": number(),
+        "branch": tf.cond(features["x"][0] > 0.5, number, number),
+        "loop": tf.while_loop(lambda count, _: count < 2, in_loop, [0, 0.0])[1],
+        "tower": masked(ones),
+        "second_tower": masked(ones),
+    }
+
+
+@CASES
+def functions_that_are_called_twice(est: Any, model_dir: str) -> dict[str, Any]:
+    return _recorded(est, model_dir, _called_twice, PLAIN)
+
+
+@CASES
+def functions_that_are_called_twice_with_summaries(est: Any, model_dir: str) -> dict[str, Any]:
+    return _recorded(est, model_dir, _called_twice, WATCHED, [EveryStep()])
+
+
 def _of_the_input(features: Any) -> dict[str, Any]:
     return {"x": features["x"][0], "drawn": tf.random.uniform([])}
 
