@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import unittest.mock
 from typing import Any
 
@@ -412,3 +413,57 @@ def test_a_variable_that_several_patterns_select_is_warm_started_once(
     for name in ("w", "w/Adam", "w/Adam_1"):
         found = tf.train.load_variable(path, name)
         np.testing.assert_array_equal(found, first.get_variable_value(name))
+
+
+class TestAModelMadeOutside:
+    """Two estimators whose model_fns use one Keras model share its variables."""
+
+    @pytest.fixture
+    def model_fn(self) -> Any:
+        model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])
+        model.build((None, 3))
+
+        def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+            y = model(features["x"])
+            loss = tf.reduce_mean(tf.square(y - labels)) if labels is not None else None
+            return kestimator.EstimatorSpec(
+                mode, predictions=y, loss=loss, train_op=keras.optimizers.SGD(0.1)
+            )
+
+        return model_fn
+
+    def test_has_the_values_of_the_estimator_that_uses_it(
+        self, model_fn: Any, tmp_path: Any
+    ) -> None:
+        first = kestimator.Estimator(model_fn, tmp_path / "first")
+        first.train(dataset(repeat=None), steps=2)
+        shutil.copytree(tmp_path / "first", tmp_path / "second")
+        loss, rows = first.evaluate(dataset())["loss"], list(first.predict(dataset()))
+        half = first.predict(dataset())
+        assert next(half) == rows[0]
+        second = kestimator.Estimator(model_fn, tmp_path / "second")
+        second.train(dataset(repeat=None), steps=20)
+        assert first.evaluate(dataset())["loss"] == loss
+        assert second.evaluate(dataset())["loss"] < 0.5 * loss
+        assert [next(half), *half] == rows[1:]
+        second.evaluate(dataset())
+        again = kestimator.Estimator(model_fn, tmp_path / "second").get_variable_value
+        kernel = again("sequential/dense/kernel")
+        first.train(dataset(repeat=None), steps=20)
+        np.testing.assert_array_equal(first.get_variable_value("sequential/dense/kernel"), kernel)
+
+    def test_does_not_start_from_what_another_one_trained(
+        self, model_fn: Any, tmp_path: Any
+    ) -> None:
+        kestimator.Estimator(model_fn, tmp_path / "first").train(dataset(), steps=1)
+        with pytest.raises(ValueError, match="another estimator has trained that model"):
+            kestimator.Estimator(model_fn, tmp_path / "second").train(dataset(), steps=1)
+
+    def test_is_not_read_while_another_one_trains_it(self, model_fn: Any, tmp_path: Any) -> None:
+        class Evaluates(kestimator.SessionRunHook):
+            def after_run(self, run_context: Any, run_values: Any) -> None:
+                kestimator.Estimator(model_fn, tmp_path / "first").evaluate(dataset())
+
+        estimator = kestimator.Estimator(model_fn, tmp_path / "first").train(dataset(), steps=1)
+        with pytest.raises(kestimator.errors.BusyError, match="another estimator is working"):
+            estimator.train(dataset(), [Evaluates()], steps=2)

@@ -171,7 +171,7 @@ class VariableCreator:
             str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
         )
         known = self._store.get(name)
-        slot = known or self._store.add(Slot(name, variable, owner))
+        slot = known or self._store.add(Slot(name, variable, owner, is_outside=True))
         if owner is not None:
             self.keras_variables[name] = owner
         collections = [_GraphKeys.GLOBAL_VARIABLES]

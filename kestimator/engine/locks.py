@@ -50,6 +50,13 @@ class FairLock:
     def __exit__(self, *error: object) -> None:
         self._lock.release()
 
+    def is_held_elsewhere(self) -> bool:
+        """Whether another thread has the lock."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        self._lock.release()
+        return False
+
     def clock(self) -> float:
         """The time in seconds, by a clock that stands still while the calling thread waits."""
         return time.perf_counter() - float(getattr(self._waited, "seconds", 0.0))

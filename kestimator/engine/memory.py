@@ -27,6 +27,7 @@ from kestimator.engine import locks as _locks
 from kestimator.engine import model as _model
 from kestimator.engine import program as _program
 from kestimator.engine import session as _session
+from kestimator.engine import shared_variables as _shared_variables
 from kestimator.engine import variables as _variables
 from kestimator.keys import ModeKeys
 
@@ -103,17 +104,24 @@ class Memory:
 
     def holds(self, path: str | None, saver: Any) -> bool:
         """Whether the variables have the values of `path`, read through `saver`."""
-        return path is not None and self._holds == (path, _saver_key(saver))
+        return self.was_read_from(path) and self._holds == (path, _saver_key(saver))
 
     def was_read_from(self, path: str | None) -> bool:
         """Whether the variables have the values of `path`, whichever saver read them."""
-        return path is not None and self._holds is not None and self._holds[0] == path
+        if path is None or self._holds is None or self._holds[0] != path:
+            return False
+        return self._is_undisturbed()
 
     def is_at(self, model: _model.ModelProgram, path: str | None) -> bool:
         """Whether the variables have the values of `path`, or the program's initial ones."""
         if path is None:
-            return self._holds == ("", id(model))
+            return self._is_undisturbed() and self._holds == ("", id(model))
         return self.holds(path, model.scaffold.saver)
+
+    def _is_undisturbed(self) -> bool:
+        """Whether no other estimator has changed variables that both use."""
+        outside = self._store.outside
+        return not (outside and _shared_variables.are_changed(outside, self))
 
     def changed(self) -> None:
         """Notes that the variables no longer equal any checkpoint."""
@@ -142,15 +150,22 @@ class Memory:
             errors.MissingVariableError: The checkpoint lacks a variable.
             errors.VariableShapeError: It holds a variable of another shape.
             errors.UnreadableCheckpointError: It cannot be read.
+            errors.BusyError: Another estimator works with variables that both use.
+            errors.ArgumentError: Another estimator has trained variables that both use, and no
+                checkpoint says what they were.
         """
         saver = model.scaffold.saver
         names = {_model.name(view) for view in _checkpoints.global_views(model)}
+        holds = self.holds(path, saver)
+        _shared_variables.take(
+            self._store.outside, self, is_fresh=path is None, trains=model.mode == ModeKeys.TRAIN
+        )
         if path is None:
             self.settle()
             self._holds, self._covered = ("", id(model)), names
             _reset_keras_variables(model, self._slots())
             _initialize(model, session)
-        elif not (self.holds(path, saver) and names <= self._covered):
+        elif not (holds and names <= self._covered):
             self.settle()
             self._holds = None
             _checkpoints.restore(model, session, path)
@@ -235,6 +250,7 @@ class Memory:
 
     def put_back(self, snapshot: Snapshot) -> None:
         """Gives variables the values of a snapshot."""
+        _shared_variables.take(self._store.outside, self, is_fresh=False, trains=False)
         with _program.eager_mode():
             for variable, value in snapshot.values:
                 variable.assign(value)

@@ -38,12 +38,14 @@ class Slot:
         keras_variable: The Keras variable in front of it, if Keras made it.
         initial_value: What Keras gave it first, to start afresh; None for the others, whose
             initializers are ops.
+        is_outside: Whether it was made outside of the trace, so that others may use it, too.
     """
 
     name: str
     variable: tf.Variable
     keras_variable: keras.Variable | None = None
     initial_value: Any = None
+    is_outside: bool = False
 
     def reset(self) -> None:
         """Gives a variable of Keras its first value again."""
@@ -52,16 +54,27 @@ class Slot:
             self.variable.assign(value() if callable(value) else value)
 
     @property
+    def is_trainable(self) -> bool:
+        """Whether training may change it."""
+        keras_variable = self.keras_variable
+        return bool((self.variable if keras_variable is None else keras_variable).trainable)
+
+    @property
     def is_initialized(self) -> bool:
         """Whether the memory holds a value. Asked eagerly."""
         return bool(_resource_variable_ops.var_is_initialized_op(self.variable.handle).numpy())
 
 
 class VariableStore:
-    """Variables by checkpoint name, shared by all programs of an estimator."""
+    """Variables by checkpoint name, shared by all programs of an estimator.
+
+    Attributes:
+        outside: Those that were made outside of all traces.
+    """
 
     def __init__(self) -> None:
         self._slots: dict[str, Slot] = {}
+        self.outside: list[Slot] = []
 
     def __contains__(self, name: str) -> bool:
         return name in self._slots
@@ -79,6 +92,8 @@ class VariableStore:
     def add(self, slot: Slot) -> Slot:
         """Adds a slot under its name."""
         self._slots[slot.name] = slot
+        if slot.is_outside:
+            self.outside.append(slot)
         return slot
 
     def uninitialized(self, name: str, shape: tf.TensorShape, dtype: tf.DType) -> Slot:
