@@ -158,13 +158,14 @@ def take_over(graph: Any, store: _variables.VariableStore, local: _variables.Var
 
 
 def _is_op_of(graph: Any, variable: Any) -> bool:
+    if not isinstance(variable, tf.Variable) or isinstance(variable, _variables.ProgramVariable):
+        return False
+    handle = vars(variable).get("_handle")  # a variable of several replicas has none of its own
     return (
-        isinstance(variable, tf.Variable)
-        and not isinstance(variable, _variables.ProgramVariable)
-        and isinstance(getattr(variable, "handle", None), tf.Tensor)
-        and not isinstance(variable.handle, tf.__internal__.EagerTensor)
-        and variable.handle.graph is graph
-        and variable.handle.op.type == "VarHandleOp"
+        isinstance(handle, tf.Tensor)
+        and not isinstance(handle, tf.__internal__.EagerTensor)
+        and handle.graph is graph
+        and handle.op.type == "VarHandleOp"
     )
 
 
