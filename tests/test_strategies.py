@@ -12,7 +12,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow  # all but two of these tests, as each starts a process
 
 EQUAL = {
     "momentum": ["b", "b/Momentum", "global_step", "w", "w/Momentum"],
@@ -48,7 +48,9 @@ def run(name):
     return json.loads(done.stdout.splitlines()[-1])[name]
 
 
-@pytest.mark.parametrize("name", EQUAL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[slow] if name != "momentum" else []) for name in EQUAL]
+)
 def test_two_replicas_train_as_one_with_both_batches(name):
     found = run(name)
     assert found["weights"] < 1e-5
@@ -63,6 +65,7 @@ def test_two_replicas_train_as_one_with_both_batches(name):
     assert len(found["predictions"]) == 24
 
 
+@slow
 @pytest.mark.parametrize("name", ["canned_combined", "canned_linear", "canned_network"])
 def test_canned_estimators_train_as_one_with_both_batches(name):
     """Their summary of the loss is the head's, of one replica, so it is not compared."""
@@ -76,6 +79,7 @@ def test_recurrent_estimators_train_as_one_with_both_batches():
     assert run("recurrent") < 1e-5
 
 
+@slow
 def test_estimators_of_one_replica_say_so():
     (kmeans, kmeans_checkpoint), (sdca, sdca_checkpoint) = run("refusals")
     assert kmeans.startswith("KMeans cannot train 2 replicas at once: each would move the centers")
@@ -84,6 +88,7 @@ def test_estimators_of_one_replica_say_so():
     assert sdca_checkpoint is None
 
 
+@slow
 def test_batch_normalization_keeps_the_mean_of_the_replicas():
     found = run("batch_normalization")
     assert len(found["names"]) == 2
@@ -92,16 +97,19 @@ def test_batch_normalization_keeps_the_mean_of_the_replicas():
     assert found["replicas"] == 0.0
 
 
+@slow
 def test_training_goes_on_with_and_without_a_strategy():
     found = run("resumed")
     assert found["weights"] < 1e-5
     assert found["step"] == 12
 
 
+@slow
 def test_evaluation_of_another_checkpoint_leaves_training_alone():
     assert run("evaluated_in_between") == {"weights": 0.0, "replicas": 0.0}
 
 
+@slow
 def test_data_ends_with_the_last_full_group_of_batches():
     found = run("ends")
     expected = {
@@ -114,18 +122,22 @@ def test_data_ends_with_the_last_full_group_of_batches():
     assert found == {**expected, **{f"{name} hooked": n for name, n in expected.items()}}
 
 
+@slow
 def test_tensors_of_an_iterator_are_taken_in_turn():
     assert run("tensors_as_input") == {"weights": 0.0}
 
 
+@slow
 def test_one_device_is_as_none():
     assert set(run("one_device").values()) == {0.0}
 
 
+@slow
 def test_replicas_are_equal_after_many_steps():
     assert run("many_steps") == {"replicas": 0.0, "step": 1000}
 
 
+@slow
 def test_scaffolds_summaries_and_assigning_hooks_see_one_variable():
     assert run("own_saver_and_hooks") == {
         "before": [[1.0], [1.0]],
@@ -135,32 +147,38 @@ def test_scaffolds_summaries_and_assigning_hooks_see_one_variable():
     }
 
 
+@slow
 def test_input_fn_learns_how_many_replicas_share_its_batches():
     assert run("input_contexts") == {"train": [1, 0, 2], "eval": [1, 0, 1]}
 
 
+@slow
 def test_errors_say_what_is_wrong():
     found = run("errors")
     assert "CentralStorageStrategy of 2 replicas is not supported" in found["central"]
     assert found["model_fn"] == "from the model_fn"
 
 
+@slow
 def test_replicas_of_a_head_add_up_as_its_reduction_says():
     found = run("heads")
     assert len(found) == 4
     assert max(found.values()) < 1e-6
 
 
+@slow
 def test_keras_models_train_as_one_with_both_batches():
     found = run("keras_model_to_estimator")
     assert found.pop("same names")
     assert max(found.values()) < 1e-5
 
 
+@slow
 def test_steps_of_a_keras_models_own_are_not_spread():
     assert "train_step" in run("keras_model_with_its_own_step")
 
 
+@slow
 @pytest.mark.parametrize("name", ["exported_with_tf1", "exported_with_keras"])
 def test_exports_of_every_mode_are_for_one_replica(name):
     found = run(name)

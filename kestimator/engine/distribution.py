@@ -157,11 +157,12 @@ class MirroredDistribution(Distribution):
     def run(self, replica: _Replica, inputs: Any) -> specs.EstimatorSpec:
         """Calls `replica` in a thread per replica, and combines what they return."""
         results: dict[int, specs.EstimatorSpec] = {}
-        settings = _keras_state.settings()
+        settings, seeds = _keras_state.settings(), _keras_state.python_random()
 
         def run_one() -> None:
             position = _replica_id()
             _keras_state.use_settings(settings)
+            _keras_state.draw_seeds_like(seeds)
             graph = _v1.get_default_graph()
             _keras_state.count_names_by_scope(graph)
             if position > 0:

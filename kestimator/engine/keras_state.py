@@ -7,6 +7,7 @@ either. Each function here answers one question and says why it has to look insi
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import random
 import sys
@@ -139,6 +140,15 @@ def is_without_state() -> bool:
 def python_random() -> random.Random | None:
     """What Keras draws default seeds from in the trace of the calling thread; None for `random`."""
     return getattr(_local, "random", None)
+
+
+def draw_seeds_like(source: random.Random | None) -> None:
+    """Lets Keras, in the calling thread, draw the default seeds that it would draw from `source`.
+
+    Args:
+        source: What the thread of the trace draws from; it does not move on.
+    """
+    _local.random = copy.copy(source)
 
 
 def variable_being_made() -> keras.Variable | None:
