@@ -596,3 +596,16 @@ def test_an_optimizer_that_waits_for_other_processes(tmp_path: Any, has_hook: bo
     with raises(kind, *parts):
         estimator.train(data(), steps=1)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_metric_made_outside_of_the_model_fn_is_refused(trained: pathlib.Path) -> None:
+    """It would count the batches of all evaluations together, or look for itself in checkpoints."""
+    metric = keras.metrics.Mean()
+
+    def metrics(loss: tf.Tensor) -> dict[str, Any]:
+        metric.update_state(loss)
+        return {"mean": metric}
+
+    estimator = kestimator.Estimator(Model(eval_metric_ops=metrics), trained)
+    with pytest.raises(errors.ArgumentError, match=r"eval_metric_ops\['mean'\].*in the model_fn"):
+        estimator.evaluate(data(repeat=1))

@@ -370,3 +370,22 @@ def test_one_made_in_a_graph_trains_as_any_other(kind: Any, trains: str) -> None
     with tf.Graph().as_default():
         in_a_graph = kind()
     assert loss_with(in_a_graph) == pytest.approx(loss_with(kind()), rel=1e-6)
+
+
+def test_one_that_two_estimators_share_trains_each_as_alone(tmp_path: Any) -> None:
+    def weight_of(optimizer: Any, name: str) -> Any:
+        def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+            weight = v1.get_variable("w", initializer=np.ones(3, np.float32))
+            return kestimator.EstimatorSpec(
+                mode, loss=tf.reduce_sum(weight**2 * features), train_op=optimizer
+            )
+
+        estimator = kestimator.Estimator(model_fn, tmp_path / name)
+        for steps in (3, 4):
+            estimator.train(lambda: tf.data.Dataset.from_tensors([1.0]).repeat(), steps=steps)
+        return estimator.get_variable_value("w")
+
+    shared, own = keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.1)
+    alone = weight_of(own, "alone")
+    for name in ("first", "second"):
+        np.testing.assert_array_equal(weight_of(shared, name), alone)

@@ -9,6 +9,7 @@ Synopsis::
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,12 @@ import tensorflow as tf
 
 from kestimator.adapters import outside as _outside
 from kestimator.engine import tracing as _tracing
+from kestimator.engine import variables as _variables
+
+_users: weakref.WeakKeyDictionary[
+    keras.optimizers.Optimizer, weakref.ref[_variables.VariableStore]
+] = weakref.WeakKeyDictionary()
+"""The estimator that uses an optimizer first: its variables become those of the optimizer."""
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
@@ -42,12 +49,19 @@ def copied(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     return type(optimizer).from_config(config)
 
 
-def usable(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """The optimizer, or a copy if it was made in a graph: no other graph may use its variables.
+def usable(
+    optimizer: keras.optimizers.Optimizer, store: _variables.VariableStore
+) -> keras.optimizers.Optimizer:
+    """The optimizer, or a copy if its variables are those of another graph or estimator.
 
-    So are those that a program makes after `tf.compat.v1.disable_v2_behavior()`.
+    All that a program makes after `tf.compat.v1.disable_v2_behavior()` are made in a graph.
+
+    Args:
+        optimizer: The optimizer.
+        store: The variables of the estimator that uses it.
     """
-    return copied(optimizer) if _of_graphs(optimizer) else optimizer
+    user = _users.setdefault(optimizer, weakref.ref(store))
+    return copied(optimizer) if user() is not store or _of_graphs(optimizer) else optimizer
 
 
 def _of_graphs(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:

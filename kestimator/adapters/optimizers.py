@@ -151,7 +151,7 @@ def _minimize(
     store: _variables.VariableStore,
 ) -> None:
     """Applies an optimizer; its writes are Keras', so every training step runs them."""
-    optimizer = _keras_optimizers.usable(optimizer)
+    optimizer = _keras_optimizers.usable(optimizer, store)
     variables = [_as_keras(view, store) for view in views]
     if not variables:
         raise errors.ArgumentError(

@@ -106,7 +106,8 @@ class ModelProgram:
             input_variables: The names of the variables that the input_fn made.
 
         Raises:
-            errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode.
+            errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode, or a metric
+                that it has not made itself.
         """
         given: list[Any] = []
         distribution = distribution or _distribution.Distribution()
@@ -114,6 +115,7 @@ class ModelProgram:
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(call(features, labels), mode)
             given.append(spec.train_op)
+            _check_metrics_are_new(spec, store)
             return complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
 
         def before(graph: _program.ProgramGraph) -> None:
@@ -392,6 +394,20 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
     return [
         (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric) for name, metric in named
     ]
+
+
+def _check_metrics_are_new(spec: specs.EstimatorSpec, store: _variables.VariableStore) -> None:
+    """Refuses metrics made elsewhere: their counts would be the model's, and go on and on."""
+    outside = {id(slot.variable) for slot in store.outside}
+    for name, metric in spec.eval_metric_ops.items():
+        if not isinstance(metric, keras.metrics.Metric):
+            continue
+        if any(id(variable.value) in outside for variable in metric.variables):
+            raise errors.ArgumentError(
+                f"`eval_metric_ops[{name!r}]` is the metric {metric.name!r}, which was made "
+                "outside of the model_fn. Each evaluation counts anew, so make the metric in the "
+                "model_fn, before its `update_state` is called."
+            )
 
 
 def _as_tuples(spec: specs.EstimatorSpec) -> dict[str, Any]:
