@@ -182,7 +182,7 @@ def test_the_input_is_closed_when_a_call_ends(tmp_path: Any, call: Any) -> None:
     """Not when garbage is collected: it may hold much, and TensorFlow may take long to close it.
 
     Every tf.data iterator has a thread that tunes it in ever longer periods, and its end may have
-    to wait for one. In a process that had collected no garbage that took 10 to 60 seconds.
+    to wait for one: more than 10 seconds, where garbage had not been collected for long.
     """
     columns = [tf.feature_column.numeric_column("x", 3)]
     kestimator.LinearRegressor(columns, tmp_path).train(dataset(), steps=1)

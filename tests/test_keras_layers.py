@@ -336,7 +336,7 @@ class TestShapes:
 
 class TestVariablesMadeOutside:
     def test_have_their_paths_while_another_thread_collects_garbage(self):
-        """`gc.get_referrers` would crash here."""
+        """The look-up by `gc.get_referrers` crashed now and then in a whole run of the tests."""
         ended = threading.Event()
 
         def collect():

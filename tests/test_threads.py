@@ -530,6 +530,20 @@ def test_one_keras_model_for_estimators_of_several_threads(tmp_path, threads):
 
 
 class TestFairLock:
+    def test_says_whether_another_thread_has_it(self):
+        lock, found = locks.FairLock(), []
+
+        def ask():
+            found.append(lock.is_held_elsewhere())
+
+        for is_held in (True, False):
+            with lock if is_held else contextlib.nullcontext():
+                ask()
+                thread = threading.Thread(target=ask)
+                thread.start()
+                thread.join()
+        assert found == [False, True, False, False]
+
     def test_who_comes_back_at_once_finds_the_others_before(self, threads):
         lock, turns, has_begun = locks.FairLock(), [], threading.Event()
 

@@ -3,7 +3,7 @@
 Synopsis::
 
     rate = learning_rate(keras.optimizers.Adam(0.1))      # 0.1
-    optimizer = usable(optimizer)                         # itself, or a copy that can be used here
+    optimizer = usable(optimizer, store)                  # itself, or a copy that can be used here
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kestimator.engine import variables as _variables
 _users: weakref.WeakKeyDictionary[
     keras.optimizers.Optimizer, weakref.ref[_variables.VariableStore]
 ] = weakref.WeakKeyDictionary()
-"""The estimator that uses an optimizer first: its variables become those of the optimizer."""
+"""By optimizer, the store of the estimator that used it first and has its state."""
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
@@ -54,7 +54,7 @@ def usable(
 ) -> keras.optimizers.Optimizer:
     """The optimizer, or a copy if its variables are those of another graph or estimator.
 
-    All that a program makes after `tf.compat.v1.disable_v2_behavior()` are made in a graph.
+    After `tf.compat.v1.disable_v2_behavior()`, every optimizer is made in a graph.
 
     Args:
         optimizer: The optimizer.
