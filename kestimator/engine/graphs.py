@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -236,13 +237,17 @@ class _Consumers:
     """Which table ops use a tensor of a graph, those inside of functions among them."""
 
     def __init__(self, graph_def: Any) -> None:
-        self._users = _users_by_input(graph_def.node)
+        self._graph_def = graph_def
         self._functions = {f.signature.name: f for f in graph_def.library.function}
         self._function_users: dict[str, dict[str, list[tuple[Any, int]]]] = {}
 
     def of(self, name: str) -> Iterator[Any]:
         """The nodes of table ops that get the (only) output of the op `name`."""
         return self._table_ops(self._users.get(name, []))
+
+    @functools.cached_property
+    def _users(self) -> dict[str, list[tuple[Any, int]]]:
+        return _users_by_input(self._graph_def.node)
 
     def _table_ops(self, users: Iterable[tuple[Any, int]]) -> Iterator[Any]:
         for node, position in users:

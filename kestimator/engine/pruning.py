@@ -68,7 +68,7 @@ class PrunedFunction:
         self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
         outside = {tensor.op for tensor in self._arguments}
         self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
-        self._stands_alone = all(feed.op.type == "Placeholder" for feed in feeds) and not any(
+        self._stands_alone = all(len(feed.op.outputs) == 1 for feed in feeds) and not any(
             control in outside for op in self._body for control in op.control_inputs
         )
 

@@ -21,8 +21,9 @@ none, that draws from the same distribution other numbers; its seed comes from s
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,30 @@ from kestimator.engine import tracing as _tracing
 CLASSICAL = "_kestimator_random_op"
 """The attribute of an op that says which op of TF1 it stands for, and with which seeds."""
 _PHILOX = 1  # `tf.random.Algorithm.PHILOX`
+_SCOPE = "/kestimator/"
+"""Behind the name of a draw, the scope of what is made for it."""
 
 _Inputs = Sequence[tf.Tensor]
 _Attrs = Mapping[str, Any]
+
+
+@dataclasses.dataclass(eq=False)
+class _State:
+    """The place of one random op in its stream.
+
+    Attributes:
+        variable: The counter and the key of the generator, int64 of shape [3].
+        start: Its value at the beginning of the stream.
+        handle: What stands for the variable in the program's graph.
+        is_initial: Whether a variable's initializer draws from it, which no step runs.
+        is_called: Whether a call of a function has it for its own.
+    """
+
+    variable: tf.Variable
+    start: list[int]
+    handle: tf.Tensor
+    is_initial: bool
+    is_called: bool = False
 
 
 class RandomState:
@@ -50,11 +72,7 @@ class RandomState:
 
     def __init__(self, graph: _tracing.TracedGraph) -> None:
         self._graph = graph
-        self._states: list[tuple[tf.Variable, list[int]]] = []
-        self._starts: dict[int, list[int]] = {}  # by the ids of their handles in the graph
-        self._called: set[int] = set()  # the ids of those that a call of a function has
-        self._initial: list[tuple[tf.Variable, list[int]]] = []
-        self._state_names: list[str] = []
+        self._states: dict[int, _State] = {}  # by the ids of their handles
         self._originals: dict[str, Any] = {}
         self._is_initializing = False
 
@@ -70,7 +88,7 @@ class RandomState:
     @property
     def is_used_by_steps(self) -> bool:
         """Whether an op that a step may run draws from it."""
-        return bool(self._states)
+        return not all(state.is_initial for state in self._states.values())
 
     @contextlib.contextmanager
     def initializing(self) -> Iterator[None]:
@@ -89,8 +107,9 @@ class RandomState:
                 reads a checkpoint runs no initializer, and need not spend time on them.
         """
         with _modes.eager_mode():
-            for variable, start in self._initial if initializers else self._states:
-                variable.assign(start)
+            for state in self._states.values():
+                if state.is_initial == initializers:
+                    state.variable.assign(state.start)
 
     def _exact(
         self,
@@ -107,8 +126,7 @@ class RandomState:
         scope = _scope(name)
         with tf.name_scope(f"{scope}kestimator/"):
             place = tf.bitcast(self._advanced(seeds, _count(inputs[0])), tf.uint64)
-            key = tf.constant(np.array([seeds[0]], np.int64).view(np.uint64))
-            counter = place[:2]
+            counter, key = tf.split(place, [2, 1])
         drawn = twin(inputs, attrs, key, counter, scope).op
         mark = f"{kind},{seeds[0]},{seeds[1]}".encode()
         drawn._set_attr(CLASSICAL, tf.compat.v1.AttrValue(s=mark))
@@ -149,8 +167,9 @@ class RandomState:
 
     def take_over(self) -> None:
         """Draws from the state what imported random ops would draw; call it after the trace."""
+        stand_ins = self.stand_ins
         for op in self._graph.get_operations():
-            make = self.stand_ins.get(op.type)
+            make = stand_ins.get(op.type)
             if make is None or _seeds(op.node_def.attr) is None:
                 continue
             with (
@@ -173,15 +192,15 @@ class RandomState:
         Args:
             graph_def: The `GraphDef` of the program's graph; it is changed.
         """
-        scopes = []
         for node in graph_def.node:
             if node.name in self._originals:
                 node.CopyFrom(self._originals[node.name])
-                scopes.append(f"{node.name}/kestimator/")
-        _drop(graph_def.node, scopes)
-        used = {name.split(":")[0].lstrip("^") for node in graph_def.node for name in node.input}
-        unused = [name for name in self._state_names if name not in used]
-        _drop(graph_def.node, [f"{name}/" for name in unused])
+        unused = {
+            state.handle.op.name
+            for state in self._states.values()
+            if all(_is_part_of(op.name, self._originals) for op in state.handle.consumers())
+        }
+        _drop(graph_def.node, lambda name: name in unused or _is_part_of(name, self._originals))
         for function in graph_def.library.function:
             _restore_in_function(function)
         return graph_def
@@ -201,11 +220,9 @@ class RandomState:
         with _modes.outside(), tf.device("/cpu:0"):
             variable = tf.Variable(start, trainable=False, dtype=tf.int64, name="random_state")
             memory = variable.handle
-        (self._initial if self._is_initializing else self._states).append((variable, start))
         with self._graph.as_default(), tf.control_dependencies(None), tf.name_scope("kestimator/"):
             handle = self._graph.placeholder_for(memory, "random_state")
-        self._state_names.append(handle.op.name)
-        self._starts[id(handle)] = start
+        self._states[id(handle)] = _State(variable, start, handle, self._is_initializing)
         return handle
 
     def inputs_of(self, op_type: str, inputs: _Inputs) -> _Inputs:
@@ -215,18 +232,19 @@ class RandomState:
         the seeds of the function's ops. A state that two calls shared would also give its
         numbers to the one that comes first, and nothing orders them.
         """
-        if op_type not in CALLS or not self._starts:
+        if op_type not in CALLS or not self._states:
             return inputs
         return [self._own_state(tensor) for tensor in inputs]
 
     def _own_state(self, tensor: tf.Tensor) -> tf.Tensor:
         handle = _in_program(tensor) if tensor.dtype == tf.resource else tensor
-        start = self._starts.get(id(handle))
-        if start is None:
+        state = self._states.get(id(handle))
+        if state is None:
             return tensor
-        if id(handle) in self._called:
-            tensor = handle = self._new_state(start)
-        self._called.add(id(handle))
+        if state.is_called:
+            tensor = self._new_state(state.start)
+            state = self._states[id(tensor)]
+        state.is_called = True
         return tensor
 
 
@@ -244,24 +262,29 @@ def _seeds(attrs: _Attrs) -> tuple[int, int] | None:
     return seeds if any(seeds) else None
 
 
-def _drop(nodes: Any, scopes: Sequence[str]) -> set[str]:
-    """Drops the nodes of some scopes, and what waits for them; gives the names of the nodes."""
-    dropped = {node.name for node in nodes if f"{node.name}/".startswith(tuple(scopes))}
-    kept = [node for node in nodes if node.name not in dropped]
-    for node in kept:
+def _is_part_of(name: str, draws: Container[str]) -> bool:
+    """Whether an op was made for one of some draws, beside what is named as the draw."""
+    draw, scope, _ = name.rpartition(_SCOPE)
+    return bool(scope) and draw in draws
+
+
+def _drop(nodes: Any, is_dropped: Callable[[str], bool]) -> set[str]:
+    """Drops some nodes, and edges that wait for them; gives the names of the nodes."""
+    names = [node.name for node in nodes]
+    dropped = {name for name in names if is_dropped(name)}
+    for position in reversed(range(len(names) if dropped else 0)):
+        if names[position] in dropped:
+            del nodes[position]
+    for node in nodes if dropped else ():
         inputs = [name for name in node.input if name.removeprefix("^") not in dropped]
         if len(inputs) < len(node.input):
             node.input[:] = inputs
-    if dropped:
-        copies = [type(node).FromString(node.SerializeToString()) for node in kept]
-        del nodes[:]
-        nodes.extend(copies)
     return dropped
 
 
 def _restore_in_function(function: Any) -> None:
     """Puts ops of TF1 in the place of what stands for them in a branch or loop."""
-    scopes = []
+    restored = set()
     for node in function.node_def:
         if CLASSICAL not in node.attr:
             continue
@@ -278,8 +301,8 @@ def _restore_in_function(function: Any) -> None:
         node.attr["T"].CopyFrom(node.attr["Tshape"])
         del node.attr["Tshape"]
         node.attr["seed"].i, node.attr["seed2"].i = int(seed), int(seed2)
-        scopes.append(f"{node.name}/kestimator/")
-    dropped = _drop(function.node_def, scopes)
+        restored.add(node.name)
+    dropped = _drop(function.node_def, lambda name: _is_part_of(name, restored))
     for key, name in list(function.control_ret.items()):
         if name in dropped:
             del function.control_ret[key]
