@@ -250,6 +250,8 @@ class Runtime:
 
         Called under the lock.
         """
+        if not as_it_is:
+            self.memory.check_shared(path)  # before hooks write files
         settings = None if as_it_is or path is not None else self._warm_start
         model.graph.random_state.restart()
         with model.graph.unlocked():

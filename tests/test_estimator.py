@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import gc
 import os
 import shutil
+import threading
 import unittest.mock
 from typing import Any
 
@@ -459,6 +461,7 @@ class TestAModelMadeOutside:
         kestimator.Estimator(model_fn, tmp_path / "first").train(dataset(), steps=1)
         with pytest.raises(ValueError, match="another estimator has trained that model"):
             kestimator.Estimator(model_fn, tmp_path / "second").train(dataset(), steps=1)
+        assert not (tmp_path / "second").exists()
 
     def test_is_not_read_while_another_one_trains_it(self, model_fn: Any, tmp_path: Any) -> None:
         class Evaluates(kestimator.SessionRunHook):
@@ -468,3 +471,28 @@ class TestAModelMadeOutside:
         estimator = kestimator.Estimator(model_fn, tmp_path / "first").train(dataset(), steps=1)
         with pytest.raises(kestimator.errors.BusyError, match="another estimator is working"):
             estimator.train(dataset(), [Evaluates()], steps=2)
+
+    def test_is_not_trained_while_another_thread_evaluates_it(
+        self, model_fn: Any, tmp_path: Any
+    ) -> None:
+        begun, may_end = threading.Event(), threading.Event()
+
+        class Waits(kestimator.SessionRunHook):
+            def after_run(self, run_context: Any, run_values: Any) -> None:
+                begun.set()
+                assert may_end.wait(60)
+
+        first = kestimator.Estimator(model_fn, tmp_path / "first").train(dataset(), steps=1)
+        shutil.copytree(tmp_path / "first", tmp_path / "second")
+        loss = first.evaluate(dataset())["loss"]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            evaluation = pool.submit(first.evaluate, dataset(), hooks=[Waits()])
+            try:
+                assert begun.wait(60)
+                second = kestimator.Estimator(model_fn, tmp_path / "second")
+                with pytest.raises(kestimator.errors.BusyError, match="another estimator is"):
+                    second.train(dataset(), steps=1)
+            finally:
+                may_end.set()
+            assert evaluation.result()["loss"] == loss
+        assert second.train(dataset(), steps=1).evaluate(dataset())["global_step"] == 2

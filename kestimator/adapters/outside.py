@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from kestimator.engine import program as _program
+from kestimator.engine import modes as _modes
 
 
 @contextlib.contextmanager
@@ -16,5 +16,5 @@ def outside_of_the_trace() -> Iterator[None]:
 
     `tf.init_scope` is eager, too, but the graph of the trace goes on watching variables.
     """
-    with tf.Graph().as_default(), _program.eager_mode():
+    with tf.Graph().as_default(), _modes.eager_mode():
         yield

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine import keras_names as _keras_names
 from kestimator.engine import keras_state as _keras_state
 from kestimator.engine import modes as _modes
 from kestimator.engine.variables import (
@@ -85,7 +86,7 @@ class VariableCreator:
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:
                 return shared
-        name = unused_name(name, self._keras_names)
+        name = _keras_names.unused_name(name, self._keras_names)
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
         known = store.matching(name, *_asked(keras_variable, kwargs))
@@ -167,7 +168,7 @@ class VariableCreator:
         if isinstance(variable, ProgramVariable) or self._knows(variable):
             return
         owner = _keras_state.owner_of(variable)
-        name = unused_name(
+        name = _keras_names.unused_name(
             str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
         )
         known = self._store.get(name)
@@ -392,13 +393,3 @@ def _without_graph(value: Any) -> Any:
         constant = tf.get_static_value(value)
         return value if constant is None else constant
     return value
-
-
-def unused_name(name: str, used: set[str]) -> str:
-    """`name`, or `name` with the first number that is not `used` yet; it counts as used then."""
-    candidate, count = name, 0
-    while candidate in used:
-        count += 1
-        candidate = f"{name}_{count}"
-    used.add(candidate)
-    return candidate

@@ -17,8 +17,6 @@ from collections.abc import Iterable
 import keras
 from keras.src.utils import naming as _naming
 
-from kestimator.engine import creation as _creation
-
 _SEED_GENERATOR = "seed_generator"
 _PARTS_OF_WRAPPERS = ("forward_", "backward_")
 
@@ -32,6 +30,16 @@ def stable_name(name: str, kind: type) -> str:
     """A name without its count, if Keras gave it."""
     automatic = automatic_name(kind)
     return automatic if re.fullmatch(rf"{re.escape(automatic)}_\d+", name) else name
+
+
+def unused_name(name: str, used: set[str]) -> str:
+    """`name`, or `name` with the first number that is not `used` yet; it counts as used then."""
+    candidate, count = name, 0
+    while candidate in used:
+        count += 1
+        candidate = f"{name}_{count}"
+    used.add(candidate)
+    return candidate
 
 
 def use_stable_paths(model: keras.Model) -> None:
@@ -49,7 +57,7 @@ def use_stable_paths(model: keras.Model) -> None:
         parts = variable.path.split("/")
         parts = parts[1:] if len(parts) > 1 and parts[0] == model.name else parts
         path = "/".join(names.get(part, part) for part in parts)
-        variable._path = _creation.unused_name(path, taken)
+        variable._path = unused_name(path, taken)
 
 
 def _automatic_names(model: keras.Model) -> Iterable[tuple[str, str]]:

@@ -138,6 +138,16 @@ class Memory:
         """The variables there are now: an input_fn may make some at any time."""
         return list(self._store)
 
+    def check_shared(self, path: str | None) -> None:
+        """Checks that no other estimator stands in the way of `load`.
+
+        Raises:
+            errors.BusyError: Another estimator works with variables that both use.
+            errors.ArgumentError: Another estimator has trained variables that both use, and no
+                checkpoint says what they were.
+        """
+        _shared_variables.check(self._store.outside, self, is_fresh=path is None)
+
     def load(self, model: _model.ModelProgram, session: _session.Session, path: str | None) -> None:
         """Gives the variables of a program their values: from a checkpoint, or initial ones.
 
@@ -150,9 +160,8 @@ class Memory:
             errors.MissingVariableError: The checkpoint lacks a variable.
             errors.VariableShapeError: It holds a variable of another shape.
             errors.UnreadableCheckpointError: It cannot be read.
-            errors.BusyError: Another estimator works with variables that both use.
-            errors.ArgumentError: Another estimator has trained variables that both use, and no
-                checkpoint says what they were.
+            errors.BusyError: As of `check_shared`.
+            errors.ArgumentError: As of `check_shared`.
         """
         saver = model.scaffold.saver
         names = {_model.name(view) for view in _checkpoints.global_views(model)}

@@ -22,7 +22,6 @@ from kestimator import _keras2, errors, specs
 from kestimator.engine import creation as _creation
 from kestimator.engine import distribution as _distribution
 from kestimator.engine import keras2_state as _keras2_state
-from kestimator.engine import loop as _loop
 from kestimator.engine import ordering as _ordering
 from kestimator.engine import program as _program
 from kestimator.engine import tf2_summaries as _tf2_summaries
@@ -203,19 +202,10 @@ class ModelProgram:
             if not any(id(tensor) in kept for tensor in op.inputs)
         ]
 
-    @functools.cached_property
-    def _loops(self) -> dict[tuple[int, ...], _loop.DeviceLoop]:
-        return {}
-
-    def loop(self, watched: Sequence[tf.Tensor] = ()) -> _loop.DeviceLoop:
-        """The step on the device, guarded against NaN in `watched`; made once and kept."""
-        key = tuple(map(id, watched))
-        if key not in self._loops:
-            step = None if self.advances_by_one else self._store["global_step"].variable
-            self._loops[key] = _loop.DeviceLoop(
-                self.program, self.spec.loss, self.operations, watched, step
-            )
-        return self._loops[key]
+    @property
+    def irregular_global_step(self) -> tf.Variable | None:
+        """The eager variable that counts steps, where a step may move it by other than 1."""
+        return None if self.advances_by_one else self._store["global_step"].variable
 
     def made_once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` gives, made for the first caller and kept with the program."""

@@ -259,7 +259,22 @@ class Runner:
         return self.hooked.tell(look, values, metadata)["loss"]
 
     def _device_loop(self) -> _loop.DeviceLoop:
-        return self._model.loop([c.watched() for c in self._watchers if not self._watches_loss(c)])
+        """The step on the device, guarded against NaN in what hooks watch."""
+        model = self._model
+        watched = [c.watched() for c in self._watchers if not self._watches_loss(c)]
+
+        def make() -> _loop.DeviceLoop:
+            return _loop.DeviceLoop(
+                model.program,
+                model.spec.loss,
+                model.operations,
+                watched,
+                model.irregular_global_step,
+            )
+
+        key = ("device loop", *(tensor.ref() for tensor in watched))
+        loop: _loop.DeviceLoop = model.made_once(key, make)
+        return loop
 
     def _longest_stretch(self) -> int:
         """How many steps fit between two moments at which somebody may want to look."""

@@ -2,6 +2,7 @@
 
 Synopsis::
 
+    check(store.outside, memory, is_fresh=True)   # before anything is written
     are_changed(store.outside, memory)            # whether another estimator has had them since
     take(store.outside, memory, ...)              # they are about to hold what `memory` loads
 
@@ -54,8 +55,29 @@ def are_changed(slots: Sequence[_variables.Slot], memory: Memory) -> bool:
     return any(_other(slot, memory) is not None for slot in slots)
 
 
+def check(slots: Sequence[_variables.Slot], memory: Memory, *, is_fresh: bool) -> None:
+    """Checks that an estimator may have the variables.
+
+    Args:
+        slots: The variables.
+        memory: The estimator's.
+        is_fresh: Whether they keep the values that they have, as no checkpoint is read.
+
+    Raises:
+        errors.BusyError: Another estimator works with them.
+        errors.ArgumentError: They would keep what another estimator has trained.
+    """
+    for slot in slots:
+        other = _other(slot, memory)
+        if other is not None:
+            _check(slot, other, is_fresh=is_fresh)
+
+
 def take(slots: Sequence[_variables.Slot], memory: Memory, *, is_fresh: bool, trains: bool) -> None:
     """Notes that the variables get the values of an estimator.
+
+    The caller holds its own lock for as long as it works with them: another estimator that asks
+    meanwhile is refused.
 
     Args:
         slots: The variables.
@@ -64,14 +86,11 @@ def take(slots: Sequence[_variables.Slot], memory: Memory, *, is_fresh: bool, tr
         trains: Whether training will change those that are trainable.
 
     Raises:
-        errors.BusyError: Another estimator works with them.
-        errors.ArgumentError: They would keep what another estimator has trained.
+        errors.BusyError: As of `check`.
+        errors.ArgumentError: As of `check`.
     """
     with _lock:
-        for slot in slots:
-            other = _other(slot, memory)
-            if other is not None:
-                _check(slot, other, is_fresh=is_fresh)
+        check(slots, memory, is_fresh=is_fresh)
         for slot in slots:
             known = _holders.get(id(slot.variable))
             was_new = known is not None and known.variable() is slot.variable and known.is_new
