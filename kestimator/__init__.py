@@ -24,8 +24,6 @@ from kestimator.canned import (
 from kestimator.cluster import ClusterInfo
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
-from kestimator.exporters import BestExporter, Exporter, FinalExporter, LatestExporter
-from kestimator.from_keras import model_to_estimator
 from kestimator.heads import (
     BinaryClassHead,
     Head,
@@ -55,10 +53,12 @@ from kestimator.hooks import (
     StopAtStepHook,
     SummarySaverHook,
 )
+from kestimator.interop.from_keras import model_to_estimator
+from kestimator.interop.saved_model_estimator import SavedModelEstimator
 from kestimator.keys import ModeKeys
-from kestimator.saved_model_estimator import SavedModelEstimator
 from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, WarmStartSettings
-from kestimator.training import train_and_evaluate
+from kestimator.train_eval.exporters import BestExporter, Exporter, FinalExporter, LatestExporter
+from kestimator.train_eval.training import train_and_evaluate
 
 __version__ = "0.1.0"
 

@@ -20,10 +20,11 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from kestimator import _signatures, errors
+from kestimator import errors
 from kestimator._types import DeviceFn, Path
 from kestimator.cluster import ClusterInfo
 from kestimator.keys import TaskType
+from kestimator.validation import signatures
 
 __all__ = ["ClusterInfo", "RunConfig", "default_session_config"]
 
@@ -305,7 +306,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _takes_only_op(value: Any) -> bool:
-    return callable(value) and _signatures.accepted_arguments(value) == {"op"}
+    return callable(value) and signatures.accepted_arguments(value) == {"op"}
 
 
 def _is_strategy(value: Any) -> bool:

@@ -24,23 +24,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator import (
-    _arguments,
-    _checks,
-    _signatures,
-    errors,
-    export,
-    keras_export,
-    runtime,
-    specs,
-    warm_start,
-)
+from kestimator import errors, export, specs
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
-from kestimator.adapters import callbacks as _callbacks
+from kestimator.adapters.hooks import callbacks as _callbacks
 from kestimator.config import RunConfig
-from kestimator.engine import checkpoints as _checkpoints
-from kestimator.engine import plain_graphs as _plain_graphs
+from kestimator.engine.checkpoints import checkpoint_files as _checkpoint_files
+from kestimator.engine.keras_internals import plain_graphs as _plain_graphs
 from kestimator.keys import ModeKeys
+from kestimator.runtime import arguments, keras_export, runtime, warm_start
+from kestimator.validation import checks, signatures
 
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
@@ -94,10 +86,10 @@ class Estimator:
         params: Any = None,
         warm_start_from: str | bytes | specs.WarmStartSettings | None = None,
     ) -> None:
-        _arguments.refuse_overrides(type(self), Estimator)
-        _signatures.check_model_fn(model_fn, params)
-        self._config = _arguments.resolved_config(config, model_dir)
-        self._params = _arguments.copied_params(params)
+        arguments.refuse_overrides(type(self), Estimator)
+        signatures.check_model_fn(model_fn, params)
+        self._config = arguments.resolved_config(config, model_dir)
+        self._params = arguments.copied_params(params)
         self._warm_start = warm_start.settings_from(warm_start_from)
         self._runtime = runtime.Runtime(model_fn, self._params, self._config, self._warm_start)
 
@@ -162,13 +154,13 @@ class Estimator:
             tf.compat.v1.train.NanLossDuringTrainingError: The loss became NaN.
             errors.GlobalStepError: Neither the train op nor a hook advances the global step.
         """
-        _signatures.check_input_fn(input_fn)
-        _arguments.check_steps(steps, max_steps)
-        _arguments.check_trains(self._config)
+        signatures.check_input_fn(input_fn)
+        arguments.check_steps(steps, max_steps)
+        arguments.check_trains(self._config)
         self._check_mode(ModeKeys.TRAIN)
         self._runtime.distribution.check()
-        train_hooks = list(_checks.checked_hooks("hooks", hooks))
-        listeners = list(_checks.checked_listeners(saving_listeners))
+        train_hooks = list(checks.checked_hooks("hooks", hooks))
+        listeners = list(checks.checked_listeners(saving_listeners))
         _callbacks.check_callbacks(callbacks)
         _callbacks.check_verbose(verbose)
         with self._runtime.claimed():
@@ -241,12 +233,12 @@ class Estimator:
                 `checkpoint_path` does not exist.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
-        _signatures.check_input_fn(input_fn)
+        signatures.check_input_fn(input_fn)
         self._check_mode(ModeKeys.EVAL)
-        _checks.check_positive("steps", steps)
-        _checks.check_name("name", name)
+        checks.check_positive("steps", steps)
+        checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
-        eval_hooks = list(_checks.checked_hooks("hooks", hooks))
+        eval_hooks = list(checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         batches = self._runtime.open_input(input_fn, ModeKeys.EVAL)
         with self._runtime.memory.lock:
@@ -287,9 +279,9 @@ class Estimator:
             ValueError: `checkpoint_path` does not exist; no prediction has a key of
                 `predict_keys`; batch sizes differ between predictions.
         """
-        _signatures.check_input_fn(input_fn)
+        signatures.check_input_fn(input_fn)
         self._check_mode(ModeKeys.PREDICT)
-        predict_hooks = list(_checks.checked_hooks("hooks", hooks))
+        predict_hooks = list(checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
         return self._runtime.predict(
             input_fn,
@@ -472,7 +464,7 @@ class Estimator:
         """
         target = keras_export.checked_target(path)
         if input_fn is not None:
-            _signatures.check_input_fn(input_fn)
+            signatures.check_input_fn(input_fn)
         make_model = getattr(self, "to_keras", None)
         with self._runtime.memory.lock:  # training deletes no checkpoint meanwhile
             checkpoint = self._checkpoint(checkpoint_path) or self._trained()
@@ -489,7 +481,7 @@ class Estimator:
 
     def latest_checkpoint(self) -> str | None:
         """The path of the newest checkpoint, or None."""
-        return _checkpoints.latest_checkpoint(self.model_dir)
+        return _checkpoint_files.latest_checkpoint(self.model_dir)
 
     def get_variable_names(self) -> list[str]:
         """The names of all variables in the latest checkpoint, sorted.
@@ -497,7 +489,7 @@ class Estimator:
         Raises:
             ValueError: There is no checkpoint.
         """
-        return _checkpoints.names(self._trained())
+        return _checkpoint_files.names(self._trained())
 
     def get_variable_value(self, name: str) -> np.ndarray:
         """The value of a variable in the latest checkpoint.
@@ -510,7 +502,7 @@ class Estimator:
             raise errors.ArgumentTypeError(
                 errors.invalid_argument("name", name, "one of get_variable_names()")
             )
-        value: np.ndarray = _checkpoints.value(self._trained(), name)
+        value: np.ndarray = _checkpoint_files.value(self._trained(), name)
         return value
 
     def _check_mode(self, mode: str) -> None:
@@ -526,10 +518,10 @@ class Estimator:
 
     def _checkpoint(self, checkpoint_path: str | None) -> str | None:
         if checkpoint_path is None or not (
-            path := _checks.checked_path("checkpoint_path", checkpoint_path)
+            path := checks.checked_path("checkpoint_path", checkpoint_path)
         ):
             return self.latest_checkpoint()
-        if not _checkpoints.is_whole(path):
+        if not _checkpoint_files.is_whole(path):
             raise errors.CheckpointNotFoundError(
                 errors.invalid_argument(
                     "checkpoint_path",
@@ -552,13 +544,13 @@ class Estimator:
         """
         if checkpoint_path or self._runtime.memory.was_read_from(path):
             return path
-        if path is not None and _checkpoints.is_whole(path):
+        if path is not None and _checkpoint_files.is_whole(path):
             return path
         return self.latest_checkpoint()
 
     def _latest_global_step(self) -> int:
         path = self.latest_checkpoint()
-        return 0 if path is None else _checkpoints.global_step_of(path)
+        return 0 if path is None else _checkpoint_files.global_step_of(path)
 
     def _checkpoint_to_export(self, checkpoint_path: str | None) -> str | None:
         """The checkpoint to export; None for the values that a partial warm start gives."""

@@ -21,11 +21,11 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Nest, ServingInputReceiverFn, Tensor
-from kestimator.engine import export_files as _export_files
-from kestimator.engine import model as _model
-from kestimator.engine import ordering as _ordering
-from kestimator.engine import saved_model as _saved_model
-from kestimator.export_outputs import (
+from kestimator.engine.graphs import ordering as _ordering
+from kestimator.engine.programs import model_program as _model_program
+from kestimator.engine.saved_models import export_files as _export_files
+from kestimator.engine.saved_models import saved_model as _saved_model
+from kestimator.exporting.export_outputs import (
     ClassificationOutput,
     EvalOutput,
     ExportOutput,
@@ -33,8 +33,7 @@ from kestimator.export_outputs import (
     RegressionOutput,
     TrainOutput,
 )
-from kestimator.keys import ModeKeys, SignatureKeys
-from kestimator.receivers import (
+from kestimator.exporting.receivers import (
     SINGLE_RECEIVER,
     ServingInputReceiver,
     SupervisedInputReceiver,
@@ -44,6 +43,7 @@ from kestimator.receivers import (
     build_raw_serving_input_receiver_fn,
     build_raw_supervised_input_receiver_fn,
 )
+from kestimator.keys import ModeKeys, SignatureKeys
 
 __all__ = [
     "ClassificationOutput",
@@ -209,7 +209,7 @@ def _check_graph(name: str, tensor: Any, *, may_be_eager: bool) -> None:
         )
 
 
-def outputs_for_mode(model: _model.ModelProgram) -> dict[str, ExportOutput]:
+def outputs_for_mode(model: _model_program.ModelProgram) -> dict[str, ExportOutput]:
     """What a program's signatures give: what its spec exports, or loss, predictions and metrics.
 
     Called in the program's graph.

@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kestimator.adapters import sparse_updates as _updates
+from kestimator.adapters.optimizers import sparse_updates as _sparse_updates
 
 _RMSPROP = inspect.signature(keras.optimizers.RMSprop).parameters["name"].default or "rm_sprop"
 """What Keras calls an RMSprop without a name; the spelling changed after Keras 3.12."""
@@ -57,7 +57,7 @@ class LazyAdam(keras.optimizers.Adam):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable, or its rows that have a gradient."""
         if isinstance(gradient, tf.IndexedSlices):
-            _updates.lazy_adam(self, gradient, variable, learning_rate)
+            _sparse_updates.lazy_adam(self, gradient, variable, learning_rate)
         else:
             super().update_step(gradient, variable, learning_rate)
 
@@ -94,7 +94,7 @@ class LazyRMSprop(keras.optimizers.RMSprop):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable, or its rows that have a gradient."""
         if isinstance(gradient, tf.IndexedSlices):
-            _updates.lazy_rmsprop(self, gradient, variable, learning_rate)
+            _sparse_updates.lazy_rmsprop(self, gradient, variable, learning_rate)
         else:
             super().update_step(gradient, variable, learning_rate)
 
@@ -121,7 +121,7 @@ class LazyAdamOptimizer(tf.compat.v1.train.AdamOptimizer):
         """What TF1's optimizers are derived by: called with different rows, and their sums."""
         settings = (*self._get_beta_accumulators(), self._beta1_t, self._beta2_t)
         slots = self.get_slot(handle, "m"), self.get_slot(handle, "v")
-        return _updates.lazy_tf1_adam(
+        return _sparse_updates.lazy_tf1_adam(
             handle, slots, grad, indices, settings, self._lr_t, self._epsilon_t
         )
 

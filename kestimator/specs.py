@@ -22,8 +22,12 @@ from typing import Any, NamedTuple, TypeAlias
 import keras
 import tensorflow as tf
 
-from kestimator import _keras2, _signatures, _tensors, errors
-from kestimator._checks import (
+from kestimator import errors
+from kestimator._types import Exporter, Hooks, InputFn, Tensor
+from kestimator.exporting.export_outputs import ExportOutput, checked_export_outputs
+from kestimator.keys import ALL_MODES, ModeKeys
+from kestimator.validation import keras2, signatures, tensors
+from kestimator.validation.checks import (
     check_name,
     check_not_negative,
     check_positive,
@@ -31,9 +35,6 @@ from kestimator._checks import (
     checked_hooks,
     checked_listeners,
 )
-from kestimator._types import Exporter, Hooks, InputFn, Tensor
-from kestimator.export_outputs import ExportOutput, checked_export_outputs
-from kestimator.keys import ALL_MODES, ModeKeys
 
 VocabInfo: TypeAlias = tf.compat.v1.train.VocabInfo
 
@@ -178,7 +179,7 @@ class TrainSpec(_TrainSpecFields):
         saving_listeners: Iterable[Any] | None = None,
     ) -> TrainSpec:
         """Checks the fields."""
-        _signatures.check_input_fn(input_fn)
+        signatures.check_input_fn(input_fn)
         check_positive("max_steps", max_steps)
         return super().__new__(
             cls,
@@ -233,7 +234,7 @@ class EvalSpec(_EvalSpecFields):
         every_steps: int | None = None,
     ) -> EvalSpec:
         """Checks the fields."""
-        _signatures.check_input_fn(input_fn)
+        signatures.check_input_fn(input_fn)
         check_positive("steps", steps)
         check_positive("every_steps", every_steps)
         check_name("name", name)
@@ -345,16 +346,16 @@ def _checked_predictions(predictions: Any) -> Any:
         return {}
     if isinstance(predictions, dict):
         return {
-            key: _tensors.checked_tensor(f"predictions[{key!r}]", value)
+            key: tensors.checked_tensor(f"predictions[{key!r}]", value)
             for key, value in predictions.items()
         }
-    return _tensors.checked_tensor("predictions", predictions)
+    return tensors.checked_tensor("predictions", predictions)
 
 
 def _checked_loss(loss: Any) -> Tensor | None:
     if loss is None:
         return None
-    loss = _tensors.checked_tensor("loss", loss)
+    loss = tensors.checked_tensor("loss", loss)
     if loss.shape.num_elements() not in (None, 1):
         raise errors.ArgumentError(
             errors.invalid_argument(
@@ -369,10 +370,10 @@ def _checked_loss(loss: Any) -> Tensor | None:
 
 def _checked_train_op(train_op: Any) -> Any:
     is_optimizer = isinstance(train_op, keras.optimizers.Optimizer)
-    if train_op is None or is_optimizer or _keras2.is_optimizer(train_op):
+    if train_op is None or is_optimizer or keras2.is_optimizer(train_op):
         return train_op
     if not isinstance(train_op, tf.Operation):
-        if not _tensors.is_tensor_or_variable(train_op):
+        if not tensors.is_tensor_or_variable(train_op):
             raise errors.ArgumentTypeError(
                 errors.invalid_argument(
                     "train_op",
@@ -382,7 +383,7 @@ def _checked_train_op(train_op: Any) -> Any:
                 )
             )
         train_op = _assignment(train_op)
-    _tensors.check_graph("train_op", train_op)
+    tensors.check_graph("train_op", train_op)
     return train_op
 
 
@@ -396,7 +397,7 @@ def _checked_keras_model(model: Any) -> Any:
 
 def _assignment(train_op: Any) -> Any:
     """Returns the operation behind what `variable.assign(...)` returns, or a variable's value."""
-    if _tensors.is_tensor(train_op) or tf.executing_eagerly():
+    if tensors.is_tensor(train_op) or tf.executing_eagerly():
         return train_op
     operation = getattr(train_op, "op", None)
     return tf.convert_to_tensor(train_op) if operation is None else operation
@@ -410,7 +411,7 @@ def _checked_metrics(metrics: Any) -> dict[str, Any]:
             errors.invalid_argument("eval_metric_ops", metrics, "a dict of metrics by name")
         )
     for key, metric in metrics.items():
-        if not (isinstance(metric, keras.metrics.Metric) or _keras2.is_metric(metric)):
+        if not (isinstance(metric, keras.metrics.Metric) or keras2.is_metric(metric)):
             _check_metric_tuple(f"eval_metric_ops[{key!r}]", metric)
     return dict(metrics)
 
@@ -426,11 +427,11 @@ def _check_metric_tuple(name: str, metric: Any) -> None:
             )
         )
     for part in tf.nest.flatten(metric):
-        if not (isinstance(part, tf.Operation) or _tensors.is_tensor_or_variable(part)):
+        if not (isinstance(part, tf.Operation) or tensors.is_tensor_or_variable(part)):
             raise errors.ArgumentTypeError(
                 errors.invalid_argument(name, part, "tensors or operations in the tuple")
             )
-        _tensors.check_graph(name, part)
+        tensors.check_graph(name, part)
 
 
 def _checked_scaffold(scaffold: Any) -> tf.compat.v1.train.Scaffold:

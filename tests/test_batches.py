@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import dataset_options_pb2
 
-from kestimator.engine import inputs
+from kestimator.engine.runs import batches as inputs
 
 ROWS = np.arange(4_000, dtype=np.float32)
 

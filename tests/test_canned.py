@@ -16,8 +16,8 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors
-from kestimator.adapters import canned_optimizers
-from kestimator.engine import ordering
+from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.engine.graphs import ordering
 
 v1 = tf.compat.v1
 fc = tf.feature_column

@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 
 import kestimator
-from kestimator import early_stopping, experimental, stopping_rules, summaries
+from kestimator import experimental
+from kestimator.adapters.hooks import event_files
+from kestimator.train_eval import early_stopping, stopping_rules
 
 v1 = tf.compat.v1
 
@@ -46,9 +48,9 @@ def stopped_at(estimator: Any, *hooks: Any, max_steps: int = 50, **given: Any) -
 
 def looks_of(monkeypatch: Any) -> list[int]:
     looks: list[int] = []
-    ask = kestimator.engine.loop.HookedSession.ask
+    ask = kestimator.engine.runs.device_loop.HookedSession.ask
     monkeypatch.setattr(
-        kestimator.engine.loop.HookedSession,
+        kestimator.engine.runs.device_loop.HookedSession,
         "ask",
         lambda self, fetches: looks.append(1) or ask(self, fetches),
     )
@@ -112,7 +114,7 @@ class TestWhen:
         class Evaluator(kestimator.CheckpointSaverListener):
             def after_save(self, session: Any, global_step_value: int) -> None:
                 values = {"score": float(global_step_value), "global_step": global_step_value}
-                summaries.write_evaluation(estimator.eval_dir(), values, None)
+                event_files.write_evaluation(estimator.eval_dir(), values, None)
 
         hook = experimental.stop_if_higher_hook(
             estimator, "score", 5.0, run_every_secs=None, run_every_steps=1
@@ -216,7 +218,7 @@ class TestInMemory:
         estimator = make(tmp_path, own_model_fn)
         hook = experimental.InMemoryEvaluatorHook(estimator, input_fn, 1, every_n_iter=2)
         estimator.train(input_fn, hooks=[hook], steps=4)
-        results = summaries.read_scalars(estimator.eval_dir())
+        results = event_files.read_scalars(estimator.eval_dir())
         assert [values["own"] for values in results.values()] == [5.0, 5.0, 5.0]
         assert estimator.get_variable_names() == ["global_step", "w"]
 
@@ -225,7 +227,7 @@ class TestInMemory:
         estimator = make(tmp_path, save_checkpoints_steps=1000)
         hook = experimental.InMemoryEvaluatorHook(estimator, input_fn, 1, every_n_iter=500)
         estimator.train(input_fn, hooks=[hook], steps=1000)
-        assert list(summaries.read_scalars(estimator.eval_dir())) == [0, 500, 1000]
+        assert list(event_files.read_scalars(estimator.eval_dir())) == [0, 500, 1000]
         assert len(looks) < 40
 
     def test_of_another_estimator(self, tmp_path: Any) -> None:

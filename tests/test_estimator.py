@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 import kestimator
-from kestimator import summaries
+from kestimator.adapters.hooks import event_files
 
 v1 = tf.compat.v1
 ModeKeys = kestimator.ModeKeys
@@ -96,9 +96,9 @@ def test_second_evaluation_reads_no_checkpoint(tmp_path: Any, monkeypatch: Any) 
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("a checkpoint was read")
 
-    from kestimator.engine import checkpoints
+    from kestimator.engine.checkpoints import checkpoint_files
 
-    monkeypatch.setattr(checkpoints, "restore", refuse)
+    monkeypatch.setattr(checkpoint_files, "restore", refuse)
     assert estimator.evaluate(dataset()) == first
 
 
@@ -222,7 +222,7 @@ def test_tf2_summaries_are_written(tmp_path: Any) -> None:
     kestimator.Estimator(WithSummary(), tmp_path, config).train(dataset(repeat=None), steps=5)
     found = {
         event.step: float(tf.make_ndarray(value.tensor))
-        for event in summaries.read_events(str(tmp_path))
+        for event in event_files.read_events(str(tmp_path))
         for value in event.summary.value
         if value.tag == "rows"
     }
@@ -259,7 +259,7 @@ def test_callbacks_see_one_epoch_and_their_batches(tmp_path: Any) -> None:
 
 
 def test_callbacks_without_batch_methods_leave_the_loop_alone(tmp_path: Any) -> None:
-    from kestimator.adapters import callbacks
+    from kestimator.adapters.hooks import callbacks
 
     class Ends(keras.callbacks.Callback):
         def on_train_end(self, logs: Any = None) -> None:
@@ -380,7 +380,7 @@ def test_a_program_is_a_keras_model(tmp_path: Any) -> None:
 
 
 def test_evaluation_and_prediction_are_keras_models_too(tmp_path: Any) -> None:
-    from kestimator.engine import keras_model
+    from kestimator.engine.runs import keras_model
 
     estimator = kestimator.Estimator(Counted(), tmp_path)
     estimator.train(dataset(repeat=None), steps=2)

@@ -2,7 +2,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from kestimator.export_outputs import (
+from kestimator.exporting.export_outputs import (
     ClassificationOutput,
     EvalOutput,
     ExportOutput,

@@ -14,8 +14,9 @@ import pytest
 import tensorflow as tf
 
 import kestimator
-from kestimator import best_result, summaries
-from kestimator.engine import export_files
+from kestimator.adapters.hooks import event_files
+from kestimator.engine.saved_models import export_files
+from kestimator.train_eval import best_result
 
 v1 = tf.compat.v1
 FILE = best_result.FILE_NAME
@@ -127,7 +128,7 @@ class TestBestAfterARestart:
         judge = Judge(estimator)
         for step, loss in ((1, 3.0), (2, 2.0), (3, 0.5)):
             values = {"loss": np.float32(loss), "global_step": step}
-            summaries.write_evaluation(estimator.eval_dir(), values, None)
+            event_files.write_evaluation(estimator.eval_dir(), values, None)
         assert judge(loss=np.float32(4.0), global_step=3)  # nothing is exported yet
         os.remove(os.path.join(judge.folder, FILE))
         assert not judge(loss=np.float32(2.5), global_step=3)
@@ -186,11 +187,11 @@ class TestKilled:
 
     def test_event_files_are_read_up_to_the_damage(self, estimator: Any, caplog: Any) -> None:
         values = {"loss": np.float32(0.5), "global_step": 1}
-        summaries.write_evaluation(estimator.eval_dir(), values, None)
+        event_files.write_evaluation(estimator.eval_dir(), values, None)
         (file,) = pathlib.Path(estimator.eval_dir()).iterdir()
         whole = file.read_bytes()
         file.write_bytes(whole + whole[-20:])
-        assert summaries.read_scalars(estimator.eval_dir()) == {1: {"loss": 0.5}}
+        assert event_files.read_scalars(estimator.eval_dir()) == {1: {"loss": 0.5}}
         assert file.name in caplog.text
 
 

@@ -11,8 +11,10 @@ import pytest
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.adapters import column_features, column_kinds, feature_columns
-from kestimator.engine import ordering, program, variables
+from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
+from kestimator.engine.graphs import ordering
+from kestimator.engine.programs import program
+from kestimator.engine.variables import variable_store
 
 v1 = tf.compat.v1
 fc = tf.feature_column
@@ -122,7 +124,7 @@ def computed(
         for key, value in features.items()
     }
     made = program.trace(
-        trace, element_spec=spec, name="columns", seed=1, store=variables.VariableStore()
+        trace, element_spec=spec, name="columns", seed=1, store=variable_store.VariableStore()
     )
     made.function([], [made.result["i"]])()
     fetches = [made.result["r"], *made.result["g"]]
@@ -158,13 +160,13 @@ def assert_both_ways_agree(build: Any, features: dict[str, np.ndarray] = FEATURE
 
 def inputs(*columns: Any) -> Any:
     ordered = column_kinds.checked_columns("feature_columns", columns, Place.DENSE)
-    return lambda features: feature_columns.input_layer(features, ordered, training=True)
+    return lambda features: input_layers.input_layer(features, ordered, training=True)
 
 
 def linear(*columns: Any, units: int = 1, combiner: str = "sum") -> Any:
     ordered = column_kinds.checked_columns("feature_columns", columns, Place.LINEAR)
     return lambda features: (
-        feature_columns.linear_logits(
+        input_layers.linear_logits(
             features, ordered, units=units, sparse_combiner=combiner, training=True
         ).logits
     )

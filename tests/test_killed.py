@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from kestimator.engine import checkpoints
+from kestimator.engine.checkpoints import checkpoint_files
 
 PROGRAM = """
 import sys
@@ -72,9 +72,9 @@ def test_training_resumes_after_kill(tmp_path: pathlib.Path, delay: float) -> No
             time.sleep(delay)
             process.send_signal(signal.SIGKILL)
             told = [saved_step(line) for line in process.stdout if line.endswith("\n")]
-        latest = checkpoints.latest_checkpoint(str(directory))
+        latest = checkpoint_files.latest_checkpoint(str(directory))
         assert latest is not None
-        reached = checkpoints.global_step_of(latest)
+        reached = checkpoint_files.global_step_of(latest)
         assert reached >= max(told, default=15)
         reader = tf.train.load_checkpoint(latest)
         for name in reader.get_variable_to_shape_map():
@@ -88,7 +88,7 @@ def test_a_partial_checkpoint_is_never_chosen(tmp_path: pathlib.Path, caplog: An
     process = start(tmp_path, 10)
     process.communicate(timeout=120)
     newest = tmp_path / "model.ckpt-10"
-    assert checkpoints.latest_checkpoint(str(tmp_path)) == str(newest)
+    assert checkpoint_files.latest_checkpoint(str(tmp_path)) == str(newest)
     newest.with_suffix(".ckpt-10.data-00000-of-00001").unlink()
-    assert checkpoints.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-5")
+    assert checkpoint_files.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-5")
     assert "model.ckpt-10" in caplog.text

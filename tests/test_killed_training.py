@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 from sklearn import datasets
 
-from kestimator import best_result, stopping_rules, summaries
-from kestimator.engine import export_files
+from kestimator.adapters.hooks import event_files
+from kestimator.engine.saved_models import export_files
+from kestimator.train_eval import best_result, stopping_rules
 
 PROGRAM = """
 import sys
@@ -130,7 +131,7 @@ def test_the_best_export_stays_the_best(tmp_path: Any, moment: str, delay: float
     assert len(export_files.exports_in(str(latest))) == 2
     assert all(len(name) == 10 for name in os.listdir(latest))
 
-    results = summaries.read_scalars(str(model / "eval"))
+    results = event_files.read_scalars(str(model / "eval"))
     steps = sorted(results)
     rule = stopping_rules.NoImprovement(
         "accuracy", None, patience=3, min_delta=0.002, min_steps=0, higher=True

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import optimizers
-from kestimator.engine import ordering
+from kestimator.engine.graphs import ordering
 
 v1 = tf.compat.v1
 ModeKeys = kestimator.ModeKeys

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kestimator.engine import modes, program, pruning, variables
+from kestimator.engine.graphs import pruned_function
+from kestimator.engine.programs import program
+from kestimator.engine.tracing import execution_modes
+from kestimator.engine.variables import variable_store
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def inlined(function, values):
         tensors, operations = function.inlined(*feeds)
         with tf.control_dependencies(operations):
             tensors = [tf.identity(tensor) for tensor in tensors]
-    run = pruning.PrunedFunction(target, feeds, tensors, operations)
+    run = pruned_function.PrunedFunction(target, feeds, tensors, operations)
     return [tensor.numpy() for tensor in run(*values)]
 
 
@@ -31,9 +34,11 @@ def test_only_what_is_fetched_is_put_into_the_other_graph(graph):
         product = variable * x
         write = variable.assign_add(x)
         variable.assign(-1.0)
-    assert inlined(pruning.PrunedFunction(graph, [x], [product]), [tf.constant(3.0)]) == [3.0]
+    assert inlined(pruned_function.PrunedFunction(graph, [x], [product]), [tf.constant(3.0)]) == [
+        3.0
+    ]
     assert variable.numpy() == 1.0
-    function = pruning.PrunedFunction(graph, [x], [x], [write.op])
+    function = pruned_function.PrunedFunction(graph, [x], [x], [write.op])
     assert inlined(function, [tf.constant(3.0)]) == [3.0]
     assert variable.numpy() == 4.0
 
@@ -44,7 +49,7 @@ def test_tensors_amid_the_graph_are_fed(graph):
         doubled = 2 * x
         with tf.control_dependencies([doubled]):
             result = doubled + 1
-    function = pruning.PrunedFunction(graph, [doubled], [result])
+    function = pruned_function.PrunedFunction(graph, [doubled], [result])
     assert [value.numpy() for value in function(tf.constant(5.0))] == [6.0]
     assert inlined(function, [tf.constant(5.0)]) == [6.0]
 
@@ -53,16 +58,16 @@ def test_branches_do_not_run_on_one_thread(graph):
     with graph.as_default():
         n = tf.compat.v1.placeholder(tf.int32, [])
         branched = tf.cond(n > 0, lambda: n, lambda: -n)
-    assert not pruning.PrunedFunction(graph, [n], [branched]).runs_on_one_thread
+    assert not pruned_function.PrunedFunction(graph, [n], [branched]).runs_on_one_thread
 
 
 def test_a_loop_alone_runs_on_one_thread(graph):
     with graph.as_default():
         n = tf.compat.v1.placeholder(tf.int32, [])
         looped = tf.while_loop(lambda i: i < n, lambda i: [i + 2], [0])[0]
-    function = pruning.PrunedFunction(graph, [n], [looped])
+    function = pruned_function.PrunedFunction(graph, [n], [looped])
     assert function.runs_on_one_thread
-    with modes.on_one_thread(True):
+    with execution_modes.on_one_thread(True):
         assert inlined(function, [tf.constant(5)]) == [6]
 
 
@@ -74,8 +79,10 @@ def test_adam_of_small_variables_is_computed_by_plain_ops(graph, elements, plain
     random = np.random.RandomState(1)
     start = random.rand(3, elements)
 
-    def update(apply, variables):
-        handles = {name: one.handle for name, one in zip(("var", "m", "v"), variables, strict=True)}
+    def update(apply, variable_store):
+        handles = {
+            name: one.handle for name, one in zip(("var", "m", "v"), variable_store, strict=True)
+        }
         grad = tf.cast(tf.linspace(-1.0, 1.0, elements), dtype)
         values = {name: tf.constant(n, dtype) for name, n in zip(names, numbers, strict=True)}
         return apply(**handles, **values, grad=grad)
@@ -86,7 +93,7 @@ def test_adam_of_small_variables_is_computed_by_plain_ops(graph, elements, plain
     with graph.as_default():
         operation = update(tf.raw_ops.ResourceApplyAdam, found)
     assert ("ResourceApplyAdam" not in {op.type for op in graph.get_operations()}) == plain
-    inlined(pruning.PrunedFunction(graph, [], [], [operation]), [])
+    inlined(pruned_function.PrunedFunction(graph, [], [], [operation]), [])
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(other.numpy(), one.numpy(), rtol=1e-6)
 
@@ -96,7 +103,7 @@ def test_tf1_adam_takes_plain_ops():
         weights = tf.compat.v1.get_variable("weights", [32, 32])
         tf.compat.v1.train.AdamOptimizer().minimize(tf.reduce_sum(weights**2))
 
-    store = variables.VariableStore()
+    store = variable_store.VariableStore()
     made = program.trace(build, element_spec=(), name="adam", seed=None, store=store)
     types = {op.type for op in made.graph.get_operations()}
     assert "AssignSubVariableOp" in types

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 import kestimator as ks
 from kestimator import errors
-from kestimator.engine import program, variables
+from kestimator.engine.programs import program
+from kestimator.engine.variables import variable_store
 
 v1 = tf.compat.v1
 STEPS = 24
@@ -123,7 +124,7 @@ def test_another_process_draws_the_same(tmp_path):
 
 
 def traced(build):
-    store = variables.VariableStore()
+    store = variable_store.VariableStore()
     made = program.trace(lambda _: build(), element_spec=(), name="p", seed=1, store=store)
     return made, made.function(tf.nest.flatten(made.result))
 
@@ -174,7 +175,7 @@ def test_a_sampler_that_learns_is_refused():
 
 
 def test_ops_without_a_seed_are_left_alone():
-    store = variables.VariableStore()
+    store = variable_store.VariableStore()
     made = program.trace(
         lambda _: tf.random.uniform([3]), element_spec=(), name="p", seed=None, store=store
     )
@@ -187,7 +188,7 @@ def test_initial_values_are_those_of_a_fresh_session():
     def build():
         return v1.get_variable("w", [4]).initializer
 
-    store = variables.VariableStore()
+    store = variable_store.VariableStore()
     made = program.trace(lambda _: build(), element_spec=(), name="p", seed=1, store=store)
     initialize = made.function([], [made.result])
     initialize()

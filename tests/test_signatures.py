@@ -4,8 +4,9 @@ import logging
 import pytest
 import tensorflow as tf
 
-from kestimator import _signatures, errors
-from kestimator._signatures import accepted_arguments, call_with_accepted
+from kestimator import errors
+from kestimator.validation import signatures
+from kestimator.validation.signatures import accepted_arguments, call_with_accepted
 
 
 def function(features, labels, *, mode, **others):
@@ -106,20 +107,20 @@ class TestCheckModelFn:
         ],
     )
     def test_good(self, model_fn, caplog):
-        _signatures.check_model_fn(model_fn, None)
+        signatures.check_model_fn(model_fn, None)
         assert caplog.text == ""
 
     def test_none(self):
         with pytest.raises(ValueError, match="`model_fn`.*Received: None"):
-            _signatures.check_model_fn(None)
+            signatures.check_model_fn(None)
 
     def test_not_callable(self):
         with pytest.raises(errors.ArgumentTypeError, match="`model_fn`.*a callable"):
-            _signatures.check_model_fn("model_fn")
+            signatures.check_model_fn("model_fn")
 
     def test_without_features(self):
         with pytest.raises(ValueError, match="called `features`.*It takes `labels`, `mode`"):
-            _signatures.check_model_fn(lambda labels, mode: None)
+            signatures.check_model_fn(lambda labels, mode: None)
 
     def test_unknown_argument(self):
         def model_fn(features, depth):
@@ -127,19 +128,19 @@ class TestCheckModelFn:
 
         message = r"It also takes `depth`.*`params`.*functools.partial\(model_fn, depth="
         with pytest.raises(ValueError, match=message):
-            _signatures.check_model_fn(model_fn)
+            signatures.check_model_fn(model_fn)
 
     def test_params_not_taken(self):
         with pytest.raises(ValueError, match=r"`params`.*'depth': 3"):
-            _signatures.check_model_fn(lambda features: None, {"depth": 3})
+            signatures.check_model_fn(lambda features: None, {"depth": 3})
 
     def test_empty_params_not_taken(self):
         with pytest.raises(ValueError, match="`params`"):
-            _signatures.check_model_fn(lambda features: None, {})
+            signatures.check_model_fn(lambda features: None, {})
 
     def test_params_not_given(self, caplog):
         with caplog.at_level(logging.WARNING, logger="kestimator"):
-            _signatures.check_model_fn(lambda features, params: None)
+            signatures.check_model_fn(lambda features, params: None)
         assert "takes `params`, but none were passed" in caplog.text
 
 
@@ -156,7 +157,7 @@ class TestCheckInputFn:
         ],
     )
     def test_good(self, input_fn):
-        _signatures.check_input_fn(input_fn)
+        signatures.check_input_fn(input_fn)
 
     def test_a_wrapper_that_binds_what_is_required(self):
         def load(path):
@@ -166,15 +167,15 @@ class TestCheckInputFn:
         def input_fn():
             return load("a path")
 
-        _signatures.check_input_fn(input_fn)
+        signatures.check_input_fn(input_fn)
 
     def test_not_callable(self):
         with pytest.raises(TypeError, match="`input_fn`.*a callable"):
-            _signatures.check_input_fn(tf.constant(1))
+            signatures.check_input_fn(tf.constant(1))
 
     def test_required_argument(self):
         def input_fn(path, mode):
             pass
 
         with pytest.raises(TypeError, match=r"requires `path`.*partial\(input_fn, path="):
-            _signatures.check_input_fn(input_fn)
+            signatures.check_input_fn(input_fn)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.export_outputs import PredictOutput
+from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.keys import ModeKeys
 from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, WarmStartSettings
 

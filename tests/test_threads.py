@@ -16,8 +16,9 @@ import tensorflow as tf
 from keras.src.saving import saving_lib
 
 import kestimator
-from kestimator import _threads
-from kestimator.engine import keras_files, keras_writing, locks
+from kestimator.engine.checkpoints import keras_files, keras_writing
+from kestimator.engine.runs import locks
+from kestimator.validation import threads as _threads
 
 v1 = tf.compat.v1
 PATIENCE = 120

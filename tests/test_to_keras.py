@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors
-from kestimator.adapters import column_layers
+from kestimator.adapters.feature_columns import column_layers
 
 fc = tf.feature_column
 FEATURES = {

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 import kestimator
-from kestimator import summaries, training
+from kestimator.adapters.hooks import event_files
+from kestimator.train_eval import training
 
 v1 = tf.compat.v1
 X = np.ones([4, 1], "float32")
@@ -39,7 +40,7 @@ def eval_spec(**given: Any) -> kestimator.EvalSpec:
 
 
 def evaluated(estimator: kestimator.Estimator, name: str | None = None) -> list[int]:
-    return sorted(summaries.read_scalars(estimator.eval_dir(name)))
+    return sorted(event_files.read_scalars(estimator.eval_dir(name)))
 
 
 def checkpoints(estimator: kestimator.Estimator) -> list[int]:
@@ -94,9 +95,9 @@ class TestBySteps:
 
     def test_leaves_the_loop_on_the_device(self, tmp_path: Any, monkeypatch: Any) -> None:
         looks = []
-        ask = kestimator.engine.loop.HookedSession.ask
+        ask = kestimator.engine.runs.device_loop.HookedSession.ask
         monkeypatch.setattr(
-            kestimator.engine.loop.HookedSession,
+            kestimator.engine.runs.device_loop.HookedSession,
             "ask",
             lambda self, fetches: looks.append(1) or ask(self, fetches),
         )

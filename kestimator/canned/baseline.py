@@ -16,18 +16,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, specs, to_keras
+from kestimator import errors, specs
 from kestimator._types import Tensor
-from kestimator.adapters import canned_optimizers as _optimizers
-from kestimator.canned import _base, _parts
+from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.canned.parts import canned_estimator, model_fns
 from kestimator.config import RunConfig
 from kestimator.heads import Head
+from kestimator.interop import to_keras
 
 _v1 = tf.compat.v1
 _LEARNING_RATE = 0.3
 
 
-class BaselineEstimator(_base.CannedEstimator):
+class BaselineEstimator(canned_estimator.CannedEstimator):
     """A baseline with any head.
 
     Example:
@@ -55,7 +56,7 @@ class BaselineEstimator(_base.CannedEstimator):
         super().__init__(_model(head, optimizer), model_dir, config)
 
 
-class BaselineClassifier(_base.CannedEstimator):
+class BaselineClassifier(canned_estimator.CannedEstimator):
     """A baseline for classifiers: how often each class comes.
 
     Example:
@@ -85,15 +86,15 @@ class BaselineClassifier(_base.CannedEstimator):
         label_vocabulary: Sequence[str] | None = None,
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
     ) -> None:
-        head = _parts.classification_head(
+        head = model_fns.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
         super().__init__(_model(head, optimizer), model_dir, config)
 
 
-class BaselineRegressor(_base.CannedEstimator):
+class BaselineRegressor(canned_estimator.CannedEstimator):
     """A baseline for regressors: the mean of the labels.
 
     Example:
@@ -120,26 +121,26 @@ class BaselineRegressor(_base.CannedEstimator):
         weight_column: Any = None,
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
     ) -> None:
-        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
         super().__init__(_model(head, optimizer), model_dir, config)
 
 
-def _model(head: Head, optimizer: Any) -> _base.CannedModel:
+def _model(head: Head, optimizer: Any) -> canned_estimator.CannedModel:
     """Checks what an estimator is given, and makes its model."""
-    _parts.check_head(head)
-    _optimizers.check("optimizer", optimizer)
+    model_fns.check_head(head)
+    canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
         units, examples = head.logits_dimension, _batch_size(features)
         with _v1.variable_scope("baseline"):
             bias = _v1.get_variable("bias", [units], initializer=_v1.zeros_initializer())
             logits = tf.zeros([examples, units]) + bias
-        training = _parts.Training([bias], optimizer, _LEARNING_RATE)
-        return _parts.spec(head, features, labels, mode, logits, [training])
+        training = model_fns.Training([bias], optimizer, _LEARNING_RATE)
+        return model_fns.spec(head, features, labels, mode, logits, [training])
 
-    return _base.CannedModel(model_fn, to_keras.Blueprint(head))
+    return canned_estimator.CannedModel(model_fn, to_keras.Blueprint(head))
 
 
 def _batch_size(features: Any) -> Tensor:

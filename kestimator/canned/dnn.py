@@ -18,18 +18,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import specs, to_keras
-from kestimator.adapters import canned_optimizers as _optimizers
-from kestimator.adapters import column_features as _features
-from kestimator.canned import _base, _parts
-from kestimator.canned._networks import NetworkPart
+from kestimator import specs
+from kestimator.adapters.feature_columns import column_features
+from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.canned.parts import canned_estimator, model_fns
+from kestimator.canned.parts.networks import NetworkPart
 from kestimator.config import RunConfig
 from kestimator.heads import Head
+from kestimator.interop import to_keras
 
 _v1 = tf.compat.v1
 
 
-class DNNEstimator(_base.CannedEstimator):
+class DNNEstimator(canned_estimator.CannedEstimator):
     """A deep network with any head.
 
     Example:
@@ -75,7 +76,7 @@ class DNNEstimator(_base.CannedEstimator):
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class DNNClassifier(_base.CannedEstimator):
+class DNNClassifier(canned_estimator.CannedEstimator):
     """A deep classifier.
 
     Example:
@@ -118,10 +119,10 @@ class DNNClassifier(_base.CannedEstimator):
         dropout: float | None = None,
         config: RunConfig | None = None,
         warm_start_from: Any = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
     ) -> None:
-        head = _parts.classification_head(
+        head = model_fns.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
         part = NetworkPart.checked(
@@ -131,7 +132,7 @@ class DNNClassifier(_base.CannedEstimator):
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class DNNRegressor(_base.CannedEstimator):
+class DNNRegressor(canned_estimator.CannedEstimator):
     """A deep regressor.
 
     Example:
@@ -171,10 +172,10 @@ class DNNRegressor(_base.CannedEstimator):
         dropout: float | None = None,
         config: RunConfig | None = None,
         warm_start_from: Any = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
     ) -> None:
-        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
@@ -182,16 +183,18 @@ class DNNRegressor(_base.CannedEstimator):
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-def _model(head: Head, part: NetworkPart, optimizer: Any) -> _base.CannedModel:
+def _model(head: Head, part: NetworkPart, optimizer: Any) -> canned_estimator.CannedModel:
     """Checks what an estimator is given, and makes its model."""
-    _parts.check_head(head)
-    _optimizers.check("optimizer", optimizer)
+    model_fns.check_head(head)
+    canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-        given = _features.Features(features)
+        given = column_features.Features(features)
         with _v1.variable_scope("dnn", auxiliary_name_scope=False):
             built = part.build(given, units=head.logits_dimension, mode=mode)
-        training = _parts.Training(built.variables, optimizer)
-        return _parts.spec(head, features, labels, mode, built.logits, [training], built.update_ops)
+        training = model_fns.Training(built.variables, optimizer)
+        return model_fns.spec(
+            head, features, labels, mode, built.logits, [training], built.update_ops
+        )
 
-    return _base.CannedModel(model_fn, to_keras.Blueprint(head, network=part))
+    return canned_estimator.CannedModel(model_fn, to_keras.Blueprint(head, network=part))

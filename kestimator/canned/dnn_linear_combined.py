@@ -21,21 +21,22 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, specs, to_keras
-from kestimator.adapters import canned_optimizers as _optimizers
-from kestimator.adapters import column_features as _features
-from kestimator.canned import _base, _parts
-from kestimator.canned._linear_models import LinearPart
-from kestimator.canned._networks import NetworkPart
+from kestimator import errors, specs
+from kestimator.adapters.feature_columns import column_features
+from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.canned.parts import canned_estimator, model_fns
+from kestimator.canned.parts.linear_models import LinearPart
+from kestimator.canned.parts.networks import NetworkPart
 from kestimator.config import RunConfig
 from kestimator.heads import Head
+from kestimator.interop import to_keras
 
 _v1 = tf.compat.v1
 _DNN_LEARNING_RATE = 0.001
 _LINEAR_LEARNING_RATE = 0.005
 
 
-class DNNLinearCombinedEstimator(_base.CannedEstimator):
+class DNNLinearCombinedEstimator(canned_estimator.CannedEstimator):
     """A network and a linear model with any head.
 
     Example:
@@ -90,7 +91,7 @@ class DNNLinearCombinedEstimator(_base.CannedEstimator):
         super().__init__(model, model_dir, config)
 
 
-class DNNLinearCombinedClassifier(_base.CannedEstimator):
+class DNNLinearCombinedClassifier(canned_estimator.CannedEstimator):
     """A wide and deep classifier.
 
     Example:
@@ -138,11 +139,11 @@ class DNNLinearCombinedClassifier(_base.CannedEstimator):
         label_vocabulary: Sequence[str] | None = None,
         config: RunConfig | None = None,
         warm_start_from: Any = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
     ) -> None:
-        head = _parts.classification_head(
+        head = model_fns.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
         combined = _CombinedModel(
@@ -157,7 +158,7 @@ class DNNLinearCombinedClassifier(_base.CannedEstimator):
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class DNNLinearCombinedRegressor(_base.CannedEstimator):
+class DNNLinearCombinedRegressor(canned_estimator.CannedEstimator):
     """A wide and deep regressor.
 
     Example:
@@ -202,11 +203,11 @@ class DNNLinearCombinedRegressor(_base.CannedEstimator):
         weight_column: Any = None,
         config: RunConfig | None = None,
         warm_start_from: Any = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
     ) -> None:
-        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
         combined = _CombinedModel(
             _checked_linear(linear_feature_columns, linear_sparse_combiner),
             linear_optimizer,
@@ -228,53 +229,55 @@ class _CombinedModel:
     network: NetworkPart | None
     dnn_optimizer: Any
 
-    def model(self, head: Head) -> _base.CannedModel:
+    def model(self, head: Head) -> canned_estimator.CannedModel:
         """Checks the rest of what an estimator is given, and makes its model."""
-        _parts.check_head(head)
+        model_fns.check_head(head)
         if self.linear is None and self.network is None:
             raise errors.ArgumentError(
                 "Either linear_feature_columns or dnn_feature_columns must be defined. Received: "
                 "neither. Pass columns for the linear part, for the network, or for both."
             )
         if self.network is not None:
-            _optimizers.check("dnn_optimizer", self.dnn_optimizer)
+            canned_optimizers.check("dnn_optimizer", self.dnn_optimizer)
         if self.linear is not None:
-            _optimizers.check("linear_optimizer", self.linear_optimizer)
+            canned_optimizers.check("linear_optimizer", self.linear_optimizer)
 
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-            given, units = _features.Features(features), head.logits_dimension
+            given, units = column_features.Features(features), head.logits_dimension
             parts = [*self._network(given, units, mode), *self._linear(given, units, mode)]
             logits = tf.add_n([built.logits for built, _ in parts])
             updates = [update for built, _ in parts for update in built.update_ops]
             training = [training for _, training in parts]
-            return _parts.spec(head, features, labels, mode, logits, training, updates)
+            return model_fns.spec(head, features, labels, mode, logits, training, updates)
 
-        return _base.CannedModel(
+        return canned_estimator.CannedModel(
             model_fn, to_keras.Blueprint(head, linear=self.linear, network=self.network)
         )
 
     def _network(
-        self, features: _features.Features, units: int, mode: str
-    ) -> list[tuple[_parts.Built, _parts.Training]]:
+        self, features: column_features.Features, units: int, mode: str
+    ) -> list[tuple[model_fns.Built, model_fns.Training]]:
         if self.network is None:
             return []
         with _v1.variable_scope("dnn", auxiliary_name_scope=False):
             built = self.network.build(features, units=units, mode=mode)
-        training = _parts.Training(
+        training = model_fns.Training(
             built.variables, self.dnn_optimizer, _DNN_LEARNING_RATE, "dnn_optimizer"
         )
         return [(built, training)]
 
     def _linear(
-        self, features: _features.Features, units: int, mode: str
-    ) -> list[tuple[_parts.Built, _parts.Training]]:
+        self, features: column_features.Features, units: int, mode: str
+    ) -> list[tuple[model_fns.Built, model_fns.Training]]:
         if self.linear is None:
             return []
         with _v1.variable_scope("linear", auxiliary_name_scope=False):
             built = self.linear.build(features, units=units, mode=mode)
-        _parts.summarize_layer("linear", built.logits)
+        model_fns.summarize_layer("linear", built.logits)
         rate = min(_LINEAR_LEARNING_RATE, 1.0 / math.sqrt(len(self.linear.columns)))
-        training = _parts.Training(built.variables, self.linear_optimizer, rate, "linear_optimizer")
+        training = model_fns.Training(
+            built.variables, self.linear_optimizer, rate, "linear_optimizer"
+        )
         return [(built, training)]
 
 

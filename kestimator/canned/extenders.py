@@ -13,11 +13,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import _signatures, errors, specs
+from kestimator import errors, specs
 from kestimator._types import Tensor
 from kestimator.estimator import Estimator
-from kestimator.export_outputs import PredictOutput
+from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.keys import ModeKeys
+from kestimator.validation import signatures
 
 _OFFERED = ("features", "labels", "predictions", "config")
 _ModelFn = Callable[..., specs.EstimatorSpec]
@@ -50,7 +51,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
         errors.ArgumentTypeError: It is no function, or `estimator` is no Estimator.
     """
     _check_estimator(estimator)
-    unknown = sorted(_signatures.accepted_arguments(metric_fn) - {*_OFFERED, "self"})
+    unknown = sorted(signatures.accepted_arguments(metric_fn) - {*_OFFERED, "self"})
     if unknown:
         raise errors.ArgumentError(
             errors.invalid_argument(
@@ -64,7 +65,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
     def extended(spec: specs.EstimatorSpec, **offered: Any) -> specs.EstimatorSpec:
         if spec.mode != ModeKeys.EVAL:
             return spec
-        metrics = _signatures.call_with_accepted(metric_fn, predictions=spec.predictions, **offered)
+        metrics = signatures.call_with_accepted(metric_fn, predictions=spec.predictions, **offered)
         return spec._replace(eval_metric_ops={**spec.eval_metric_ops, **metrics})
 
     return _derived(estimator, extended)

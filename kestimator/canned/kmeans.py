@@ -20,13 +20,11 @@ import tensorflow as tf
 
 from kestimator import errors, specs
 from kestimator._types import InputFn, Tensor
-from kestimator.adapters import column_features as _features
-from kestimator.adapters import column_kinds as _kinds
-from kestimator.adapters import feature_columns as _feature_columns
-from kestimator.canned import _clustering, _parts
+from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
+from kestimator.canned.parts import clustering, model_fns
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
-from kestimator.export_outputs import PredictOutput
+from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.hooks import SessionRunArgs, SessionRunHook
 from kestimator.keys import ModeKeys, SignatureKeys
 
@@ -65,14 +63,14 @@ class KMeans(Estimator):
         errors.ArgumentError: Something cannot be used.
     """
 
-    SQUARED_EUCLIDEAN_DISTANCE = _clustering.SQUARED_EUCLIDEAN
-    COSINE_DISTANCE = _clustering.COSINE
-    RANDOM_INIT = _clustering.RANDOM
-    KMEANS_PLUS_PLUS_INIT = _clustering.KMEANS_PLUS_PLUS
+    SQUARED_EUCLIDEAN_DISTANCE = clustering.SQUARED_EUCLIDEAN
+    COSINE_DISTANCE = clustering.COSINE
+    RANDOM_INIT = clustering.RANDOM
+    KMEANS_PLUS_PLUS_INIT = clustering.KMEANS_PLUS_PLUS
     SCORE = "score"
     CLUSTER_INDEX = "cluster_index"
     ALL_DISTANCES = "all_distances"
-    CLUSTER_CENTERS_VAR_NAME = _clustering.CLUSTERS
+    CLUSTER_CENTERS_VAR_NAME = clustering.CLUSTERS
 
     def __init__(
         self,
@@ -88,14 +86,14 @@ class KMeans(Estimator):
         config: RunConfig | None = None,
         feature_columns: Any = None,
     ) -> None:
-        if distance_metric not in (_clustering.SQUARED_EUCLIDEAN, _clustering.COSINE):
-            expected = f"{_clustering.SQUARED_EUCLIDEAN!r} or {_clustering.COSINE!r}"
+        if distance_metric not in (clustering.SQUARED_EUCLIDEAN, clustering.COSINE):
+            expected = f"{clustering.SQUARED_EUCLIDEAN!r} or {clustering.COSINE!r}"
             raise errors.ArgumentError(
                 errors.invalid_argument("distance_metric", distance_metric, expected)
             )
         initial = _checked_initial(initial_clusters)
         count = initial.shape[0] if isinstance(initial, np.ndarray) else num_clusters
-        options = _clustering.Options(
+        options = clustering.Options(
             _checked_count("num_clusters", count),
             initial,
             distance_metric,
@@ -106,7 +104,9 @@ class KMeans(Estimator):
         )
         columns = None
         if feature_columns:
-            columns = _kinds.checked_columns("feature_columns", feature_columns, _kinds.Place.DENSE)
+            columns = column_kinds.checked_columns(
+                "feature_columns", feature_columns, column_kinds.Place.DENSE
+            )
         self._metric = distance_metric
         super().__init__(_model_fn(options, columns, relative_tolerance), model_dir, config)
 
@@ -157,13 +157,13 @@ class KMeans(Estimator):
 
 
 def _model_fn(
-    options: _clustering.Options, columns: Any, tolerance: float | None
+    options: clustering.Options, columns: Any, tolerance: float | None
 ) -> Callable[..., specs.EstimatorSpec]:
     def model_fn(features: Any, mode: str) -> specs.EstimatorSpec:
         if mode == ModeKeys.TRAIN:
-            _parts.refuse_replicas("KMeans", "each would move the centers by its own points.")
+            model_fns.refuse_replicas("KMeans", "each would move the centers by its own points.")
         points = _points(features, columns)
-        clusters = _clustering.Clusters.made(options, _dimension(points, options))
+        clusters = clustering.Clusters.made(options, _dimension(points, options))
         ready = clusters.put_to_use() if mode == ModeKeys.TRAIN else _assert_trained(clusters)
         compared = clusters.compared(points)
         with tf.control_dependencies([ready]):
@@ -192,7 +192,7 @@ def _model_fn(
 
 
 def _train_op(
-    clusters: _clustering.Clusters, points: Tensor, found: _clustering.Assigned
+    clusters: clustering.Clusters, points: Tensor, found: clustering.Assigned
 ) -> tf.Operation:
     step = clusters.step(points, found.nearest)
     with tf.control_dependencies([step, found.losses]):
@@ -200,7 +200,7 @@ def _train_op(
 
 
 def _hooks(
-    clusters: _clustering.Clusters,
+    clusters: clustering.Clusters,
     points: Tensor,
     loss: Tensor,
     mode: str,
@@ -215,7 +215,7 @@ def _hooks(
 class _ChooseCenters(SessionRunHook):
     """Chooses the first centers before training, if there are none yet."""
 
-    def __init__(self, clusters: _clustering.Clusters, choose: tf.Operation) -> None:
+    def __init__(self, clusters: clustering.Clusters, choose: tf.Operation) -> None:
         self._initialized = clusters.initialized.read_value()
         self._choose = choose
 
@@ -251,7 +251,7 @@ class _StopWhenSteady(SessionRunHook):
         self._last = loss
 
 
-def _assert_trained(clusters: _clustering.Clusters) -> tf.Operation:
+def _assert_trained(clusters: clustering.Clusters) -> tf.Operation:
     message = "There are no cluster centers yet. Call train first, or check `model_dir`."
     return tf.raw_ops.Assert(condition=clusters.initialized.read_value(), data=[message])
 
@@ -260,8 +260,8 @@ def _points(features: Any, columns: Any) -> Tensor:
     """The points, (batch, n), float32."""
     if columns is not None:
         with _v1.variable_scope("input_layer"):
-            return _feature_columns.input_layer(
-                _features.Features(features), columns, training=False
+            return input_layers.input_layer(
+                column_features.Features(features), columns, training=False
             )
     if not isinstance(features, Mapping):
         return _checked_points("features", features)
@@ -287,7 +287,7 @@ def _checked_points(name: str, given: Any) -> Tensor:
     return tf.cast(tensor, tf.float32)
 
 
-def _dimension(points: Tensor, options: _clustering.Options) -> int:
+def _dimension(points: Tensor, options: clustering.Options) -> int:
     """How many numbers a point has."""
     known = points.shape[1] if points.shape.rank else None
     initial = options.initial
@@ -312,10 +312,10 @@ def _dimension(points: Tensor, options: _clustering.Options) -> int:
 
 def _checked_initial(initial: Any) -> Any:
     if isinstance(initial, str) or callable(initial):
-        if callable(initial) or initial in (_clustering.RANDOM, _clustering.KMEANS_PLUS_PLUS):
+        if callable(initial) or initial in (clustering.RANDOM, clustering.KMEANS_PLUS_PLUS):
             return initial
         expected = (
-            f"{_clustering.RANDOM!r}, {_clustering.KMEANS_PLUS_PLUS!r}, an array, or a function"
+            f"{clustering.RANDOM!r}, {clustering.KMEANS_PLUS_PLUS!r}, an array, or a function"
         )
         raise errors.ArgumentError(errors.invalid_argument("initial_clusters", initial, expected))
     array = np.asarray(initial, np.float32)
@@ -329,7 +329,7 @@ def _checked_initial(initial: Any) -> Any:
 
 
 def _checked_count(argument: str, value: Any) -> int:
-    if not _parts.is_size(value):
+    if not model_fns.is_size(value):
         raise errors.ArgumentError(
             errors.invalid_argument(argument, value, "a whole number above 0")
         )

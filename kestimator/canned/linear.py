@@ -18,20 +18,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import specs, to_keras
-from kestimator.adapters import canned_optimizers as _optimizers
-from kestimator.adapters import column_features as _features
-from kestimator.canned import _base, _parts
-from kestimator.canned import sdca as _sdca
-from kestimator.canned._linear_models import LinearPart
+from kestimator import specs
+from kestimator.adapters.feature_columns import column_features
+from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.canned import sdca
+from kestimator.canned.parts import canned_estimator, model_fns
+from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.config import RunConfig
 from kestimator.heads import Head
+from kestimator.interop import to_keras
 
 _v1 = tf.compat.v1
 LEARNING_RATE = 0.2
 
 
-class LinearEstimator(_base.CannedEstimator):
+class LinearEstimator(canned_estimator.CannedEstimator):
     """A linear model with any head.
 
     Example:
@@ -70,7 +71,7 @@ class LinearEstimator(_base.CannedEstimator):
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class LinearClassifier(_base.CannedEstimator):
+class LinearClassifier(canned_estimator.CannedEstimator):
     """A linear classifier.
 
     Example:
@@ -108,17 +109,17 @@ class LinearClassifier(_base.CannedEstimator):
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
         warm_start_from: Any = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         sparse_combiner: str = "sum",
     ) -> None:
-        head = _parts.classification_head(
+        head = model_fns.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
         model = _model(head, feature_columns, optimizer, sparse_combiner)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-class LinearRegressor(_base.CannedEstimator):
+class LinearRegressor(canned_estimator.CannedEstimator):
     """A linear regressor.
 
     Example:
@@ -153,33 +154,33 @@ class LinearRegressor(_base.CannedEstimator):
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
         warm_start_from: Any = None,
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         sparse_combiner: str = "sum",
     ) -> None:
-        head = _parts.regression_head(label_dimension, weight_column, loss_reduction)
+        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
         model = _model(head, feature_columns, optimizer, sparse_combiner)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
 def _model(
     head: Head, feature_columns: Any, optimizer: Any, sparse_combiner: str
-) -> _base.CannedModel:
+) -> canned_estimator.CannedModel:
     """Checks what an estimator is given, and makes its model."""
-    _parts.check_head(head)
+    model_fns.check_head(head)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
     blueprint = to_keras.Blueprint(head, linear=part)
-    if isinstance(optimizer, _sdca.LinearSDCA):
-        return _base.CannedModel(_sdca.model_fn(head, part, optimizer), blueprint)
+    if isinstance(optimizer, sdca.LinearSDCA):
+        return canned_estimator.CannedModel(sdca.model_fn(head, part, optimizer), blueprint)
     rate = LEARNING_RATE
     if optimizer is None:
         optimizer, rate = "Ftrl", min(LEARNING_RATE, 1.0 / math.sqrt(len(part.columns)))
-    _optimizers.check("optimizer", optimizer)
+    canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-        given = _features.Features(features)
+        given = column_features.Features(features)
         with _v1.variable_scope("linear", auxiliary_name_scope=False):
             built = part.build(given, units=head.logits_dimension, mode=mode)
-        training = _parts.Training(built.variables, optimizer, rate)
-        return _parts.spec(head, features, labels, mode, built.logits, [training])
+        training = model_fns.Training(built.variables, optimizer, rate)
+        return model_fns.spec(head, features, labels, mode, built.logits, [training])
 
-    return _base.CannedModel(model_fn, blueprint)
+    return canned_estimator.CannedModel(model_fn, blueprint)

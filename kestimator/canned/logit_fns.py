@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator import _signatures, errors
+from kestimator import errors
 from kestimator._types import Tensor
-from kestimator.adapters import column_features as _features
-from kestimator.canned._linear_models import LinearPart
-from kestimator.canned._networks import NetworkPart
+from kestimator.adapters.feature_columns import column_features
+from kestimator.canned.parts.linear_models import LinearPart
+from kestimator.canned.parts.networks import NetworkPart
+from kestimator.validation import signatures
 
 _v1 = tf.compat.v1
 
@@ -54,13 +55,13 @@ def call_logit_fn(
         errors.ArgumentError: It returned neither a tensor nor a dict of tensors by name.
         errors.ArgumentTypeError: It does not take `features`.
     """
-    if "features" not in _signatures.accepted_arguments(logit_fn):
+    if "features" not in signatures.accepted_arguments(logit_fn):
         raise errors.ArgumentTypeError(
             errors.invalid_argument(
                 "logit_fn", logit_fn, "a function with an argument called `features`"
             )
         )
-    logits: Any = _signatures.call_with_accepted(
+    logits: Any = signatures.call_with_accepted(
         logit_fn, features=features, mode=mode, params=params, config=config
     )
     values = logits.values() if isinstance(logits, dict) else [logits]
@@ -107,7 +108,7 @@ def dnn_logit_fn_builder(
 
     def dnn_logit_fn(features: Any, mode: str) -> Tensor:
         built = part.build(
-            _features.Features(features),
+            column_features.Features(features),
             units=units,
             mode=mode,
             partitioner=input_layer_partitioner,
@@ -140,7 +141,7 @@ def linear_logit_fn_builder(
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
 
     def linear_logit_fn(features: Any) -> Tensor:
-        return part.build(_features.Features(features), units=units, mode=None).logits
+        return part.build(column_features.Features(features), units=units, mode=None).logits
 
     return linear_logit_fn
 

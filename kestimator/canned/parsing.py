@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.adapters import column_kinds as _kinds
+from kestimator.adapters.feature_columns import column_kinds
 
 
 def classifier_parse_example_spec(
@@ -96,7 +96,7 @@ def _spec(columns: Any, label_key: str, label: Any, weight_column: Any) -> dict[
 def _spec_of_columns(columns: Any) -> dict[str, Any]:
     listed = list(columns) if isinstance(columns, Iterable) else [columns]
     for column in listed:
-        if _kinds.is_keras(column):
+        if column_kinds.is_keras(column):
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     "feature_columns",
@@ -112,7 +112,7 @@ def _spec_of_columns(columns: Any) -> dict[str, Any]:
 def _weight_spec(weight_column: Any) -> dict[str, Any]:
     if isinstance(weight_column, str):
         weight_column = tf.feature_column.numeric_column(weight_column)
-    if not isinstance(weight_column, _kinds.tf_columns.NumericColumn):
+    if not isinstance(weight_column, column_kinds.tf_columns.NumericColumn):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "weight_column", weight_column, "a feature's name, or a numeric column"

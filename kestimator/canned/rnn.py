@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kestimator import errors, specs
-from kestimator.adapters import canned_optimizers as _optimizers
-from kestimator.adapters import column_features as _features
-from kestimator.canned import _parts
-from kestimator.canned._recurrent import RecurrentPart
+from kestimator.adapters.feature_columns import column_features
+from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.canned.parts import model_fns
+from kestimator.canned.parts.recurrent import RecurrentPart
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.heads import Head, SequentialHeadWrapper
@@ -132,11 +132,11 @@ class RNNClassifier(RNNEstimator):
         weight_column: Any = None,
         label_vocabulary: Sequence[str] | None = None,
         optimizer: Any = "Adagrad",
-        loss_reduction: str = _parts.SUM_OVER_BATCH_SIZE,
+        loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         sequence_mask: str = "sequence_mask",
         config: RunConfig | None = None,
     ) -> None:
-        head = _parts.classification_head(
+        head = model_fns.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
         if return_sequences:
@@ -159,21 +159,21 @@ def _model_fn(
     head: Head, part: RecurrentPart, optimizer: Any
 ) -> Callable[..., specs.EstimatorSpec]:
     """Checks what an estimator is given, and makes its model_fn."""
-    _optimizers.check("optimizer", optimizer)
+    canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-        given = _features.Features(features)
+        given = column_features.Features(features)
         built, mask = part.build(given, units=head.logits_dimension, mode=mode)
         if isinstance(head, SequentialHeadWrapper):
             features = {head.input_sequence_mask_key: mask, **features}
-        training = _parts.Training(built.variables, optimizer, LEARNING_RATE, clipnorm=CLIPNORM)
-        return _parts.spec(head, features, labels, mode, built.logits, [training])
+        training = model_fns.Training(built.variables, optimizer, LEARNING_RATE, clipnorm=CLIPNORM)
+        return model_fns.spec(head, features, labels, mode, built.logits, [training])
 
     return model_fn
 
 
 def _check_head(head: Any, return_sequences: bool) -> None:
-    _parts.check_head(head)
+    model_fns.check_head(head)
     is_sequential = isinstance(head, SequentialHeadWrapper)
     if bool(return_sequences) != is_sequential:
         expected = "a SequentialHeadWrapper" if return_sequences else "a head of one example"

@@ -17,12 +17,10 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors, specs
-from kestimator.adapters import column_features as _features
-from kestimator.adapters import column_kinds as _kinds
-from kestimator.adapters import feature_columns as _feature_columns
-from kestimator.adapters import sdca as _sdca
-from kestimator.canned import _parts
-from kestimator.canned._linear_models import LinearPart
+from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
+from kestimator.adapters.optimizers import sdca_ops
+from kestimator.canned.parts import model_fns
+from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.heads import BinaryClassHead, Head, RegressionHead
 from kestimator.keys import ModeKeys
 
@@ -89,7 +87,7 @@ class LinearSDCA:
 
 def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..., Any]:
     """Checks what a linear estimator is given, and makes its model_fn."""
-    settings = _sdca.Settings(
+    settings = sdca_ops.Settings(
         _loss_type(head),
         float(optimizer.symmetric_l1_regularization),
         float(optimizer.symmetric_l2_regularization),
@@ -97,20 +95,20 @@ def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..
         optimizer.adaptive,
     )
     _check_part(part)
-    kept: list[_sdca.ExampleStates] = []  # one for all programs of the estimator
+    kept: list[sdca_ops.ExampleStates] = []  # one for all programs of the estimator
 
     def made(features: Any, labels: Any, mode: str, config: Any) -> specs.EstimatorSpec:
-        given = _features.Features(features)
+        given = column_features.Features(features)
         with _v1.variable_scope("linear", auxiliary_name_scope=False):
             model, _ = part.build_model(given, units=1, mode=mode)
         if mode != ModeKeys.TRAIN:
             return head.create_estimator_spec(features, mode, model.logits, labels)
-        _parts.refuse_replicas("LinearSDCA", "they would need one memory of all examples.")
-        states = kept[0] if kept else _sdca.ExampleStates()
+        model_fns.refuse_replicas("LinearSDCA", "they would need one memory of all examples.")
+        states = kept[0] if kept else sdca_ops.ExampleStates()
         kept[:] = [states]
         examples = _examples(head, part, optimizer, given, model, features, labels)
-        step = _sdca.minimize(examples, states, settings, model.logits)
-        gap = _sdca.duality_gap([*model.weights, model.bias], states, settings)
+        step = sdca_ops.minimize(examples, states, settings, model.logits)
+        gap = sdca_ops.duality_gap([*model.weights, model.bias], states, settings)
         _v1.summary.scalar("approximate_duality_gap", gap)
         _v1.summary.scalar("examples_seen", states.size())
         spec = head.create_estimator_spec(
@@ -126,11 +124,11 @@ def _examples(
     head: Any,
     part: LinearPart,
     optimizer: LinearSDCA,
-    given: _features.Features,
-    model: _feature_columns.Linear,
+    given: column_features.Features,
+    model: input_layers.Linear,
     features: Any,
     labels: Any,
-) -> _sdca.Examples:
+) -> sdca_ops.Examples:
     """A batch as the optimizer takes it."""
     key = optimizer.example_id_column
     names = features.get(key)
@@ -144,18 +142,18 @@ def _examples(
         )
     batch = head.batch(features, model.logits, labels)
     count = tf.shape(model.logits)[0]
-    sparse, dense = _feature_columns.linear_inputs(given, part.columns)
+    sparse, dense = input_layers.linear_inputs(given, part.columns)
     weights = dict(zip(part.columns, model.weights, strict=True))
     ones = tf.ones([count, 1])
     example_weights = ones[:, 0] if batch.weights is None else tf.reshape(batch.weights, [-1])
-    return _sdca.Examples(
+    return sdca_ops.Examples(
         tf.reshape(names, [-1]),
         tf.reshape(tf.cast(batch.labels, tf.float32), [-1]),
         example_weights,
-        [_sdca.sparse_feature(pair, weights[column]) for column, pair in sparse],
+        [sdca_ops.sparse_feature(pair, weights[column]) for column, pair in sparse],
         [
-            *(_sdca.DenseFeature(values, weights[column]) for column, values in dense),
-            _sdca.DenseFeature(ones, model.bias),
+            *(sdca_ops.DenseFeature(values, weights[column]) for column, values in dense),
+            sdca_ops.DenseFeature(ones, model.bias),
         ],
     )
 
@@ -183,8 +181,10 @@ def _check_part(part: LinearPart) -> None:
         )
     for column in part.columns:
         shape = getattr(column, "variable_shape", None)
-        too_large = shape is not None and not _kinds.is_categorical(column) and shape.rank != 1
-        if _kinds.is_keras(column) or hasattr(column, "combiner") or too_large:
+        too_large = (
+            shape is not None and not column_kinds.is_categorical(column) and shape.rank != 1
+        )
+        if column_kinds.is_keras(column) or hasattr(column, "combiner") or too_large:
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     "feature_columns",

@@ -7,15 +7,15 @@ spec = head.create_estimator_spec(features, mode, logits, labels, train_op_fn=tr
 
 from __future__ import annotations
 
-from kestimator.heads.base import Head
-from kestimator.heads.binary_class import BinaryClassHead
-from kestimator.heads.logistic_regression import LogisticRegressionHead
 from kestimator.heads.multi import MultiHead
-from kestimator.heads.multi_class import MultiClassHead
-from kestimator.heads.multi_label import MultiLabelHead
-from kestimator.heads.poisson_regression import PoissonRegressionHead
-from kestimator.heads.regression import RegressionHead
+from kestimator.heads.parts.base import Head
 from kestimator.heads.sequential import SequentialHeadWrapper
+from kestimator.heads.single_task.binary_class import BinaryClassHead
+from kestimator.heads.single_task.logistic_regression import LogisticRegressionHead
+from kestimator.heads.single_task.multi_class import MultiClassHead
+from kestimator.heads.single_task.multi_label import MultiLabelHead
+from kestimator.heads.single_task.poisson_regression import PoissonRegressionHead
+from kestimator.heads.single_task.regression import RegressionHead
 
 __all__ = [
     "BinaryClassHead",

@@ -10,8 +10,18 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
-from kestimator.export_outputs import ExportOutput, PredictOutput
-from kestimator.heads import _checks, _losses, _metrics, _training, base
+from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
+from kestimator.heads.parts import (
+    base,
+    training,
+    value_checks,
+)
+from kestimator.heads.parts import (
+    losses as _losses,
+)
+from kestimator.heads.parts import (
+    metrics as _metrics,
+)
 from kestimator.keys import MetricKeys, ModeKeys, SignatureKeys
 
 
@@ -88,7 +98,7 @@ class MultiHead(base.Head):
             for name, head in zip(self._names, self._heads, strict=True)
             for key, prediction in head.predictions(split[name]).items()
         }
-        return {key: found[key] for key in _checks.checked_names("keys", keys, list(found))}
+        return {key: found[key] for key in value_checks.checked_names("keys", keys, list(found))}
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
         """Returns new metrics; see `Head.metrics`."""
@@ -154,9 +164,9 @@ class MultiHead(base.Head):
         regularization_losses: Sequence[Tensor] | None,
     ) -> Tensor:
         losses = self._losses_of_heads(labels, logits, features, ModeKeys.TRAIN)
-        _training.summarize({_loss_of(name): loss for name, loss in losses.items()})
+        training.summarize({_loss_of(name): loss for name, loss in losses.items()})
         loss = self._merged(losses, regularization_losses)
-        _training.summarize(_training.losses(loss, regularization_losses))
+        training.summarize(training.losses(loss, regularization_losses))
         return loss
 
     @property
@@ -174,7 +184,7 @@ class MultiHead(base.Head):
             return {name: logits[name] for name in self._names}
         tensor = tf.cast(tf.convert_to_tensor(logits), tf.float32)
         widths = [head.logits_dimension for head in self._heads]
-        if _checks.last_dimension(tensor) not in (None, sum(widths)):
+        if value_checks.last_dimension(tensor) not in (None, sum(widths)):
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     "logits.shape",

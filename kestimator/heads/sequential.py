@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
-from kestimator.export_outputs import ExportOutput
-from kestimator.heads import _checks, base
+from kestimator.exporting.export_outputs import ExportOutput
 from kestimator.heads.multi import MultiHead
+from kestimator.heads.parts import base, value_checks
 from kestimator.keys import ModeKeys
 from kestimator.specs import EstimatorSpec
 
@@ -208,7 +208,7 @@ def _dense(name: str, tensor: Any, mask: Tensor) -> Tensor:
     message = f"`{name}` has another number of steps than the mask; received the two shapes:"
     shape, expected = tf.shape(tensor)[:2], tf.shape(mask)
     fits = tf.reduce_all(tf.equal(shape, expected))
-    return _checks.tensor_where(fits, tensor, message, shape, expected)
+    return value_checks.tensor_where(fits, tensor, message, shape, expected)
 
 
 def _of_sparse(name: str, tensor: tf.SparseTensor, mask: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ def _of_sparse(name: str, tensor: tf.SparseTensor, mask: Tensor) -> Tensor:
         values = tf.reshape(values, [-1, *tensor.shape[2:]])
     steps, expected = tf.shape(values)[0], tf.math.count_nonzero(mask, dtype=tf.int32)
     message = f"`{name}` has another number of values than the mask has steps; received the two:"
-    return _checks.tensor_where(tf.equal(steps, expected), values, message, steps, expected)
+    return value_checks.tensor_where(tf.equal(steps, expected), values, message, steps, expected)
 
 
 def _needed(features: Features | None, key: str, argument: str) -> Any:

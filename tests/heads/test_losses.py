@@ -6,7 +6,8 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors
-from kestimator.heads import _elementwise, _losses
+from kestimator.heads.parts import elementwise
+from kestimator.heads.parts import losses as _losses
 
 v1 = tf.compat.v1
 
@@ -48,10 +49,10 @@ class TestGradients:
         ("ours", "expected"),
         [
             (
-                _elementwise.sigmoid_cross_entropy,
+                elementwise.sigmoid_cross_entropy,
                 lambda y, x: tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x),
             ),
-            (_elementwise.squared_error, lambda y, x: (y - x) ** 2),
+            (elementwise.squared_error, lambda y, x: (y - x) ** 2),
         ],
     )
     def test_are_those_that_tensorflow_derives(self, ours, expected):

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors
-from kestimator.engine import ordering
-from kestimator.heads import _areas
+from kestimator.engine.graphs import ordering
+from kestimator.heads.parts import areas
 
 v1 = tf.compat.v1
 
@@ -60,7 +60,7 @@ class TestAreas:
 
     def test_every_prediction_lands_in_a_bucket(self):
         probabilities = tf.constant([0.0, 1e-9, 1.0 / 199, 0.5, 1.0, np.nan])
-        counts = _areas.histogram(probabilities, tf.ones([6]), None).numpy()
+        counts = areas.histogram(probabilities, tf.ones([6]), None).numpy()
         assert counts.sum() == 6
         assert counts[0, 0] >= 3
         assert counts[198, 0] == 1

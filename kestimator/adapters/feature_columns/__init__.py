@@ -1,0 +1,1 @@
+"""Feature columns: as layers of a program, and as Keras layers."""

@@ -1,0 +1,269 @@
+"""Features on their way through feature columns: the lean way, and TensorFlow's.
+
+Synopsis::
+
+    features = Features({"age": ages, "city": cities})
+    ids = features.ids(categorical_column)      # Ids, or None where the lean way does not lead
+    numbers = features.numbers(numeric_column)  # (batch,) or (batch, n), or None
+    features.cache, features.tables             # for TensorFlow's own code
+
+The lean way is for features that are dense and have one value for each example: ids are a plain
+vector, and no sparse tensor is made. Its results are those of TensorFlow's code; what it cannot
+do, and what is wrong with the features, is left to that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.adapters.feature_columns import column_kinds, column_tables
+from kestimator.engine.keras_internals import outside_programs
+
+_columns = column_kinds.tf_columns
+_ABSENT = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Ids:
+    """A categorical column's ids, one for each example.
+
+    Attributes:
+        values: The ids, (batch,), as a cross sees them: those of unknown words may be negative.
+        present: Which examples have a value, (batch,); None if all have.
+        lookup: The ids to look up, (batch,); negative where there is nothing to look up.
+        is_certain: Whether no id to look up is negative.
+        weights: The weights of a weighted column, (batch,); None for 1.
+    """
+
+    values: tf.Tensor
+    present: tf.Tensor | None
+    lookup: tf.Tensor
+    is_certain: bool = False
+    weights: tf.Tensor | None = None
+
+
+class Features:
+    """The features of one call of a model_fn; each column transforms them once.
+
+    Args:
+        features: Tensors by feature name.
+        lean: Whether columns may take the lean way.
+
+    Attributes:
+        raw: The features as they were given.
+        cache: TensorFlow's own cache of transformed columns.
+        tables: The lookup tables.
+
+    Raises:
+        errors.ArgumentError: `features` is no dict.
+    """
+
+    def __init__(self, features: Any, *, lean: bool = True) -> None:
+        if not isinstance(features, Mapping):
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "features",
+                    features,
+                    "a dict of tensors by feature name",
+                    'Return {"x": features} from the input_fn, and name "x" in the columns.',
+                )
+            )
+        self.raw = dict(features)
+        self.tables = column_tables.Tables()
+        self.cache = _columns.FeatureTransformationCache(
+            {key: _without_ragged(value) for key, value in self.raw.items()}
+        )
+        self._lean = lean
+        self._ids: dict[Any, Ids | None] = {}
+
+    def _dense(self, key: str) -> tf.Tensor | None:
+        value = self.raw.get(key)
+        if not self._lean or value is None or isinstance(value, tf.SparseTensor | tf.RaggedTensor):
+            return None
+        return tf.convert_to_tensor(value)
+
+    def one_per_example(self, key: str) -> tf.Tensor | None:
+        """A feature as (batch,), if it is dense and has one value for each example."""
+        tensor = self._dense(key)
+        if tensor is None or tensor.shape.rank == 1:
+            return tensor
+        if tensor.shape.rank == 2 and tensor.shape[1] == 1:
+            return tf.squeeze(tensor, 1)
+        return None
+
+    def numbers(self, column: column_kinds.Column) -> tf.Tensor | None:
+        """The float32 numbers of a numeric column, (batch, n), or (batch,) for n = 1.
+
+        Raises:
+            errors.ArgumentTypeError: The feature is ragged.
+        """
+        if isinstance(self.raw.get(column.key), tf.RaggedTensor):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    f"features[{column.key!r}]",
+                    self.raw[column.key],
+                    f"a dense tensor, as {column.name!r} is a numeric column",
+                    "Make it dense with its to_tensor method.",
+                )
+            )
+        tensor = self._dense(column.key)
+        if tensor is None or tensor.dtype == tf.string or not _fits(tensor, column.shape):
+            return None
+        if column.normalizer_fn is not None:
+            if tensor.shape.rank == 1:
+                tensor = tf.expand_dims(tensor, 1)
+            if isinstance(column.normalizer_fn, keras.Layer):
+                build_once(column.normalizer_fn, tensor)
+            tensor = column.normalizer_fn(tensor)
+        tensor = tf.cast(tensor, tf.float32)
+        return tensor if tensor.shape.rank in (1, 2) else None
+
+    def ids(self, column: column_kinds.Column) -> Ids | None:
+        """The ids of a categorical column, or None where the lean way does not lead."""
+        if column not in self._ids:
+            transform = _TRANSFORMS.get(type(column))
+            self._ids[column] = transform(self, column) if transform else None
+        return self._ids[column]
+
+
+def build_once(layer: keras.Layer, inputs: Any) -> None:
+    """Builds a layer for all traces to come: what it keeps besides variables must outlive one."""
+    if not layer.built and not isinstance(inputs, Mapping):
+        with outside_programs.outside_of_the_trace():
+            layer.build(tuple(inputs.shape))
+
+
+def _fits(tensor: tf.Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether a feature has the shape of a numeric column, (batch,) for (batch, 1) too."""
+    if tensor.shape.rank is None:
+        return False
+    return tuple(tensor.shape[1:]) == shape or (shape == (1,) and tensor.shape.rank == 1)
+
+
+def _without_ragged(value: Any) -> Any:
+    """Categorical columns take ragged features as sparse ones."""
+    return value.to_sparse() if isinstance(value, tf.RaggedTensor) else value
+
+
+def _words(features: Features, column: column_kinds.Column) -> tf.Tensor | None:
+    """The values of a column's feature, if they are of the type that it expects."""
+    raw = features.one_per_example(column.key)
+    if raw is None or not (raw.dtype == tf.string or raw.dtype.is_integer):
+        return None
+    return raw if column.dtype.is_integer == raw.dtype.is_integer else None
+
+
+def _is_present(raw: tf.Tensor) -> tf.Tensor:
+    """What TensorFlow's columns take for a value: not "" and not -1, which are padding."""
+    return tf.not_equal(raw, tf.constant("" if raw.dtype == tf.string else _ABSENT, raw.dtype))
+
+
+def _where_present(present: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    return tf.where(present, values, tf.constant(_ABSENT, values.dtype))
+
+
+def _identity(features: Features, column: Any) -> Ids | None:
+    raw = features.one_per_example(column.key)
+    if raw is None or not raw.dtype.is_integer:
+        return None
+    present, values = _is_present(raw), tf.cast(raw, tf.int64)
+    if column.default_value is None:
+        return Ids(values, present, values)
+    outside = (values < 0) | (values >= column.number_buckets)
+    values = tf.where(outside, tf.constant(column.default_value, tf.int64), values)
+    return Ids(values, present, _where_present(present, values))
+
+
+def _hashed(features: Features, column: Any) -> Ids | None:
+    raw = _words(features, column)
+    if raw is None:
+        return None
+    words = raw if raw.dtype == tf.string else tf.strings.as_string(raw)
+    values = tf.strings.to_hash_bucket_fast(words, column.hash_bucket_size)
+    present = _is_present(raw)
+    return Ids(values, present, _where_present(present, values))
+
+
+def _looked_up(features: Features, column: Any) -> Ids | None:
+    raw = _words(features, column)
+    if raw is None or not features.tables.makes(column):
+        return None
+    present = _is_present(raw)
+    words = raw if raw.dtype == tf.string else tf.cast(raw, tf.int64)
+    # An op that says the shape, which lookups forget: the loop on the device infers it anew.
+    values = tf.ensure_shape(features.tables.of(column).lookup(words), words.shape)
+    lookup = values if _drops_padding(column) else _where_present(present, values)
+    return Ids(values, present, lookup)
+
+
+def _drops_padding(column: Any) -> bool:
+    """Whether looking up padding is known to give -1 by itself."""
+    padding = _ABSENT if column.dtype.is_integer else ""
+    words = getattr(column, "vocabulary_list", None)
+    known = words is not None and padding not in words
+    return known and not column.num_oov_buckets and column.default_value == _ABSENT
+
+
+def _bucketized(features: Features, column: Any) -> Ids | None:
+    buckets = buckets_of(features, column)
+    return None if buckets is None else Ids(buckets, None, buckets, is_certain=True)
+
+
+def buckets_of(features: Features, column: Any) -> tf.Tensor | None:
+    """The buckets of a bucketized column of one number, (batch,), int32."""
+    numbers = features.numbers(column.source_column)
+    if numbers is None or column.source_column.shape != (1,):
+        return None
+    numbers = numbers if numbers.shape.rank == 1 else tf.squeeze(numbers, 1)
+    boundaries = [float(boundary) for boundary in column.boundaries]
+    return tf.raw_ops.Bucketize(input=numbers, boundaries=boundaries)
+
+
+def _crossed(features: Features, column: Any) -> Ids | None:
+    """The cross of ids first and of plain features then: the order in which TensorFlow hashes."""
+    ids, raws = [], []
+    for key in _columns._collect_leaf_level_keys(column):
+        if isinstance(key, str):
+            raw = features.one_per_example(key)
+            if raw is None or not (raw.dtype == tf.string or raw.dtype.is_integer):
+                return None
+            raws.append(raw)
+            continue
+        found = features.ids(key)
+        if found is None or found.weights is not None:
+            return None
+        ids.append(found)
+    parts = [*(found.values for found in ids), *raws]
+    crossed = tf.sparse.cross_hashed(
+        [tf.expand_dims(part, 1) for part in parts], column.hash_bucket_size, column.hash_key
+    ).values
+    masks = [found.present for found in ids if found.present is not None]
+    if not masks:
+        return Ids(crossed, None, crossed, is_certain=True)
+    present = masks[0] if len(masks) == 1 else tf.reduce_all(tf.stack(masks), 0)
+    return Ids(crossed, present, _where_present(present, crossed))
+
+
+def _weighted(features: Features, column: Any) -> Ids | None:
+    found = features.ids(column.categorical_column)
+    weights = features.one_per_example(column.weight_feature_key)
+    if found is None or weights is None or weights.dtype != column.dtype:
+        return None
+    return dataclasses.replace(found, weights=tf.cast(weights, tf.float32))
+
+
+_TRANSFORMS: dict[type, Callable[[Features, Any], Ids | None]] = {
+    _columns.IdentityCategoricalColumn: _identity,
+    _columns.HashedCategoricalColumn: _hashed,
+    _columns.VocabularyListCategoricalColumn: _looked_up,
+    _columns.VocabularyFileCategoricalColumn: _looked_up,
+    _columns.BucketizedColumn: _bucketized,
+    _columns.CrossedColumn: _crossed,
+    _columns.WeightedCategoricalColumn: _weighted,
+}

@@ -1,0 +1,409 @@
+"""Feature columns: the input layer of a network, and the logits of a linear model.
+
+Synopsis::
+
+    columns = column_kinds.checked_columns("feature_columns", columns, Place.DENSE)
+    features = column_features.Features(features)
+    inputs = input_layer(features, columns, training=True)               # (batch, n)
+    linear = linear_logits(features, columns, units=1, training=True)    # .logits: (batch, units)
+
+Variables have the names and shapes that tf.estimator 2.15 gives them below the variable scope
+that is open. Columns take the lean way of `column_features` where it leads, and TensorFlow's own
+code elsewhere; the results are the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.adapters.feature_columns import (
+    column_features,
+    column_kinds,
+    column_lookups,
+    column_state,
+)
+from kestimator.engine.programs import program
+from kestimator.validation import signatures
+
+_v1 = tf.compat.v1
+_columns = column_kinds.tf_columns
+_WEIGHTS = "weights"
+_logger = logging.getLogger("kestimator")
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """A linear model over columns.
+
+    Attributes:
+        logits: (batch, units).
+        bias: The variable, (units,).
+        weights: The variables of the columns, each (n, units).
+    """
+
+    logits: tf.Tensor
+    bias: tf.Variable
+    weights: list[tf.Variable]
+
+
+def input_layer(
+    features: column_features.Features, columns: Sequence[column_kinds.Column], *, training: bool
+) -> tf.Tensor:
+    """Concatenates what dense columns give.
+
+    Args:
+        features: The features.
+        columns: Dense columns, ordered.
+        training: Whether to make what gradients need, and to tell it to Keras layers.
+
+    Returns:
+        (batch, n), float32.
+    """
+    state = column_state.ColumnState(features.tables)
+    parts = [_part(features, column, state, training) for column in columns]
+    lookups = [part for part in parts if isinstance(part, column_lookups.Lookup)]
+    rows = column_lookups.rows_of(lookups, training=training)
+    found = iter(rows.values)
+    net = _side_by_side([next(found) if isinstance(p, column_lookups.Lookup) else p for p in parts])
+    return rows.masked(net, _owners(parts))
+
+
+def linear_logits(
+    features: column_features.Features,
+    columns: Sequence[column_kinds.Column],
+    *,
+    units: int,
+    sparse_combiner: str = "sum",
+    training: bool,
+) -> Linear:
+    """Weighs what columns give, sums it up, and adds a bias. Weights start from zero.
+
+    Args:
+        features: The features.
+        columns: Dense and categorical columns, ordered.
+        units: How many outputs there are.
+        sparse_combiner: How several ids of an example are reduced: "sum", "mean" or "sqrtn".
+        training: Whether to make what gradients need.
+
+    Returns:
+        The logits, and the variables.
+    """
+    state = column_state.ColumnState(features.tables)
+    terms: list[tf.Tensor] = []
+    lookups, dense = [], []
+    weights: list[tf.Variable] = []
+    for column in columns:
+        with _column_scope(column):
+            part = _linear_part(features, column, state, training)
+            size = _input_size(column, part)
+            weight = state.create_variable(
+                column, _WEIGHTS, [size, units], initializer=_v1.zeros_initializer()
+            )
+        weights.append(weight)
+        if isinstance(part, column_features.Ids):
+            lookups.append(column_lookups.Lookup(part, weight, sparse_combiner))
+        elif part is not None:
+            dense.append((part, weight))
+        else:
+            terms.append(
+                _columns._create_weighted_sum(
+                    column, features.cache, state, sparse_combiner, weight
+                )
+            )
+    bias = _v1.get_variable("bias_weights", [units], initializer=_v1.zeros_initializer())
+    if dense:
+        values = _side_by_side([part for part, _ in dense])
+        terms.append(tf.matmul(values, tf.concat([weight for _, weight in dense], 0)))
+    terms += column_lookups.rows_of(lookups, training=training).terms()
+    total = terms[0] if len(terms) == 1 else tf.add_n(terms)
+    return Linear(tf.nn.bias_add(total, bias), bias, weights)
+
+
+def linear_inputs(
+    features: column_features.Features, columns: Sequence[column_kinds.Column]
+) -> tuple[list[tuple[column_kinds.Column, Any]], list[tuple[column_kinds.Column, tf.Tensor]]]:
+    """What a linear model weighs: of columns without variables of their own.
+
+    Args:
+        features: The features.
+        columns: Columns of TensorFlow's.
+
+    Returns:
+        Categorical columns with their ids and weights, sparse tensors; other columns with
+        (batch, n).
+    """
+    state = column_state.ColumnState(features.tables)
+    sparse = [
+        (column, column.get_sparse_tensors(features.cache, state))
+        for column in columns
+        if column_kinds.is_categorical(column)
+    ]
+    dense = [
+        (column, _tensorflow_part(features, column, state, training=False))
+        for column in columns
+        if not column_kinds.is_categorical(column)
+    ]
+    return sparse, dense
+
+
+@contextlib.contextmanager
+def trainable_variables_made(columns: Sequence[column_kinds.Column]) -> Iterator[list[tf.Variable]]:
+    """Collects the trainable variables that are asked for, and those of Keras layers.
+
+    The graph's collection would not do: of several replicas, the first one fills it.
+
+    Args:
+        columns: The columns that are used; Keras layers may be among them.
+
+    Yields:
+        A list, which is complete in the end.
+
+    Raises:
+        errors.ArgumentError: There are Keras layers, and no Estimator is calling its model_fn.
+    """
+    made: list[tf.Variable] = []
+    graph = _v1.get_default_graph()
+    layers = [column for column in columns if isinstance(column, keras.Layer)]
+    if layers:
+        _check_in_program(graph, layers)
+
+    def custom(getter: Callable[..., tf.Variable], *args: Any, **kwargs: Any) -> tf.Variable:
+        variable = getter(*args, **kwargs)
+        if getattr(variable, "trainable", False):
+            made.append(variable)
+        return variable
+
+    scope = _v1.get_variable_scope()
+    with _v1.variable_scope(scope, custom_getter=custom, auxiliary_name_scope=False):
+        yield made
+    made += [graph.creator.view_of(v) for layer in layers for v in layer.trainable_variables]
+
+
+def _check_in_program(graph: Any, layers: Sequence[keras.Layer]) -> None:
+    if not isinstance(graph, program.ProgramGraph) or graph.creator is None:
+        raise errors.ArgumentError(
+            f"The model_fn was called outside of an Estimator, and {layers[0].name!r} in its model "
+            "is a layer of Keras 3, whose variables a TF1 graph cannot restore. Call `train`, "
+            "`evaluate` or `predict`, or call it in the model_fn of another Estimator."
+        )
+
+
+@contextlib.contextmanager
+def _column_scope(column: column_kinds.Column) -> Iterator[None]:
+    with _v1.variable_scope(column_kinds.scope_name(column)):
+        yield
+
+
+def _part(
+    features: column_features.Features,
+    column: column_kinds.Column,
+    state: column_state.ColumnState,
+    training: bool,
+) -> Any:
+    """What a dense column gives: (batch, n) or (batch,), or what to look up."""
+    if column_kinds.is_keras(column):
+        return _keras_part(features, column, training)
+    if isinstance(column, _columns.SharedEmbeddingColumn):
+        return _shared_part(features, column, state, training)
+    with _column_scope(column):
+        state.create(column)
+        part = _lean_part(features, column, state)
+        return _tensorflow_part(features, column, state, training) if part is None else part
+
+
+def _shared_part(
+    features: column_features.Features,
+    column: column_kinds.Column,
+    state: column_state.ColumnState,
+    training: bool,
+) -> tf.Tensor:
+    with shared_table(column, training=training):
+        return _tensorflow_part(features, column, state, training)
+
+
+@contextlib.contextmanager
+def shared_table(column: column_kinds.Column, *, training: bool) -> Iterator[None]:
+    """Where the table of a shared embedding is made, as in the original.
+
+    That is outside of all scopes, and the optimizer does not get it: the original's checkpoints
+    have no slots for it, so that none could be read if there were any here.
+
+    Args:
+        column: The column.
+        training: Whether to say that the table is not trained.
+    """
+    if training:
+        _logger.warning(
+            "The table of the shared embedding %s keeps its initial values: as in tf.estimator "
+            "2.15, canned estimators do not train it. Embed each feature by itself with "
+            "tf.feature_column.embedding_column to have it trained.",
+            column.name,
+        )
+    root = _v1.VariableScope(reuse=_v1.get_variable_scope().reuse, name="", use_resource=True)
+    with _v1.variable_scope(root, auxiliary_name_scope=False):
+        yield
+
+
+def _lean_part(
+    features: column_features.Features, column: column_kinds.Column, state: column_state.ColumnState
+) -> Any:
+    if type(column) is _columns.NumericColumn:
+        return features.numbers(column)
+    if type(column) is _columns.BucketizedColumn:
+        buckets = column_features.buckets_of(features, column)
+        return None if buckets is None else tf.one_hot(buckets, len(column.boundaries) + 1)
+    if type(column) is _columns.IndicatorColumn:
+        ids = features.ids(column.categorical_column)
+        return None if ids is None else _one_hot(ids, column_kinds.width(column))
+    if type(column) is _columns.EmbeddingColumn and _is_plain(column):
+        ids = features.ids(column.categorical_column)
+        table = state.get_variable(column, "embedding_weights")
+        if ids is not None and isinstance(table, tf.Variable):
+            return column_lookups.Lookup(ids, table, column.combiner)
+    return None
+
+
+def _is_plain(column: Any) -> bool:
+    return (
+        column.max_norm is None
+        and column.ckpt_to_load_from is None
+        and column.use_safe_embedding_lookup
+    )
+
+
+def _one_hot(ids: column_features.Ids, depth: int) -> tf.Tensor:
+    rows = tf.one_hot(ids.lookup, depth)
+    return rows if ids.weights is None else rows * tf.expand_dims(ids.weights, 1)
+
+
+def _tensorflow_part(
+    features: column_features.Features,
+    column: column_kinds.Column,
+    state: column_state.ColumnState,
+    training: bool,
+) -> tf.Tensor:
+    takes_training = "training" in signatures.accepted_arguments(column.get_dense_tensor)
+    options = {"training": training} if takes_training else {}
+    tensor = column.get_dense_tensor(features.cache, state, **options)
+    return tf.reshape(tensor, [tf.shape(tensor)[0], column_kinds.width(column)])
+
+
+def _keras_part(
+    features: column_features.Features, column: column_kinds.Column, training: bool
+) -> tf.Tensor:
+    """What a Keras layer makes of the features that it names, or of all of them."""
+    inputs = _inputs_of(features, column)
+    if isinstance(column, keras.Layer):
+        column_features.build_once(column, inputs)
+        options = {"training": training} if column._call_has_training_arg else {}
+        result = column(inputs, **options)
+    else:
+        result = column(inputs)
+    result = tf.convert_to_tensor(result)
+    if result.shape.rank not in (1, 2) or (result.shape.rank == 2 and result.shape[1] is None):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"feature column {column.name!r}",
+                result,
+                "a Keras layer whose result has the shape (batch, n), with a known n",
+                "Flatten it, or pool over the other dimensions.",
+            )
+        )
+    return tf.cast(result, tf.float32)
+
+
+def _inputs_of(features: column_features.Features, column: column_kinds.Column) -> Any:
+    """A layer takes the feature of its name, a model those it has inputs for, others all."""
+    if isinstance(column, keras.utils.FeatureSpace):
+        return {name: _needed(features, column, name) for name in column.features}
+    structure = _input_structure(column)
+    is_one = isinstance(structure, keras.KerasTensor)
+    if structure is not None and not (is_one and column.name in features.raw):
+        return keras.tree.map_structure(
+            lambda tensor: _needed(features, column, tensor.name), structure
+        )
+    return features.raw.get(column.name, features.raw)
+
+
+def _input_structure(column: column_kinds.Column) -> Any:
+    """The inputs of a functional or sequential model in their structure, or None."""
+    try:
+        if isinstance(column, keras.Sequential):
+            return column.inputs[0]
+        return column.input if isinstance(column, keras.Model) else None
+    except (AttributeError, ValueError):  # a model that does not know its inputs beforehand
+        return None
+
+
+def _needed(features: column_features.Features, column: column_kinds.Column, name: str) -> Any:
+    if name not in features.raw:
+        raise errors.ArgumentError(
+            f"Feature {name!r} is not in features dictionary: the Keras column "
+            f"{column.name!r} needs it. There are {sorted(features.raw)}."
+        )
+    return features.raw[name]
+
+
+def _linear_part(
+    features: column_features.Features,
+    column: column_kinds.Column,
+    state: column_state.ColumnState,
+    training: bool,
+) -> Any:
+    """What a column gives to a linear model: `Ids`, a tensor, or None for TensorFlow's way."""
+    if column_kinds.is_keras(column):
+        return _keras_part(features, column, training)
+    if hasattr(column, "create_state"):
+        state.create(column)
+    if column_kinds.is_categorical(column):
+        return features.ids(column)
+    part = _lean_part(features, column, state)
+    if isinstance(part, column_lookups.Lookup):
+        rows = column_lookups.rows_of([part], training=training)
+        return rows.masked(rows.values[0], [part] * column_kinds.width(column))
+    return part
+
+
+def _input_size(column: column_kinds.Column, part: Any) -> int:
+    if column_kinds.is_keras(column):
+        return 1 if part.shape.rank == 1 else int(part.shape[1])
+    return (
+        int(column.num_buckets)
+        if column_kinds.is_categorical(column)
+        else column_kinds.width(column)
+    )
+
+
+def _owners(parts: Sequence[Any]) -> list[column_lookups.Lookup | None]:
+    """For each number that parts give to an example, the lookup that it comes from, if any."""
+    owners: list[column_lookups.Lookup | None] = []
+    for part in parts:
+        if isinstance(part, column_lookups.Lookup):
+            owners += [part] * int(part.table.shape[1])
+        else:
+            owners += [None] * (1 if part.shape.rank == 1 else int(part.shape[1]))
+    return owners
+
+
+def _side_by_side(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Concatenates (batch, n) and (batch,), those next to each other in one op."""
+    joined: list[tf.Tensor] = []
+    vectors: list[tf.Tensor] = []
+    for part in [*parts, None]:
+        if part is not None and part.shape.rank == 1:
+            vectors.append(part)
+            continue
+        if vectors:
+            joined.append(tf.stack(vectors, axis=1))
+            vectors = []
+        if part is not None:
+            joined.append(part)
+    return joined[0] if len(joined) == 1 else tf.concat(joined, axis=1)

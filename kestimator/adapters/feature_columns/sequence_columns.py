@@ -1,0 +1,115 @@
+"""Feature columns of sequences: what a recurrent network gets at each step.
+
+Synopsis::
+
+    columns = column_kinds.checked_columns("columns", columns, Place.SEQUENCE)
+    sequences = sequence_layer(features, columns, context_columns, training=True)
+    sequences.values     # (batch, time, n)
+    sequences.mask       # (batch, time): which steps are there
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator.adapters.feature_columns import (
+    column_features,
+    column_kinds,
+    column_state,
+    input_layers,
+)
+
+_v1 = tf.compat.v1
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """Sequences of vectors, filled up to equal length.
+
+    Attributes:
+        values: (batch, time, n), float32; zeros or context behind a sequence's end.
+        lengths: (batch,), int64: how many steps a sequence has.
+        mask: (batch, time): whether a step is one of the sequence.
+    """
+
+    values: tf.Tensor
+    lengths: tf.Tensor
+    mask: tf.Tensor
+
+
+def sequence_layer(
+    features: column_features.Features,
+    columns: Sequence[column_kinds.Column],
+    context: Sequence[column_kinds.Column] = (),
+    *,
+    training: bool,
+) -> Sequences:
+    """Concatenates what columns of sequences give, and to each step what the others do.
+
+    Args:
+        features: The features.
+        columns: Columns of sequences, ordered.
+        context: Dense columns, ordered: what is the same at every step.
+        training: Whether to make what gradients need, and to tell it to Keras layers.
+
+    Returns:
+        The sequences; `time` is that of the features.
+    """
+    state = column_state.ColumnState(features.tables)
+    with _v1.variable_scope("sequence_features"):
+        parts = [_part(features, column, state, training) for column in columns]
+    lengths = _of_one_length([lengths for _, lengths in parts], columns)
+    values = [values for values, _ in parts]
+    time = tf.shape(values[0])[1]
+    if context:
+        with _v1.variable_scope("dense_features"):
+            fixed = input_layers.input_layer(features, context, training=training)
+        values.append(tf.tile(tf.expand_dims(fixed, 1), [1, time, 1]))
+    together = values[0] if len(values) == 1 else tf.concat(values, axis=2)
+    return Sequences(together, lengths, tf.sequence_mask(lengths, time))
+
+
+def _part(
+    features: column_features.Features,
+    column: column_kinds.Column,
+    state: column_state.ColumnState,
+    training: bool,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a column gives, (batch, time, n), and the lengths, (batch,)."""
+    with _scope(column, training):
+        if hasattr(column, "create_state"):
+            state.create(column)
+        values, lengths = column.get_sequence_dense_tensor(features.cache, state)
+    shape = tf.shape(values)
+    return tf.reshape(values, [shape[0], shape[1], column_kinds.width(column)]), lengths
+
+
+def _scope(column: column_kinds.Column, training: bool) -> contextlib.AbstractContextManager[Any]:
+    if isinstance(column, column_kinds.tf_columns.SharedEmbeddingColumn):
+        return input_layers.shared_table(column, training=training)
+    return _v1.variable_scope(column_kinds.scope_name(column))  # type: ignore[no-any-return]
+
+
+def _of_one_length(
+    lengths: Sequence[tf.Tensor], columns: Sequence[column_kinds.Column]
+) -> tf.Tensor:
+    """The lengths of an example's sequences, checked to be the same for all columns."""
+    first, others = lengths[0], lengths[1:]
+    names = ", ".join(repr(column.name) for column in columns)
+    message = (
+        f"The sequences of an example differ in length between the columns {names}. Expected: as "
+        "many steps in each feature. Fill up the shorter ones. Received:"
+    )
+    checks = [
+        tf.raw_ops.Assert(
+            condition=tf.reduce_all(tf.equal(first, other)), data=[message, first, other]
+        )
+        for other in others
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(first)

@@ -1,0 +1,1 @@
+"""Hooks: those that training adds, TensorFlow's own, Keras callbacks, event files."""

@@ -1,0 +1,126 @@
+"""The hooks that a train call adds by itself: checkpoints, summaries, log lines, the NaN guard.
+
+Synopsis::
+
+    hooks = [*chief_hooks(model, config, memory, listeners), *user_hooks]
+    hooks += loss_hooks(model, config)
+    hooks += step_hooks(model, hooks)
+
+The order is the original's, and each phase of a run goes through it from front to back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.adapters.hooks import saving, step_guard, stock_hooks
+from kestimator.config import RunConfig
+from kestimator.engine.checkpoints import checkpoint_tracker
+from kestimator.engine.programs import model_program
+
+_train: Any = tf.compat.v1.train
+
+
+def chief_hooks(
+    model: model_program.ModelProgram,
+    config: RunConfig,
+    memory: checkpoint_tracker.Memory,
+    listeners: Sequence[Any],
+) -> list[Any]:
+    """The hooks that come before the user's: what is written to `model_dir`.
+
+    Args:
+        model: The program that trains.
+        config: The configuration, with its `model_dir`.
+        memory: Is told of every checkpoint that is written.
+        listeners: The user's `CheckpointSaverListener`s.
+
+    Raises:
+        errors.ArgumentError: There are listeners, but nothing saves checkpoints.
+    """
+    own = list(model.spec.training_chief_hooks)
+    hooks = [*_checkpoint_hooks(model, config, memory, own, listeners), *own]
+    if config.log_step_count_steps:
+        hooks.append(
+            _train.StepCounterHook(
+                every_n_steps=config.log_step_count_steps, output_dir=config.model_dir
+            )
+        )
+    if config.save_summary_steps:
+        hooks.append(
+            _train.SummarySaverHook(
+                save_steps=config.save_summary_steps,
+                output_dir=config.model_dir,
+                scaffold=model.scaffold,
+            )
+        )
+    return hooks
+
+
+def loss_hooks(model: model_program.ModelProgram, config: RunConfig) -> list[Any]:
+    """The hooks that come after the user's: the NaN guard and the log line."""
+    hooks = [_train.NanTensorHook(model.spec.loss)]
+    if config.log_step_count_steps:
+        tensors = {"loss": model.spec.loss, "step": model.global_step}
+        hooks.append(_train.LoggingTensorHook(tensors, every_n_iter=config.log_step_count_steps))
+    return hooks
+
+
+def step_hooks(model: model_program.ModelProgram, hooks: Sequence[Any]) -> list[Any]:
+    """The hook that comes last: the guard against a global step that nothing moves.
+
+    Args:
+        model: The program that trains.
+        hooks: All other hooks of the run.
+
+    Raises:
+        errors.GlobalStepError: The train op does not move the global step, and there is no hook
+            of the user's that could.
+    """
+    if model.moves_global_step:
+        return []
+    if all(map(stock_hooks.only_looks, hooks)):
+        model.is_stale = True  # of no use to another call
+        raise step_guard.stands_still(0)
+    return [step_guard.StepGuard(model.global_step)]
+
+
+def _checkpoint_hooks(
+    model: model_program.ModelProgram,
+    config: RunConfig,
+    memory: checkpoint_tracker.Memory,
+    own: Sequence[Any],
+    listeners: Sequence[Any],
+) -> list[Any]:
+    all_listeners = [
+        checkpoint_tracker.SavedListener(memory, model, str(config.model_dir)),
+        *listeners,
+    ]
+    for hook in own:
+        if isinstance(hook, _train.CheckpointSaverHook):
+            stock_hooks.add_listeners(hook, all_listeners)
+            return []
+    wanted_steps = saving.wanted_steps(listeners)
+    if not (config.save_checkpoints_steps or config.save_checkpoints_secs or wanted_steps):
+        if listeners:
+            raise errors.ArgumentError(
+                "`saving_listeners` or the evaluations of `train_and_evaluate` wait for "
+                "checkpoints, but nothing saves any: `save_checkpoints_steps` and "
+                "`save_checkpoints_secs` of the RunConfig are both None. Set one of them."
+            )
+        return []
+    return [
+        saving.SaverHook(
+            config.model_dir,
+            save_secs=config.save_checkpoints_secs,
+            save_steps=config.save_checkpoints_steps,
+            wanted_steps=wanted_steps,
+            scaffold=model.scaffold,
+            listeners=all_listeners,
+            save_graph_def=config.checkpoint_save_graph_def,
+        )
+    ]

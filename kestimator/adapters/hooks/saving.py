@@ -1,0 +1,113 @@
+"""A `CheckpointSaverHook` that writes the graph once, and saves when a listener wants it.
+
+Synopsis::
+
+    hook = SaverHook(
+        model_dir, save_secs=600, wanted_steps=[1000], scaffold=scaffold, listeners=listeners)
+
+TensorFlow's writes the graph as text and into the event file whenever training starts; for a big
+graph that takes as long as thousands of steps. A program's graph seldom changes between two calls.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import meta_graph as _meta_graph
+
+from kestimator.engine.checkpoints import checkpoint_files
+
+_v1: Any = tf.compat.v1
+
+
+def wanted_steps(listeners: Sequence[Any]) -> list[int]:
+    """The distances in steps at which listeners want checkpoints: their `wanted_steps`."""
+    return sorted({step for one in listeners for step in getattr(one, "wanted_steps", ())})
+
+
+class AnyTimer(_v1.train.SecondOrStepTimer):
+    """Triggers when one of several timers does; each goes on at its own pace.
+
+    Attributes:
+        timers: The timers.
+    """
+
+    def __init__(self, timers: Sequence[Any]) -> None:
+        self.timers = tuple(timers)
+        super().__init__(every_steps=1)
+
+    def reset(self) -> None:
+        """Starts all afresh."""
+        for timer in self.timers:
+            timer.reset()
+
+    def should_trigger_for_step(self, step: int) -> bool:
+        """Whether one triggers."""
+        return any(timer.should_trigger_for_step(step) for timer in self.timers)
+
+    def update_last_triggered_step(self, step: int) -> tuple[None, None]:
+        """Tells those that trigger."""
+        for timer in self.timers:
+            if timer.should_trigger_for_step(step):
+                timer.update_last_triggered_step(step)
+        return None, None
+
+    def last_triggered_step(self) -> int | None:
+        """The step at which one triggered last."""
+        steps = [timer.last_triggered_step() for timer in self.timers]
+        return max((step for step in steps if step is not None), default=None)
+
+
+class SaverHook(_v1.train.CheckpointSaverHook):
+    """Saves checkpoints as TensorFlow's hook does, and the graph where it is not there yet.
+
+    Args:
+        checkpoint_dir: The directory.
+        save_secs: The seconds between two checkpoints, or None.
+        save_steps: The steps between two checkpoints, or None.
+        wanted_steps: More distances in steps at which to save.
+        **others: As of TensorFlow's hook.
+    """
+
+    def __init__(
+        self,
+        checkpoint_dir: Any,
+        save_secs: float | None = None,
+        save_steps: int | None = None,
+        wanted_steps: Iterable[int] = (),
+        **others: Any,
+    ) -> None:
+        distances = [*wanted_steps, *([save_steps] if save_steps else [])]
+        timers = [_v1.train.SecondOrStepTimer(every_steps=steps) for steps in distances]
+        if save_secs:
+            timers.append(_v1.train.SecondOrStepTimer(every_secs=save_secs))
+        super().__init__(checkpoint_dir, save_steps=1, **others)
+        self._timer = timers[0] if len(timers) == 1 else AnyTimer(timers)
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Writes the graph, and the checkpoint of the step that training starts from."""
+        del coord
+        step, graph = session.run(self._global_step_tensor), session.graph
+        state = (self._checkpoint_dir, graph.version, self._save_graph_def)
+        text = os.path.join(self._checkpoint_dir, "graph.pbtxt")
+        is_there = not self._save_graph_def or tf.io.gfile.exists(text)
+        if getattr(graph, "written_to", None) != state or not is_there:
+            self._write(graph, text)
+            graph.written_to = state
+        self._save(session, step)
+        self._timer.update_last_triggered_step(step)
+
+    def _write(self, graph: Any, path: str) -> None:
+        graph_def = graph.as_graph_def(add_shapes=True)
+        if self._save_graph_def:
+            # `str` makes the text in C++, `text_format` ten times slower in Python.
+            checkpoint_files.write_whole(path, str(graph_def).encode())
+        saver = self._get_saver()
+        meta_graph = _meta_graph.create_meta_graph_def(
+            graph_def=graph_def, saver_def=saver and saver.saver_def
+        )
+        self._summary_writer.add_graph(graph)
+        self._summary_writer.add_meta_graph(meta_graph)

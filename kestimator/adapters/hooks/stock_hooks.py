@@ -1,0 +1,200 @@
+"""How often TensorFlow's stock hooks look at a step.
+
+Synopsis::
+
+    cadence = cadence_of(hook, loss)
+    cadence.quiet_steps(global_step)     # steps that may pass before the hook has to see one
+
+The stock hooks count steps in private attributes; between two looks the loop stays on the device
+and tells them here how far it went. Any other hook sees every step.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator.adapters.hooks import saving, step_guard
+
+_train = tf.compat.v1.train
+UNLIMITED = 2**62
+
+
+class Cadence(abc.ABC):
+    """When one hook needs to see a step.
+
+    Args:
+        hook: The hook.
+    """
+
+    def __init__(self, hook: Any) -> None:
+        self.hook = hook
+
+    @abc.abstractmethod
+    def quiet_steps(self, global_step: int) -> int:
+        """How many steps may pass before the hook has to see one, from `global_step` on."""
+
+    def quiet_seconds(self) -> float:
+        """How many seconds may pass before the hook has to see a step."""
+        return float("inf")
+
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:  # noqa: B027
+        """Tells the hook that `steps` steps passed unseen, up to `global_step`."""
+
+    def watched(self) -> tf.Tensor | None:
+        """A tensor that the hook wants to see when it becomes NaN."""
+        return None
+
+
+class EveryStep(Cadence):
+    """A hook that nothing is known of."""
+
+    def quiet_steps(self, global_step: int) -> int:
+        """None at all."""
+        return 0
+
+
+class Never(Cadence):
+    """A hook that looks at no step: it acts at the begin and at the end."""
+
+    def quiet_steps(self, global_step: int) -> int:
+        """All of them."""
+        return UNLIMITED
+
+
+class Timed(Cadence):
+    """A hook with a `SecondOrStepTimer` over the global step, called `_timer`."""
+
+    def quiet_steps(self, global_step: int) -> int:
+        """The steps until the timer triggers."""
+        return _quiet_steps(self.hook._timer, global_step + 1)
+
+    def quiet_seconds(self) -> float:
+        """The seconds until the timer triggers."""
+        return _quiet_seconds(self.hook._timer)
+
+
+class _TimedAhead(Timed):
+    """A timed hook that decides before a step, from the step it saw last."""
+
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
+        """Moves the step seen last."""
+        if self.hook._next_step is not None:
+            self.hook._next_step = global_step + 1
+
+
+class _Logging(Cadence):
+    """`LoggingTensorHook` counts the steps that it saw itself."""
+
+    def quiet_steps(self, global_step: int) -> int:
+        """The steps until the next line."""
+        return _quiet_steps(self.hook._timer, self.hook._iter_count)
+
+    def quiet_seconds(self) -> float:
+        """The seconds until the next line."""
+        return _quiet_seconds(self.hook._timer)
+
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
+        """Counts the unseen steps too."""
+        self.hook._iter_count += steps
+
+
+class _StopAtStep(Cadence):
+    def quiet_steps(self, global_step: int) -> int:
+        """The steps until the last one, which the hook has to see."""
+        return max(0, int(self.hook._last_step) - global_step - 1)
+
+
+class _NanTensor(Never):
+    def watched(self) -> tf.Tensor | None:
+        """The loss that the hook guards."""
+        return self.hook._loss_tensor
+
+
+class _Waiter(Cadence):
+    def quiet_steps(self, global_step: int) -> int:
+        """None until the step waited for has come."""
+        return UNLIMITED if self.hook._worker_is_started else 0
+
+
+class _StepGuard(Cadence):
+    def quiet_steps(self, global_step: int) -> int:
+        """None until the step has moved."""
+        return UNLIMITED if self.hook.has_moved else 0
+
+
+_CADENCES: dict[type, type[Cadence]] = {
+    _train.CheckpointSaverHook: Timed,
+    saving.SaverHook: Timed,
+    _train.StepCounterHook: Timed,
+    _train.SummarySaverHook: _TimedAhead,
+    _train.ProfilerHook: _TimedAhead,
+    _train.LoggingTensorHook: _Logging,
+    _train.StopAtStepHook: _StopAtStep,
+    _train.NanTensorHook: _NanTensor,
+    _train.FinalOpsHook: Never,
+    _train.GlobalStepWaiterHook: _Waiter,
+    step_guard.StepGuard: _StepGuard,
+}
+
+
+def cadence_of(hook: Any) -> Cadence:
+    """How often `hook` looks. Subclasses of stock hooks may do anything: they see every step."""
+    if isinstance(hook, Cadence):
+        return hook
+    kind = _CADENCES.get(type(hook))
+    if kind is not None:
+        return kind(hook)
+    looks = any(
+        # A mock has these methods, but its class does not.
+        getattr(type(hook), method, None) is not getattr(_train.SessionRunHook, method)
+        for method in ("before_run", "after_run")
+    )
+    return EveryStep(hook) if looks else Never(hook)
+
+
+def only_looks(hook: Any) -> bool:
+    """Whether a hook is known to move no variables: TensorFlow's stock, and the library's own."""
+    return type(hook) in _CADENCES or type(hook).__module__.startswith("kestimator.")
+
+
+def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
+    """Gives a `CheckpointSaverHook` of the model_fn the listeners of a train call.
+
+    The hook takes listeners in its constructor alone. Those of an earlier call go.
+    """
+    own = [one for one in hook._listeners if not getattr(one, "_of_a_train_call", False)]
+    for listener in listeners:
+        listener._of_a_train_call = True
+    hook._listeners = [*own, *listeners]
+
+
+def report_nan(hook: Any, context: Any) -> None:
+    """Tells a `NanTensorHook` that its tensor became NaN in an unseen step."""
+    hook.after_run(context, _train.SessionRunValues(np.float32(np.nan), None, None))
+
+
+def _quiet_steps(timer: Any, next_step: int) -> int:
+    if isinstance(timer, saving.AnyTimer):
+        return min(_quiet_steps(one, next_step) for one in timer.timers)
+    every, last = getattr(timer, "_every_steps", None), timer.last_triggered_step()
+    if last is None:
+        return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
+    if every is not None:
+        return max(0, int(last + every) - next_step)
+    return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
+
+
+def _quiet_seconds(timer: Any) -> float:
+    if isinstance(timer, saving.AnyTimer):
+        return min(_quiet_seconds(one) for one in timer.timers)
+    every = getattr(timer, "_every_secs", None)
+    last = getattr(timer, "_last_triggered_time", None)
+    if every is None or last is None:
+        return float("inf")
+    return max(0.0, float(last + every) - time.time())

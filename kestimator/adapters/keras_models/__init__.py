@@ -1,0 +1,1 @@
+"""Compiled Keras models as the source of an estimator's programs."""

@@ -1,0 +1,223 @@
+"""Copies of a compiled Keras model: what an estimator trains is never the user's own object.
+
+Synopsis::
+
+    recipe = recipe_of(model)         # with what it was compiled
+    copy = copied(model)              # the same layers and values, not compiled
+    recipe.compile(copy)              # an optimizer and metrics of its own
+
+Layers are made anew from their configurations, and functions among these are passed on as they
+are, so that nothing has to be registered with Keras and no code is read from a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import inspect
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from kestimator import errors
+from kestimator.engine.keras_internals import keras_names
+from kestimator.validation import threads
+
+_no_word_of_lambdas = threads.ignoring(message="The object being serialized includes a `lambda`")
+
+
+def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
+    """Makes a model with the same layers and the same values, under stable paths; not compiled.
+
+    Args:
+        model: The model. If it is not built, the copy is not built either.
+        custom_objects: Classes and functions that configurations name, by name.
+
+    Raises:
+        errors.ArgumentError: It cannot be copied.
+    """
+    with _problems_of(model), _known(model, custom_objects):
+        own = _of_the_same_layers(model)
+        if model.built and not own.built:
+            own.build_from_config(model.get_build_config())
+            own.built = True  # as Keras sets it when it loads a model
+        _copy_values(model, own)
+    keras_names.use_stable_paths(own)
+    return own
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """With what a model was compiled.
+
+    Attributes:
+        arguments: The arguments of `compile`, the optimizer as a function that makes it; None
+            where the model has a `compile` of its own.
+        config: What `compile_from_config` takes, where the model has them of its own.
+        custom_objects: Classes and functions that configurations name, by name.
+    """
+
+    arguments: Mapping[str, Any] | None
+    config: Any
+    custom_objects: Mapping[str, Any]
+
+    def compile(self, model: keras.Model, *, with_optimizer: bool = True) -> None:
+        """Compiles a copy, with metrics and, where it is wanted, an optimizer of its own."""
+        with _problems_of(model), _known(model, self.custom_objects):
+            if self.arguments is None:
+                model.compile_from_config(self.config)
+                return
+            given = dict(self.arguments)
+            given["optimizer"] = given["optimizer"]() if with_optimizer else None
+            for key in ("metrics", "weighted_metrics"):
+                given[key] = keras.tree.map_structure(_copied_metric, given[key])
+            model.compile(**given)
+
+
+def recipe_of(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> Recipe:
+    """With what a compiled model was compiled; Keras keeps the objects under a private name.
+
+    Raises:
+        errors.ArgumentError: The model compiles itself, and does not say how.
+    """
+    custom = dict(custom_objects or {})
+    if type(model).compile is keras.Model.compile:
+        given = dict(model._compile_config.config)
+        return Recipe({**given, "optimizer": _maker(given["optimizer"])}, None, custom)
+    if type(model).compile_from_config is keras.Model.compile_from_config:
+        raise errors.ArgumentError(
+            f"`keras_model` is a {type(model).__name__}, which has a `compile` of its own. "
+            "Expected: `get_compile_config` and `compile_from_config` beside it, as keras.Model."
+            "save needs them too, so that a copy can be compiled."
+        )
+    return Recipe(None, model.get_compile_config(), custom)
+
+
+def _maker(optimizer: Any) -> Callable[[], Any]:
+    """Makes optimizers of the present configuration, without state, and under a stable name.
+
+    Schedules have no state and may be functions; they are passed on as they are.
+    """
+    if optimizer is None:
+        return lambda: None
+    kind, config = type(optimizer), optimizer.get_config()
+    config["name"] = keras_names.stable_name(optimizer.name, kind)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        config["inner_optimizer"]["config"]["name"] = keras_names.stable_name(
+            optimizer.inner_optimizer.name, type(optimizer.inner_optimizer)
+        )
+    elif not isinstance(optimizer._learning_rate, keras.Variable):
+        config["learning_rate"] = optimizer._learning_rate
+    return lambda: kind.from_config(copy.deepcopy(config))
+
+
+def state_of(optimizer: Any, built: Any) -> dict[str, Any]:
+    """The values of a built optimizer, by the paths of a built copy's variables."""
+    return {
+        own.path: given.numpy()
+        for own, given in zip(built.variables, optimizer.variables, strict=True)
+    }
+
+
+def _copied_metric(metric: Any) -> Any:
+    if not isinstance(metric, keras.metrics.Metric):
+        return metric  # a name, a function, or None
+    if type(metric) is keras.metrics.MeanMetricWrapper:
+        return keras.metrics.MeanMetricWrapper(
+            metric._fn, name=metric.name, dtype=metric.dtype, **metric._fn_kwargs
+        )
+    return type(metric).from_config(metric.get_config())
+
+
+def _of_the_same_layers(model: keras.Model) -> keras.Model:
+    is_functional = bool(getattr(model, "inputs", None)) and hasattr(model, "output_names")
+    if is_functional or type(model) is keras.Sequential:
+        twin = _not_compiled(model)
+        return keras.models.clone_model(twin, clone_function=_copied_layer, recursive=True)
+    return _copied_layer(model)
+
+
+def _not_compiled(model: keras.Model) -> keras.Model:
+    """The same model to the eye, with the same layers, but for Keras to clone alone.
+
+    Of a compiled model it would serialize losses and metrics, and compile the clone. The model
+    itself does not change: other threads may train it, or copy it too.
+    """
+    twin = object.__new__(type(model))
+    vars(twin).update(vars(model), compiled=False)  # past Keras, which looks for layers in it
+    return twin
+
+
+def _copied_layer(layer: Any) -> Any:
+    config = layer.get_config()
+    functions = {key: getattr(layer, key, None) for key in config}
+    config |= {key: value for key, value in functions.items() if inspect.isfunction(value)}
+    if isinstance(layer, keras.layers.Lambda):
+        return _copied_lambda(layer, config)
+    try:
+        return type(layer).from_config(config)
+    except TypeError:
+        if not isinstance(layer, keras.Model):
+            raise
+        taken = inspect.signature(type(layer).__init__).parameters
+        return type(layer).from_config({k: v for k, v in config.items() if k in taken})
+
+
+def _copied_lambda(layer: keras.layers.Lambda, config: dict[str, Any]) -> keras.layers.Lambda:
+    """Keras would make the function anew of its code, without the module that it was in."""
+    config |= {"function": layer.function, "arguments": layer.arguments, "mask": layer.mask}
+    return type(layer)(**{**config, "output_shape": layer._output_shape})
+
+
+def _copy_values(model: keras.Model, made: keras.Model) -> None:
+    described = [[(v.name, tuple(v.shape)) for v in one.variables] for one in (model, made)]
+    if described[0] != described[1]:
+        raise ValueError(
+            f"a model made of its configuration has the variables {described[1]}, and not "
+            f"{described[0]}"
+        )
+    for given, own in zip(model.variables, made.variables, strict=True):
+        own.assign(given.numpy())
+    for given, own in zip(keras_names.all_layers(model), keras_names.all_layers(made), strict=True):
+        _copy_more(given, own)
+
+
+def _copy_more(given: Any, own: Any) -> None:
+    """Copies what a layer makes of its variables, and what it keeps besides, such as words."""
+    if type(own).load_own_variables is not keras.Layer.load_own_variables:
+        store: dict[str, Any] = {}
+        given.save_own_variables(store)
+        own.load_own_variables({key: np.asarray(value) for key, value in store.items()})
+    if hasattr(given, "save_assets") and hasattr(own, "load_assets"):
+        with tempfile.TemporaryDirectory() as directory:
+            given.save_assets(directory)
+            own.load_assets(directory)
+
+
+@contextlib.contextmanager
+def _known(model: keras.Model, custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Lets configurations name the classes of the model's own layers.
+
+    Keras warns of lambdas in them, which could not be loaded from a file; there is none.
+    """
+    kinds = {type(layer).__name__: type(layer) for layer in [model, *keras_names.all_layers(model)]}
+    with keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}), _no_word_of_lambdas:
+        yield
+
+
+@contextlib.contextmanager
+def _problems_of(model: keras.Model) -> Iterator[None]:
+    try:
+        yield
+    except errors.KestimatorError:
+        raise
+    except Exception as error:  # whatever the configurations of the user's classes raise
+        raise errors.ArgumentError(
+            f"The Keras model {model.name!r}, a {type(model).__name__}, cannot be copied: {error}. "
+            "Expected: classes whose `get_config` and `from_config` make an equal object. Pass "
+            "classes and functions that configurations name in `custom_objects`."
+        ) from error

@@ -1,0 +1,113 @@
+"""Optimizers of Keras 2 (`tf_keras`): what they were made with, and their own steps.
+
+Synopsis::
+
+    optimizer = legacy(optimizer)
+    settings = settings_of(optimizer)            # "beta_1" and so on, "learning_rate" as given
+    train_op = apply(optimizer, pairs, step)
+
+They are written for graphs, and their updates are ops of the program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine.keras_internals import outside_programs
+from kestimator.validation import keras2
+
+_DROPPED = ("weight_decay", "use_ema")  # what legacy optimizers have not
+
+
+def legacy(optimizer: Any) -> Any:
+    """A legacy optimizer of one of either kind: new ones do not return what they update.
+
+    tf.estimator 2.15 meant to do so, too.
+
+    Raises:
+        errors.ArgumentError: There is no legacy optimizer that computes the same.
+    """
+    if not keras2.is_new_optimizer(optimizer):
+        return optimizer
+    with outside_programs.outside_of_the_trace():
+        config = optimizer.get_config()
+        left_out = [key for key in _DROPPED if config.get(key)]
+        convert = sys.modules["tf_keras"].__internal__.optimizers.convert_to_legacy_optimizer
+        try:
+            made = None if left_out else convert(optimizer)
+        except ValueError:  # it knows no legacy optimizer of that name
+            made = None
+    if made is None:
+        name = type(optimizer).__name__
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "optimizer",
+                optimizer,
+                "an optimizer that tf_keras.optimizers.legacy has, too"
+                + (f", without {' and '.join(left_out)}" if left_out else ""),
+                f"keras.optimizers.{name} of Keras 3 can be used instead.",
+            )
+        )
+    return made
+
+
+def usable(optimizer: Any) -> Any:
+    """The optimizer, or a copy if it has variables of another graph already.
+
+    Args:
+        optimizer: A legacy optimizer.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    is_of_graph = all(getattr(one, "graph", None) is graph for one in optimizer.weights)
+    return optimizer if is_of_graph else copied(optimizer)
+
+
+def copied(optimizer: Any) -> Any:
+    """A legacy optimizer with the same settings, and no variables yet."""
+    return type(optimizer).from_config(settings_of(optimizer))
+
+
+def settings_of(optimizer: Any) -> dict[str, Any]:
+    """What a legacy optimizer was made with; its rate as it was given: a number, a tensor...
+
+    Its own description would compute the rate.
+    """
+    rate = optimizer._hyper["learning_rate"]
+    with outside_programs.outside_of_the_trace(), _rate_left_out(optimizer):
+        config: dict[str, Any] = optimizer.get_config()
+        if any(rate is variable for variable in optimizer.weights):
+            rate = float(rate.numpy())
+    return {**config, "learning_rate": rate}
+
+
+def apply(optimizer: Any, pairs: Sequence[tuple[Any, tf.Variable]], step: Any) -> tf.Operation:
+    """The op of an optimizer's own step.
+
+    Args:
+        optimizer: A legacy optimizer.
+        pairs: Gradients and variables.
+        step: What it counts with; None for a counter of its own.
+    """
+    if step is not None and not optimizer.weights:
+        optimizer.iterations = step
+    operation = optimizer.apply_gradients(pairs)
+    if step is None or optimizer.iterations is step:
+        return operation
+    with tf.control_dependencies([operation]):
+        return step.assign_add(1, read_value=False)
+
+
+@contextlib.contextmanager
+def _rate_left_out(optimizer: Any) -> Iterator[None]:
+    settings = optimizer._hyper
+    rate, settings["learning_rate"] = settings["learning_rate"], 0.0
+    try:
+        yield
+    finally:
+        settings["learning_rate"] = rate

@@ -1,0 +1,197 @@
+"""Optimizers: a Keras optimizer as `train_op`, over variables of either world.
+
+Synopsis::
+
+    EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.Adam())
+    EstimatorSpec(mode, loss=loss, train_op=minimize(optimizer, loss, variables))
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator.adapters.optimizers import keras_optimizers, sparse_updates
+from kestimator.engine.programs import program
+from kestimator.engine.variables import variable_store
+from kestimator.keys import ModeKeys
+
+_v1 = tf.compat.v1
+_logger = logging.getLogger("kestimator")
+
+
+class ForeignVariable(keras.Variable):
+    """A Keras variable in front of a variable that Keras did not make.
+
+    Args:
+        variable: The variable; its memory is shared.
+    """
+
+    def __init__(self, variable: tf.Variable) -> None:
+        self._foreign = variable
+        super().__init__(
+            initializer=lambda shape, dtype: None,
+            shape=variable.shape,
+            dtype=variable.dtype.name,
+            trainable=variable.trainable,
+            name=variable.name.split(":")[0].replace("/", "_"),
+        )
+        self._path = variable.name.split(":")[0]
+
+    def _initialize_with_initializer(self, initializer: Any) -> None:
+        """Takes the variable instead of making one: Keras asks for its value here."""
+        self._initialize(self._foreign)
+
+
+def with_losses_of_layers(spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+    """A spec whose loss holds the losses of Keras layers, if a Keras optimizer minimises it.
+
+    They are those of regularizers and of `add_loss`, as under `fit` and Keras' `evaluate`. What
+    the loss holds already is not added. Another spec stays as it is, and the log says what its
+    loss lacks: what is minimised is up to the model_fn there.
+
+    Raises:
+        errors.ArgumentError: A loss that is to be added was made in a branch or a loop.
+    """
+    graph = _v1.get_default_graph()
+    if spec.loss is None or spec.mode == ModeKeys.PREDICT:
+        return spec
+    if not isinstance(graph, program.ProgramGraph):
+        return spec
+    optimizer = spec.train_op
+    if isinstance(optimizer, keras.optimizers.Optimizer) and not (
+        spec.mode == ModeKeys.TRAIN and _is_applied(optimizer)
+    ):
+        return spec._replace(loss=graph.keras_losses.added_to(spec.loss))
+    message = graph.keras_losses.lacking(spec.loss)
+    if message is not None and graph.replica is None:
+        _logger.warning(message)
+    return spec
+
+
+def train_operation(
+    spec: specs.EstimatorSpec, store: variable_store.VariableStore
+) -> tf.Operation | tf.Tensor:
+    """The train op of a spec: as given, or minimising its loss with the given Keras optimizer.
+
+    A Keras optimizer that the model_fn has applied already only advances the global step.
+
+    Raises:
+        errors.ArgumentError: There is nothing to train, or no gradient reaches it.
+    """
+    optimizer = spec.train_op
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return optimizer
+    if not _is_applied(optimizer):
+        _minimize("train_op", optimizer, spec.loss, _v1.trainable_variables(), store)
+    return _next_step()
+
+
+def minimize(
+    optimizer: Any,
+    loss: tf.Tensor,
+    variables: Sequence[Any],
+    *,
+    counts: bool = True,
+    sum_over_replicas: bool = False,
+) -> tf.Operation | tf.Tensor:
+    """A train op that minimizes `loss` and advances the global step, inside a model_fn.
+
+    Args:
+        optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer`.
+        loss: A scalar.
+        variables: What it changes: variables of Keras and of TensorFlow.
+        counts: Whether it advances the global step; of several optimizers one does.
+        sum_over_replicas: Whether a Keras optimizer applies the sum of the replicas' gradients;
+            otherwise it applies their mean. A TF1 optimizer asks the graph.
+
+    Raises:
+        errors.ArgumentError: It is no optimizer, there is nothing to train, no gradient reaches
+            it, or a Keras optimizer is used outside of a model_fn.
+    """
+    if isinstance(optimizer, _v1.train.Optimizer):
+        step = _v1.train.get_or_create_global_step() if counts else None
+        return optimizer.minimize(loss, global_step=step, var_list=list(variables))
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "optimizer",
+                optimizer,
+                "a keras.optimizers.Optimizer or a tf.compat.v1.train.Optimizer",
+            )
+        )
+    graph = _v1.get_default_graph()
+    if not isinstance(graph, program.ProgramGraph) or graph.creator is None:
+        raise errors.ArgumentError(
+            "`optimizer` is a Keras optimizer, which can make a train op only while an Estimator "
+            "calls its model_fn. Pass a tf.compat.v1.train.Optimizer here."
+        )
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if sum_over_replicas and replicas > 1:
+        loss = loss * replicas
+    _minimize("optimizer", optimizer, loss, variables, graph.creator.store)
+    return _next_step() if counts else tf.no_op()
+
+
+def _next_step() -> tf.Operation:
+    return _v1.train.get_global_step().assign_add(1, read_value=False)
+
+
+def _minimize(
+    name: str,
+    optimizer: keras.optimizers.Optimizer,
+    loss: tf.Tensor,
+    views: Sequence[Any],
+    store: variable_store.VariableStore,
+) -> None:
+    """Applies an optimizer; its writes are Keras', so every training step runs them."""
+    optimizer = keras_optimizers.usable(optimizer, store)
+    variables = [_as_keras(view, store) for view in views]
+    if not variables:
+        raise errors.ArgumentError(
+            f"`{name}` is a Keras optimizer, but the model has no trainable variables. Make the "
+            "layers inside the model_fn, or read variables of a model built outside."
+        )
+    scale = getattr(optimizer, "scale_loss", lambda value: value)
+    gradients = tf.gradients(scale(loss), [variable.value for variable in variables])
+    pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+    if not pairs:
+        raise errors.ArgumentError(
+            f"`{name}` is a Keras optimizer, but no gradient of `loss` reaches any of the "
+            f"trainable variables: {[variable.path for variable in variables]}."
+        )
+    with sparse_updates.rows_alone(optimizer):
+        optimizer.apply_gradients(pairs)
+
+
+def _as_keras(view: Any, store: variable_store.VariableStore) -> keras.Variable:
+    if isinstance(view, keras.Variable):
+        return view
+    slot = store.get(view.name.split(":")[0])
+    if slot is not None and slot.keras_variable is not None:
+        return slot.keras_variable
+    return ForeignVariable(view)
+
+
+def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether the graph being built has a write of the optimizer's count of iterations."""
+    graph = tf.compat.v1.get_default_graph()
+    if not isinstance(graph, program.ProgramGraph):
+        return False
+    counter = _counter(optimizer).value.handle
+    return any(
+        op.type.startswith("Assign")
+        for external, internal in graph.captures
+        if external is counter or internal is counter  # a trace's variables answer with the latter
+        for op in internal.consumers()
+    )
+
+
+def _counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The variable that counts an optimizer's calls; `iterations` may be a quotient of it."""
+    return optimizer._iterations

@@ -1,0 +1,4 @@
+"""What canned estimators are made of: networks, linear models, their model_fns.
+
+Not public.
+"""

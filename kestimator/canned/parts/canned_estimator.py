@@ -1,0 +1,89 @@
+"""What every canned estimator is: an Estimator that knows what its model is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from kestimator import specs
+from kestimator.config import RunConfig
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.estimator import Estimator
+from kestimator.interop import to_keras
+
+
+@dataclasses.dataclass(frozen=True)
+class CannedModel:
+    """A model: how the engine runs it, and what it is made of.
+
+    Attributes:
+        model_fn: The model_fn.
+        blueprint: The head and the parts.
+    """
+
+    model_fn: Callable[..., specs.EstimatorSpec]
+    blueprint: to_keras.Blueprint
+
+
+class CannedEstimator(Estimator):
+    """An Estimator over a canned model.
+
+    Args:
+        model: The model.
+        model_dir: Where to keep checkpoints and events.
+        config: A `RunConfig`.
+        warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
+    """
+
+    def __init__(
+        self,
+        model: CannedModel,
+        model_dir: str | None,
+        config: RunConfig | None,
+        warm_start_from: Any = None,
+    ) -> None:
+        super().__init__(model.model_fn, model_dir, config, warm_start_from=warm_start_from)
+        self._blueprint = model.blueprint
+
+    def to_keras(
+        self, checkpoint_path: str | None = None, *, inputs: Mapping[str, Any] | None = None
+    ) -> keras.Model:
+        """Makes a plain Keras model with the trained weights.
+
+        It has Keras' own layers alone, is saved and loaded without kestimator, and predicts
+        what `predict` does, as a dict of the head's numbers: "logits", "probabilities" and so on
+        (of a `MultiHead` under "<head>/<key>"). `warm_start_from` takes its files.
+
+        Example:
+            >>> import kestimator
+            >>> import tensorflow as tf
+            >>> columns = [tf.feature_column.numeric_column("age")]
+            >>> estimator = kestimator.LinearRegressor(columns)
+            >>> def input_fn():
+            ...     return tf.data.Dataset.from_tensors(({"age": [[1.0]]}, [[2.0]]))
+            >>> model = estimator.train(input_fn).to_keras()
+            >>> sorted(model.output)
+            ['predictions']
+
+        Args:
+            checkpoint_path: The checkpoint; by default the latest.
+            inputs: Keras inputs by feature name, for features with several values of an example
+                (`keras.Input([3], name="visited", dtype="int64")`, padded with -1 or "") or of
+                another dtype. By default a feature has one value, or what a numeric column says.
+
+        Returns:
+            A functional model from a dict of features, (batch, 1) or (batch,), to a dict of
+            predictions, (batch, n).
+
+        Raises:
+            errors.ArgumentError: A column, an activation function or the head has no equal in
+                Keras; the message names it, and says what to do.
+            errors.CheckpointNotFoundError: There is no checkpoint.
+        """
+        path = self._checkpoint(checkpoint_path) or self._trained()
+        return to_keras.build(
+            self._blueprint, lambda name: checkpoint_files.value(path, name), inputs
+        )

@@ -1,0 +1,185 @@
+"""What the model_fns of canned estimators have in common: parts, heads, training.
+
+Synopsis::
+
+    part = LinearPart.checked("feature_columns", columns, "sum")
+    built = part.build(features, units=head.logits_dimension, mode=mode)
+    training = Training(built.variables, optimizer, learning_rate)
+    return spec(head, features, labels, mode, built.logits, [training])
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Tensor
+from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.heads import BinaryClassHead, Head, MultiClassHead, RegressionHead
+from kestimator.specs import EstimatorSpec
+
+_v1 = tf.compat.v1
+SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A part of a model in the graph.
+
+    Attributes:
+        logits: (batch, units).
+        variables: What training changes.
+        update_ops: What else a training step runs.
+    """
+
+    logits: Tensor
+    variables: list[Any]
+    update_ops: list[tf.Operation] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How the variables of a part are trained.
+
+    Attributes:
+        variables: The variables.
+        optimizer: A name, an optimizer, or a function that returns one.
+        learning_rate: The rate of an optimizer given by name; None for its default.
+        argument: What the caller's argument is called.
+        clipnorm: What an optimizer given by name clips the norm of each gradient to, or None.
+    """
+
+    variables: Sequence[Any]
+    optimizer: Any
+    learning_rate: float | None = None
+    argument: str = "optimizer"
+    clipnorm: float | None = None
+
+
+def spec(
+    head: Head,
+    features: Any,
+    labels: Any,
+    mode: str,
+    logits: Tensor,
+    parts: Sequence[Training],
+    update_ops: Sequence[tf.Operation] = (),
+) -> EstimatorSpec:
+    """What a canned model_fn returns.
+
+    All parts follow the one loss, and the first counts the steps. Gradients of replicas are
+    averaged, or summed if the head sums losses.
+
+    Args:
+        head: The head.
+        features: The features.
+        labels: The labels.
+        mode: One of `ModeKeys`.
+        logits: (batch, units).
+        parts: The parts of the model.
+        update_ops: What else a training step runs.
+    """
+    return head.create_estimator_spec(
+        features=features,
+        mode=mode,
+        logits=logits,
+        labels=labels,
+        train_op_fn=_train_op_fn(head, parts),
+        update_ops=list(update_ops) or None,
+    )
+
+
+def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf.Operation]:
+    is_sum = head.loss_reduction in (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
+
+    def make(loss: Tensor) -> tf.Operation:
+        step, names = _v1.train.get_or_create_global_step(), set[str]()
+        operations = [
+            canned_optimizers.minimize(
+                part.optimizer,
+                loss,
+                part.variables,
+                step=None if place else step,
+                learning_rate=part.learning_rate,
+                clipnorm=part.clipnorm,
+                used_names=names,
+                sum_over_replicas=is_sum,
+                argument=part.argument,
+            )
+            for place, part in enumerate(parts)
+        ]
+        return operations[0] if len(operations) == 1 else tf.group(*operations)
+
+    return make
+
+
+def classification_head(
+    n_classes: int, weight_column: Any, label_vocabulary: Any, loss_reduction: str
+) -> Head:
+    """The head of a classifier.
+
+    Raises:
+        errors.ArgumentError: `n_classes` is below 2, or another argument cannot be used.
+    """
+    if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 2:
+        raise errors.ArgumentError(
+            errors.invalid_argument("n_classes", n_classes, "a whole number from 2")
+        )
+    options = {
+        "weight_column": weight_column,
+        "label_vocabulary": label_vocabulary,
+        "loss_reduction": loss_reduction,
+    }
+    if n_classes == 2:
+        return BinaryClassHead(**options)
+    return MultiClassHead(n_classes, **options)
+
+
+def regression_head(label_dimension: int, weight_column: Any, loss_reduction: str) -> Head:
+    """The head of a regressor."""
+    return RegressionHead(
+        label_dimension=label_dimension, weight_column=weight_column, loss_reduction=loss_reduction
+    )
+
+
+def check_head(head: Any) -> None:
+    """Checks the head that an estimator is given.
+
+    Raises:
+        errors.ArgumentError: It is none.
+    """
+    if not (hasattr(head, "logits_dimension") and hasattr(head, "create_estimator_spec")):
+        raise errors.ArgumentError(
+            errors.invalid_argument("head", head, "a Head, such as kestimator.RegressionHead()")
+        )
+
+
+def refuse_replicas(name: str, why: str) -> None:
+    """Checks that the model being built trains on one replica.
+
+    Raises:
+        errors.ArgumentError: There are more.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        raise errors.ArgumentError(
+            f"{name} cannot train {replicas} replicas at once: {why} Leave out `train_distribute` "
+            "of the RunConfig."
+        )
+
+
+def is_size(value: Any) -> bool:
+    """Whether a value is a whole number above 0."""
+    return not isinstance(value, bool) and isinstance(value, int | np.integer) and int(value) > 0
+
+
+def summarize_layer(tag: str, value: Tensor) -> None:
+    """Writes how many values of a layer are zero, and how they are distributed."""
+    zeros = tf.reduce_mean(tf.cast(tf.equal(value, 0.0), tf.float32))
+    _v1.summary.scalar(f"{tag}/fraction_of_zero_values", zeros)
+    _v1.summary.histogram(f"{tag}/activation", value)

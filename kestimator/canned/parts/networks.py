@@ -1,0 +1,181 @@
+"""The network of deep and combined estimators."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Tensor
+from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
+from kestimator.canned.parts import model_fns
+from kestimator.keys import ModeKeys
+
+_v1 = tf.compat.v1
+_MOMENTUM, _EPSILON = 0.999, 0.001
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkPart:
+    """A network of dense layers over feature columns.
+
+    Attributes:
+        columns: Dense columns, ordered by name.
+        hidden_units: The sizes of the hidden layers.
+        activation: What hidden layers apply.
+        dropout: The part of activations that training drops, or None.
+        batch_norm: Whether hidden layers are normalized.
+    """
+
+    columns: Sequence[column_kinds.Column]
+    hidden_units: Sequence[int]
+    activation: Callable[[Tensor], Tensor]
+    dropout: float | None = None
+    batch_norm: bool = False
+
+    @classmethod
+    def checked(
+        cls,
+        columns: Any,
+        hidden_units: Any,
+        activation_fn: Any,
+        dropout: float | None,
+        batch_norm: bool,
+        *,
+        prefix: str = "",
+    ) -> NetworkPart:
+        """Checks what a caller passed.
+
+        Args:
+            columns: Dense columns.
+            hidden_units: Sizes.
+            activation_fn: A function of a tensor, or a name that Keras knows; None for none.
+            dropout: From 0 to less than 1, or None.
+            batch_norm: As it is.
+            prefix: What the names of the caller's arguments begin with.
+
+        Raises:
+            errors.ArgumentError: One of them cannot be used.
+        """
+        ordered = column_kinds.checked_columns(
+            f"{prefix}feature_columns", columns, column_kinds.Place.DENSE
+        )
+        units = _checked_units(f"{prefix}hidden_units", hidden_units)
+        activation = _checked_activation(f"{prefix}activation_fn", activation_fn)
+        _check_dropout(f"{prefix}dropout", dropout)
+        return cls(ordered, units, activation, dropout, batch_norm)
+
+    def build(
+        self,
+        features: column_features.Features,
+        *,
+        units: int,
+        mode: str | None,
+        partitioner: Any = None,
+    ) -> model_fns.Built:
+        """Adds the network to the graph, in the variable scope that is open.
+
+        Args:
+            features: The features.
+            units: How many logits an example has.
+            mode: One of `ModeKeys`.
+            partitioner: A partitioner for the variables of columns, or None.
+        """
+        training = mode == ModeKeys.TRAIN
+        updates: list[tf.Operation] = []
+        layers: dict[str, Tensor] = {}
+        with input_layers.trainable_variables_made(self.columns) as variables:
+            scope = "input_from_feature_columns/input_layer"
+            with _v1.variable_scope(scope, partitioner=partitioner):
+                net = input_layers.input_layer(features, self.columns, training=training)
+            for position, size in enumerate(self.hidden_units):
+                name = f"hiddenlayer_{position}"
+                net = self.activation(_dense(net, size, name))
+                if self.dropout is not None and training:
+                    net = tf.nn.dropout(net, self.dropout)
+                if self.batch_norm:
+                    scope = f"{name}/batchnorm_{position}"
+                    net, moved = _normalized(net, scope, training=training)
+                    updates += moved
+                layers[name] = net
+            layers["logits"] = _dense(net, units, "logits")
+        scope = _v1.get_variable_scope().name
+        for name, value in layers.items():
+            model_fns.summarize_layer(f"{scope}/{name}" if scope else name, value)
+        return model_fns.Built(layers["logits"], variables, updates)
+
+
+def _dense(net: Tensor, units: int, name: str) -> Tensor:
+    with _v1.variable_scope(name):
+        kernel = _v1.get_variable(
+            "kernel", [net.shape[1], units], initializer=_v1.glorot_uniform_initializer()
+        )
+        bias = _v1.get_variable("bias", [units], initializer=_v1.zeros_initializer())
+        return tf.nn.bias_add(tf.matmul(net, kernel), bias)
+
+
+def _normalized(net: Tensor, name: str, *, training: bool) -> tuple[Tensor, list[tf.Operation]]:
+    """Normalizes over the batch, or by moving statistics; and what moves them."""
+    zeros, ones = _v1.zeros_initializer(), _v1.ones_initializer()
+    shape, options = (
+        [net.shape[1]],
+        {"trainable": False, "aggregation": tf.VariableAggregation.MEAN},
+    )
+    with _v1.variable_scope(name):
+        gamma = _v1.get_variable("gamma", shape, initializer=ones)
+        beta = _v1.get_variable("beta", shape, initializer=zeros)
+        moving_mean = _v1.get_variable("moving_mean", shape, initializer=zeros, **options)
+        moving_variance = _v1.get_variable("moving_variance", shape, initializer=ones, **options)
+        if not training:
+            normal = tf.nn.batch_normalization(
+                net, moving_mean, moving_variance, beta, gamma, _EPSILON
+            )
+            return normal, []
+        mean, variance = tf.nn.moments(net, [0])
+        normal = tf.nn.batch_normalization(net, mean, variance, beta, gamma, _EPSILON)
+        updates = [
+            moving.assign_sub((moving - value) * (1.0 - _MOMENTUM), read_value=False)
+            for moving, value in ((moving_mean, mean), (moving_variance, variance))
+        ]
+        return normal, updates
+
+
+def _checked_units(argument: str, hidden_units: Any) -> tuple[int, ...]:
+    expected = "a list of sizes above 0, one for each hidden layer, such as [128, 64]"
+    if not isinstance(hidden_units, Iterable):
+        raise errors.ArgumentTypeError(errors.invalid_argument(argument, hidden_units, expected))
+    units = tuple(hidden_units)
+    if not units or not all(map(model_fns.is_size, units)):
+        remedy = "For a model without hidden layers take a linear one."
+        raise errors.ArgumentError(
+            errors.invalid_argument(argument, hidden_units, expected, remedy)
+        )
+    return tuple(map(int, units))
+
+
+def _checked_activation(argument: str, activation: Any) -> Callable[[Tensor], Tensor]:
+    if isinstance(activation, str) or activation is None:
+        try:
+            activation = keras.activations.get(activation)
+        except ValueError as error:
+            raise errors.ArgumentError(
+                errors.invalid_argument(argument, activation, "a function, or a name Keras knows")
+            ) from error
+    if not callable(activation):
+        raise errors.ArgumentError(
+            errors.invalid_argument(argument, activation, "a function of a tensor, or None")
+        )
+    return activation  # type: ignore[no-any-return]
+
+
+def _check_dropout(argument: str, dropout: Any) -> None:
+    if dropout is None:
+        return
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise errors.ArgumentError(
+            errors.invalid_argument(argument, dropout, "a number from 0 to less than 1, or None")
+        )

@@ -1,0 +1,1 @@
+"""Checkpoints: their files, what the variables hold, and weights that Keras reads."""

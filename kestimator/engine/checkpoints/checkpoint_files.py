@@ -1,0 +1,333 @@
+"""Checkpoints: finding, checking, writing and restoring them.
+
+Synopsis::
+
+    path = latest_checkpoint(model_dir)
+    check_fits(path, global_views(model))
+    restore(model, session, path)
+
+A checkpoint is whole or absent: one that cannot be read is an error, never a fresh start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.util import deprecation as _deprecation
+
+from kestimator import errors
+from kestimator.engine.programs import model_program, program
+from kestimator.engine.runs import session as _session
+from kestimator.validation import threads
+
+_v1: Any = tf.compat.v1
+_GraphKeys = _v1.GraphKeys
+_logger = logging.getLogger("kestimator")
+_silence = threads.Shared(_deprecation.silence)
+
+
+def latest_checkpoint(model_dir: str) -> str | None:
+    """The path of the newest whole checkpoint in `model_dir`, or None if there is none.
+
+    Raises:
+        errors.UnreadableCheckpointError: The state file cannot be read, or it names checkpoints
+            and none is there.
+    """
+    state, before = _state(model_dir), None
+    while state != before:  # another thread or process may have deleted what the file named
+        path = _newest_whole(state)
+        if path is not None:
+            return path
+        state, before = _state(model_dir), state
+    if state is None:
+        return None
+    raise errors.UnreadableCheckpointError(
+        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
+        "nor an older checkpoint is there. Restore the files, or delete the file `checkpoint` "
+        "to start afresh."
+    )
+
+
+def _newest_whole(state: Any) -> str | None:
+    for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
+        if is_whole(path):
+            if path != state.model_checkpoint_path:
+                _logger.warning(
+                    "The checkpoint %s is not there as a whole; going on from %s.",
+                    state.model_checkpoint_path,
+                    path,
+                )
+            return str(path)
+    return None
+
+
+def is_whole(path: str) -> bool:
+    """Whether a checkpoint has its index and all of its data files."""
+    if not tf.io.gfile.exists(f"{path}.index"):
+        return False
+    if tf.io.gfile.exists(f"{path}.data-00000-of-00001"):  # quicker than a listing
+        return True
+    shards = tf.io.gfile.glob(f"{path}.data-?????-of-?????")
+    return len(shards) in {int(shard.rpartition("-")[2]) for shard in shards}
+
+
+def _state(model_dir: str) -> Any:
+    """What the state file says; None if there is none."""
+    try:
+        with tf.io.gfile.GFile(f"{model_dir}/checkpoint", "rb") as file:
+            return _parsed_state(model_dir, file.read())
+    except tf.errors.NotFoundError:
+        return None
+    except (ValueError, tf.errors.OpError) as error:
+        raise errors.UnreadableCheckpointError(
+            f"The file {model_dir}/checkpoint cannot be read: {error}. Write the line "
+            "'model_checkpoint_path: \"model.ckpt-<step>\"' into it to go on from that "
+            "checkpoint, or delete it to start afresh."
+        ) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed_state(model_dir: str, text: bytes) -> Any:
+    """What a state file of this text says: to parse it takes a tenth of a prediction.
+
+    Raises:
+        ValueError: It is empty, or no text of a state; nothing of that is kept.
+    """
+    del text
+    state = tf.train.get_checkpoint_state(model_dir)
+    if state is None:
+        raise ValueError("it is no text of a checkpoint state")
+    return state
+
+
+def reader(path: str) -> Any:
+    """Opens a checkpoint.
+
+    Raises:
+        errors.CheckpointNotFoundError: There is none.
+        errors.UnreadableCheckpointError: It cannot be read.
+    """
+    if not tf.io.gfile.exists(f"{path}.index"):
+        raise errors.CheckpointNotFoundError(
+            f"There is no checkpoint at {path!r}. Expected the prefix of one, such as "
+            "'model_dir/model.ckpt-100', without '.index' or '.data-…'."
+        )
+    with unreadable_as_error(path):
+        return tf.train.load_checkpoint(path)
+
+
+def global_step_of(path: str) -> int:
+    """The global step that a checkpoint holds.
+
+    Raises:
+        errors.MissingVariableError: It holds none.
+        errors.UnreadableCheckpointError: It cannot be read.
+    """
+    checkpoint = reader(path)
+    if not checkpoint.has_tensor(_GraphKeys.GLOBAL_STEP):
+        raise errors.MissingVariableError(
+            f"The checkpoint {path!r} has no variable 'global_step': an Estimator did not write it."
+        )
+    with unreadable_as_error(path):
+        return int(checkpoint.get_tensor(_GraphKeys.GLOBAL_STEP))
+
+
+def value(path: str, key: str) -> Any:
+    """The value of a variable in a checkpoint, by its name or by that of its tensor, `name:0`.
+
+    Raises:
+        errors.MissingVariableError: The checkpoint has no such variable.
+    """
+    checkpoint, key = reader(path), key.removesuffix(":0")
+    if not checkpoint.has_tensor(key):
+        raise errors.MissingVariableError(
+            _missing(key, path, checkpoint.get_variable_to_shape_map())
+        )
+    with unreadable_as_error(path):
+        return checkpoint.get_tensor(key)
+
+
+def names(path: str) -> list[str]:
+    """The names of the variables in a checkpoint, sorted."""
+    return sorted(reader(path).get_variable_to_shape_map())
+
+
+class DefaultSaver(_v1.train.Saver):
+    """The saver of a program whose model_fn brings none: every variable under its own name."""
+
+    _meta_graph: tuple[Any, int, bytes] | None = None
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether it also saves tables, which each program has for itself."""
+        return any(hasattr(saveable, "specs") for saveable in self._var_list or ())
+
+    def save(self, sess: Any, *args: Any, write_meta_graph: bool = True, **kwargs: Any) -> Any:
+        """Saves, without the notes that TensorFlow's saver is deprecated in parts.
+
+        The `.meta` file says the same beside every checkpoint: it is made once for a graph. Other
+        threads that want the latest checkpoint meanwhile wait until the state file names it, and
+        what it replaces is deleted.
+        """
+        guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
+        with guard(), _silence:
+            path = super().save(sess, *args, write_meta_graph=False, **kwargs)
+        if write_meta_graph and path:
+            write_whole(f"{path}.meta", self._serialized_meta_graph(sess.graph))
+        return path
+
+    def _serialized_meta_graph(self, graph: Any) -> bytes:
+        if self._meta_graph is None or self._meta_graph[:2] != (graph, graph.version):
+            with graph.as_default():
+                meta_graph = self.export_meta_graph()
+            self._meta_graph = (graph, graph.version, meta_graph.SerializeToString())
+        return self._meta_graph[2]
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file so that it is whole at every moment."""
+    part = f"{path}.part"
+    with tf.io.gfile.GFile(part, "wb") as file:
+        file.write(content)
+    tf.io.gfile.rename(part, path, overwrite=True)
+
+
+def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> DefaultSaver:
+    """A saver as the original makes it; it is built when the scaffold is finalized."""
+    return DefaultSaver(
+        sharded=True,
+        max_to_keep=keep_max,
+        keep_checkpoint_every_n_hours=keep_every_n_hours,
+        defer_build=True,
+        save_relative_paths=True,
+    )
+
+
+def restore(model: model_program.ModelProgram, session: _session.Session, path: str) -> None:
+    """Reads a checkpoint into a program's variables."""
+    saver = model.scaffold.saver
+    if isinstance(saver, DefaultSaver):
+        check_fits(path, global_views(model))
+        if not saver.has_tables:
+            with unreadable_as_error(path):
+                _restore_eagerly(path, global_views(model))
+            return
+    with unreadable_as_error(path):
+        saver.restore(session, path)
+
+
+def _restore_eagerly(path: str, views: list[Any]) -> None:
+    """Reads variables without a graph: as many ops, and nothing to build."""
+    whole = [view for view in views if not view._save_slice_info]
+    sliced = [view for view in views if view._save_slice_info]
+    names = [model_program.name(view) for view in whole] + [
+        view._save_slice_info.full_name for view in sliced
+    ]
+    slices = [""] * len(whole) + [view._save_slice_info.spec for view in sliced]
+    views = [*whole, *sliced]
+    with program.eager_mode(), tf.device("/cpu:0"):
+        values = tf.raw_ops.RestoreV2(
+            prefix=path,
+            tensor_names=names,
+            shape_and_slices=slices,
+            dtypes=[view.dtype for view in views],
+        )
+        for view, value in zip(views, values, strict=True):
+            view.memory.assign(value)
+
+
+def check_fits(path: str, views: list[Any]) -> None:
+    """Checks that a checkpoint holds all variables of a program, with their shapes.
+
+    Raises:
+        errors.MissingVariableError: It lacks one.
+        errors.VariableShapeError: One has another shape or dtype.
+    """
+    checkpoint = reader(path)
+    shapes, dtypes = checkpoint.get_variable_to_shape_map(), checkpoint.get_variable_to_dtype_map()
+    for view in views:
+        info = view._save_slice_info
+        key, shape = (
+            (info.full_name, info.full_shape) if info else (model_program.name(view), view.shape)
+        )
+        if key not in shapes:
+            raise errors.MissingVariableError(_missing(key, path, shapes))
+        if dtypes[key] != view.dtype.base_dtype:
+            raise errors.VariableShapeError(
+                f"Variable {key!r} has dtype {dtypes[key].name} in the checkpoint {path!r}, but "
+                f"{view.dtype.base_dtype.name} in the model. Build the model with the dtypes that "
+                "wrote the checkpoint, or train in another model_dir."
+            )
+        if not tf.TensorShape(shape).is_compatible_with(shapes[key]):
+            raise errors.VariableShapeError(
+                f"Variable {key!r} has shape {tuple(shapes[key])} in the checkpoint {path!r}, "
+                f"but shape {tuple(tf.TensorShape(shape))} in the model. Build the model with the "
+                "sizes that wrote the checkpoint, or train in another model_dir (see "
+                "`warm_start_from` to take over the variables that fit)."
+            )
+
+
+def _missing(key: str, path: str, shapes: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(key, shapes, n=3)
+    hint = f" Similar names there: {near}." if near else ""
+    return (
+        f"Variable {key!r} of the model is not in the checkpoint {path!r}, which holds "
+        f"{len(shapes)} variables.{hint} Build the model that wrote the checkpoint, or train in "
+        "another model_dir (see `warm_start_from` to take over the variables that fit)."
+    )
+
+
+def global_views(model: model_program.ModelProgram) -> list[Any]:
+    """The variables of a program that a checkpoint holds."""
+    views = [
+        *model.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES),
+        *model.graph.get_collection(_GraphKeys.SAVEABLE_OBJECTS),
+    ]
+    return list({id(view): view for view in views if not hasattr(view, "specs")}.values())
+
+
+def remember_kept(saver: Any, model_dir: str) -> None:
+    """Tells a saver which checkpoints are there, so that it goes on deleting the oldest."""
+    state = tf.train.get_checkpoint_state(model_dir)
+    if state is not None and saver is not None:
+        indexes = [(path, f"{path}.index") for path in state.all_model_checkpoint_paths]
+        saver.set_last_checkpoints_with_time(
+            [
+                (path, tf.io.gfile.stat(index).mtime_nsec / 1e9)
+                for path, index in indexes
+                if tf.io.gfile.exists(index)
+            ]
+        )
+
+
+@contextlib.contextmanager
+def unreadable_as_error(path: str) -> Iterator[None]:
+    """Raises `errors.UnreadableCheckpointError` for what TensorFlow says of a damaged file."""
+    try:
+        yield
+    except errors.KestimatorError:
+        raise
+    except (
+        tf.errors.DataLossError,
+        tf.errors.OutOfRangeError,
+        tf.errors.InternalError,
+        IndexError,  # what TensorFlow's checkpoint reader raises for a file that ends too soon
+    ) as error:
+        raise _unreadable(path, error) from error
+    except tf.errors.OpError as error:
+        if type(error) is tf.errors.OpError:  # what the reader raises for a damaged index
+            raise _unreadable(path, error) from error
+        raise
+
+
+def _unreadable(path: str, error: Exception) -> errors.UnreadableCheckpointError:
+    return errors.UnreadableCheckpointError(
+        f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "
+        "Delete its files and its line in the file `checkpoint` to go on from an older one."
+    )

@@ -1,0 +1,237 @@
+"""Files that Keras reads, written whole or not at all, with the names of an estimator's variables.
+
+Synopsis::
+
+    target = checked_target("model.keras")
+    write(target, lambda part: save(model, part, names))      # names by the ids of variables
+    write(target, lambda part: write_weights(part, values))   # values by the names of variables
+
+Keras' own files have no names of variables. Here each value has its name beside it, which
+`kestimator.engine.checkpoints.keras_files` looks for, and Keras passes over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from keras.src.saving import saving_lib as _saving_lib
+
+from kestimator import errors
+from kestimator.engine.checkpoints import keras_files
+from kestimator.engine.tracing import execution_modes
+
+MODEL, WEIGHTS = ".keras", ".weights.h5"
+_KERNELS = {2: "dense", 3: "conv1d", 4: "conv2d", 5: "conv3d"}  # by their number of dimensions
+_OF_OPTIMIZERS = ("iteration", "dynamic_scale")
+
+
+def checked_target(path: Any) -> str:
+    """The path of a file to write.
+
+    Raises:
+        errors.ArgumentTypeError: It is no path.
+        errors.ArgumentError: Its ending is another one, it is a directory, or in none.
+    """
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise errors.ArgumentTypeError(errors.invalid_argument("path", path, "the path of a file"))
+    target = os.fsdecode(path)
+    if not target.endswith((MODEL, WEIGHTS)):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "path", target, f"a name that ends in {MODEL!r} (the model) or {WEIGHTS!r}"
+            )
+        )
+    if os.path.isdir(target):
+        raise errors.ArgumentError(
+            errors.invalid_argument("path", target, "the path of a file; this is a directory")
+        )
+    directory = os.path.dirname(target) or "."
+    if not os.path.isdir(directory):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "path", target, f"a file in a directory that exists; make {directory!r} first"
+            )
+        )
+    return target
+
+
+def write(target: str, write_part: Callable[[str], None]) -> str:
+    """Writes a file so that it is whole at every moment, or absent.
+
+    Args:
+        target: The path; a file that is there is replaced.
+        write_part: Writes it to another path in the same directory, with the same ending.
+
+    Returns:
+        The path.
+    """
+    directory = tempfile.mkdtemp(prefix=".temp-", dir=os.path.dirname(target) or ".")
+    try:
+        part = os.path.join(directory, os.path.basename(target))
+        write_part(part)
+        os.replace(part, target)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return target
+
+
+def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
+    """Lets Keras write a model or its weights, with the names of variables.
+
+    Args:
+        model: The model.
+        path: The path; its ending says what to write.
+        names: The names by the ids of Keras variables.
+
+    Raises:
+        errors.ArgumentError: Keras cannot save the model.
+    """
+    try:
+        with execution_modes.eager_mode():
+            saving = _saving_into(_store_with(names))
+            saving["save_model" if path.endswith(MODEL) else "save_weights_only"](model, path)
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise errors.ArgumentError(
+            f"Keras cannot save the model {model.name!r}: {error}. A class of your own needs "
+            f"`get_config`; the weights alone can be written to a file that ends in {WEIGHTS!r}."
+        ) from error
+
+
+def names_in(model: keras.Model, names: Collection[str]) -> dict[int, str]:
+    """By the ids of a model's variables, their paths, as far as these are names of a checkpoint."""
+    return {id(variable): variable.path for variable in model.variables if variable.path in names}
+
+
+@contextlib.contextmanager
+def holding(
+    variables: Mapping[str, keras.Variable], value_of: Callable[[str], Any]
+) -> Iterator[None]:
+    """Lets Keras variables have other values meanwhile.
+
+    Args:
+        variables: The variables by name.
+        value_of: Gives the value of a name.
+    """
+    kept = [(variable, variable.numpy()) for variable in variables.values()]
+    try:
+        for name, variable in variables.items():
+            variable.assign(value_of(name))
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+
+
+def _store_with(names: Mapping[int, str]) -> type:
+    """Keras' store of weights, one that notes the names of variables besides."""
+
+    class NamingStore(_saving_lib.H5IOStore):
+        def __setitem__(self, key: str, value: Any) -> None:
+            super().__setitem__(key, value)
+            if id(value) in names:
+                dataset = self._h5_entry_group[key]
+                dataset.attrs[keras_files.NAME] = names[id(value)]
+
+    return NamingStore
+
+
+def _saving_into(store: type) -> dict[str, Callable[..., Any]]:
+    """The functions by which Keras saves, as they are, but with another store of weights.
+
+    Which store they use is not for others to choose. They look for it in the globals of their
+    module; to change these would change what other threads save meanwhile. So they get globals of
+    their own.
+    """
+    own = {**vars(_saving_lib), "H5IOStore": store}
+    for name, function in vars(_saving_lib).items():
+        if isinstance(function, types.FunctionType) and function.__globals__ is vars(_saving_lib):
+            own[name] = types.FunctionType(
+                function.__code__, own, name, function.__defaults__, function.__closure__
+            )
+            own[name].__kwdefaults__ = function.__kwdefaults__
+    return own
+
+
+def weight_names(names: Sequence[str]) -> list[str]:
+    """Those of a checkpoint's variables that are a model's own, not an optimizer's or a step's.
+
+    Slots of TF1 optimizers have the name of their variable in front, those of Keras optimizers
+    are in a scope with a count of iterations.
+
+    >>> weight_names(["adam/iteration", "adam/w_momentum", "global_step", "w", "w/Adam"])
+    ['w']
+    """
+    known = set(names)
+    scopes = {
+        name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in _OF_OPTIMIZERS
+    }
+    return [
+        name
+        for name in names
+        if not known & set(_scopes_of(name))
+        and not scopes & set(_scopes_of(name))
+        and not re.match(r"training/|global_step$|signal_early_stopping/", name)
+        and not re.search(r"(^|/)(beta[12]_power(_\d+)?|seed_generator_state)$", name)
+    ]
+
+
+def write_weights(path: str, values: Mapping[str, np.ndarray]) -> None:
+    """Writes variables that no Keras model made, where Keras looks for those of its layers.
+
+    A scope is a layer, whose kind its variables tell: `dense/kernel` and `dense/bias` are those of
+    a dense layer. Layers of a kind are numbered in the order of their names.
+
+    Args:
+        path: The path.
+        values: The values by name.
+    """
+    layers: dict[str, list[str]] = {}
+    for name in sorted(values, key=_natural):
+        layers.setdefault(name.rpartition("/")[0] or name, []).append(name)
+    counts: dict[str, int] = {}
+    with h5py.File(path, "w") as file:
+        for layer, names in layers.items():
+            kind, ordered = _kind(layer, names, values)
+            number = counts[kind] = counts.get(kind, -1) + 1
+            group = file.create_group(f"layers/{kind}_{number}" if number else f"layers/{kind}")
+            variables = group.create_group("vars")
+            variables.attrs["name"] = keras_files.layer_name(layer)
+            for position, name in enumerate(ordered):
+                dataset = variables.create_dataset(str(position), data=values[name])
+                dataset.attrs[keras_files.NAME] = name
+
+
+def _kind(
+    layer: str, names: Sequence[str], values: Mapping[str, np.ndarray]
+) -> tuple[str, list[str]]:
+    """The kind of Keras layer that has such variables, and their order there."""
+    own = {name.removeprefix(f"{layer}/"): name for name in names}
+    kernel = values.get(own.get("kernel", ""))
+    if kernel is not None and set(own) <= {"kernel", "bias"}:
+        return _KERNELS.get(kernel.ndim, "layer"), [own[n] for n in ("kernel", "bias") if n in own]
+    for kind, known in keras_files.VARIABLES.items():
+        if set(own) == set(known):
+            return kind, [own[name] for name in known]
+    return "layer", list(names)
+
+
+def _scopes_of(name: str) -> Iterator[str]:
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
+def _natural(name: str) -> list[Any]:
+    """A key that puts `dense_10` after `dense_2`, and `dense` before both."""
+    parts = re.split(r"(\d+)", name.replace("/", "\0"))
+    return [int(part) if part.isdigit() else part for part in parts]

@@ -1,0 +1,134 @@
+"""Variables that were made outside of all model_fns: which estimator gave them their values.
+
+Synopsis::
+
+    check(store.outside, memory, is_fresh=True)   # before anything is written
+    are_changed(store.outside, memory)            # whether another estimator has had them since
+    take(store.outside, memory, ...)              # they are about to hold what `memory` loads
+
+Estimators whose model_fns use one Keras model share its variables. Each of them has to know when
+another one has changed them, and two must not work with them at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from kestimator import errors
+from kestimator.engine.runs import locks
+from kestimator.engine.variables import variable_store
+
+
+class Memory(Protocol):
+    """Who knows what the variables of an estimator hold."""
+
+    lock: locks.FairLock
+    training: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Holder:
+    """Whose values a variable has.
+
+    Attributes:
+        variable: The variable; its id may be another one's when it is gone.
+        memory: Who gave it its values, as long as it lives.
+        is_new: Whether they may be other than those that it was made with.
+    """
+
+    variable: weakref.ref[Any]
+    memory: weakref.ref[Any]
+    is_new: bool
+
+
+_holders: dict[int, _Holder] = {}
+_lock = threading.Lock()
+
+
+def are_changed(slots: Sequence[variable_store.Slot], memory: Memory) -> bool:
+    """Whether another estimator has given any of the variables its own values."""
+    return any(_other(slot, memory) is not None for slot in slots)
+
+
+def check(slots: Sequence[variable_store.Slot], memory: Memory, *, is_fresh: bool) -> None:
+    """Checks that an estimator may have the variables.
+
+    Args:
+        slots: The variables.
+        memory: The estimator's.
+        is_fresh: Whether they keep the values that they have, as no checkpoint is read.
+
+    Raises:
+        errors.BusyError: Another estimator works with them.
+        errors.ArgumentError: They would keep what another estimator has trained.
+    """
+    for slot in slots:
+        other = _other(slot, memory)
+        if other is not None:
+            _check(slot, other, is_fresh=is_fresh)
+
+
+def take(
+    slots: Sequence[variable_store.Slot], memory: Memory, *, is_fresh: bool, trains: bool
+) -> None:
+    """Notes that the variables get the values of an estimator.
+
+    The caller holds its own lock for as long as it works with them: another estimator that asks
+    meanwhile is refused.
+
+    Args:
+        slots: The variables.
+        memory: The estimator's.
+        is_fresh: Whether they keep the values that they have, as no checkpoint is read.
+        trains: Whether training will change those that are trainable.
+
+    Raises:
+        errors.BusyError: As of `check`.
+        errors.ArgumentError: As of `check`.
+    """
+    with _lock:
+        check(slots, memory, is_fresh=is_fresh)
+        for slot in slots:
+            known = _holders.get(id(slot.variable))
+            was_new = known is not None and known.variable() is slot.variable and known.is_new
+            is_new = not is_fresh or (trains and slot.is_trainable) or was_new
+            _holders[id(slot.variable)] = _Holder(
+                weakref.ref(slot.variable, functools.partial(_forget, id(slot.variable))),
+                weakref.ref(memory),
+                is_new,
+            )
+
+
+def _forget(key: int, gone: object) -> None:
+    _holders.pop(key, None)
+
+
+def _other(slot: variable_store.Slot, memory: Memory) -> _Holder | None:
+    holder = _holders.get(id(slot.variable))
+    if holder is None or holder.variable() is not slot.variable or holder.memory() is memory:
+        return None
+    return holder
+
+
+def _check(slot: variable_store.Slot, holder: _Holder, *, is_fresh: bool) -> None:
+    other: Memory | None = holder.memory()
+    way_out = (
+        "Make the model in the model_fn, give each estimator a model of its own "
+        "(`keras.models.clone_model`), or use kestimator.model_to_estimator, which copies it."
+    )
+    if other is not None and (other.training or other.lock.is_held_elsewhere()):
+        raise errors.BusyError(
+            f"The model_fn uses the variable {slot.name!r} of a Keras model that was made outside "
+            f"of it, and another estimator is working with that model. {way_out}"
+        )
+    if is_fresh and holder.is_new and slot.is_trainable:
+        raise errors.ArgumentError(
+            f"The model_fn uses the variable {slot.name!r} of a Keras model that was made outside "
+            "of it, and another estimator has trained that model: this one would start from its "
+            f"values. {way_out}"
+        )

@@ -1,0 +1,171 @@
+"""The order of reads and writes in a program's graph.
+
+A graph runs what is fetched, in any order that its edges allow. Two kinds of state need more:
+what Keras code assigns in place, and the global step that hooks read while it moves.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_KERAS_DIRECTORY = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
+_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatter")
+_CALLS = ("StatefulPartitionedCall", "If", "While", "Case")
+_NOTHING: Mapping[tf.Operation, Sequence[tf.Operation]] = types.MappingProxyType({})
+
+
+def reachable_operations(fetches: Iterable[Any], fed: Collection[int] = ()) -> set[tf.Operation]:
+    """The ops that computing `fetches` runs.
+
+    Args:
+        fetches: Tensors and ops.
+        fed: The ids of tensors whose values are given.
+    """
+    pending = [getattr(fetch, "op", fetch) for fetch in fetches if id(fetch) not in fed]
+    reached: set[tf.Operation] = set()
+    while pending:
+        op = pending.pop()
+        if op in reached:
+            continue
+        reached.add(op)
+        pending.extend(tensor.op for tensor in op.inputs if id(tensor) not in fed)
+        pending.extend(op.control_inputs)
+    return reached
+
+
+def order_keras_state(
+    graph: tf.Graph,
+    owned: Collection[int] = (),
+    replaced: Mapping[tf.Operation, Sequence[tf.Operation]] = _NOTHING,
+) -> tuple[list[tf.Operation], list[tf.Operation]]:
+    """Puts the reads and writes of variables that Keras code writes into program order.
+
+    Keras assigns in place and returns nothing to fetch. For each variable that Keras writes:
+    a read follows the last write before it, and a write follows every access before it.
+
+    A write of a constant, as `load_weights` does, belongs to the initialization instead. It
+    takes no part in the order, as initializers do not: a step would run it again.
+
+    Args:
+        graph: The graph.
+        owned: The ids of handles of Keras variables whose assignments TensorFlow makes on
+            Keras' behalf, as it does for several replicas.
+        replaced: Ops that others, made later, stand for; see
+            `kestimator.engine.graphs.sparse_reads`.
+
+    Returns:
+        The writes of constants, and the other writes in program order.
+    """
+    operations = [op for op in _in_program_order(graph, replaced) if not _is_initializer(op)]
+    found = [op for op in operations if is_keras_write(op, owned)]
+    initial_writes = [op for op in found if _writes_a_constant(op)]
+    writes = [op for op in found if op not in initial_writes]
+    handles = {id(handle) for op in writes for handle in _resources(op)}
+    is_write = set(writes)
+    last_write: dict[int, tf.Operation] = {}
+    reads: dict[int, list[tf.Operation]] = {}
+    for op in operations:
+        if op in initial_writes:
+            continue
+        for handle in _resources(op):
+            if id(handle) not in handles or op.name == _assign(handle):
+                continue
+            before = [last_write[id(handle)]] if id(handle) in last_write else []
+            if op in is_write:
+                before += reads.pop(id(handle), [])
+                last_write[id(handle)] = op
+            else:
+                reads.setdefault(id(handle), []).append(op)
+            _add_control_inputs(op, before)
+    return initial_writes, writes
+
+
+def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
+    """Lets reads of a variable see its value from before the step, unless they ask otherwise.
+
+    In a TF1 graph a fetched read races with the update of the same step. For the global step,
+    which hooks fetch all the time, the library settles it.
+
+    Args:
+        graph: The graph.
+        variable: The variable's placeholder.
+    """
+    consumers = variable.consumers()
+    reads = [op for op in consumers if op.type == "ReadVariableOp"]
+    writes = [
+        op
+        for op in consumers
+        if op.type.startswith(_WRITES) and op.name != _assign(variable) and not _restores(op)
+    ]
+    free = [read for read in reads if not reachable_operations([read]) & set(writes)]
+    for write in writes:
+        _add_control_inputs(write, free)
+
+
+def _restores(op: tf.Operation) -> bool:
+    """Whether an op writes what a saver reads from a checkpoint, which no step does."""
+    source = op.inputs[-1].op
+    while source.type == "Identity":
+        source = source.inputs[0].op
+    return bool(source.type == "RestoreV2")
+
+
+def _in_program_order(
+    graph: tf.Graph, replaced: Mapping[tf.Operation, Sequence[tf.Operation]]
+) -> Iterator[tf.Operation]:
+    moved = {op for others in replaced.values() for op in others}
+    for op in graph.get_operations():
+        if op not in moved:
+            yield from replaced.get(op, [op])
+
+
+def _is_initializer(op: tf.Operation) -> bool:
+    """Whether an op gives a variable its first value: it runs before steps, not in them."""
+    return any(op.name == _assign(handle) for handle in _resources(op))
+
+
+def _assign(variable: tf.Tensor) -> str:
+    """The name of a variable's initializer."""
+    return f"{variable.op.name}/Assign"
+
+
+def _add_control_inputs(op: tf.Operation, before: list[tf.Operation]) -> None:
+    known = {id(other) for other in op.control_inputs} | {id(t.op) for t in op.inputs}
+    op._add_control_inputs(
+        [other for other in before if id(other) not in known and other is not op]
+    )
+
+
+def _resources(op: tf.Operation) -> list[tf.Tensor]:
+    return [tensor for tensor in op.inputs if tensor.dtype == tf.resource]
+
+
+def writes_a_variable(op: tf.Operation) -> bool:
+    """Whether an op writes a variable, or may do so in a function that it calls."""
+    return op.type.startswith((*_WRITES, *_CALLS)) and bool(_resources(op))
+
+
+def _writes_a_constant(op: tf.Operation) -> bool:
+    return op.type == "AssignVariableOp" and all(
+        source.type in ("Const", "Cast", "Identity", "Reshape")
+        for source in reachable_operations([op.inputs[1]])
+    )
+
+
+def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
+    """Whether an op writes a variable for Keras code."""
+    if not writes_a_variable(op):
+        return False
+    on_behalf = op.type.startswith("Assign") and any(id(h) in owned for h in _resources(op))
+    return on_behalf or made_by_keras(op)
+
+
+def made_by_keras(op: tf.Operation) -> bool:
+    """Whether Keras code made the op: TF1 writes are fetched by who wants them to run."""
+    return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback or ())

@@ -1,0 +1,284 @@
+"""Functions of parts of a graph: made in place, called, or put into another graph op by op.
+
+Synopsis::
+
+    step = PrunedFunction(graph, feeds, [loss], [train_op])
+    (loss,) = step(*batch)                       # runs it
+    (loss,), operations = step.inlined(*batch)   # its ops, in the graph that is being built
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.function.polymorphism import function_type as _function_type
+from tensorflow.python.client import pywrap_tf_session as _pywrap_tf_session
+from tensorflow.python.eager import context as _context
+from tensorflow.python.eager.polymorphic_function import atomic_function as _atomic_function
+from tensorflow.python.framework import func_graph as _func_graph
+from tensorflow.python.ops import handle_data_util as _handle_data_util
+
+from kestimator.engine.graphs import ordering
+from kestimator.engine.tracing import execution_modes
+
+_function_ids = itertools.count()
+_LOWERED = "_lower_using_switch_merge"
+_LOOPS = ("While", "StatelessWhile")
+_NEED_THREADS = (
+    *("Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond"),  # control flow of TF1
+    *("_Send", "_Recv", "_HostSend", "_HostRecv", "VariableV2", "Variable"),
+)
+
+
+class PrunedFunction:
+    """The part of a graph between some feeds and some fetches: flat tensors in, flat tensors out.
+
+    Args:
+        graph: The graph.
+        feeds: The tensors of it that a call gives values for.
+        tensors: The tensors of it that a call returns.
+        operations: What else a call runs.
+
+    Attributes:
+        inputs: The tensors of the graph that a call feeds, in order.
+        outputs: The tensors of the graph whose values a call gives.
+    """
+
+    def __init__(
+        self,
+        graph: Any,
+        feeds: Sequence[tf.Tensor],
+        tensors: Sequence[tf.Tensor],
+        operations: Sequence[tf.Operation] = (),
+    ) -> None:
+        self.inputs = list(feeds)
+        self.outputs = list(tensors)
+        self._operations = list(operations)
+        self._graph = graph
+        reached = ordering.reachable_operations(
+            [*tensors, *operations], {id(feed) for feed in feeds}
+        )
+        captures = [pair for pair in graph.captures if pair[1].op in reached]
+        self._captured = [external for external, _ in captures]
+        self._arguments = [*feeds, *(internal for _, internal in captures)]
+        self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
+        outside = {tensor.op for tensor in self._arguments}
+        self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
+        self._stands_alone = all(len(feed.op.outputs) == 1 for feed in feeds) and not any(
+            control in outside for op in self._body for control in op.control_inputs
+        )
+
+    def __call__(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
+        """Runs the function, or puts a call of it into the graph being built."""
+        if self._does_nothing:
+            return []
+        result = self._function.call_flat(*feeds, *self._captured)
+        return list(result) if self.outputs else []
+
+    def call_aside(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
+        """Runs the function in a thread beside the one that runs steps.
+
+        An error does not say where its op was made. To find that out, TensorFlow 2.21 waits with
+        Python's lock held for a thread that prepares a function, which waits for that lock: a
+        queue that ends while another one is filled for the first time would stop the process.
+        """
+        if self._does_nothing:
+            return []
+        context = _context.context()
+        name, outputs = self._function.name, len(self.outputs)
+        result = context.call_function(name, [*feeds, *self._captured], outputs)
+        return list(result) if outputs else []
+
+    @functools.cached_property
+    def runs_on_one_thread(self) -> bool:
+        """Whether one thread can run it: it calls no functions that would wait for another."""
+        if len(tf.config.list_logical_devices()) > 1:
+            return False
+        inside = (
+            node
+            for function in _functions(self._graph)
+            for node in function.cached_definition.node_def
+        )
+        return not (
+            any(_needs_threads(op.node_def) for op in self._body)
+            or any(_needs_threads(node) or _LOWERED in node.attr for node in inside)
+        )
+
+    @functools.cached_property
+    def is_called_on_one_thread(self) -> bool:
+        """Whether one thread can run it as it stands: loops are not laid open for several.
+
+        Where its ops are put into another graph `on_one_thread`, loops stay loops.
+        """
+        return self.runs_on_one_thread and not any(
+            _LOWERED in op.node_def.attr for op in self._body
+        )
+
+    @functools.cached_property
+    def _function(self) -> Any:
+        """The function, made when it is first called.
+
+        Most parts become functions as they stand. What TensorFlow cannot express so (feeds in the
+        midst of the graph, control edges from inputs) is copied into a graph of its own first.
+        """
+        with execution_modes.eager_mode():
+            if self._stands_alone:
+                return _function_of_part(
+                    self._graph, self._body, self._arguments, self.outputs, self._operations
+                )
+            return self._copied()
+
+    def _copied(self) -> Any:
+        graph = plain_graph(self._graph.name)
+        with graph.as_default():
+            arguments = [tf.compat.v1.placeholder(t.dtype, t.shape) for t in self._arguments]
+            for argument, original in zip(arguments, self._arguments, strict=True):
+                _handle_data_util.copy_handle_data(original, argument)
+            tensors, operations = self._imported(arguments)
+        inside = [op for op in graph.get_operations() if op.type != "Placeholder"]
+        return _function_of_part(graph, inside, arguments, tensors, operations)
+
+    def inlined(
+        self, *feeds: tf.Tensor, waits: bool = False
+    ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
+        """Puts the function's ops into the graph being built, in the place of a call.
+
+        Args:
+            *feeds: The values of `inputs`.
+            waits: Whether nothing is written before the feeds are there: to compute them may
+                raise that the data has ended, and then the step must not have begun.
+
+        Returns:
+            The tensors that stand for `outputs` there, and the ops that have to run.
+        """
+        target = tf.compat.v1.get_default_graph()
+        captured = [target.capture(external) for external in self._captured]
+        if waits:
+            with tf.control_dependencies(list(feeds)):
+                captured = [
+                    tf.identity(handle) if id(internal) in self._written_without_feeds else handle
+                    for handle, internal in zip(
+                        captured, self._arguments[len(feeds) :], strict=True
+                    )
+                ]
+        return self._imported([*feeds, *captured])
+
+    @functools.cached_property
+    def _written_without_feeds(self) -> set[int]:
+        """The ids of what stands for variables that some op writes without needing a feed."""
+        feeds = {feed.op for feed in self.inputs}
+        return {
+            id(handle)
+            for op in self._body
+            if ordering.writes_a_variable(op) and not ordering.reachable_operations([op]) & feeds
+            for handle in op.inputs
+            if handle.dtype == tf.resource
+        }
+
+    def _imported(
+        self, arguments: Sequence[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
+        target = tf.compat.v1.get_default_graph()
+        for function in _functions(self._graph):
+            target._add_function(function)
+        given = dict(zip(map(id, self._arguments), arguments, strict=True))
+        definition, used = _graph_def(self._graph, self._body)
+        computed = [tensor for tensor in self.outputs if id(tensor) not in given]
+        elements = tf.graph_util.import_graph_def(
+            definition,
+            {tensor.name: given[id(tensor)] for tensor in self._arguments if tensor.name in used},
+            [tensor.name for tensor in computed] + [op.name for op in self._operations],
+            name=self._graph.name,
+        )
+        for tensor, element in zip(computed, elements, strict=False):
+            element.set_shape(tensor.shape)  # it may have been set, and not follow from the ops
+            given[id(tensor)] = element
+        return [given[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
+
+
+def plain_graph(name: str) -> Any:
+    """A graph for a function: nothing runs in it but what is fetched."""
+    with execution_modes.outside():
+        return _func_graph.FuncGraph(name, collections={})
+
+
+def _graph_def(graph: Any, body: Sequence[tf.Operation]) -> tuple[Any, set[str]]:
+    """The definitions of some ops of a graph, and the names of the tensors that they use."""
+    definition = tf.compat.v1.GraphDef()
+    used: set[str] = set()
+    definition.versions.CopyFrom(graph.graph_def_versions)
+    for op in body:
+        used.update(tensor.name for tensor in op.inputs)
+        definition.node.append(op.node_def)
+    names = {op.name for op in body}
+    for node in definition.node:
+        node.attr.pop("_class", None)  # colocated with what may not be in this part
+        if execution_modes.is_on_one_thread():
+            node.attr.pop(_LOWERED, None)  # a loop stays a loop there
+        inputs = [i for i in node.input if not i.startswith("^") or i[1:] in names]
+        if len(inputs) < len(node.input):
+            node.input[:] = inputs
+    return definition, used
+
+
+def _function_of_part(
+    graph: Any,
+    body: Sequence[tf.Operation],
+    inputs: Sequence[tf.Tensor],
+    tensors: Sequence[tf.Tensor],
+    operations: Sequence[tf.Operation],
+) -> Any:
+    """Makes a function of ops of a graph, in place.
+
+    TensorFlow's runtime can take any part of a graph; its Python face takes whole graphs, and
+    copying a part first, op by op, was half of the time to the first step.
+    """
+    context = _context.context()
+    functions = _functions(graph)
+    for function in functions:
+        context.add_function_def(function.cached_definition)
+    name = f"__{graph.name}_part_{next(_function_ids)}"
+    with graph._c_graph.get() as c_graph:
+        record = _pywrap_tf_session.TF_GraphToFunction_wrapper(
+            c_graph,
+            name,
+            False,  # append a hash to the name
+            [op._c_op for op in body],
+            [tensor._as_tf_output() for tensor in inputs],
+            [tensor._as_tf_output() for tensor in tensors],
+            [],  # names of the outputs
+            [op._c_op for op in operations],
+            [],  # names of the control outputs
+            None,
+            "",
+        )
+    context.add_c_function(record)
+    _pywrap_tf_session.TF_DeleteFunction(record)
+    return _atomic_function.AtomicFunction(
+        name,
+        context,
+        _function_type.from_structured_signature((tuple(inputs), {}), tuple(tensors)),
+        functions,
+        _atomic_function.CallOptions(is_stateful=any(op._is_stateful for op in body)),
+    )
+
+
+def _functions(graph: Any) -> list[Any]:
+    """The functions that ops of a graph call."""
+    return list(graph._functions.values())
+
+
+def _needs_threads(node: Any) -> bool:
+    """Whether an op waits for a function that another thread has to run, or for another device.
+
+    Loops run their bodies on the thread that runs them.
+    """
+    if node.op in _NEED_THREADS or node.op.startswith("Collective"):
+        return True
+    return node.op not in _LOOPS and any(
+        value.HasField("func") or value.list.func for value in node.attr.values()
+    )

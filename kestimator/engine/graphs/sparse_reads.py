@@ -1,0 +1,176 @@
+"""Gathers that Keras makes from a whole table, as gathers from the variable's memory.
+
+Keras reads a variable before it gathers rows from it. The read is held while the step runs, so
+that every update of a row in place copies the table first. After the trace such a read is taken
+out of the way, where nobody can tell the difference: a step then costs what its rows cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator.engine.graphs import ordering
+
+_PASSED_ON = ("Identity",)
+
+
+def read_rows_alone(
+    graph: tf.Graph, result: Any, owned: Collection[int] = ()
+) -> dict[tf.Operation, list[tf.Operation]]:
+    """Lets gathers from variables that Keras code reads in full read their rows alone.
+
+    A read is left as it is if anything but gathers of rows and questions for its static shape
+    consume it, if it was returned or waited for, or if the variable might be written between it
+    and its gathers.
+
+    Args:
+        graph: The graph, after its trace.
+        result: What the traced function returned.
+        owned: As for `kestimator.engine.graphs.ordering.order_keras_state`.
+
+    Returns:
+        For each read that nothing needs any more, the gathers that took its place.
+    """
+    operations = list(graph.get_operations())
+    position = {op: place for place, op in enumerate(operations)}
+    waited_for = {before for op in operations for before in op.control_inputs}
+    returned = {id(leaf) for leaf in _leaves(result)}
+    replaced: dict[tf.Operation, list[tf.Operation]] = {}
+    for read in operations:
+        if read.type != "ReadVariableOp" or not ordering.made_by_keras(read):
+            continue
+        passing = [read, *_identities(read)]
+        if any(op in waited_for or id(op.outputs[0]) in returned for op in passing):
+            continue
+        consumers = _consumers(read, passing)
+        if consumers is None or _may_see_a_write(read, consumers.gathers, position, owned):
+            continue
+        replaced[read] = [_gather_from_memory(graph, read, op) for op in consumers.gathers]
+        for shape in consumers.shapes:
+            _answer(graph, shape)
+    return replaced
+
+
+def _leaves(nest: Any) -> Iterator[Any]:
+    """The leaves of a nest. `tf.nest` would sort the keys of dicts, which may not compare."""
+    if isinstance(nest, Mapping):
+        nest = list(nest.values())
+    if not isinstance(nest, list | tuple):
+        yield nest
+        return
+    for part in nest:
+        yield from _leaves(part)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Consumers:
+    """The ops that ask a read for rows, and for its static shape."""
+
+    gathers: list[tf.Operation]
+    shapes: list[tf.Operation]
+
+
+def _consumers(read: tf.Operation, passing: Sequence[tf.Operation]) -> _Consumers | None:
+    """Who consumes a read or its identities, or None if they ask for more."""
+    found = [op for source in passing for op in source.outputs[0].consumers()]
+    found = [op for op in found if op not in passing]
+    if not found and not _asks_for_shape(read):
+        return None
+    gathers = [op for op in found if _gathers_rows(op, passing)]
+    shapes = [op for op in found if op.type == "Shape" and _static_shape(op) is not None]
+    return _Consumers(gathers, shapes) if len(gathers) + len(shapes) == len(found) else None
+
+
+def _identities(read: tf.Operation) -> list[tf.Operation]:
+    """The identities of a read, and theirs."""
+    return list(_passed_on(read))
+
+
+def _passed_on(source: tf.Operation) -> Iterator[tf.Operation]:
+    for op in source.outputs[0].consumers():
+        if op.type in _PASSED_ON:
+            yield op
+            yield from _passed_on(op)
+
+
+def _asks_for_shape(read: tf.Operation) -> bool:
+    """Whether `tf.shape` made the read: it looks at it, finds the shape static, and drops it."""
+    return any(frame.name == "shape_internal" for frame in read.traceback or ())
+
+
+def _gathers_rows(op: tf.Operation, sources: Sequence[tf.Operation]) -> bool:
+    """Whether an op gathers rows of one of `sources`, which are then no indices of its."""
+    if op.type != "GatherV2" or op.get_attr("batch_dims") != 0:
+        return False
+    table, indices, axis = op.inputs
+    is_first = tf.get_static_value(axis) == 0
+    return is_first and table.op in sources and indices.op not in sources
+
+
+def _static_shape(op: tf.Operation) -> list[int] | None:
+    shape = op.inputs[0].shape
+    return shape.as_list() if shape.is_fully_defined() else None
+
+
+def _may_see_a_write(
+    read: tf.Operation,
+    gathers: Sequence[tf.Operation],
+    position: Mapping[tf.Operation, int],
+    owned: Collection[int],
+) -> bool:
+    """Whether a write could come between a read and one of its gathers.
+
+    Keras' own writes are put into program order. Any other has to wait for all the gathers by
+    itself, if it waited for the read.
+    """
+    last = max((position[gather] for gather in gathers), default=0)
+    for op in read.inputs[0].consumers():
+        if op.type in ("ReadVariableOp", "ResourceGather", "VarIsInitializedOp"):
+            continue
+        if position[read] < position[op] < last:
+            return True
+        if not ordering.is_keras_write(op, owned):
+            needed = ordering.reachable_operations([op])
+            if read in needed and not needed.issuperset(gathers):
+                return True
+    return False
+
+
+def _gather_from_memory(graph: tf.Graph, read: tf.Operation, gather: tf.Operation) -> tf.Operation:
+    """Feeds a gather with the very rows that it asks for, in their order.
+
+    The gather stays, as its output may be known to anybody. TensorFlow checks the shapes of new
+    inputs against the old ones, and a placeholder forgets how many rows there are. Changing an
+    op's inputs has no public name.
+    """
+    indices, variable = gather.inputs[1], read.outputs[0]
+    with (
+        graph.as_default(),
+        tf.device(read.device),
+        tf.control_dependencies(None),
+        tf.name_scope("kestimator/rows/"),
+        tf.control_dependencies([*read.control_inputs, *gather.control_inputs]),
+    ):
+        rows = tf.raw_ops.ResourceGather(
+            resource=read.inputs[0], indices=tf.reshape(indices, [-1]), dtype=variable.dtype
+        )
+        table = tf.compat.v1.placeholder_with_default(rows, [None, *variable.shape[1:]])
+        places = tf.reshape(tf.range(tf.size(indices, indices.dtype)), tf.shape(indices))
+    gather._update_input(0, table)
+    gather._update_input(1, places)
+    return rows.op
+
+
+def _answer(graph: tf.Graph, shape: tf.Operation) -> None:
+    """Puts a constant in the place of an op that asks for a static shape."""
+    output = shape.outputs[0]
+    with graph.as_default(), tf.control_dependencies(None), tf.name_scope("kestimator/shape/"):
+        constant = tf.constant(_static_shape(shape), output.dtype)
+    for op in output.consumers():
+        for index, tensor in enumerate(op.inputs):
+            if tensor is output:
+                op._update_input(index, constant)

@@ -1,0 +1,1 @@
+"""What the engine has to know of Keras beyond its public API."""

@@ -1,0 +1,87 @@
+"""Keras metrics in a TF1 graph of the caller's own, where a model_fn or a head is called by hand.
+
+Synopsis::
+
+    with tf.Graph().as_default(), metrics_are_local():
+        metric = keras.metrics.Mean()
+        metric.update_state(loss)
+        updates_of(metric.variables)             # the ops that count a batch
+
+A program knows which variables are those of a metric, and runs what Keras writes with every step.
+In a plain graph nothing does: a saver would look for the variables in a checkpoint, and a session
+has to be told what to run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator.engine.keras_internals import keras_state
+from kestimator.engine.tracing import traced_graph
+
+_Keys = tf.compat.v1.GraphKeys
+
+
+@contextlib.contextmanager
+def metrics_are_local() -> Iterator[None]:
+    """Lets the variables of Keras metrics be local ones and metric variables, as those of Keras 2.
+
+    Nothing changes in eager mode and in functions, programs among them.
+    """
+    if not _is_plain():
+        yield
+        return
+    with tf.variable_creator_scope(_local_for_metrics):
+        yield
+
+
+def updates_of(variables: Sequence[keras.Variable]) -> list[tf.Operation]:
+    """The ops of a plain graph that change Keras variables, initializers aside; none elsewhere."""
+    if not _is_plain():
+        return []
+    return [
+        op
+        for variable in variables
+        for op in variable.value.handle.consumers()
+        if op.type.startswith("Assign") and op is not variable.value.initializer
+    ]
+
+
+def as_tuples(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics as TF1 code runs them in a plain graph: tuples of a value and of an update op.
+
+    Elsewhere they stay as they are.
+
+    Args:
+        metrics: Keras metrics by name.
+    """
+    if not _is_plain():
+        return dict(metrics)
+    return {name: (one.result(), tf.group(_updates(one))) for name, one in metrics.items()}
+
+
+def _updates(metric: Any) -> Sequence[tf.Operation]:
+    # Metrics of heads and of Keras 2 know their ops.
+    updates: Sequence[tf.Operation] | None = getattr(metric, "updates", None)
+    return updates_of(metric.variables) if updates is None else updates
+
+
+def _is_plain() -> bool:
+    if tf.executing_eagerly() or traced_graph.current() is not None:
+        return False
+    return not tf.compat.v1.get_default_graph().building_function
+
+
+def _local_for_metrics(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+    variable = next_creator(**kwargs)
+    if keras_state.is_metric_being_made():
+        graph = tf.compat.v1.get_default_graph()
+        known = graph.get_collection_ref(_Keys.GLOBAL_VARIABLES)
+        known[:] = [one for one in known if one is not variable]
+        graph.add_to_collections([_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES], variable)
+    return variable

@@ -1,0 +1,372 @@
+"""Training on several replicas: one trace that holds them all, one step that runs them all.
+
+Synopsis::
+
+    distribution = of(config.train_distribute)
+    distribution.check()
+    program.trace(..., distribution=distribution)     # n placeholders per input, n model_fn calls
+    distribution.broadcast(program.graph)             # replicas start from the primary's values
+
+Each replica traces the model_fn into the same graph, in a thread of its own, as
+`tf.distribute.MirroredStrategy` does it; `merge_call` and with it every optimizer work as they
+are. A variable is one name with a component per replica. The first component is the memory that
+the estimator's other programs use, and the only one that checkpoints know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.distribute import cross_device_ops as _cross_device_ops
+from tensorflow.python.distribute import values as _values
+
+from kestimator import errors, specs
+from kestimator.engine.keras_internals import keras_state
+from kestimator.engine.programs import program
+from kestimator.engine.tracing import execution_modes
+from kestimator.engine.variables import variable_creator, variable_store
+
+_v1 = tf.compat.v1
+_GraphKeys = _v1.GraphKeys
+_MIRRORED = (tf.distribute.MirroredStrategy, _v1.distribute.MirroredStrategy)
+_Replica = Callable[[Any, Any], specs.EstimatorSpec]
+_locks: weakref.WeakKeyDictionary[tf.distribute.Strategy, threading.RLock] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class Distribution:
+    """How training is spread: here over one replica, which is no spreading at all.
+
+    Args:
+        strategy: The strategy of one replica, or None.
+
+    Attributes:
+        replicas: How many replicas a step runs, and how many batches it takes.
+    """
+
+    replicas = 1
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
+        self._strategy = strategy
+
+    def check(self) -> None:
+        """Raises an error if the strategy cannot train here."""
+
+    def element_spec(self, element_spec: Any) -> Any:
+        """The spec of what one step takes."""
+        return element_spec
+
+    def creator(
+        self,
+        graph: program.ProgramGraph,
+        store: variable_store.VariableStore,
+        local: variable_store.VariableStore,
+    ) -> variable_creator.VariableCreator:
+        """The creator of a trace's variables."""
+        return variable_creator.VariableCreator(graph, store, local)
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """What a trace runs in: the device of the one replica."""
+        if self._strategy is None:
+            yield
+            return
+        (device,) = self._strategy.extended.worker_devices
+        with tf.device(device):
+            yield
+
+    def run(self, replica: _Replica, inputs: Any) -> specs.EstimatorSpec:
+        """Calls `replica` for every replica, and makes one spec of theirs.
+
+        Args:
+            replica: Builds the model and its train op from features and labels.
+            inputs: Placeholders in the structure of `element_spec`.
+        """
+        features, labels = inputs
+        return replica(features, labels)
+
+    def broadcast(self, graph: tf.Graph) -> None:
+        """Gives all replicas the values of the first one."""
+
+
+class MirroredDistribution(Distribution):
+    """Training on several replicas of one machine.
+
+    Args:
+        strategy: The strategy.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        super().__init__(strategy)
+        self._strategy: tf.distribute.Strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
+        self._copies = variable_store.VariableStore()
+
+    def check(self) -> None:
+        """Checks that the strategy is one that runs within this process.
+
+        Raises:
+            errors.ArgumentError: It is not.
+        """
+        if not isinstance(self._strategy, _MIRRORED):
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "train_distribute",
+                    self._strategy,
+                    "a tf.distribute.MirroredStrategy, a OneDeviceStrategy, or None",
+                    f"A {type(self._strategy).__name__} of {self.replicas} replicas is not "
+                    "supported: mirror over the devices of one machine.",
+                )
+            )
+
+    def element_spec(self, element_spec: Any) -> Any:
+        """The spec of one batch for each replica."""
+        return (element_spec,) * self.replicas
+
+    def creator(
+        self,
+        graph: program.ProgramGraph,
+        store: variable_store.VariableStore,
+        local: variable_store.VariableStore,
+    ) -> variable_creator.VariableCreator:
+        """The creator of mirrored variables."""
+        return MirroredCreator(graph, store, local, self._strategy, self._copies)
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """What a trace runs in: the strategy, its gradients scaled for the sum over replicas.
+
+        Estimators that share a strategy trace one after the other, as this changes the strategy.
+        """
+        with (
+            _locks.setdefault(self._strategy, threading.RLock()),
+            _reduction_that_does_not_hang(self._strategy),
+            _scaled_losses(self._strategy),
+            self._strategy.scope(),
+        ):
+            yield
+
+    def run(self, replica: _Replica, inputs: Any) -> specs.EstimatorSpec:
+        """Calls `replica` in a thread per replica, and combines what they return."""
+        results: dict[int, specs.EstimatorSpec] = {}
+        settings, seeds = keras_state.settings(), keras_state.python_random()
+
+        def run_one() -> None:
+            position = _replica_id()
+            keras_state.use_settings(settings)
+            keras_state.draw_seeds_like(seeds)
+            graph = _v1.get_default_graph()
+            keras_state.count_names_by_scope(graph)
+            if position > 0:
+                graph.use_own_losses(f"replica_{position}")
+            results[position] = replica(*inputs[position])
+
+        self._strategy.extended.call_for_each_replica(
+            tf.autograph.experimental.do_not_convert(run_one)
+        )
+        return _combined([results[position] for position in range(self.replicas)])
+
+    def broadcast(self, graph: tf.Graph) -> None:
+        """Gives all replicas the values of the first one, which loads and hooks have set."""
+        with program.eager_mode():
+            for variable in graph.get_collection(_GraphKeys.GLOBAL_VARIABLES):
+                if isinstance(variable, MirroredVariable) and _has_value(variable.memory):
+                    for copy in variable.values[1:]:
+                        copy.memory.assign(variable.memory)
+
+
+def of(strategy: tf.distribute.Strategy | None) -> Distribution:
+    """The distribution of training that a `RunConfig.train_distribute` asks for."""
+    if strategy is None:
+        return Distribution()
+    if strategy.num_replicas_in_sync > 1:
+        return MirroredDistribution(strategy)
+    return Distribution(strategy if len(strategy.extended.worker_devices) == 1 else None)
+
+
+def input_context(replicas: int) -> tf.distribute.InputContext:
+    """What an input_fn is offered: one pipeline, whose batches go to the replicas in turn."""
+    return tf.distribute.InputContext(
+        num_input_pipelines=1, input_pipeline_id=0, num_replicas_in_sync=replicas
+    )
+
+
+class MirroredVariable(_values.MirroredVariable):
+    """A variable with a component per replica; its memory is that of the first one.
+
+    TensorFlow has no public name for the class that optimizers and savers know.
+    """
+
+    @property
+    def memory(self) -> tf.Variable:
+        """The memory that the estimator's other programs share."""
+        return self._values[0].memory
+
+
+class MirroredCreator(variable_creator.VariableCreator):
+    """A variable creator that makes a component per replica of every variable.
+
+    Args:
+        graph: The program's graph.
+        store: Where variables live that a checkpoint holds.
+        local: Where variables live that belong to this program alone.
+        strategy: The strategy.
+        copies: Where the components of the other replicas live.
+    """
+
+    def __init__(
+        self,
+        graph: program.ProgramGraph,
+        store: variable_store.VariableStore,
+        local: variable_store.VariableStore,
+        strategy: tf.distribute.Strategy,
+        copies: variable_store.VariableStore,
+    ) -> None:
+        super().__init__(graph, store, local)
+        self._strategy = strategy
+        self._copies = copies
+        self._containers: list[Any] = []  # components point to them weakly
+
+    def finished(
+        self,
+        primary: variable_store.ProgramVariable,
+        keras_variable: keras.Variable | None,
+        kwargs: dict[str, Any],
+    ) -> tf.Variable:
+        """Makes the other components, and the variable that stands for all of them.
+
+        Variables outside of the local ones are equal on all replicas at all times, those too
+        that ask to be reduced only when they are read, so that a checkpoint is the memory.
+        """
+        devices = self._strategy.extended.worker_devices
+        others = [self._copy(primary, i, device) for i, device in enumerate(devices) if i > 0]
+        aggregation = _aggregation(primary, keras_variable, kwargs.get("aggregation"))
+        is_local = keras_variable is None and kwargs["is_local"]
+        on_read = kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ
+        kind = _values.SyncOnReadVariable if on_read and is_local else MirroredVariable
+        container = kind(self._strategy, (primary, *others), aggregation)
+        self._containers.append(container)
+        if keras_variable is not None:
+            self.keras_handles.update(id(view.op.outputs[0]) for view in (primary, *others))
+        return container
+
+    def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
+        """Makes the first component's memory, on its device."""
+        with execution_modes.eager_mode(), tf.device(self._strategy.extended.worker_devices[0]):
+            return variable_creator.stored_variable(name, kwargs)
+
+    def given_to_keras(self, memory: tf.Variable, view: Any) -> tf.Variable:
+        """Keras works on the mirrored variable: its replicas find their components there."""
+        del memory
+        return view
+
+    def _copy(
+        self, primary: variable_store.ProgramVariable, position: int, device: str
+    ) -> variable_store.ProgramVariable:
+        """A component of another replica, initialized with what the first one gets."""
+        name = f"{primary.name.split(':')[0]}/replica_{position}"
+        with tf.device(device):
+            slot = self._copies.uninitialized(name, primary.shape, primary.dtype)
+            return _component(self._graph, primary, slot.variable, name)
+
+
+def _component(
+    graph: program.ProgramGraph,
+    primary: variable_store.ProgramVariable,
+    memory: tf.Variable,
+    name: str,
+) -> variable_store.ProgramVariable:
+    """A view of another replica's memory; its initializer gives it what the first one gets."""
+    handle = variable_store.memory_handle(memory)
+    placeholder = graph.placeholder_for(handle, f"{name}/")  # the slash: exactly this name
+    source = primary.initializer
+    with tf.name_scope(f"{name}/"):
+        initializer = (
+            tf.raw_ops.AssignVariableOp(resource=placeholder, value=source.inputs[1], name="Assign")
+            if source.type == "AssignVariableOp"
+            else tf.no_op(name="Assign")
+        )
+    return variable_store.ProgramVariable(
+        memory=memory,
+        graph=graph,
+        name=name,
+        placeholder=placeholder,
+        initial_value=primary.initial_value,
+        initializer=initializer,
+        trainable=primary.trainable,
+        constraint=primary.constraint,
+        synchronization=primary.synchronization,
+        aggregation=primary.aggregation,
+    )
+
+
+def components(variable: Any) -> Sequence[variable_store.ProgramVariable]:
+    """The components of a mirrored variable; another variable is its own only one."""
+    if isinstance(variable, _values.DistributedVariable):
+        return tuple(variable.values)
+    return (variable,)
+
+
+def _aggregation(
+    primary: variable_store.ProgramVariable,
+    keras_variable: keras.Variable | None,
+    asked: tf.VariableAggregation | None,
+) -> tf.VariableAggregation:
+    """How values that replicas assign become one.
+
+    Keras layers keep moving statistics without saying how; their mean keeps replicas equal.
+    """
+    aggregation = asked or tf.VariableAggregation.NONE
+    is_state = keras_variable is not None and not keras_variable.trainable
+    if is_state and aggregation == tf.VariableAggregation.NONE and primary.dtype.is_floating:
+        return tf.VariableAggregation.MEAN
+    return aggregation
+
+
+def _combined(replicas: Sequence[specs.EstimatorSpec]) -> specs.EstimatorSpec:
+    """One spec of those of all replicas: the mean loss, all train ops, the rest of the first."""
+    loss = tf.add_n([spec.loss for spec in replicas]) / len(replicas)
+    train_op = tf.group(*(spec.train_op for spec in replicas))
+    return replicas[0]._replace(loss=loss, train_op=train_op)
+
+
+def _replica_id() -> int:
+    return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
+
+
+def _has_value(memory: tf.Variable) -> bool:
+    return variable_store.Slot("", memory).is_initialized
+
+
+@contextlib.contextmanager
+def _reduction_that_does_not_hang(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Lets several CPU devices of one process reduce on one of them.
+
+    The collective ops that MirroredStrategy takes where no `cross_device_ops` are given wait for
+    each other over logical CPUs. Which ones it took has no public name.
+    """
+    extended = strategy.extended
+    kept = extended._cross_device_ops
+    on_cpus = any("CPU" in device.upper() for device in extended.worker_devices)
+    if on_cpus and isinstance(kept, _cross_device_ops.CollectiveAllReduce):
+        extended._cross_device_ops = tf.distribute.ReductionToOneDevice()
+    try:
+        yield
+    finally:
+        extended._cross_device_ops = kept
+
+
+def _scaled_losses(strategy: tf.distribute.Strategy) -> contextlib.AbstractContextManager[None]:
+    """Lets TF1 optimizers divide the loss by the replicas, whose gradients they sum.
+
+    It is the switch that TensorFlow made for estimators, under a private name.
+    """
+    switch: contextlib.AbstractContextManager[None] = strategy._scale_loss_for_estimator_enabled()
+    return switch

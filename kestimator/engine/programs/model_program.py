@@ -1,0 +1,416 @@
+"""A model_fn as a program: traced for one mode and one input spec, with what a run needs of it.
+
+Synopsis::
+
+    model = ModelProgram.trace(call_model_fn, mode="train", element_spec=spec, ...)
+    model.spec            # the EstimatorSpec
+    model.loop            # the step, on the device
+    model.fetches         # the step, for hooks to see
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors, specs
+from kestimator.engine.graphs import ordering
+from kestimator.engine.programs import distribution as _distribution
+from kestimator.engine.programs import program as _program
+from kestimator.engine.programs import tf2_summaries
+from kestimator.engine.variables import keras2_state, variable_creator, variable_store
+from kestimator.keys import ModeKeys
+from kestimator.validation import keras2
+
+_v1 = tf.compat.v1
+_GraphKeys = _v1.GraphKeys
+_OF_ONE_SESSION = (
+    *("FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "RandomShuffleQueue", "Barrier", "Stack"),
+    *("ConditionalAccumulator", "SparseConditionalAccumulator"),
+)
+"""What keeps state that begins anew with every call, and cannot be emptied: a program that has
+such an op is traced anew."""
+ModelCall = Callable[[Any, Any], specs.EstimatorSpec]
+"""A model_fn bound to its mode, params and config: called with features and labels."""
+
+
+class ModelProgram:
+    """A model_fn's program.
+
+    Attributes:
+        mode: The mode it was traced for.
+        program: The program.
+        spec: What the model_fn returned.
+        global_step: The program's view of the global step.
+        locals_are_ready: Whether tables and local variables have been initialized once.
+        warm_started: Whether the initializers read the checkpoint of a warm start.
+        summary_writer: Where TF2 summaries go.
+        is_stale: Whether another call must trace anew: hooks added ops, or ops keep state.
+        random_ops_before: How many random ops its graph counts as made before its own.
+        input_variables: The names of the variables of the input_fn, which it saves and restores.
+    """
+
+    def __init__(
+        self, mode: str, program: _program.Program, store: variable_store.VariableStore
+    ) -> None:
+        self.mode = mode
+        self.program = program
+        self.spec: specs.EstimatorSpec = program.result
+        self.global_step = _v1.train.get_global_step(program.graph)
+        self.keras_optimizer: keras.optimizers.Optimizer | None = None
+        self.locals_are_ready = False
+        self.warm_started = False
+        self.is_stale = False
+        self.random_ops_before = 0
+        self.input_variables: tuple[str, ...] = ()
+        self.summary_writer: tf2_summaries.LazyWriter | None = None
+        self._store = store
+        self._kept: dict[Any, Any] = {}
+        self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
+
+    @classmethod
+    def trace(
+        cls,
+        call: ModelCall,
+        *,
+        mode: str,
+        element_spec: Any,
+        seed: int | None,
+        store: variable_store.VariableStore,
+        complete: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
+        finish: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
+        distribution: _distribution.Distribution | None = None,
+        random_ops_before: int = 0,
+        input_variables: Sequence[str] = (),
+    ) -> ModelProgram:
+        """Traces a model_fn.
+
+        Args:
+            call: The model_fn.
+            mode: The mode.
+            element_spec: The spec of `(features, labels)`.
+            seed: The graph-level seed.
+            store: The variables of the estimator.
+            complete: Completes each replica's spec inside the graph: its loss and train op.
+            finish: Completes the spec inside the graph: summaries, a saver.
+            distribution: How training is spread over replicas.
+            random_ops_before: How many random ops the input_fn made, which come first in the
+                order by which ops get their seeds.
+            input_variables: The names of the variables that the input_fn made.
+
+        Raises:
+            errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode, or a metric
+                that it has not made itself.
+        """
+        given: list[Any] = []
+        distribution = distribution or _distribution.Distribution()
+
+        def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
+            spec = _checked_spec(call(features, labels), mode)
+            given.append(spec.train_op)
+            _check_metrics_are_new(spec, store)
+            return complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
+
+        def before(graph: _program.ProgramGraph) -> None:
+            _make_global_step(graph)
+            creator = variable_creator.VariableCreator(graph, store, store)
+            for key in input_variables:
+                graph.add_to_collection(_GraphKeys.GLOBAL_VARIABLES, creator.view(store[key]))
+
+        program = _program.trace(
+            lambda structure: finish(distribution.run(replica, structure)),
+            element_spec=distribution.element_spec(element_spec),
+            name=f"model_{mode}",
+            seed=seed,
+            store=store,
+            before=before,
+            distribution=distribution,
+            random_ops_before=random_ops_before,
+        )
+        model = cls(mode, program, store)
+        model.random_ops_before = random_ops_before
+        model.input_variables = tuple(input_variables)
+        model.is_stale = any(
+            op.type.startswith(_OF_ONE_SESSION) for op in model.graph.get_operations()
+        )
+        if isinstance(given[0], keras.optimizers.Optimizer):
+            model.keras_optimizer = given[0]
+        model._offer_global_step_read()
+        if mode == ModeKeys.EVAL:
+            model._metrics = model._evaluation_metrics()
+        return model
+
+    def _offer_global_step_read(self) -> None:
+        """Gives stock hooks a plain read of the global step.
+
+        They would make one that guards against an uninitialized variable, for every graph, and
+        keep it under the same private key.
+        """
+        with self.graph.as_default(), tf.control_dependencies(None):
+            read = self.global_step.read_value()
+            self.global_step._as_graph_element()  # what fetches by name read, made before steps
+        self.graph.add_to_collection("global_step_read_op_cache", read)
+
+    @property
+    def graph(self) -> _program.ProgramGraph:
+        """The program's graph."""
+        return self.program.graph
+
+    @property
+    def scaffold(self) -> Any:
+        """The spec's scaffold."""
+        return self.spec.scaffold
+
+    @functools.cached_property
+    def operations(self) -> list[tf.Operation]:
+        """What one step runs: the train op or the metric updates, and Keras' own writes."""
+        wanted = {
+            ModeKeys.TRAIN: [_operation(self.spec.train_op)],
+            ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
+            ModeKeys.PREDICT: [],
+        }[self.mode]
+        operations = [*wanted, *self._state_updates()]
+        return [*operations, *self._dumps(operations)]
+
+    def _dumps(self, operations: Sequence[tf.Operation]) -> list[tf.Operation]:
+        """The ops by which `tf.debugging.experimental.enable_dump_debug_info` sees a step."""
+        dumps = [op for op in self.graph.get_operations() if op.type == "DebugIdentityV2"]
+        if not dumps:
+            return []
+        of_spec = self.spec.predictions if self.mode == ModeKeys.PREDICT else self.spec.loss
+        reached = ordering.reachable_operations([*operations, *tf.nest.flatten(of_spec)])
+        return [op for op in dumps if op.inputs[0].op in reached]
+
+    def _state_updates(self) -> list[tf.Operation]:
+        """Keras' writes that belong to this mode: only training changes what a checkpoint holds."""
+        if self.mode == ModeKeys.TRAIN:
+            return self.program.state_updates
+        kept = {
+            id(view.op.outputs[0])
+            for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
+            if not variable_creator.is_seed(name(view))
+        }
+        return [
+            op
+            for op in self.program.state_updates
+            if not any(id(tensor) in kept for tensor in op.inputs)
+        ]
+
+    @property
+    def irregular_global_step(self) -> tf.Variable | None:
+        """The eager variable that counts steps, where a step may move it by other than 1."""
+        return None if self.advances_by_one else self._store["global_step"].variable
+
+    def made_once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made for the first caller and kept with the program."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    @functools.cached_property
+    def fetches(self) -> dict[str, Any]:
+        """What a step that hooks see computes for the loop itself."""
+        if self.mode == ModeKeys.PREDICT:
+            return {"predictions": self.spec.predictions, "operations": self.operations}
+        return {"loss": self.spec.loss, "operations": self.operations}
+
+    @property
+    def metric_values(self) -> dict[str, tf.Tensor]:
+        """The values of the metrics, once all batches are counted in."""
+        return {name: value for name, (value, _) in self._metrics.items()}
+
+    def _evaluation_metrics(self) -> dict[str, tuple[tf.Tensor, tf.Operation | None]]:
+        metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
+        local = variable_store.VariableStore()
+        creator = variable_creator.VariableCreator(self.graph, self._store, local)
+        with (
+            _program.eager_mode(),
+            self.graph.as_default(),
+            tf.variable_creator_scope(creator),
+        ):
+            for name, metric in _named_metrics(self.spec):
+                metrics[name] = _value_and_update(metric)
+        return metrics
+
+    def initialize_own_metrics(self) -> None:
+        """Lets a `local_init_op` of the model_fn make the library's variables ready, too."""
+        scaffold = self.spec.scaffold
+        if scaffold.local_init_op is None:
+            return
+        with self.graph.as_default():
+            default = _v1.train.Scaffold.default_local_init_op()
+            both = tf.group(scaffold.local_init_op, default)
+            scaffold = _v1.train.Scaffold(local_init_op=both, copy_from_scaffold=scaffold)
+            self.spec = self.spec._replace(scaffold=scaffold)
+
+    def metrics_to_export(self) -> dict[str, tuple[tf.Tensor, Any]]:
+        """The value of each metric and what updates it, for who runs the graph by itself.
+
+        Called in the graph. A Keras metric's value is read anew, as it does not count the batch;
+        its update is all that the model_fn had it write.
+        """
+        return {
+            name: (tf.convert_to_tensor(metric.result()), tf.group(*self._writes_of(metric)))
+            if isinstance(metric, keras.metrics.Metric)
+            else metric
+            for name, metric in self.spec.eval_metric_ops.items()
+        }
+
+    def _writes_of(self, metric: keras.metrics.Metric) -> list[tf.Operation]:
+        state = {id(self.graph.capture(variable.value.handle)) for variable in metric.variables}
+        return [
+            op
+            for op in self.program.state_updates
+            if any(id(tensor) in state for tensor in op.inputs)
+        ]
+
+    @property
+    def operation_to_export(self) -> Any:
+        """The spec's train op, for who runs the graph by itself. Called in the graph.
+
+        In training it also runs what Keras code writes, if there is such code.
+        """
+        if self.mode == ModeKeys.TRAIN and self.program.state_updates:
+            return tf.group(*self.operations, name="train_op")
+        train_op = self.spec.train_op
+        return None if isinstance(train_op, keras.optimizers.Optimizer) else train_op
+
+    def serves(self, random_ops_before: int, input_variables: Sequence[str]) -> bool:
+        """Whether it may run again, after an input_fn with such random ops and variables."""
+        if self.is_stale or self.input_variables != tuple(input_variables):
+            return False
+        draws = self.graph.seed is not None and self.graph.random_state.is_used_by_steps
+        return self.random_ops_before == random_ops_before or not draws
+
+    @contextlib.contextmanager
+    def changing(self, hooks: Sequence[Any]) -> Iterator[None]:
+        """Lets hooks add ops in their `begin`; a program that grew by them is not used again."""
+        own = {id(hook) for hook in hooks if _begins_by_itself(hook)}
+        if self.graph.finalized:
+            self.graph.reopen()
+        before = len(self.graph.get_operations())
+        with self.program.growing():
+            yield
+        self.is_stale = self.is_stale or bool(own and len(self.graph.get_operations()) > before)
+
+    @property
+    def keras_variables(self) -> list[keras.Variable]:
+        """The Keras variables that the program uses."""
+        names = [name(view) for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)]
+        slots = [self._store.get(key) for key in names]
+        return [slot.keras_variable for slot in slots if slot and slot.keras_variable is not None]
+
+    def settle_global_step(self) -> None:
+        """Lets hooks and summaries see the global step as it was before their step."""
+        for view in _distribution.components(self.global_step):
+            ordering.read_before_writes(self.graph, view.op.outputs[0])
+
+    @functools.cached_property
+    def advances_by_one(self) -> bool:
+        """Whether a step's place is known beforehand: it adds 1 to the global step, or nothing.
+
+        That is so for one write, of a constant, and for modes that do not train.
+        """
+        if self.mode != ModeKeys.TRAIN:
+            return True
+        writers = self._global_step_writers()
+        return (
+            len(writers) == 1
+            and writers[0].type == "AssignAddVariableOp"
+            and tf.get_static_value(writers[0].inputs[1]) == 1
+        )
+
+    def _global_step_writers(self) -> list[tf.Operation]:
+        placeholder = self.global_step.op.outputs[0]
+        return [
+            op
+            for op in ordering.reachable_operations(self.operations)
+            if any(tensor is placeholder for tensor in op.inputs) and op.type != "ReadVariableOp"
+        ]
+
+    @functools.cached_property
+    def moves_global_step(self) -> bool:
+        """Whether the train op writes the global step; if not, a hook has to."""
+        return bool(self._global_step_writers())
+
+
+def _make_global_step(graph: tf.Graph) -> None:
+    _v1.train.get_or_create_global_step(graph)
+
+
+def name(view: Any) -> str:
+    """The checkpoint name of a program's variable."""
+    return str(view.name).split(":")[0]
+
+
+def _begins_by_itself(hook: Any) -> bool:
+    """Whether a hook of the user may add ops; TensorFlow's own add them once for a graph."""
+    module = type(hook).__module__
+    return not module.startswith(("tensorflow.", "kestimator."))
+
+
+def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
+    if not isinstance(spec, specs.EstimatorSpec):
+        raise errors.ArgumentError(
+            errors.invalid_argument("model_fn's result", spec, "an EstimatorSpec")
+        )
+    if spec.mode != mode:
+        raise errors.ArgumentError(
+            f"`model_fn` was called with mode {mode!r} and returned an EstimatorSpec of mode "
+            f"{spec.mode!r}. Pass `mode=mode` to EstimatorSpec."
+        )
+    return spec
+
+
+def _operation(train_op: Any) -> tf.Operation | None:
+    return getattr(train_op, "op", train_op)
+
+
+def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
+    metrics: Mapping[str, Any] = spec.eval_metric_ops
+    for reserved in ("loss", "global_step"):
+        if reserved in metrics:
+            raise errors.ArgumentError(
+                f"`eval_metric_ops` has a metric called {reserved!r}, which kestimator reports "
+                "itself. Give it another name."
+            )
+    named = sorted([*metrics.items(), ("loss", None)], key=lambda item: str(item[0]))
+    return [
+        (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric) for name, metric in named
+    ]
+
+
+def _check_metrics_are_new(spec: specs.EstimatorSpec, store: variable_store.VariableStore) -> None:
+    """Refuses metrics made elsewhere: their counts would be the model's, and go on and on."""
+    outside = {id(slot.variable) for slot in store.outside}
+    for name, metric in spec.eval_metric_ops.items():
+        if not isinstance(metric, keras.metrics.Metric):
+            continue
+        if any(id(variable.value) in outside for variable in metric.variables):
+            raise errors.ArgumentError(
+                f"`eval_metric_ops[{name!r}]` is the metric {metric.name!r}, which was made "
+                "outside of the model_fn. Each evaluation counts anew, so make the metric in the "
+                "model_fn, before its `update_state` is called."
+            )
+
+
+def _as_tuples(spec: specs.EstimatorSpec) -> dict[str, Any]:
+    """The metrics of a spec, those of Keras 2 as the tuples that TF1 metrics are."""
+    graph = _v1.get_default_graph()
+    return {
+        name: keras2_state.value_and_update(metric, graph) if keras2.is_metric(metric) else metric
+        for name, metric in spec.eval_metric_ops.items()
+    }
+
+
+def _value_and_update(metric: Any) -> tuple[tf.Tensor, tf.Operation | None]:
+    if isinstance(metric, keras.metrics.Metric):
+        return tf.convert_to_tensor(metric.result()), None
+    value, update = metric
+    value = value if isinstance(value, tf.Tensor) else tf.convert_to_tensor(value)
+    return value, update if isinstance(update, tf.Operation) else update.op

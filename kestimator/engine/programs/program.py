@@ -1,0 +1,354 @@
+"""Programs: a model_fn traced once into a graph, everything run as a pruned function of it.
+
+Synopsis::
+
+    program = trace(build, inputs=element_spec, name="train", seed=None, store=store)
+    step = program.function([program.loss], operations=[program.train_op])
+    (loss,) = step(*flat_batch)
+
+The graph has graph semantics: only what is fetched runs, and explicit control dependencies count.
+Writes of Keras code to its variables return no op to fetch; after the trace they are put into
+program order and collected in :attr:`Program.state_updates`, to run with every step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from kestimator.engine.graphs import ordering, small_updates, sparse_reads, standalone_graph
+from kestimator.engine.graphs.pruned_function import PrunedFunction as PrunedFunction
+from kestimator.engine.keras_internals import keras_state
+from kestimator.engine.programs import dispatchers, keras_losses
+from kestimator.engine.random import random_ops, seeds
+from kestimator.engine.tracing import traced_graph
+from kestimator.engine.tracing.execution_modes import eager_mode as eager_mode
+from kestimator.engine.variables import (
+    imported_variables,
+    keras2_state,
+    lending,
+    variable_creator,
+    variable_store,
+)
+
+_resource_ids = itertools.count()
+_WITHOUT_SHARED_NAME = ("OneShotIterator",)  # its kernel refuses one
+
+
+class ProgramGraph(traced_graph.TracedGraph):
+    """The graph of a program.
+
+    Args:
+        name: The name of the functions pruned from it.
+        seed: The graph-level random seed, or None.
+        replicas: How many replicas the trace holds.
+
+    Attributes:
+        creator: What makes variables, while a trace goes on; None after it.
+        keras_losses: The losses of the Keras layers that are called in the trace.
+        random_state: What random ops draw from.
+        replicas: How many replicas the trace holds.
+    """
+
+    def __init__(self, name: str, seed: int | None = None, replicas: int = 1) -> None:
+        self.random_state = random_ops.RandomState(self)
+        super().__init__(name, seed, {**self.random_state.stand_ins, **small_updates.STAND_INS})
+        self.replicas = replicas
+        self.creator: variable_creator.VariableCreator | None = None
+        self.keras_losses = keras_losses.KerasLosses(self)
+        self._thread = threading.local()
+
+    def use_own_losses(self, owner: str) -> None:
+        """Gives the calling thread a collection of losses of its own, till it ends.
+
+        A replica's `get_total_loss` would sum those of the replicas before it, too.
+
+        Args:
+            owner: What to call it by.
+        """
+        self._thread.replica = owner
+
+    @property
+    def replica(self) -> str | None:
+        """Whose losses the calling thread has for its own; None for those of the graph."""
+        return getattr(self._thread, "replica", None)
+
+    def add_to_collection(self, name: str, value: Any) -> None:
+        """Adds to a collection of the graph, or to the thread's own."""
+        super().add_to_collection(self._own(name), value)
+
+    def get_collection_ref(self, name: str) -> list[Any]:
+        """A collection of the graph, or the thread's own."""
+        self._complete(name)
+        collection: list[Any] = super().get_collection_ref(self._own(name))
+        return collection
+
+    def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
+        """A copy of a collection of the graph, or of the thread's own."""
+        self._complete(name)
+        collection: list[Any] = super().get_collection(self._own(name), scope)
+        if name == keras_losses.REGULARIZATION_LOSSES and self.replicas > 1:
+            others = self.keras_losses.of_other_replicas()
+            return [loss for loss in collection if id(loss) not in others]
+        return collection
+
+    def _own(self, name: str) -> str:
+        is_losses = name == tf.compat.v1.GraphKeys.LOSSES
+        return f"{name}/{self.replica}" if is_losses and self.replica else name
+
+    def _complete(self, name: str) -> None:
+        """Adds what the collection lacks: Keras tells of no regularizer, so they are looked up."""
+        if name == keras_losses.REGULARIZATION_LOSSES:
+            self.keras_losses.collect()
+
+    def inputs_of(self, op_type: str, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        """The inputs of an op; a call of a function gets random state of its own."""
+        return self.random_state.inputs_of(op_type, inputs)
+
+    def watch_variable(self, v: Any) -> None:
+        """Called by TensorFlow for every variable that is read in the graph itself."""
+        if self.creator is not None:
+            self.creator.adopt(v)
+
+    def meet(self, tensor: tf.Tensor) -> None:
+        """Takes in a variable from outside that a branch or a loop reads first."""
+        is_variable = (
+            tensor.dtype == tf.resource and standalone_graph.handle_data(tensor) is not None
+        )
+        if self.creator is not None and is_variable:
+            variable = keras_state.variable_behind(tensor)
+            if variable is not None:
+                self.creator.adopt(variable)
+
+    @contextlib.contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Lets the library add ops, also after the graph was finalized for hooks."""
+        was_finalized = self.finalized
+        if was_finalized:
+            self._unsafe_unfinalize()
+        try:
+            yield
+        finally:
+            if was_finalized:
+                self.finalize()
+
+    def reopen(self) -> None:
+        """Lets hooks of another call add ops again."""
+        self._unsafe_unfinalize()
+
+    def as_graph_def(self, *args: Any, **kwargs: Any) -> Any:
+        """The program as a TF1 graph, with variables and tables in place of their captures."""
+        names = standalone_graph.variable_names(self)
+        graph_def = self.random_state.restored(super().as_graph_def(*args, **kwargs))
+        return standalone_graph.standalone(graph_def, self.captures, names)
+
+
+class Distribution(Protocol):
+    """How a trace serves several replicas; see `kestimator.engine.programs.distribution`."""
+
+    replicas: int
+
+    def creator(
+        self,
+        graph: ProgramGraph,
+        store: variable_store.VariableStore,
+        local: variable_store.VariableStore,
+    ) -> variable_creator.VariableCreator:
+        """The creator of the trace's variables."""
+
+    def scope(self) -> contextlib.AbstractContextManager[None]:
+        """What the trace runs in."""
+
+
+class Program:
+    """A traced function: its graph, its inputs, what it returned.
+
+    Attributes:
+        graph: The graph.
+        inputs: The placeholders that stand for the inputs, flat.
+        result: What the traced function returned.
+        local: The variables that belong to this program alone.
+        batches_per_step: How many batches of the input `inputs` stands for.
+        initial_writes: The ops by which Keras code wrote constants, such as loaded weights.
+        reads: For tensors that were fetched: the variable that they do nothing but read.
+        state_updates: The ops by which Keras code writes its state, in program order.
+    """
+
+    def __init__(
+        self,
+        graph: ProgramGraph,
+        inputs: list[tf.Tensor],
+        result: Any,
+        creator: variable_creator.VariableCreator,
+        local: variable_store.VariableStore,
+        initial_writes: list[tf.Operation],
+        state_updates: list[tf.Operation],
+    ) -> None:
+        self.graph = graph
+        self.inputs = inputs
+        self.result = result
+        self.local = local
+        self._creator = creator
+        self.initial_writes = initial_writes
+        self.state_updates = state_updates
+        self.batches_per_step = 1
+        self.reads: dict[int, tf.Variable | None] = {}
+        self._functions: dict[tuple[Any, ...], PrunedFunction] = {}
+
+    @contextlib.contextmanager
+    def growing(self) -> Iterator[None]:
+        """Lets code outside of the trace, such as a hook's `begin`, make variables as inside."""
+        with eager_mode(), self.graph.as_default(), tf.variable_creator_scope(self._creator):
+            yield
+
+    def function(
+        self,
+        tensors: Sequence[tf.Tensor],
+        operations: Sequence[tf.Operation] = (),
+        feeds: Sequence[tf.Tensor] = (),
+    ) -> PrunedFunction:
+        """The function that computes `tensors` and runs `operations`; made once and kept.
+
+        Args:
+            tensors: What it returns.
+            operations: What else it runs.
+            feeds: Tensors whose values the caller gives, besides those inputs that are needed.
+
+        Returns:
+            A function of `feeds` and then of the inputs in `PrunedFunction.inputs[len(feeds):]`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: A placeholder would be needed that nobody feeds.
+        """
+        key = (
+            tuple(map(id, tensors)),
+            tuple(map(id, operations)),
+            tuple(map(id, feeds)),
+        )
+        if key not in self._functions:
+            needed = self._needed_inputs([*tensors, *operations], feeds)
+            self._functions[key] = PrunedFunction(
+                self.graph, [*feeds, *needed], tensors, operations
+            )
+        return self._functions[key]
+
+    def _needed_inputs(self, fetches: Iterable[Any], feeds: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        fed = {id(tensor) for tensor in feeds}
+        reached = ordering.reachable_operations(fetches, fed)
+        captures = {id(internal) for _, internal in self.graph.captures}
+        inputs = {id(tensor) for tensor in self.inputs}
+        for op in reached:
+            if op.type != "Placeholder":
+                continue
+            placeholder = id(op.outputs[0])
+            if placeholder not in captures and placeholder not in inputs:
+                raise tf.errors.InvalidArgumentError(
+                    None,
+                    op,
+                    f"You must feed a value for placeholder tensor {op.name!r} with dtype "
+                    f"{op.outputs[0].dtype.name} and shape {op.outputs[0].shape}: give it in "
+                    "`feed_dict`.",
+                )
+        return [t for t in self.inputs if t.op in reached and id(t) not in fed]
+
+
+def trace(
+    build: Callable[[Any], Any],
+    *,
+    element_spec: Any,
+    name: str,
+    seed: int | None,
+    store: variable_store.VariableStore,
+    before: Callable[[ProgramGraph], None] = lambda graph: None,
+    distribution: Distribution | None = None,
+    random_ops_before: int = 0,
+) -> Program:
+    """Traces `build` into a program.
+
+    Args:
+        build: Called with placeholders in the structure of `element_spec`.
+        element_spec: A nest of `tf.TypeSpec`.
+        name: The name of the graph.
+        seed: The random seed of the graph, and of what Keras draws while it builds.
+        store: Where the variables live.
+        before: Called in the graph before the placeholders are made.
+        distribution: How many replicas share the graph, where that may be more than one.
+        random_ops_before: How many random ops the graph counts as made already.
+
+    Returns:
+        The program; `Program.result` is what `build` returned.
+    """
+    graph = ProgramGraph(name, seed, distribution.replicas if distribution else 1)
+    seeds.count_from(graph, random_ops_before)
+    local = variable_store.VariableStore()
+    make_creator = distribution.creator if distribution else variable_creator.VariableCreator
+    creator = make_creator(graph, store, local)
+    dispatchers.install()
+    with (
+        eager_mode(),
+        keras_state.names_from_zero(seed, graph),
+        graph.as_default(),
+        distribution.scope() if distribution else contextlib.nullcontext(),
+        tf.variable_creator_scope(creator),
+        keras2_state.keras2_variables_in_their_place(),
+        lending.lending(creator),
+    ):
+        before(graph)
+        inputs, structure = _placeholders(element_spec)
+        graph.creator = creator
+        result = build(structure)
+        graph.creator = None
+        imported_variables.take_over(graph, store, local)
+        graph.random_state.take_over()
+    _share_stateful_resources(graph)
+    replaced = sparse_reads.read_rows_alone(graph, result, creator.keras_handles)
+    initial_writes, state_updates = ordering.order_keras_state(
+        graph, creator.keras_handles, replaced
+    )
+    program = Program(graph, inputs, result, creator, local, initial_writes, state_updates)
+    program.batches_per_step = distribution.replicas if distribution else 1
+    return program
+
+
+def spec_key(element_spec: Any) -> str:
+    """A key that is equal for inputs that one program serves."""
+    return repr(element_spec)
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The tensors (or specs) of a nest, the parts of composites among them, without Nones."""
+    flat = tf.nest.flatten(structure, expand_composites=True)
+    return [leaf for leaf in flat if leaf is not None]
+
+
+def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
+    flat = [
+        spec and tf.compat.v1.placeholder(spec.dtype, spec.shape, name="kestimator/input")
+        for spec in tf.nest.flatten(element_spec, expand_composites=True)
+    ]
+    structure = tf.nest.pack_sequence_as(element_spec, flat, expand_composites=True)
+    return [placeholder for placeholder in flat if placeholder is not None], structure
+
+
+def _share_stateful_resources(graph: ProgramGraph) -> None:
+    """Gives anonymous resources (iterators, queues) a name, so that all functions share them."""
+    for op in graph.get_operations():
+        if op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
+            continue
+        name = unique_name(op.name).encode()
+        op._set_attr("shared_name", tf.compat.v1.AttrValue(s=name))
+
+
+def unique_name(name: str) -> str:
+    """A name for a resource that nothing else in the process has."""
+    return f"kestimator_{next(_resource_ids)}/{name}"
+
+
+def _has_empty_shared_name(op: tf.Operation) -> bool:
+    has_one = any(attribute.name == "shared_name" for attribute in op.op_def.attr)
+    return has_one and not op.get_attr("shared_name")

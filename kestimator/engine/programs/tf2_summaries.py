@@ -1,0 +1,61 @@
+"""`tf.summary.*` of TensorFlow 2 inside a model_fn.
+
+Synopsis::
+
+    writer = LazyWriter("/tmp/model")
+    with writer.as_default(step=step):
+        spec = model_fn(...)             # may call tf.summary.scalar
+    run_with_tf1_summaries()             # in the graph: they run when TF1 summaries do
+    writer.flush()
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow.python.ops import summary_ops_v2 as _summary_ops
+
+from kestimator.engine.tracing import execution_modes
+
+_v1 = tf.compat.v1
+
+
+class LazyWriter(_summary_ops._ResourceSummaryWriter):
+    """A default writer that opens its event file for the first summary, and none otherwise.
+
+    TensorFlow's writers open a file at once; a subclass is the one way to become the default.
+
+    Args:
+        directory: Where the event file goes.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._opened: tf.summary.SummaryWriter | None = None
+        self._closed = False
+
+    @property
+    def _resource(self) -> tf.Tensor:
+        """The resource that summary ops write to."""
+        if self._opened is None:
+            with execution_modes.outside():
+                self._opened = tf.summary.create_file_writer(
+                    self._directory, filename_suffix=".tf2"
+                )
+        return self._opened._resource
+
+    def flush(self) -> None:
+        """Writes out what summaries have left in memory. Called eagerly."""
+        if self._opened is not None:
+            self._opened.flush()
+
+
+def run_with_tf1_summaries() -> None:
+    """Makes the TF2 summaries of the default graph part of its merged TF1 summary.
+
+    A scaffold takes the merged summary from the collection that this fills.
+    """
+    operations = _v1.summary.all_v2_summary_ops()
+    if operations and not _v1.get_collection(_v1.GraphKeys.SUMMARY_OP):
+        with tf.control_dependencies(operations):
+            merged = tf.identity(_v1.summary.merge_all())
+        _v1.add_to_collection(_v1.GraphKeys.SUMMARY_OP, merged)

@@ -1,0 +1,1 @@
+"""Running a program: batches, sessions, the device loop, predictions."""

@@ -1,0 +1,460 @@
+"""The loop: steps run on the device until somebody needs to look.
+
+Synopsis::
+
+    loop = DeviceLoop(program, loss, operations)
+    result = loop.run(batches, steps=99, until_step=1000)
+
+    hooked = HookedSession(session, hooks)
+    hooked.begin(); hooked.after_create_session()
+    values = hooked.step({"loss": loss, "train_op": train_op})   # one step that hooks see
+    hooked.end()
+
+One call of :meth:`DeviceLoop.run` runs as many steps as nobody needs to interrupt. The number of
+steps and the global step to stop at are tensors, so one trace serves them all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator.engine.programs import program as _program
+from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import compiled
+from kestimator.engine.runs import session as _session
+
+_v1_train = tf.compat.v1.train
+NO_LIMIT = 2**62
+_LIMITS = (tf.int32, tf.int64)  # the dtypes of the number of steps and of the global step
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopResult:
+    """What a call of the device loop came to.
+
+    Attributes:
+        steps: How many steps ran.
+        loss: The loss of the last step; None if none ran.
+        data_ended: Whether the input has ended.
+        not_finite: For the loss and each watched tensor, whether it is NaN.
+    """
+
+    steps: int
+    loss: Any
+    data_ended: bool
+    not_finite: tuple[bool, ...]
+
+
+class DeviceLoop:
+    """Runs one step of a program many times in one call.
+
+    What a step adds to the model's own ops is three: whether it was the last one wanted, whether
+    the loss is still a number, and the count. The clock is left to the caller, who asks for as
+    many steps as fit.
+
+    Args:
+        program: The program.
+        loss: A scalar whose last value is returned; it ends the loop by becoming NaN.
+        operations: What a step runs besides.
+        watched: Other float tensors that end the loop when one of their elements is NaN.
+        global_step: The eager variable that counts steps, where one step may move it by another
+            number than 1.
+
+    Attributes:
+        was_built: Whether the last call made a function first, so that its time tells nothing.
+    """
+
+    def __init__(
+        self,
+        program: _program.Program,
+        loss: tf.Tensor,
+        operations: Sequence[tf.Operation],
+        watched: Sequence[tf.Tensor] = (),
+        global_step: tf.Variable | None = None,
+    ) -> None:
+        self._loss = loss
+        self._watched = len(watched)
+        self._step = program.function([loss, *watched], operations)
+        self._inputs = program.inputs
+        self._per_step = program.batches_per_step
+        self._looks: dict[Any, compiled.Compiled] = {}
+        self.was_built = True
+        self._global_step = global_step
+        self._counted = compiled.Compiled(self._build_counted, [self._step], _LIMITS)
+        self._until_end = compiled.Compiled(self._build_until_end, [self._step], _LIMITS)
+
+    def run(
+        self,
+        batches: _batches.Batches,
+        *,
+        steps: int,
+        until_step: int,
+        on_one_thread: bool = False,
+    ) -> LoopResult:
+        """Runs steps until one of the limits, the end of the data, or a NaN.
+
+        Args:
+            batches: The input.
+            steps: At most this many steps.
+            until_step: No step starts at this global step or after it.
+            on_one_thread: Whether to run op by op on the calling thread, where that is possible.
+        """
+        if isinstance(batches, _batches.DatasetBatches) and self._step.inputs:
+            if batches.remaining is None:
+                loop = self._until_end
+            else:
+                loop, steps = self._counted, min(steps, batches.remaining)
+            iterator = batches.iterator
+        else:
+            loop, iterator = self._loop_without_iterator(batches), None
+        outputs = loop(iterator, _count(steps), until_step, on_one_thread=on_one_thread)
+        self.was_built = loop.is_new
+        result = self._result(outputs)
+        if isinstance(batches, _batches.DatasetBatches) and self._step.inputs:
+            batches.consumed(result.steps)
+        return result
+
+    def run_and_look(
+        self,
+        batches: _batches.DatasetBatches,
+        steps: int,
+        look: _program.PrunedFunction,
+        *,
+        on_one_thread: bool = False,
+    ) -> tuple[LoopResult, list[tf.Tensor] | None]:
+        """Runs steps, and one more that somebody looks at, in the same call.
+
+        Args:
+            batches: The input; it holds batches for `steps + 1` steps.
+            steps: The steps to run before.
+            look: What the last step computes.
+            on_one_thread: Whether to run op by op on the calling thread, where that is possible.
+
+        Returns:
+            What the steps before came to, and the tensors that `look` gives; None in their
+            place where a NaN ended the steps before.
+        """
+        call = self._looks.get(id(look))
+        if call is None:
+
+            def run(iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
+                result = self._build_counted(iterator, *limits)
+                flat = functools.partial(self._next_of, iterator if look.inputs else None)
+                values = compiled.once(
+                    tf.logical_not(tf.reduce_any(_nan_flags(result))),
+                    lambda: compiled.inlined(look, self._inputs, flat()),
+                    _nothing(look.outputs),
+                    [tensor.shape for tensor in look.outputs],
+                )
+                return [*result, *values]
+
+            call = self._looks[id(look)] = compiled.Compiled(run, [self._step, look], _LIMITS)
+        outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
+        self.was_built = call.is_new
+        own = len(outputs) - len(look.outputs)
+        result = self._result(outputs[:own])
+        looked = not any(result.not_finite)
+        batches.consumed(result.steps + looked)
+        return result, outputs[own:] if looked else None
+
+    def look(
+        self,
+        batches: _batches.DatasetBatches,
+        look: _program.PrunedFunction,
+        *,
+        on_one_thread: bool = False,
+    ) -> list[tf.Tensor]:
+        """Runs one step that somebody looks at, its batch taken on the device.
+
+        Args:
+            batches: The input.
+            look: What the step computes.
+            on_one_thread: Whether to run op by op on the calling thread, where that is possible.
+
+        Raises:
+            tf.errors.OutOfRangeError: The input has ended.
+        """
+        if batches.remaining == 0:
+            raise _batches.end_of_input()
+        key = ("alone", id(look))
+        if key not in self._looks:
+
+            def run(iterator: Any) -> list[tf.Tensor]:
+                def make(flat: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+                    return compiled.inlined(look, self._inputs, flat)
+
+                shapes = [tensor.shape for tensor in look.outputs]
+                is_there, values = self._step_if_any(iterator, make, _nothing(look.outputs), shapes)
+                return [is_there, *values]
+
+            self._looks[key] = compiled.Compiled(run, [look], ())
+        is_there, *values = self._looks[key](batches.iterator, on_one_thread=on_one_thread)
+        self.was_built = self._looks[key].is_new
+        if not is_there:
+            raise _batches.end_of_input()
+        batches.consumed(1)
+        return values
+
+    def _step_if_any(
+        self,
+        iterator: Any,
+        make: Callable[[Sequence[tf.Tensor]], Sequence[tf.Tensor]],
+        otherwise: Sequence[tf.Tensor],
+        shapes: Sequence[tf.TensorShape] | None = None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Whether there are batches for a step, and what `make` gives of them."""
+        batches: list[Any] = []
+        for _ in range(self._per_step):
+            with tf.control_dependencies([batch.has_value() for batch in batches]):
+                batches.append(iterator.get_next_as_optional())
+
+        def step() -> Sequence[tf.Tensor]:
+            return make([tensor for batch in batches for tensor in _flat(batch.get_value())])
+
+        is_there = batches[-1].has_value()
+        return is_there, compiled.once(is_there, step, otherwise, shapes)
+
+    def _loop_without_iterator(self, batches: _batches.Batches) -> compiled.Compiled:
+        """The loop over what a graph computes anew for each step, or over no input at all."""
+        if not isinstance(batches, _batches.TensorBatches) or not self._step.inputs:
+            return self._counted
+        if id(self) not in batches.loops:
+
+            def counted(_: None, *limits: tf.Tensor) -> list[tf.Tensor]:
+                return self._build_counted(batches, *limits)
+
+            batches.loops[id(self)] = compiled.Compiled(
+                counted, [self._step, batches.function], _LIMITS
+            )
+        loop: compiled.Compiled = batches.loops[id(self)]
+        return loop
+
+    def _result(self, outputs: Sequence[tf.Tensor]) -> LoopResult:
+        steps, loss, data_ended, *flags = outputs
+        count, last = int(steps), loss.numpy()
+        is_nan = count > 0 and bool(last != last)
+        return LoopResult(
+            count,
+            last if count else None,
+            bool(data_ended),
+            (is_nan, *(bool(flag) for flag in flags)),
+        )
+
+    def _one_step(
+        self, done: tf.Tensor, flat: Sequence[tf.Tensor], *, waits: bool = False
+    ) -> list[tf.Tensor]:
+        """Runs a step; gives the count of steps, the loss, and whether a watched tensor is NaN."""
+        loss, *watched = compiled.inlined(self._step, self._inputs, flat, waits=waits)
+        flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
+        with tf.control_dependencies([loss]):
+            return [done + 1, tf.reshape(loss, ()), *flags]
+
+    def _next_of(self, source: Any) -> list[tf.Tensor]:
+        """The batches of a step, taken one after the other."""
+        flat: list[tf.Tensor] = []
+        for _ in range(self._per_step):
+            with tf.control_dependencies(flat):
+                flat.extend(_next_batch(source, waits=self._per_step > 1))
+        return flat
+
+    def _goes_on(
+        self, limits: Sequence[tf.Tensor], done: tf.Tensor, loss: tf.Tensor, *flags: tf.Tensor
+    ) -> tf.Tensor:
+        steps, until_step = limits
+        goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
+        if self._global_step is not None:
+            step = tf.cast(self._global_step, tf.int64)
+            goes_on = tf.logical_and(goes_on, step < until_step)
+        for flag in flags:
+            goes_on = tf.logical_and(goes_on, tf.logical_not(flag))
+        return goes_on
+
+    def _start(self) -> list[tf.Tensor]:
+        loss = tf.zeros((), self._loss.dtype)
+        return [tf.constant(0), loss, *[tf.constant(False)] * self._watched]
+
+    def _build_counted(self, source: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
+        """The loop where the input holds as many batches as the steps asked for."""
+        waits = isinstance(source, _batches.TensorBatches)  # these end by an exception
+        done, loss, *flags = tf.while_loop(
+            functools.partial(self._goes_on, limits),
+            lambda done, *_: self._one_step(done, self._next_of(source), waits=waits),
+            self._start(),
+            parallel_iterations=1,
+        )
+        return [done, loss, tf.constant(False), *flags]
+
+    def _build_until_end(self, iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
+        """The loop where only the input knows when it ends: an optional says so."""
+
+        def body(_: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
+            step = functools.partial(self._one_step, state[0])
+            is_there, state_after = self._step_if_any(iterator, step, state)
+            return [tf.logical_not(is_there), *state_after]
+
+        ended, done, loss, *flags = tf.while_loop(
+            lambda ended, *state: tf.logical_and(
+                tf.logical_not(ended), self._goes_on(limits, *state)
+            ),
+            body,
+            [tf.constant(False), *self._start()],
+            parallel_iterations=1,
+        )
+        return [done, loss, ended, *flags]
+
+
+def _nan_flags(outputs: Sequence[tf.Tensor]) -> tf.Tensor:
+    _, loss, _, *flags = outputs
+    return tf.stack([tf.not_equal(loss, loss), *flags])
+
+
+def _nothing(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Empty values in the place of `tensors`."""
+    return [
+        tf.zeros([size or 0 for size in tensor.shape] if tensor.shape.rank else [], tensor.dtype)
+        for tensor in tensors
+    ]
+
+
+def _count(steps: int) -> int:
+    return min(steps, 2**31 - 1)
+
+
+def _next_batch(source: Any, *, waits: bool) -> list[tf.Tensor]:
+    if source is None:
+        return []
+    if isinstance(source, _batches.TensorBatches):
+        # A call can wait for the batch before; ops that are copied wait for nothing new.
+        return source.function() if waits else source.function.inlined()[0]
+    return _flat(source.get_next())
+
+
+def _flat(element: Any) -> list[tf.Tensor]:
+    return _program.flatten(_batches.features_and_labels(element))
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What hooks want of one step.
+
+    Attributes:
+        context: The `SessionRunContext` that they share.
+        fetches: Their fetches by position, and the loop's own under 'caller'.
+        feeds: Their feeds.
+        options: Their `RunOptions`, merged.
+    """
+
+    context: Any
+    fetches: dict[Any, Any]
+    feeds: dict[Any, Any]
+    options: Any
+
+
+class HookedSession:
+    """A session whose steps a list of hooks sees, in the original's order of calls.
+
+    Args:
+        session: The session.
+        hooks: The hooks, in order.
+    """
+
+    def __init__(self, session: _session.Session, hooks: Sequence[Any]) -> None:
+        self._session = session
+        self._hooks = list(hooks)
+        self.should_stop = False
+
+    def begin(self) -> None:
+        """Tells every hook that the graph is complete but for its own ops."""
+        for hook in self._hooks:
+            hook.begin()
+
+    def after_create_session(self) -> None:
+        """Tells every hook that variables hold their values."""
+        coordinator = tf.train.Coordinator()
+        for hook in self._hooks:
+            hook.after_create_session(self._session, coordinator)
+
+    def end(self) -> None:
+        """Tells every hook that the run ended without an error."""
+        for hook in self._hooks:
+            hook.end(self._session)
+
+    def step(self, fetches: dict[str, Any]) -> Any:
+        """Runs one step that all hooks see.
+
+        Args:
+            fetches: What the loop itself wants.
+
+        Returns:
+            The values of `fetches`.
+
+        Raises:
+            RuntimeError: Two hooks feed the same tensor.
+            tf.errors.OutOfRangeError: The input has ended.
+        """
+        look = self.ask(fetches)
+        metadata = tf.compat.v1.RunMetadata()
+        values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+        return self.tell(look, values, metadata)
+
+    def ask(self, fetches: dict[str, Any]) -> Look:
+        """Asks every hook what it wants of the next step.
+
+        Args:
+            fetches: What the loop itself wants.
+
+        Raises:
+            RuntimeError: Two hooks feed the same tensor.
+        """
+        context = _v1_train.SessionRunContext(_v1_train.SessionRunArgs(fetches), self._session)
+        asked: dict[Any, Any] = {"caller": fetches}
+        feeds: dict[Any, Any] = {}
+        options = tf.compat.v1.RunOptions()
+        for position, hook in enumerate(self._hooks):
+            request = hook.before_run(context)
+            if request is None:
+                continue
+            if request.fetches is not None:
+                asked[position] = request.fetches
+            _merge_feeds(feeds, request.feed_dict, hook)
+            _merge_options(options, request.options)
+        return Look(context, asked, feeds, options)
+
+    def tell(self, look: Look, values: dict[Any, Any], metadata: Any) -> Any:
+        """Tells every hook what the step came to.
+
+        Args:
+            look: What was asked.
+            values: The values of its fetches.
+            metadata: The `RunMetadata` of the step.
+
+        Returns:
+            The values that the loop itself wanted.
+        """
+        context, options = look.context, look.options
+        for position, hook in enumerate(self._hooks):
+            hook.after_run(
+                context, _v1_train.SessionRunValues(values.get(position), options, metadata)
+            )
+        self.should_stop = self.should_stop or context.stop_requested
+        return values["caller"]
+
+
+def _merge_feeds(feeds: dict[Any, Any], more: dict[Any, Any] | None, hook: Any) -> None:
+    for key, value in (more or {}).items():
+        if key in feeds:
+            raise RuntimeError(
+                f"Same tensor is fed by two hooks, or by a hook and the loop: {key!r} in "
+                f"{type(hook).__name__}. Feed a tensor from one hook alone."
+            )
+        feeds[key] = value
+
+
+def _merge_options(options: Any, more: Any) -> None:
+    if more is not None:
+        options.MergeFrom(more)

@@ -1,0 +1,311 @@
+"""Predictions, batch by batch and row by row.
+
+Synopsis::
+
+    chosen = selected(model.spec.predictions, predict_keys)
+    unseen = UnseenPredictions(model, chosen, loan, may_join=True)
+    while not unseen.has_ended(batches):
+        for row in rows(unseen.next(batches, may_run_ahead)):
+            ...
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine.programs import model_program, program
+from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import compiled, device_loop, session
+from kestimator.engine.tracing import execution_modes
+
+MOST_BATCHES_PER_CALL = 64
+LONGEST_CALL_SECONDS = 0.5
+"""How far predictions run ahead of who takes them."""
+SLOW_START_SECONDS = 0.1
+"""A first batch that takes longer belongs to a model that is not small."""
+
+
+def selected(predictions: Any, predict_keys: Any) -> Any:
+    """The predictions that a caller wants.
+
+    Args:
+        predictions: A tensor, or tensors by key.
+        predict_keys: The keys wanted: a collection, or a string that contains them. None means
+            all.
+
+    Raises:
+        errors.ArgumentError: None of the keys exists, or `predictions` has none.
+        errors.ArgumentTypeError: `predict_keys` is no collection.
+    """
+    if not predict_keys:
+        return predictions
+    if not isinstance(predict_keys, Container):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("predict_keys", predict_keys, "a list of keys, or None")
+        )
+    if not isinstance(predictions, dict):
+        raise errors.ArgumentError(
+            "`predict_keys` is given, but the model_fn's `predictions` is no dict: "
+            f"{type(predictions).__name__}. Leave `predict_keys` out."
+        )
+    chosen = {key: value for key, value in predictions.items() if key in predict_keys}
+    if not chosen:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "predict_keys", predict_keys, f"some of the keys {list(predictions)}"
+            )
+        )
+    return chosen
+
+
+class HookedPredictions:
+    """Computes predictions for one batch after the other, each under the eyes of hooks.
+
+    Args:
+        model: The program.
+        predictions: The tensors to compute.
+        hooked: The session, with the hooks.
+    """
+
+    def __init__(
+        self, model: model_program.ModelProgram, predictions: Any, hooked: device_loop.HookedSession
+    ) -> None:
+        self._fetches = {"predictions": predictions, "operations": model.operations}
+        self._hooked = hooked
+
+    def has_ended(self, batches: _batches.Batches) -> bool:
+        """Whether a hook asked to stop."""
+        del batches  # that they have ended shows when a hook asks for the next one
+        return self._hooked.should_stop
+
+    def next(self, batches: _batches.Batches, may_run_ahead: Callable[[], bool]) -> Any:
+        """The predictions for the next batch, as arrays.
+
+        Args:
+            batches: The input, which the session reads.
+            may_run_ahead: Has no meaning here: hooks see each batch when it is asked for.
+
+        Raises:
+            tf.errors.OutOfRangeError: The data has ended.
+        """
+        del batches, may_run_ahead
+        return self._hooked.step(self._fetches)["predictions"]
+
+    def settle(self) -> None:
+        """Does nothing: nothing goes on between batches."""
+
+
+class UnseenPredictions:
+    """Computes predictions for one batch after the other, with no hook to see them.
+
+    Where batches may be joined, several are computed at once; their number grows from call to
+    call, so that who wants one row waits for one batch. And while the caller deals with the rows
+    of some, those of the next few are computed in the background.
+
+    Args:
+        model: The program.
+        predictions: The tensors to compute.
+        loan: Has the variables hold the values to predict with. A batch that is computed alone is
+            taken from the input before: it may be long in coming.
+        may_join: Whether a call may give several batches, one after the other in the same arrays.
+    """
+
+    def __init__(
+        self,
+        model: model_program.ModelProgram,
+        predictions: Any,
+        loan: session.Guard,
+        *,
+        may_join: bool,
+    ) -> None:
+        self._loan = loan
+        self._predictions = predictions
+        self._flat = list(predictions.values()) if isinstance(predictions, dict) else [predictions]
+        self._function = model.program.function(self._flat, model.operations)
+        self._inputs = model.program.inputs
+        # The program keeps it, so it must keep nothing that belongs to this call.
+        build = functools.partial(_many, self._function, self._inputs, self._flat)
+        function = self._function
+        self._many = model.made_once(
+            ("predictions", *map(id, self._flat)),
+            lambda: compiled.Compiled(build, [function], (tf.int32,)),
+        )
+        self._joins = may_join and self._can_be_joined()
+        self._batches_per_call = 1
+        self._most_batches = MOST_BATCHES_PER_CALL
+        self._is_small = True
+        self._seconds = 0.0
+        self._pace_is_known = False
+        self._background: execution_modes.Background | None = None
+        self._ahead: list[tf.Tensor] | None = None
+
+    def has_ended(self, batches: _batches.Batches) -> bool:
+        """Whether it is known that there are no more predictions."""
+        return self._ahead is None and batches.remaining == 0
+
+    def settle(self) -> None:
+        """Waits until nothing is computed in the background: before the variables change."""
+        if self._background is not None:
+            self._background.wait()
+
+    def next(self, batches: _batches.Batches, may_run_ahead: Callable[[], bool]) -> Any:
+        """The predictions for the next batch, or for the next few, as arrays.
+
+        Args:
+            batches: The input.
+            may_run_ahead: Says whether to go on in the background with those that follow; asked
+                while the variables are lent.
+
+        Raises:
+            tf.errors.OutOfRangeError: The data has ended.
+        """
+        if not (self._joins and isinstance(batches, _batches.DatasetBatches)):
+            return self._next_batch(batches)
+        values, self._ahead = self._ahead, None
+        if values is None:
+            count = self._next_count(batches)
+            if count <= 1:
+                packed = self._next_batch(batches)
+                self._is_small = self._seconds < SLOW_START_SECONDS
+                return packed
+            with self._loan():
+                start = time.perf_counter()
+                values = self._compute(batches, count)
+                self._note_pace((time.perf_counter() - start) / count)
+                self._run_ahead(batches, may_run_ahead)
+        else:
+            self.settle()
+            if batches.remaining and may_run_ahead():
+                with self._loan():
+                    self._run_ahead(batches, may_run_ahead)
+        return self._pack(values)
+
+    def _run_ahead(self, batches: _batches.DatasetBatches, may: Callable[[], bool]) -> None:
+        if self._pace_is_known and batches.remaining and may():
+            self._background = self._background or execution_modes.Background()
+            with self._background.running():
+                self._ahead = self._compute(batches, self._next_count(batches))
+
+    def _next_batch(self, batches: _batches.Batches) -> Any:
+        needed = self._function.inputs
+        batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
+        on_one_thread = self._is_small and self._function.is_called_on_one_thread
+        with self._loan(), program.eager_mode(), execution_modes.on_one_thread(on_one_thread):
+            start = time.perf_counter()
+            values = self._function(*(batch[id(tensor)] for tensor in needed))
+            self._seconds = time.perf_counter() - start
+        return self._pack(values)
+
+    def _next_count(self, batches: _batches.Batches) -> int:
+        """For how many batches to compute at once; twice as many the next time."""
+        count = min(self._batches_per_call, batches.remaining or 0)
+        self._batches_per_call = min(2 * self._batches_per_call, self._most_batches)
+        return count
+
+    def _compute(self, batches: _batches.DatasetBatches, count: int) -> list[tf.Tensor]:
+        values: list[tf.Tensor] = self._many(batches.iterator, count, on_one_thread=self._is_small)
+        batches.consumed(count)
+        return values
+
+    def _note_pace(self, seconds: float) -> None:
+        """Decides how to go on from the time of a batch; one that built a function tells less."""
+        self._pace_is_known = not self._many.is_new
+        if self._pace_is_known:
+            self._is_small = seconds < execution_modes.SMALL_STEP_SECONDS
+        affordable = max(1, int(LONGEST_CALL_SECONDS / seconds))
+        self._most_batches = min(affordable, MOST_BATCHES_PER_CALL)
+        self._batches_per_call = min(self._batches_per_call, affordable)
+
+    def _can_be_joined(self) -> bool:
+        """Whether batches of predictions differ in their first dimension alone."""
+        return bool(self._function.inputs) and all(
+            tensor.shape.rank and tensor.shape[1:].is_fully_defined() for tensor in self._flat
+        )
+
+    def _pack(self, values: Sequence[tf.Tensor]) -> Any:
+        arrays = [value.numpy() for value in values]
+        if isinstance(self._predictions, dict):
+            return dict(zip(self._predictions, arrays, strict=True))
+        return arrays[0]
+
+
+def _many(
+    function: program.PrunedFunction,
+    inputs: Sequence[tf.Tensor],
+    predictions: Sequence[tf.Tensor],
+    iterator: Any,
+    count: tf.Tensor,
+) -> list[tf.Tensor]:
+    """The predictions for so many batches, joined: what `Compiled` builds.
+
+    Args:
+        function: A program's function of its inputs that gives the predictions for one batch.
+        inputs: The inputs.
+        predictions: What it gives.
+        iterator: Over the batches.
+        count: How many, a scalar.
+    """
+
+    def body(done: tf.Tensor, arrays: list[tf.TensorArray]) -> Any:
+        flat = program.flatten(_batches.features_and_labels(iterator.get_next()))
+        values = compiled.inlined(function, inputs, flat)
+        return done + 1, [a.write(done, v) for a, v in zip(arrays, values, strict=True)]
+
+    arrays = [
+        tf.TensorArray(t.dtype, count, infer_shape=False, element_shape=t.shape)
+        for t in predictions
+    ]
+    _, arrays = tf.while_loop(
+        lambda done, _: done < count, body, (tf.constant(0), arrays), parallel_iterations=1
+    )
+    return [array.concat() for array in arrays]
+
+
+def rows(batch: Any) -> Iterator[Any]:
+    """Splits a batch of predictions into its examples.
+
+    Raises:
+        errors.ArgumentError: The predictions differ in their batch size.
+        errors.ArgumentTypeError: The only prediction is a scalar.
+    """
+    if not isinstance(batch, dict):
+        if not np.ndim(batch):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(
+                    "predictions",
+                    batch,
+                    "a tensor with the batch as its first dimension",
+                    "Or pass yield_single_examples=False.",
+                )
+            )
+        return iter(batch)
+    sizes = {key: np.shape(value)[0] if np.ndim(value) else None for key, value in batch.items()}
+    if len(set(sizes.values())) > 1 or None in sizes.values():
+        raise errors.ArgumentError(
+            f"Batch length of predictions should be same. Received: {sizes}. Give every "
+            "prediction the batch as its first dimension, or pass yield_single_examples=False."
+        )
+    return map(_dict_maker(tuple(batch)), *batch.values())
+
+
+@functools.cache
+def _dict_maker(keys: tuple[Any, ...]) -> Callable[..., dict[Any, Any]]:
+    """A function that makes a dict of values in the order of `keys`.
+
+    It is written out for the keys, as `namedtuple` does for its fields: with thousands of rows,
+    twice as fast as `dict(zip(keys, values))`.
+    """
+    names = [f"value_{position}" for position in range(len(keys))]
+    items = [f"keys[{position}]: {name}" for position, name in enumerate(names)]
+    if all(type(key) is str for key in keys):
+        items = [f"{key!r}: {name}" for key, name in zip(keys, names, strict=True)]
+    maker: Callable[..., dict[Any, Any]]
+    maker = eval(f"lambda {', '.join(names)}: {{{', '.join(items)}}}", {"keys": keys})
+    return maker

@@ -1,0 +1,303 @@
+"""Runs a program's steps: on the device while nobody looks, under the hooks' eyes otherwise.
+
+Synopsis::
+
+    runner = Runner(model, session, batches, hooks)
+    with runner.running():            # begin, values, after_create_session ... end
+        loss = runner.run_to_end()
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from kestimator.engine.programs import model_program
+from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import device_loop, locks
+from kestimator.engine.runs import session as _session
+from kestimator.engine.tracing import execution_modes
+from kestimator.keys import ModeKeys
+
+LONGEST_QUIET_SECONDS = 0.5
+"""How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
+FIRST_STRETCH = 100
+"""How many steps to run before their cost is known."""
+MOST_PLAIN_LOOKS = 30
+"""How many steps in a row are looked at before that is worth a function of its own."""
+SLOW_FIRST_STEP_SECONDS = 2.0
+"""A first step that takes longer is slow itself: it is not the building of functions alone."""
+
+
+class Cadence(Protocol):
+    """How often a hook looks; see `kestimator.adapters.hooks.stock_hooks`."""
+
+    hook: Any
+
+    def quiet_steps(self, global_step: int) -> int:
+        """How many steps may pass before the hook has to see one."""
+
+    def quiet_seconds(self) -> float:
+        """How many seconds may pass before the hook has to see a step."""
+
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
+        """Tells the hook that steps passed unseen."""
+
+    def watched(self) -> Any:
+        """A tensor that the hook wants to see when it becomes NaN, or None."""
+
+
+class Runner:
+    """Drives the steps of one train or evaluate call.
+
+    Args:
+        model: The program.
+        session: The session over it.
+        batches: The input.
+        cadences: The hooks, each with how often it looks, in order.
+        global_step: Reads the global step.
+        report_nan: Tells a hook that its watched tensor became NaN.
+        lock: Held while steps run and functions for them are made, not while hooks are called.
+        before_steps: Called before any steps run.
+    """
+
+    def __init__(
+        self,
+        model: model_program.ModelProgram,
+        session: _session.Session,
+        batches: _batches.Batches,
+        cadences: Sequence[Cadence],
+        *,
+        global_step: Callable[[], int],
+        report_nan: Callable[[Any, Any], None],
+        lock: locks.FairLock,
+        before_steps: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._model = model
+        self._session = session
+        self._batches = batches
+        self._cadences = list(cadences)
+        self._global_step = global_step
+        self._report_nan = report_nan
+        self._lock = lock
+        self._before_steps = before_steps
+        self._seconds_per_step: float | None = None
+        self._steps_are_small = True
+        self._known_step: tuple[int, int] | None = None
+        self._looks_in_a_row = 0
+        self._watchers = [c for c in self._cadences if c.watched() is not None]
+        self.hooked = device_loop.HookedSession(session, [c.hook for c in self._cadences])
+
+    def run(self, steps: int | None = None) -> Any:
+        """Runs steps until a hook asks to stop, the data ends, or `steps` of them ran.
+
+        Returns:
+            The loss of the last step, or None if there was none.
+        """
+        left = device_loop.NO_LIMIT if steps is None else math.ceil(steps)
+        loss = None
+        try:
+            while left > 0 and not self.hooked.should_stop:
+                quiet = self._quiet_steps(left)
+                self._before_steps()
+                if self._can_look_within(quiet, left):
+                    loss = self._run_and_look(quiet)
+                    left -= quiet + 1
+                    continue
+                if quiet > 0:
+                    result = self._run_unseen(quiet)
+                    left -= result.steps
+                    loss = loss if result.loss is None else result.loss
+                    if self._has_ended(result):
+                        break
+                if self._wants_a_look(left) and not self.hooked.should_stop:
+                    loss = self._hooked_step()
+                    left -= 1
+        except tf.errors.OutOfRangeError:
+            pass  # the end of the data
+        return loss
+
+    def _step(self) -> int:
+        """The global step: read, or known from before where nothing else has moved it."""
+        if self._known_step is None or self._known_step[1] != self._session.runs:
+            self._known_step = (self._global_step(), self._session.runs)
+        return self._known_step[0]
+
+    def _moved(self, steps: int) -> None:
+        """Notes that the device made so many steps."""
+        if self._known_step is None or not self._model.advances_by_one:
+            self._known_step = None
+        elif self._model.mode == ModeKeys.TRAIN:
+            self._known_step = (self._known_step[0] + steps, self._known_step[1])
+
+    def _quiet_steps(self, left: int) -> int:
+        step = self._step()
+        if left <= 0 or any(cadence.quiet_seconds() <= 0 for cadence in self._cadences):
+            return 0
+        quiet = min([left, *(cadence.quiet_steps(step) for cadence in self._cadences)])
+        return math.ceil(quiet)  # `steps` and `max_steps` may be floats
+
+    def _wants_a_look(self, left: int) -> bool:
+        return left > 0 and self._quiet_steps(left) == 0
+
+    def _hooked_step(self) -> Any:
+        look = self.hooked.ask(self._model.fetches)
+        metadata = tf.compat.v1.RunMetadata()
+        start = self._lock.clock()
+        values = self._values_of(look, metadata)
+        seconds = self._lock.clock() - start
+        self._looks_in_a_row += 1
+        self._moved(1)
+        if self._looks_in_a_row > MOST_PLAIN_LOOKS:
+            self._note_pace(seconds)
+        elif seconds > SLOW_FIRST_STEP_SECONDS:
+            self._seconds_per_step, self._steps_are_small = seconds, False
+        return self.hooked.tell(look, values, metadata)["loss"]
+
+    def _note_pace(self, seconds_per_step: float) -> None:
+        """Notes what a step took; what building a function took besides says nothing of it."""
+        self._seconds_per_step = seconds_per_step
+        if not self._device_loop().was_built:
+            self._steps_are_small = seconds_per_step < execution_modes.SMALL_STEP_SECONDS
+
+    def _values_of(self, look: device_loop.Look, metadata: Any) -> Any:
+        """Runs a step for what hooks want of it.
+
+        Where many steps in a row are looked at, the batch is taken on the device, too: a function
+        that does it takes as long to make as a hundred steps gain by it.
+        """
+        are_few = self._looks_in_a_row < MOST_PLAIN_LOOKS
+        if isinstance(self._batches, _batches.DatasetBatches) and not are_few:
+            with self._lock:
+                compiled = self._compiled(look)
+                if compiled is not None:
+                    function, pack = compiled
+                    is_small = self._steps_are_small
+                    loop = self._device_loop()
+                    return pack(loop.look(self._batches, function, on_one_thread=is_small))
+        return self._session.run_step(
+            look.fetches, look.feeds, look.options, metadata, as_written=are_few
+        )
+
+    def _compiled(self, look: device_loop.Look) -> Any:
+        """A function for a step that hooks see, and how to pack its values; None if there is none.
+
+        What is fed, traced or fetched from the input's graph goes through the session.
+        """
+        if look.feeds or look.options.trace_level:
+            return None
+        return self._session.look(look.fetches)
+
+    def _run_unseen(self, quiet: int) -> device_loop.LoopResult:
+        before, start = self._step(), self._lock.clock()
+        self._looks_in_a_row = 0
+        with self._lock:
+            result = self._device_loop().run(
+                self._batches,
+                steps=min(quiet, self._longest_stretch()),
+                until_step=before + quiet,
+                on_one_thread=self._steps_are_small,
+            )
+        if result.steps:
+            self._note_pace((self._lock.clock() - start) / result.steps)
+        self._moved(result.steps)
+        after = self._step()
+        for cadence in self._cadences:
+            cadence.passed(result.steps, after, result.loss)
+        self._tell_not_finite(result)
+        return result
+
+    def _can_look_within(self, quiet: int, left: int) -> bool:
+        """Whether the steps that nobody sees and the one that hooks want to see fit in one call."""
+        remaining = self._batches.remaining
+        return (
+            0 < quiet < min(left, self._longest_stretch())
+            and remaining is not None
+            and remaining > quiet
+            and self._model.advances_by_one
+        )
+
+    def _run_and_look(self, quiet: int) -> Any:
+        """Runs steps that nobody sees and then one that hooks see.
+
+        Hooks say beforehand what they want of it; what passed unseen until then is known.
+        """
+        start, step = self._lock.clock(), self._step()
+        self._looks_in_a_row = 0
+        for cadence in self._cadences:
+            cadence.passed(quiet, step + quiet, None)
+        look = self.hooked.ask(self._model.fetches)
+        metadata = tf.compat.v1.RunMetadata()
+        with self._lock:
+            compiled = self._compiled(look)
+            tensors = None
+            if compiled is None:
+                result = self._device_loop().run(
+                    self._batches,
+                    steps=quiet,
+                    until_step=step + quiet,
+                    on_one_thread=self._steps_are_small,
+                )
+            else:
+                assert isinstance(self._batches, _batches.DatasetBatches)
+                result, tensors = self._device_loop().run_and_look(
+                    self._batches, quiet, compiled[0], on_one_thread=self._steps_are_small
+                )
+        self._moved(result.steps + (compiled is None or tensors is not None))
+        self._tell_not_finite(result)
+        if compiled is None:
+            values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+        elif tensors is None:
+            return result.loss  # a NaN that the hooks do not take for an error
+        else:
+            values = compiled[1](tensors)
+        self._note_pace((self._lock.clock() - start) / (quiet + 1))
+        return self.hooked.tell(look, values, metadata)["loss"]
+
+    def _device_loop(self) -> device_loop.DeviceLoop:
+        """The step on the device, guarded against NaN in what hooks watch."""
+        model = self._model
+        watched = [c.watched() for c in self._watchers if not self._watches_loss(c)]
+
+        def make() -> device_loop.DeviceLoop:
+            return device_loop.DeviceLoop(
+                model.program,
+                model.spec.loss,
+                model.operations,
+                watched,
+                model.irregular_global_step,
+            )
+
+        key = ("device loop", *(tensor.ref() for tensor in watched))
+        loop: device_loop.DeviceLoop = model.made_once(key, make)
+        return loop
+
+    def _longest_stretch(self) -> int:
+        """How many steps fit between two moments at which somebody may want to look."""
+        if self._seconds_per_step is None:
+            return FIRST_STRETCH
+        seconds = min(
+            [LONGEST_QUIET_SECONDS, *(cadence.quiet_seconds() for cadence in self._cadences)]
+        )
+        return max(1, int(seconds / self._seconds_per_step))
+
+    def _watches_loss(self, cadence: Cadence) -> bool:
+        return cadence.watched() is self._model.spec.loss
+
+    def _tell_not_finite(self, result: device_loop.LoopResult) -> None:
+        context = tf.compat.v1.train.SessionRunContext(
+            tf.compat.v1.train.SessionRunArgs(None), self._session
+        )
+        loss_is_nan, *others = result.not_finite
+        pending = iter(others)
+        for cadence in self._watchers:
+            is_nan = loss_is_nan if self._watches_loss(cadence) else next(pending)
+            if is_nan:
+                self._report_nan(cadence.hook, context)
+        self.hooked.should_stop = self.hooked.should_stop or context.stop_requested
+
+    def _has_ended(self, result: device_loop.LoopResult) -> bool:
+        return result.data_ended or self._batches.remaining == 0

@@ -1,0 +1,480 @@
+"""A small face of `tf.compat.v1.Session` over programs: what hooks, savers and scaffolds call.
+
+Synopsis::
+
+    session = Session(program, batches, lambda: lock)
+    session.run({"loss": loss, "names": ["dnn/bias:0"]}, feed_dict={keep_probability: 1.0})
+
+Every set of fetches is a pruned function of the program's graph, made once and kept.
+
+Other threads may use the variables, too. A run holds them back while it computes, but not while it
+waits for a batch; a run in another thread than the session's own holds them back if it touches
+variables, so that a thread that fills a queue never stands in the way of the step that empties it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.client import session as _session_lib
+from tensorflow.python.eager import context as _context
+
+from kestimator.engine.graphs import ordering
+from kestimator.engine.programs import program as _program
+from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import queue_runners
+from kestimator.engine.tracing import execution_modes
+
+MOST_PLANS = 64
+"""How many sets of fetches are remembered."""
+Guard = Callable[[], contextlib.AbstractContextManager[Any]]
+"""Gives what keeps the variables as they have to be while something is computed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """In which way a run is made.
+
+    Attributes:
+        in_step: Whether it is a step, so that what it reads of variables belongs to the step.
+        is_rewritten: Whether TensorFlow rewrites its functions first.
+    """
+
+    in_step: bool = False
+    is_rewritten: bool = False
+
+
+_ASIDE = _How()
+
+
+class Session(_session_lib.SessionInterface):
+    """Runs parts of a program's graph and of its input's graph.
+
+    Args:
+        program: The program.
+        batches: Where the program's inputs come from when a fetch depends on them.
+        guard: What each run that may touch variables computes in.
+
+    Attributes:
+        guard: The same.
+        runs: A number that changes with every run beside the steps: it may have changed variables.
+    """
+
+    def __init__(self, program: _program.Program, batches: _batches.Batches, guard: Guard) -> None:
+        self._program = program
+        self._batches = batches
+        self._programs = [program, *batches.programs]
+        self._plans: dict[Any, tuple[Any, FetchPlan]] = {}
+        self._touching: dict[int, bool] = {}
+        self._thread = threading.get_ident()
+        self._counter = itertools.count(1)
+        self.guard = guard
+        self.runs = 0
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph of the model_fn."""
+        return self._program.graph
+
+    @property
+    def input_initializers(self) -> dict[str, tf.Operation]:
+        """What gives the variables of the input_fn their first values, by their names."""
+        return self._batches.initializers
+
+    @property
+    def sess_str(self) -> str:
+        """The address of the session: always local."""
+        return ""
+
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: dict[Any, Any] | None = None,
+        options: Any = None,
+        run_metadata: Any = None,
+    ) -> Any:
+        """Computes `fetches`, a nest of tensors, ops, variables and names.
+
+        Args:
+            fetches: What to compute. Ops give None.
+            feed_dict: Values for tensors of the graph, given as tensors or names.
+            options: A `RunOptions` proto; a trace level asks for `run_metadata`.
+            run_metadata: A `RunMetadata` proto to fill.
+
+        Returns:
+            Numpy values in the structure of `fetches`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: A placeholder is not fed.
+            tf.errors.OutOfRangeError: A fetch needs a batch, and the input has ended.
+        """
+        return self._run(fetches, feed_dict, options, run_metadata, _ASIDE)
+
+    def _run(self, fetches: Any, feed_dict: Any, options: Any, run_metadata: Any, how: _How) -> Any:
+        plan = FetchPlan(fetches, self._find)
+        feeds = self.resolve_feeds(feed_dict)
+        if options is not None and options.trace_level and run_metadata is not None:
+            with self.guard(), _recorded(run_metadata):
+                return plan.pack(self._evaluate(plan, feeds, how))
+        return plan.pack(self._evaluate(plan, feeds, how))
+
+    def _evaluate(
+        self, plan: FetchPlan, feeds: dict[int, tuple[tf.Tensor, Any]], how: _How
+    ) -> list[Any]:
+        reads = {} if feeds or how.in_step else {id(t): self._read(t) for t in plan.tensors}
+        values = {key: read for key, read in reads.items() if read is not None}
+        for program in self._programs:
+            tensors = [t for t in plan.tensors if t.graph is program.graph and id(t) not in values]
+            operations = [op for op in plan.operations if op.graph is program.graph]
+            if tensors or operations:
+                results = self._call(program, tensors, operations, feeds, how)
+                values.update(zip(map(id, tensors), results, strict=True))
+        return [_plain(values[id(tensor)]) for tensor in plan.tensors]
+
+    def _read(self, tensor: tf.Tensor) -> tf.Tensor | None:
+        """The value of a tensor that only reads a variable: hooks ask for the global step a lot."""
+        key = id(tensor)
+        if key not in self._program.reads:
+            self._program.reads[key] = _variable_read_by(tensor)
+        variable = self._program.reads[key]
+        if variable is None:
+            return None
+        with self.guard(), _program.eager_mode():
+            return variable.read_value()
+
+    def _call(
+        self,
+        program: _program.Program,
+        tensors: Sequence[tf.Tensor],
+        operations: Sequence[tf.Operation],
+        feeds: dict[int, tuple[tf.Tensor, Any]],
+        how: _How,
+    ) -> list[tf.Tensor]:
+        """Runs one pruned function, with feeds and with the batch it needs."""
+        if not how.in_step:
+            self.runs = next(self._counter)
+        own = [pair for pair in feeds.values() if pair[0].graph is program.graph]
+        function = program.function(tensors, operations, [tensor for tensor, _ in own])
+        needed = function.inputs[len(own) :]
+        guard = self._guard_of(program, function, operations)
+        with _program.eager_mode():
+            batch = self._inputs_for(program, needed) if needed else []
+            with (
+                contextlib.nullcontext() if how.is_rewritten else execution_modes.as_written(),
+                guard(),
+            ):
+                is_own = threading.get_ident() == self._thread
+                call = function if is_own else function.call_aside
+                return call(*(_feed_value(*pair) for pair in own), *batch)
+
+    def _guard_of(
+        self,
+        program: _program.Program,
+        function: _program.PrunedFunction,
+        operations: Sequence[tf.Operation],
+    ) -> Guard:
+        """What a function computes in: nothing, where another thread runs it without variables.
+
+        Nor does a thread that fills a queue of the input hold anything back: the variables there,
+        which count epochs, are the input's own, and the step may be waiting for what it brings.
+        """
+        if threading.get_ident() == self._thread:
+            return self.guard
+        if program is not self._program:
+            return contextlib.nullcontext
+        if id(function) not in self._touching:
+            reached = ordering.reachable_operations(
+                [*function.outputs, *operations], set(map(id, function.inputs))
+            )
+            views = _variables_of(program.graph)
+            self._touching[id(function)] = any(view.op in reached for view in views)
+        return self.guard if self._touching[id(function)] else contextlib.nullcontext
+
+    def _inputs_for(
+        self, program: _program.Program, needed: Sequence[tf.Tensor]
+    ) -> list[tf.Tensor]:
+        batch = self._batches.next()[: len(program.inputs)]  # predictions leave labels out
+        by_input = dict(zip(map(id, program.inputs), batch, strict=True))
+        return [by_input[id(tensor)] for tensor in needed]
+
+    def resolve_feeds(self, feed_dict: dict[Any, Any] | None) -> dict[int, tuple[tf.Tensor, Any]]:
+        """Feeds by the id of the tensor they replace."""
+        feeds: dict[int, tuple[tf.Tensor, Any]] = {}
+        for key, value in (feed_dict or {}).items():
+            element = self._find(key)
+            parts = tf.nest.flatten(element, expand_composites=True)
+            values = [value] if len(parts) == 1 else list(value)
+            feeds.update({id(t): (t, v) for t, v in zip(parts, values, strict=True)})
+        return feeds
+
+    def _find(self, element: Any) -> Any:
+        """The tensor or op of one of the graphs that `element` stands for."""
+        convert = getattr(element, "_as_graph_element", None)
+        if convert is not None:
+            with self.guard():  # a variable's read is made when it is first asked for
+                element = convert()
+        if isinstance(element, keras.Variable):
+            return self._find_variable(element.value)
+        if isinstance(element, (str, bytes)):
+            element = self._find_name(tf.compat.as_text(element))
+        if isinstance(element, tf.Tensor) and element.dtype == tf.resource:
+            return self._value_of(element)
+        return element
+
+    def _value_of(self, handle: tf.Tensor) -> tf.Tensor:
+        """The value of the variable behind a handle; other handles stay."""
+        for variable in tf.compat.v1.global_variables() + tf.compat.v1.local_variables():
+            if variable.op.outputs[0] is handle:
+                return variable._as_graph_element()
+        return handle
+
+    def _find_variable(self, variable: tf.Variable) -> tf.Tensor:
+        with (
+            self.guard(),
+            self.graph.unlocked(),
+            self.graph.as_default(),
+            tf.control_dependencies(None),
+        ):
+            return tf.identity(variable)
+
+    def _find_name(self, name: str) -> Any:
+        failure: Exception | None = None
+        for program in self._programs:
+            try:
+                return program.graph.as_graph_element(name)
+            except (KeyError, ValueError) as error:
+                failure = failure or error
+        variable = name.removesuffix("/Read/ReadVariableOp:0")
+        if variable != name:  # a TF1 graph reads every variable under this name
+            return self._find_name(f"{variable}:0")
+        assert failure is not None
+        raise failure
+
+    def look(self, fetches: Any) -> tuple[_program.PrunedFunction, Callable[[Any], Any]] | None:
+        """A function for the fetches of a step, and how to put its values into their structure.
+
+        None where the fetches go beyond the program, into the graph of the input, or where one
+        is no plain value.
+        """
+        plan = self._plan(fetches)
+        graph = self._program.graph
+        if any(tensor.dtype in (tf.resource, tf.variant) for tensor in plan.tensors):
+            return None
+        if any(element.graph is not graph for element in (*plan.tensors, *plan.operations)):
+            return None
+        function = self._program.function(plan.tensors, plan.operations)
+        return function, lambda values: plan.pack([_plain(value) for value in values])
+
+    def _plan(self, fetches: Any) -> FetchPlan:
+        """The plan of fetches, kept for the next step, which mostly fetches the same."""
+        leaves: list[Any] = []
+        key = _structure(fetches, leaves)
+        if key not in self._plans:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[key] = (leaves, FetchPlan(fetches, self._find))  # keeps the ids valid
+        return self._plans[key][1]
+
+    def run_step(
+        self,
+        fetches: Any,
+        feed_dict: Any,
+        options: Any,
+        run_metadata: Any,
+        *,
+        as_written: bool = False,
+    ) -> Any:
+        """Runs the fetches of a step: what they read of variables belongs to the step.
+
+        Args:
+            fetches: As of `run`.
+            feed_dict: As there.
+            options: As there.
+            run_metadata: As there.
+            as_written: Whether such steps are so few that to rewrite them first does not pay.
+        """
+        how = _How(in_step=True, is_rewritten=not as_written)
+        return self._run(fetches, feed_dict, options, run_metadata, how)
+
+    def start_queue_runners(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps the queues of the input_fn filled by threads, until the context ends."""
+        runners = [
+            runner
+            for program in self._programs
+            for runner in program.graph.get_collection(tf.compat.v1.GraphKeys.QUEUE_RUNNERS)
+        ]
+        return queue_runners.filled(runners, self.run)
+
+    def close(self) -> None:
+        """Does nothing: the memory belongs to the estimator."""
+
+    def should_stop(self) -> bool:
+        """Whether the loop around the session should end: it decides by itself."""
+        return False
+
+
+class FetchPlan:
+    """A nest of fetches, flat: what to compute, and how to put the values back.
+
+    Programs keep plans from call to call, so a plan keeps nothing of the session.
+
+    Args:
+        fetches: The nest.
+        find: The tensor or op that an element of it stands for.
+
+    Attributes:
+        tensors: The dense tensors to compute.
+        operations: The ops to run.
+    """
+
+    def __init__(self, fetches: Any, find: Callable[[Any], Any]) -> None:
+        self.tensors: list[tf.Tensor] = []
+        self.operations: list[tf.Operation] = []
+        self._rebuild = self._plan(fetches, find)
+
+    def pack(self, values: Sequence[Any]) -> Any:
+        """Puts the values of `tensors` into the structure of the fetches."""
+        return self._rebuild(values)
+
+    def _plan(self, fetch: Any, find: Callable[[Any], Any]) -> Callable[[Sequence[Any]], Any]:
+        if fetch is None:
+            raise TypeError(
+                "`fetches` contains None. Expected tensors, operations, variables, names, or "
+                "nests of them."
+            )
+        if isinstance(fetch, dict):
+            parts = {key: self._plan(value, find) for key, value in fetch.items()}
+            return lambda values: type(fetch)((k, part(values)) for k, part in parts.items())
+        if isinstance(fetch, tuple) and hasattr(fetch, "_fields"):
+            items = [self._plan(item, find) for item in fetch]
+            return lambda values: type(fetch)(*(item(values) for item in items))
+        if isinstance(fetch, (list, tuple)):
+            items = [self._plan(item, find) for item in fetch]
+            return lambda values: type(fetch)(item(values) for item in items)
+        return self._plan_element(find(fetch))
+
+    def _plan_element(self, element: Any) -> Callable[[Sequence[Any]], Any]:
+        if isinstance(element, tf.Operation):
+            if element not in self.operations:
+                self.operations.append(element)
+            return lambda values: None
+        if isinstance(element, tf.SparseTensor):
+            parts = [self._add(t) for t in (element.indices, element.values, element.dense_shape)]
+            return lambda values: tf.compat.v1.SparseTensorValue(*(values[i] for i in parts))
+        if isinstance(element, tf.RaggedTensor):
+            return self._plan_ragged(element)
+        if isinstance(element, tf.IndexedSlices):
+            position = self._add(tf.convert_to_tensor(element))
+        elif isinstance(element, tf.Tensor):
+            position = self._add(element)
+        else:
+            raise TypeError(
+                f"Cannot fetch {element!r} of type {type(element).__name__}. Expected a tensor, "
+                "an operation, a variable or the name of one."
+            )
+        return lambda values: values[position]
+
+    def _plan_ragged(self, element: tf.RaggedTensor) -> Callable[[Sequence[Any]], Any]:
+        flat = self._add(element.flat_values)
+        splits = [self._add(split) for split in element.nested_row_splits]
+
+        def rebuild(values: Sequence[Any]) -> Any:
+            value = values[flat]
+            for split in reversed(splits):
+                value = tf.compat.v1.ragged.RaggedTensorValue(value, values[split])
+            return value
+
+        return rebuild
+
+    def _add(self, tensor: tf.Tensor) -> int:
+        for position, known in enumerate(self.tensors):
+            if known is tensor:
+                return position
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+
+def _structure(fetches: Any, leaves: list[Any]) -> Any:
+    """A key for a nest of fetches; its leaves are added to `leaves`, and stand in it by id."""
+    if isinstance(fetches, dict):
+        return (dict, *((key, _structure(value, leaves)) for key, value in fetches.items()))
+    if isinstance(fetches, (list, tuple)):
+        return (type(fetches), *(_structure(value, leaves) for value in fetches))
+    if isinstance(fetches, (str, bytes)):
+        return fetches
+    leaves.append(fetches)
+    return id(fetches)
+
+
+def _variable_read_by(tensor: tf.Tensor) -> tf.Variable | None:
+    """The variable that a tensor reads, with nothing to wait for, or None."""
+    op = tensor.op
+    if op.type == "AddV2" and _is_zero(op.inputs[1]):  # TensorFlow's read of the global step
+        op = op.inputs[0].op
+    if op.type == "Identity":
+        op = op.inputs[0].op
+    if op.type != "ReadVariableOp" or op.control_inputs or tensor.op.control_inputs:
+        return None
+    for variable in _variables_of(tensor.graph):
+        if getattr(variable, "memory", None) is not None and (
+            variable.op.outputs[0] is op.inputs[0]
+        ):
+            return variable.memory
+    return None
+
+
+def _variables_of(graph: tf.Graph) -> list[Any]:
+    return [
+        *graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES),
+        *graph.get_collection(tf.compat.v1.GraphKeys.LOCAL_VARIABLES),
+    ]
+
+
+def _is_zero(tensor: tf.Tensor) -> bool:
+    value = tf.get_static_value(tensor)
+    return value is not None and not value.any()
+
+
+def _feed_value(tensor: tf.Tensor, value: Any) -> tf.Tensor:
+    if isinstance(value, tf.Tensor):
+        return value
+    if tensor.dtype == tf.string:
+        return tf.convert_to_tensor(value, dtype=tf.string)
+    return tf.convert_to_tensor(np.asarray(value), dtype=tensor.dtype)
+
+
+def _plain(value: tf.Tensor) -> Any:
+    """A tensor's value as `tf.compat.v1.Session` gives it: numpy, scalars too."""
+    plain = value.numpy()
+    return np.bool_(plain) if isinstance(plain, bool) else plain
+
+
+class _recorded:  # noqa: N801  (reads as a verb phrase)
+    """Records the step statistics of what runs inside into a `RunMetadata` proto.
+
+    The eager context collects them, for one thread at a time; it has no public face for functions.
+    """
+
+    _turn = threading.RLock()
+
+    def __init__(self, run_metadata: Any) -> None:
+        self._run_metadata = run_metadata
+
+    def __enter__(self) -> None:
+        self._turn.acquire()
+        _context.enable_run_metadata()
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._run_metadata.CopyFrom(_context.export_run_metadata())
+        finally:
+            _context.disable_run_metadata()
+            self._turn.release()

@@ -1,0 +1,1 @@
+"""SavedModels: written from programs, and put into programs."""

@@ -1,0 +1,400 @@
+"""Graphs of a SavedModel, put into programs: their variables in the store, their tables apart.
+
+Synopsis::
+
+    saved = SavedModel("/tmp/exports/1700000000")
+    meta_graph = saved.meta_graph(["eval"])            # None if there is none
+    imported = saved.put_into_program(meta_graph, feeds={"x:0": features["x"]})
+    imported.tensor_of(meta_graph.signature_def["eval"].outputs["loss"])
+
+`tf.compat.v1.train.import_meta_graph` would make variables that belong to the graph alone. Here
+each op that makes a variable gives way to what a program captures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import variable_pb2
+from tensorflow.python.saved_model import loader_impl as _loader_impl
+
+from kestimator import errors
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.programs import program
+from kestimator.engine.saved_models import export_files, saved_model, tensor_infos
+from kestimator.engine.variables import variable_creator, variable_store
+
+_v1 = tf.compat.v1
+_Keys = _v1.GraphKeys
+_VARIABLES = (
+    *(_Keys.GLOBAL_VARIABLES, _Keys.LOCAL_VARIABLES, _Keys.TRAINABLE_VARIABLES),
+    *(_Keys.MODEL_VARIABLES, _Keys.MOVING_AVERAGE_VARIABLES, _Keys.METRIC_VARIABLES),
+    _Keys.GLOBAL_STEP,
+)
+_MAIN_OPS = ("saved_model_main_op", "legacy_init_op")
+_INIT_SIGNATURE = "__saved_model_init_op"
+_ASSETS = ("saved_model_assets", _Keys.ASSET_FILEPATHS)
+_SCAFFOLD = (
+    *(_Keys.INIT_OP, _Keys.LOCAL_INIT_OP, _Keys.READY_OP, _Keys.READY_FOR_LOCAL_INIT_OP),
+    *(_Keys.SAVERS, _Keys.SUMMARY_OP, "global_step_read_op_cache"),
+)
+_NOT_IMPORTED = (*_VARIABLES, *_MAIN_OPS, *_ASSETS, *_SCAFFOLD, saved_model.TRAIN_OP)
+_REFERENCES = ("Variable", "VariableV2")
+_imports = itertools.count()
+
+
+class SavedModel:
+    """A SavedModel on disk, of graphs in TF1's form.
+
+    Args:
+        directory: Where it is.
+
+    Attributes:
+        directory: The same.
+        variables: The path of its checkpoint.
+
+    Raises:
+        errors.SavedModelError: There is none, or it cannot be read.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.variables = os.path.join(directory, "variables", "variables")
+        self._saved_model = _parsed(directory)
+        if not tf.io.gfile.exists(f"{self.variables}.index"):
+            raise errors.SavedModelError(
+                f"The SavedModel in {directory!r} has no variables: there is no file "
+                f"{self.variables}.index. Copy the whole directory of the export."
+            )
+        if not checkpoint_files.reader(self.variables).has_tensor(_Keys.GLOBAL_STEP):
+            raise errors.SavedModelError(
+                f"The SavedModel in {directory!r} has no global step: it was not written by an "
+                "Estimator. Load it with tf.saved_model.load or keras.models.load_model."
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, by `copy` or by pickle, is read from the directory again."""
+        return SavedModel, (self.directory,)
+
+    @property
+    def tags(self) -> list[list[str]]:
+        """The tags of each graph."""
+        return [list(graph.meta_info_def.tags) for graph in self._saved_model.meta_graphs]
+
+    def meta_graph(self, tags: Iterable[str]) -> Any:
+        """The `MetaGraphDef` with exactly these tags, or None."""
+        graphs = self._saved_model.meta_graphs
+        return next((g for g in graphs if set(g.meta_info_def.tags) == set(tags)), None)
+
+    def put_into_program(self, meta_graph: Any, feeds: Mapping[str, tf.Tensor]) -> Imported:
+        """Puts a graph into the program that is being traced.
+
+        Args:
+            meta_graph: The graph.
+            feeds: Tensors of the program by the names of the tensors that they stand for.
+
+        Raises:
+            errors.KestimatorError: No program is being traced.
+            errors.SavedModelError: The graph has variables that are no resources.
+        """
+        graph = _v1.get_default_graph()
+        if not isinstance(graph, program.ProgramGraph) or graph.creator is None:
+            raise errors.KestimatorError(
+                "The graph of a SavedModel can be used only while an Estimator calls its model_fn."
+            )
+        definition = _prepared(meta_graph.graph_def, self.directory)
+        assets = self._assets(meta_graph)
+        variables = _Variables(graph, graph.creator, meta_graph, definition)
+        given = {**variables.captured, **assets, **feeds}
+        operations = _put(definition, given)
+        imported = Imported(graph, meta_graph, operations, given)
+        variables.add_views(imported)
+        for asset in assets.values():
+            graph.add_to_collection(_Keys.ASSET_FILEPATHS, asset)
+        imported.add_collections()
+        return imported
+
+    def _assets(self, meta_graph: Any) -> dict[str, tf.Tensor]:
+        """The paths of the assets, as constants, by the names of the tensors they stand for."""
+        paths = _loader_impl.get_asset_tensors(self.directory, meta_graph)
+        with tf.control_dependencies(None), tf.name_scope("kestimator/asset/"):
+            return {name: tf.constant(path) for name, path in paths.items()}
+
+
+def _parsed(directory: str) -> Any:
+    """The proto, from a binary file or from text. TensorFlow reads it under a private name."""
+    try:
+        return _loader_impl.parse_saved_model(directory)
+    except OSError as error:
+        below = export_files.exports_in(directory)
+        hint = f" Did you mean {os.path.join(directory, below[-1])!r}?" if below else ""
+        raise errors.SavedModelError(
+            f"There is no SavedModel that can be read in {directory!r}: {error}. Expected: the "
+            f"directory that `experimental_export_all_saved_models` returned.{hint}"
+        ) from error
+
+
+class Imported:
+    """A graph that has been put into a program.
+
+    Args:
+        graph: The program's graph.
+        meta_graph: The imported graph.
+        operations: The ops in the program by their names in the imported graph.
+        given: The program's tensors by the names of the tensors that they stand for.
+    """
+
+    def __init__(
+        self,
+        graph: program.ProgramGraph,
+        meta_graph: Any,
+        operations: Mapping[str, tf.Operation],
+        given: Mapping[str, tf.Tensor],
+    ) -> None:
+        self._graph = graph
+        self._meta_graph = meta_graph
+        self._operations = operations
+        self._given = given
+
+    def element(self, name: str) -> Any:
+        """The op or tensor called `name` in the imported graph; None if it was not needed."""
+        operation, _, index = name.partition(":")
+        if name in self._given:
+            return self._given[name]
+        found = self._operations.get(operation)
+        return found.outputs[int(index)] if found is not None and index else found
+
+    def tensor_of(self, info: Any) -> Any:
+        """The tensor that a `TensorInfo` describes: dense, sparse or ragged."""
+        if info.WhichOneof("encoding") == "name":
+            return self.element(info.name)
+        renamed = type(info)()
+        renamed.CopyFrom(info)
+        for part, field in tensor_infos.fields(renamed):
+            setattr(part, field, self.element(getattr(part, field)).name)
+        return _v1.saved_model.utils.get_tensor_from_tensor_info(renamed, graph=self._graph)
+
+    @property
+    def main_op(self) -> tf.Operation | None:
+        """The op that makes tables and local variables ready."""
+        for key in _MAIN_OPS:
+            for name in self._nodes(key):
+                return self.element(name)
+        signatures = self._meta_graph.signature_def
+        if _INIT_SIGNATURE in signatures:
+            (info,) = signatures[_INIT_SIGNATURE].outputs.values()
+            return self.element(info.name.split(":")[0])
+        return None
+
+    @property
+    def train_op(self) -> Any:
+        """What makes a training step, or None."""
+        names = self._nodes(saved_model.TRAIN_OP)
+        return self.element(names[0]) if names else None
+
+    def saver(self, keep_max: int | None, keep_every_n_hours: float | None) -> Any:
+        """A saver that reads and writes variables as the imported graph does.
+
+        Args:
+            keep_max: How many checkpoints to keep; None for all.
+            keep_every_n_hours: Which others to keep for ever.
+        """
+        definition = _v1.train.SaverDef()
+        definition.CopyFrom(self._meta_graph.saver_def)
+        for field in ("filename_tensor_name", "save_tensor_name", "restore_op_name"):
+            setattr(definition, field, self.element(getattr(definition, field)).name)
+        definition.max_to_keep = keep_max or 0
+        definition.keep_checkpoint_every_n_hours = keep_every_n_hours or 0.0
+        return _v1.train.Saver(saver_def=definition, save_relative_paths=True)
+
+    def add_collections(self) -> None:
+        """Adds ops and tensors to the collections in which they were."""
+        for key in self._meta_graph.collection_def:
+            if key not in _NOT_IMPORTED:
+                found = [self.element(name) for name in self._nodes(key)]
+                for element in filter(lambda element: element is not None, found):
+                    self._graph.add_to_collection(key, element)
+
+    def _nodes(self, key: str) -> Sequence[str]:
+        collections = self._meta_graph.collection_def
+        return list(collections[key].node_list.value) if key in collections else []
+
+
+@dataclasses.dataclass(frozen=True)
+class _Captured:
+    """A variable whose memory the program has captured.
+
+    Attributes:
+        name: The name in checkpoints.
+        memory: The eager variable.
+        placeholder: What stands for it in the program.
+    """
+
+    name: str
+    memory: tf.Variable
+    placeholder: tf.Tensor
+
+
+class _Variables:
+    """The variables of an imported graph, and their views in the program.
+
+    Args:
+        graph: The program's graph.
+        creator: Says where its variables live.
+        meta_graph: The imported graph.
+        definition: Its ops, those of variables among them.
+    """
+
+    def __init__(
+        self,
+        graph: program.ProgramGraph,
+        creator: variable_creator.VariableCreator,
+        meta_graph: Any,
+        definition: Any,
+    ) -> None:
+        self._graph = graph
+        self._creator = creator
+        self._collections = {
+            key: [
+                variable_pb2.VariableDef.FromString(value)
+                for value in meta_graph.collection_def[key].bytes_list.value
+            ]
+            for key in _VARIABLES
+            if key in meta_graph.collection_def
+        }
+        globals_ = {v.variable_name for v in self._collections.get(_Keys.GLOBAL_VARIABLES, [])}
+        self._captured = {
+            f"{node.name}:0": self._capture(node, is_local=f"{node.name}:0" not in globals_)
+            for node in definition.node
+            if node.op == "VarHandleOp"
+        }
+
+    @property
+    def captured(self) -> dict[str, tf.Tensor]:
+        """What stands for each variable in the program, by its name in the imported graph."""
+        return {name: found.placeholder for name, found in self._captured.items()}
+
+    def _capture(self, node: Any, *, is_local: bool) -> _Captured:
+        store = self._creator.local if is_local else self._creator.store
+        name = node.attr["shared_name"].s.decode() or node.name
+        dtype = tf.as_dtype(node.attr["dtype"].type)
+        memory = store.uninitialized(name, tf.TensorShape(node.attr["shape"].shape), dtype).variable
+        with tf.control_dependencies(None), _v1.name_scope(None):
+            placeholder = self._graph.placeholder_for(
+                variable_store.memory_handle(memory), node.name
+            )
+        return _Captured(name, memory, placeholder)
+
+    def add_views(self, imported: Imported) -> None:
+        """Adds a view of each variable to the collections in which the variable was."""
+        views: dict[str, Any] = {}
+        for key, definitions in self._collections.items():
+            for definition in definitions:
+                name = definition.variable_name
+                if name not in views:
+                    views[name] = self._view(definition, imported)
+                view = views[name]
+                if not any(view is known for known in self._graph.get_collection(key)):
+                    self._graph.add_to_collection(key, view)
+
+    def _view(self, definition: Any, imported: Imported) -> Any:
+        """A view; that of the program itself if it has one, as of the global step."""
+        found = self._captured[definition.variable_name]
+        for known in self._graph.get_collection(_Keys.GLOBAL_VARIABLES):
+            if known.op is found.placeholder.op:
+                return known
+        initial_value = definition.initial_value_name
+        view = variable_store.ProgramVariable(
+            memory=found.memory,
+            graph=self._graph,
+            name=found.name,
+            placeholder=found.placeholder,
+            initial_value=imported.element(initial_value) if initial_value else None,
+            initializer=imported.element(definition.initializer_name),
+            trainable=definition.trainable,
+            synchronization=tf.VariableSynchronization(definition.synchronization),
+            aggregation=tf.VariableAggregation(definition.aggregation),
+        )
+        if definition.HasField("save_slice_info_def"):
+            info = tf.Variable.SaveSliceInfo(save_slice_info_def=definition.save_slice_info_def)
+            view._set_save_slice_info(info)
+        view.read_by(imported.element(definition.snapshot_name))
+        return view
+
+
+def _prepared(graph_def: Any, directory: str) -> Any:
+    """A copy of a graph's ops whose functions and resources share names with nobody else's."""
+    definition = _v1.GraphDef()
+    definition.CopyFrom(graph_def)
+    suffix = f"_imported_{next(_imports)}"
+    functions = {f.signature.name: f.signature.name + suffix for f in definition.library.function}
+    shared = functools.cache(program.unique_name)
+    for node in _all_nodes(definition):
+        if node.op in _REFERENCES:
+            raise errors.SavedModelError(
+                f"The SavedModel in {directory!r} has a variable {node.name!r} of TF1's old kind, "
+                "a reference. Export the model again after "
+                "tf.compat.v1.enable_resource_variables()."
+            )
+        node.attr.pop("_class", None)  # where an op was placed: beside the op of a variable
+        if node.op != "VarHandleOp" and "shared_name" in node.attr and node.attr["shared_name"].s:
+            node.attr["shared_name"].s = shared(node.attr["shared_name"].s.decode()).encode()
+        _rename_functions(node, functions)
+    for function in definition.library.function:
+        function.signature.name = functions[function.signature.name]
+    for gradient in definition.library.gradient:
+        gradient.function_name = functions.get(gradient.function_name, gradient.function_name)
+        gradient.gradient_func = functions.get(gradient.gradient_func, gradient.gradient_func)
+    return definition
+
+
+def _all_nodes(definition: Any) -> Iterator[Any]:
+    yield from definition.node
+    for function in definition.library.function:
+        yield from function.node_def
+
+
+def _rename_functions(node: Any, names: Mapping[str, str]) -> None:
+    node.op = names.get(node.op, node.op)
+    for value in node.attr.values():
+        for function in (value.func, *value.list.func) if _has_functions(value) else ():
+            function.name = names.get(function.name, function.name)
+
+
+def _has_functions(value: Any) -> bool:
+    return value.HasField("func") or bool(value.list.func)
+
+
+def _put(definition: Any, given: Mapping[str, tf.Tensor]) -> dict[str, tf.Operation]:
+    """Puts ops into the default graph; those that `given` tensors stand for are left out."""
+    left_out = {name.partition(":")[0] for name in given}
+    kept = [node for node in definition.node if not _gives_way(node, left_out)]
+    names = {node.name for node in kept}
+    for node in kept:
+        node.input[:] = [i for i in node.input if not i.startswith("^") or i[1:] in names]
+    del definition.node[:]
+    definition.node.extend(kept)
+    used = {_full(source) for node in kept for source in node.input}
+    operations = tf.graph_util.import_graph_def(
+        definition,
+        input_map={name: tensor for name, tensor in given.items() if name in used},
+        return_elements=[node.name for node in kept],
+        name="",
+    )
+    return dict(zip((node.name for node in kept), operations, strict=True))
+
+
+def _gives_way(node: Any, names: set[str]) -> bool:
+    """Whether an op makes nothing but what is given."""
+    return node.name in names and node.op in ("VarHandleOp", "Placeholder", "Const")
+
+
+def _full(source: str) -> str:
+    """The name of a tensor as an op's input, with the number of the output."""
+    return source if ":" in source or source.startswith("^") else f"{source}:0"

@@ -1,0 +1,194 @@
+"""Variables that code of TensorFlow puts into a program's graph past all variable creators.
+
+Synopsis::
+
+    meta_graph = with_resources(meta_graph)      # before `import_meta_graph` puts it into the graph
+    take_over(graph, store)                      # after the trace
+
+`import_meta_graph`, and with it modules of TF-Hub's kind, bring ops that make variables. In a
+program a variable is memory of the estimator's store; so each such op gives way to what captures
+that memory, under the variable's name. Variables of TF1's first kind, which pass references from
+op to op, cannot live outside of a graph: a graph that is imported gets resource variables, which
+compute the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine.variables import variable_store
+
+_GraphKeys = tf.compat.v1.GraphKeys
+_REFERENCES = ("Variable", "VariableV2")
+_BECOME = {
+    "Identity": "ReadVariableOp",
+    "Assign": "AssignVariableOp",
+    "AssignAdd": "AssignAddVariableOp",
+    "AssignSub": "AssignSubVariableOp",
+}
+_WITH_DTYPE = (*_BECOME.values(), "ResourceScatter")
+
+
+def with_resources(meta_graph: Any) -> Any:
+    """A `MetaGraphDef` whose reference variables are resource variables.
+
+    Args:
+        meta_graph: The `MetaGraphDef`; a copy is changed.
+
+    Raises:
+        errors.ArgumentError: An op uses the reference that another one passes on.
+    """
+    references = {node.name: node for node in meta_graph.graph_def.node if node.op in _REFERENCES}
+    if not references:
+        return meta_graph
+    changed = type(meta_graph)()
+    changed.CopyFrom(meta_graph)
+    del changed.graph_def.node[:]
+    writes: set[str] = set()
+    for node in meta_graph.graph_def.node:
+        copy = changed.graph_def.node.add()
+        copy.CopyFrom(node)
+        copy.attr.pop("_class", None)
+        if node.name in references:
+            _become_handle(copy)
+        elif node.input and _source(node.input[0]) in references and _converted(node.op):
+            _become_resource_op(copy)
+            writes.update([copy.name] if copy.op != "ReadVariableOp" else [])
+    _read_before_others(changed.graph_def, references)
+    _check_not_passed_on(changed.graph_def, writes)
+    for collection in changed.collection_def.values():
+        collection.bytes_list.value[:] = map(_as_resource, collection.bytes_list.value)
+    return changed
+
+
+def _converted(op: str) -> str | None:
+    """The op on a resource variable that does what one on a reference does, if there is one."""
+    if op in _BECOME:
+        return _BECOME[op]
+    is_update = op.startswith(("Apply", "SparseApply", "Scatter"))
+    return f"Resource{op}" if is_update and hasattr(tf.raw_ops, f"Resource{op}") else None
+
+
+def _source(name: str) -> str:
+    return name.removesuffix(":0")
+
+
+def _become_handle(node: Any) -> None:
+    node.op = "VarHandleOp"
+    if not node.attr["shared_name"].s:
+        node.attr["shared_name"].s = node.name.encode()
+
+
+def _become_resource_op(node: Any) -> None:
+    node.op = _converted(node.op)
+    node.attr.pop("_output_shapes", None)
+    if node.op.startswith(_WITH_DTYPE):
+        node.attr["dtype"].CopyFrom(node.attr["T"])
+        del node.attr["T"]
+        for option in ("use_locking", "validate_shape"):
+            node.attr.pop(option, None)
+
+
+def _read_before_others(graph_def: Any, references: dict[str, Any]) -> None:
+    """Reads variables for the ops that took a reference for a value."""
+    reads: set[str] = set()
+    for node in list(graph_def.node):
+        on_resource = node.op.startswith((*_BECOME.values(), "Resource"))
+        for position, name in enumerate(node.input):
+            if _source(name) in references and not (on_resource and _takes_handle(node, position)):
+                reads.add(_source(name))
+                node.input[position] = f"{_source(name)}/kestimator/read"
+    for name in sorted(reads):
+        read = graph_def.node.add(name=f"{name}/kestimator/read", op="ReadVariableOp", input=[name])
+        read.attr["dtype"].CopyFrom(references[name].attr["dtype"])
+
+
+def _takes_handle(node: Any, position: int) -> bool:
+    """Whether an op on resources takes one at a position: optimizers take several, first."""
+    definition = tf.compat.v1.get_default_graph().op_def_for_type(node.op)
+    return bool(definition.input_arg[position].type == tf.resource.as_datatype_enum)
+
+
+def _check_not_passed_on(graph_def: Any, writes: set[str]) -> None:
+    for node in graph_def.node:
+        for name in node.input:
+            if _source(name) in writes:
+                raise errors.ArgumentError(
+                    f"The graph to import has reference variables of TF1, and {node.name!r} reads "
+                    f"what {name!r} has written through a reference. Expected reads that wait by "
+                    "a control dependency, or resource variables: write the graph again after "
+                    "tf.compat.v1.enable_resource_variables()."
+                )
+
+
+def _as_resource(serialized: bytes) -> bytes:
+    """A `VariableDef` of a resource variable; other bytes as they are."""
+    from tensorflow.core.framework import variable_pb2
+
+    try:
+        definition = variable_pb2.VariableDef.FromString(serialized)
+    except Exception:  # the collection holds something else
+        return serialized
+    if not (definition.variable_name and definition.initializer_name):
+        return serialized
+    definition.is_resource = True
+    return bytes(definition.SerializeToString())
+
+
+def take_over(
+    graph: Any, store: variable_store.VariableStore, local: variable_store.VariableStore
+) -> None:
+    """Gives the variables that are ops of a graph memory of the stores.
+
+    Args:
+        graph: The program's graph, after its trace.
+        store: Where variables live that a checkpoint holds.
+        local: Where variables live that belong to the program alone.
+    """
+    found: dict[int, Any] = {}
+    for key in graph.get_all_collection_keys():
+        collection = graph.get_collection_ref(key)
+        for position, variable in enumerate(collection):
+            if _is_op_of(graph, variable):
+                owner = local if key == _GraphKeys.LOCAL_VARIABLES else store
+                if id(variable) not in found:
+                    found[id(variable)] = _view(graph, variable, owner)
+                collection[position] = found[id(variable)]
+
+
+def _is_op_of(graph: Any, variable: Any) -> bool:
+    if not isinstance(variable, tf.Variable) or isinstance(
+        variable, variable_store.ProgramVariable
+    ):
+        return False
+    handle = vars(variable).get("_handle")  # a variable of several replicas has none of its own
+    return (
+        isinstance(handle, tf.Tensor)
+        and not isinstance(handle, tf.__internal__.EagerTensor)
+        and handle.graph is graph
+        and handle.op.type == "VarHandleOp"
+    )
+
+
+def _view(graph: Any, variable: Any, store: variable_store.VariableStore) -> Any:
+    name = variable.op.name
+    memory = store.uninitialized(name, variable.shape, variable.dtype).variable
+    handle = variable_store.memory_handle(memory)
+    with graph.as_default(), tf.control_dependencies(None), tf.name_scope(""):
+        placeholder = graph.placeholder_for(handle, f"{name}/resource")
+    for consumer in variable.handle.consumers():
+        for position, tensor in enumerate(consumer.inputs):
+            if tensor is variable.handle:
+                consumer._update_input(position, placeholder)
+    return variable_store.ProgramVariable(
+        memory=memory,
+        graph=graph,
+        name=name,
+        placeholder=placeholder,
+        initial_value=variable.initial_value,
+        initializer=variable.initializer,
+        trainable=variable.trainable,
+    )

@@ -1,0 +1,394 @@
+"""What makes a program's variables: those of the estimator's store, seen from one graph.
+
+Synopsis::
+
+    creator = VariableCreator(graph, store, local)
+    with graph.as_default(), tf.variable_creator_scope(creator):
+        model_fn(...)              # get_variable, tf.Variable and Keras all land in the store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine.keras_internals import keras_names, keras_state
+from kestimator.engine.tracing import execution_modes
+from kestimator.engine.variables.variable_store import (
+    ProgramVariable,
+    Slot,
+    StoredVariable,
+    VariableStore,
+    memory_handle,
+)
+
+_GraphKeys = tf.compat.v1.GraphKeys
+
+
+class VariableCreator:
+    """A variable creator that puts every variable of a trace into a store.
+
+    Args:
+        graph: The program's graph.
+        store: Where variables live that a checkpoint holds.
+        local: Where variables live that belong to this program alone (TF1 metrics).
+    """
+
+    def __init__(self, graph: tf.Graph, store: VariableStore, local: VariableStore) -> None:
+        self._graph = graph
+        self._store = store
+        self._local = local
+        self._keras_names: set[str] = set()
+        self.keras_handles: set[int] = set()
+        """The ids of handles whose writes count as Keras', whichever code makes them."""
+        self.lent: dict[int, tuple[keras.Variable, tf.Variable]] = {}
+        """By id, the Keras variables that `lending` lent, and their memory."""
+        self.keras_variables: dict[str, keras.Variable] = {}
+        """By name, the variables that layers have made, or that were read, in this trace."""
+        self._held: dict[str, tf.Variable] = {}  # by name, what Keras got
+
+    @property
+    def store(self) -> VariableStore:
+        """Where variables live that a checkpoint holds."""
+        return self._store
+
+    @property
+    def local(self) -> VariableStore:
+        """Where variables live that belong to this program alone."""
+        return self._local
+
+    def reserve(self, name: str) -> None:
+        """Keeps a name from the variables that Keras makes in this trace."""
+        self._keras_names.add(name)
+
+    def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+        """Makes the variable, or finds the one that another program of the estimator made."""
+        keras_variable = keras_state.variable_being_made()
+        if keras_variable is not None:
+            return self._keras_variable(keras_variable, kwargs)
+        return self._graph_variable(kwargs)
+
+    def _keras_variable(
+        self,
+        keras_variable: keras.Variable,
+        kwargs: dict[str, Any],
+    ) -> tf.Variable:
+        """Keras makes its variables eagerly, with a value, whatever is being traced."""
+        is_metric = keras_state.is_metric_being_made()
+        name = self._keras_name(keras_variable)
+        keras_state.take_name(keras_variable.path.split("/")[0])
+        if not (is_metric or is_seed(name) or keras_state.is_optimizer_being_made()):
+            shared = self._shared(name, keras_variable, kwargs)
+            if shared is not None:
+                return shared
+        name = keras_names.unused_name(name, self._keras_names)
+        store = self._local if is_metric else self._store
+        kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
+        known = store.matching(name, *_asked(keras_variable, kwargs))
+        variable = known.variable if known else self.memory(name, kwargs)
+        initial = known.initial_value if known else kwargs["initial_value"]
+        slot = store.add(Slot(name, variable, keras_variable, initial))
+        collections = [_GraphKeys.LOCAL_VARIABLES if is_metric else _GraphKeys.GLOBAL_VARIABLES]
+        if keras_variable.trainable and not is_metric:
+            collections.append(_GraphKeys.TRAINABLE_VARIABLES)
+        view = self.view(slot, resets=is_metric, keras_variable=keras_variable, kwargs=kwargs)
+        self._graph.add_to_collections(collections, view)
+        held = self.given_to_keras(variable, view)
+        if not is_metric:
+            self.keras_variables[name] = keras_variable
+            self._held[name] = held
+        return held
+
+    def _shared(
+        self, name: str, keras_variable: keras.Variable, kwargs: dict[str, Any]
+    ) -> tf.Variable | None:
+        """What a layer made under this name before, where the variable scope says to reuse it.
+
+        Raises:
+            errors.ArgumentError: There is none in a scope that makes none, or it has another
+                shape or dtype.
+        """
+        with self._graph.as_default():
+            reuse = tf.compat.v1.get_variable_scope().reuse
+        if not reuse:
+            return None
+        held = self._held.get(name)
+        if held is None:
+            if reuse is tf.compat.v1.AUTO_REUSE:
+                return None
+            raise errors.ArgumentError(
+                f"The variable {name!r} does not exist, and its variable scope has `reuse=True`. "
+                f"Layers have made {sorted(self._held) or 'none'} so far. Give both layers the "
+                "same `name` in the same scope, call one layer object twice, or pass "
+                "`reuse=tf.compat.v1.AUTO_REUSE`."
+            )
+        shape, dtype = _asked(keras_variable, kwargs)
+        if held.shape != shape or held.dtype != dtype:
+            raise errors.ArgumentError(
+                f"The variable {name!r} cannot be reused: it has shape {held.shape} and dtype "
+                f"{held.dtype.name}, and the layer asks for shape {shape} and dtype {dtype.name}. "
+                "Give the layer another `name`, or call it in a scope without `reuse`."
+            )
+        return held
+
+    def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
+        """Makes the eager variable that Keras asked for."""
+        return stored_variable(name, kwargs)
+
+    def finished(
+        self,
+        primary: ProgramVariable,
+        keras_variable: keras.Variable | None,
+        kwargs: dict[str, Any],
+    ) -> tf.Variable:
+        """Makes of a view what a trace works with: for one replica, the view itself.
+
+        Called in the program's graph, outside of any control dependency.
+
+        Args:
+            primary: The view.
+            keras_variable: The Keras variable in front of it, if there is one.
+            kwargs: What the variable was asked for with.
+        """
+        del keras_variable, kwargs
+        return primary
+
+    def given_to_keras(self, memory: tf.Variable, view: tf.Variable) -> tf.Variable:
+        """What Keras gets for the variable that it asked for: for one replica, the memory."""
+        del view
+        return memory
+
+    def adopt(self, variable: tf.Variable) -> None:
+        """Takes in a variable made outside of the trace: a Keras model built beforehand."""
+        if isinstance(variable, ProgramVariable) or self._knows(variable):
+            return
+        owner = keras_state.owner_of(variable)
+        name = keras_names.unused_name(
+            str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
+        )
+        known = self._store.get(name)
+        slot = known or self._store.add(Slot(name, variable, owner, is_outside=True))
+        if owner is not None:
+            self.keras_variables[name] = owner
+        collections = [_GraphKeys.GLOBAL_VARIABLES]
+        if owner.trainable if owner is not None else variable.trainable:
+            collections.append(_GraphKeys.TRAINABLE_VARIABLES)
+        self._graph.add_to_collections(collections, self.view(slot))
+
+    def view_of(self, variable: keras.Variable | tf.Variable) -> tf.Variable:
+        """The program's view of a variable of Keras, or of the one that it holds."""
+        variable = variable.value if isinstance(variable, keras.Variable) else variable
+        self.adopt(variable)
+        views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
+        return next((view for view in views if _stands_for(view, variable)), variable)
+
+    def _knows(self, variable: tf.Variable) -> bool:
+        views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
+        views = [*views, *self._graph.get_collection(_GraphKeys.LOCAL_VARIABLES)]
+        return any(_stands_for(view, variable) for view in views)
+
+    def _keras_name(self, keras_variable: keras.Variable) -> str:
+        with self._graph.as_default():
+            scope = str(tf.compat.v1.get_variable_scope().name)
+        return f"{scope}/{keras_variable.path}" if scope else str(keras_variable.path)
+
+    def view(
+        self,
+        slot: Slot,
+        *,
+        resets: bool = False,
+        keras_variable: keras.Variable | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> tf.Variable:
+        """A view of a variable that holds its value already.
+
+        Args:
+            slot: The variable.
+            resets: Whether its initializer gives it its first value again.
+            keras_variable: The Keras variable that is being made, if one is.
+            kwargs: What Keras asked for it with.
+        """
+        with (
+            self._graph.as_default(),
+            tf.control_dependencies(None),
+            tf.compat.v1.name_scope(None),
+        ):
+            handle = memory_handle(slot.variable)
+            placeholder = self._graph.placeholder_for(handle, slot.name)
+            with tf.name_scope(f"{slot.name}/"):
+                initializer = (
+                    tf.raw_ops.AssignVariableOp(
+                        resource=placeholder,
+                        value=tf.cast(_called(slot.initial_value), slot.variable.dtype),
+                        name="Assign",
+                    )
+                    if resets
+                    else tf.no_op(name="Assign")
+                )
+            view = ProgramVariable(
+                memory=slot.variable,
+                graph=self._graph,
+                name=slot.name,
+                placeholder=placeholder,
+                initial_value=None,
+                initializer=initializer,
+                trainable=slot.variable.trainable,
+            )
+            return view if kwargs is None else self.finished(view, keras_variable, kwargs)
+
+    def _graph_variable(self, kwargs: dict[str, Any]) -> tf.Variable:
+        collections = list(kwargs.get("collections") or [_GraphKeys.GLOBAL_VARIABLES])
+        trainable = kwargs.get("trainable")
+        trainable = True if trainable is None else bool(trainable)
+        if kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ:
+            trainable = False
+        is_loaded = kwargs.get("initial_value") is None  # TensorFlow trains it only when told to
+        if trainable and not is_loaded and _GraphKeys.TRAINABLE_VARIABLES not in collections:
+            collections.append(_GraphKeys.TRAINABLE_VARIABLES)
+        scope = tf.get_current_name_scope()  # read before the graph is entered again
+        with (
+            self._graph.as_default(),
+            tf.control_dependencies(None),
+            tf.compat.v1.name_scope(f"{scope}/" if scope else None),
+        ):
+            store = self._local if _is_local(collections) else self._store
+            primary = self._initialized_in_graph(store, trainable, kwargs)
+            variable = self.finished(primary, None, {**kwargs, "is_local": store is self._local})
+            self._graph.add_to_collections(collections, variable)
+        return variable
+
+    def _initialized_in_graph(
+        self, store: VariableStore, trainable: bool, kwargs: dict[str, Any]
+    ) -> ProgramVariable:
+        initial_value, dtype = kwargs["initial_value"], kwargs.get("dtype")
+        with tf.compat.v1.name_scope(kwargs.get("name"), "Variable") as scope:
+            name = scope.rstrip("/")
+            if initial_value is None:
+                return self._restored_later(store, name, kwargs)
+            with tf.name_scope("Initializer"), self._graph.random_state.initializing():
+                value = initial_value() if callable(initial_value) else initial_value
+                value = tf.convert_to_tensor(
+                    value,
+                    dtype=tf.as_dtype(dtype).base_dtype if dtype else None,
+                    name="initial_value",
+                )
+            shape = kwargs.get("shape")
+            shape = value.shape if shape is None else tf.TensorShape(shape)
+            if kwargs.get("validate_shape") is False and kwargs.get("shape") is None:
+                shape = tf.TensorShape(None) if not value.shape.is_fully_defined() else value.shape
+            memory = store.uninitialized(name, shape, value.dtype).variable
+            placeholder = _named_capture(self._graph, memory_handle(memory), name)
+            initializer = tf.raw_ops.AssignVariableOp(
+                resource=placeholder, value=value, name="Assign"
+            )
+        return self._graph_view(
+            memory, name, placeholder, kwargs, value, initializer, trainable=trainable
+        )
+
+    def _restored_later(
+        self, store: VariableStore, name: str, kwargs: dict[str, Any]
+    ) -> ProgramVariable:
+        """A variable of an object that `tf.saved_model.load` loads in the trace.
+
+        TensorFlow asks for it by its shape alone, and then makes the op that reads its value its
+        initializer.
+        """
+        shape, dtype = tf.TensorShape(kwargs["shape"]), tf.as_dtype(kwargs["dtype"])
+        memory = store.uninitialized(name, shape, dtype).variable
+        placeholder = _named_capture(self._graph, memory_handle(memory), name)
+        return self._graph_view(
+            memory,
+            name,
+            placeholder,
+            kwargs,
+            None,
+            tf.no_op(name="Assign"),
+            trainable=bool(kwargs.get("trainable")),
+        )
+
+    def _graph_view(
+        self,
+        memory: tf.Variable,
+        name: str,
+        placeholder: tf.Tensor,
+        kwargs: dict[str, Any],
+        initial_value: tf.Tensor | None,
+        initializer: tf.Operation,
+        *,
+        trainable: bool,
+    ) -> ProgramVariable:
+        return ProgramVariable(
+            memory=memory,
+            graph=self._graph,
+            name=name,
+            placeholder=placeholder,
+            initial_value=initial_value,
+            initializer=initializer,
+            trainable=trainable,
+            constraint=kwargs.get("constraint"),
+            synchronization=kwargs.get("synchronization"),
+            aggregation=kwargs.get("aggregation"),
+            distribute_strategy=kwargs.get("distribute_strategy"),
+        )
+
+
+def stored_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
+    """Makes the memory of a variable of Keras', past all variable creators.
+
+    Its initializer runs eagerly, as part of no program.
+
+    Args:
+        name: Its name.
+        kwargs: What a variable creator was asked for.
+    """
+    options = {key: kwargs.get(key) for key in ("trainable", "dtype", "shape")}
+    with execution_modes.outside():
+        return StoredVariable(_without_graph(kwargs["initial_value"]), name=name, **options)
+
+
+def _named_capture(graph: tf.Graph, handle: tf.Tensor, name: str) -> tf.Tensor:
+    """Captures `handle` as an op called exactly `name`, as a TF1 graph calls its variables.
+
+    A trailing slash tells TensorFlow to take a name as it is.
+    """
+    return graph.placeholder_for(handle, f"{name}/")
+
+
+def is_seed(variable: str) -> bool:
+    """Whether a variable of that name holds what Keras draws random numbers from."""
+    return variable.endswith("seed_generator_state")
+
+
+def _asked(
+    keras_variable: keras.Variable, kwargs: dict[str, Any]
+) -> tuple[tf.TensorShape, tf.DType]:
+    """The shape and dtype that Keras asks for; its variable has none yet if it has a value."""
+    value = kwargs["initial_value"]
+    shape = keras_variable.shape if callable(value) else value.shape
+    return tf.TensorShape(shape), tf.as_dtype(kwargs["dtype"])
+
+
+def _stands_for(view: Any, variable: Any) -> bool:
+    return view is variable or getattr(view, "memory", None) is variable
+
+
+def _is_local(collections: list[str]) -> bool:
+    return _GraphKeys.LOCAL_VARIABLES in collections and (
+        _GraphKeys.GLOBAL_VARIABLES not in collections
+    )
+
+
+def _called(value: Any) -> Any:
+    return value() if callable(value) else value
+
+
+def _without_graph(value: Any) -> Any:
+    """Turns a constant of the graph being traced into a plain value; leaves others alone."""
+    if isinstance(value, tf.Tensor) and not hasattr(value, "_numpy"):
+        constant = tf.get_static_value(value)
+        return value if constant is None else constant
+    return value

@@ -1,0 +1,329 @@
+"""One store of variables for an estimator, and the views its programs have of them.
+
+Synopsis::
+
+    store = VariableStore()
+    slot = store.uninitialized("dense/kernel", tf.TensorShape([3, 1]), tf.float32)
+    slot.variable.assign(...)      # `kestimator.engine.variables.variable_creator` makes the views
+
+A variable lives once, as a resource that the store owns, under the name that a checkpoint uses.
+Each program sees it through a :class:`ProgramVariable`: the same memory, with the initializer,
+the initial value and the ops that belong to that program's graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
+
+from kestimator import errors
+from kestimator.engine.tracing import execution_modes, traced_graph
+
+_GraphKeys = tf.compat.v1.GraphKeys
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One variable of the store.
+
+    Attributes:
+        name: The name in checkpoints.
+        variable: The eager variable that owns the memory. It may hold no value yet.
+        keras_variable: The Keras variable in front of it, if Keras made it.
+        initial_value: What Keras gave it first, to start afresh; None for the others, whose
+            initializers are ops.
+        is_outside: Whether it was made outside of the trace, so that others may use it, too.
+    """
+
+    name: str
+    variable: tf.Variable
+    keras_variable: keras.Variable | None = None
+    initial_value: Any = None
+    is_outside: bool = False
+
+    def reset(self) -> None:
+        """Gives a variable of Keras its first value again."""
+        if self.initial_value is not None:
+            value = self.initial_value
+            self.variable.assign(value() if callable(value) else value)
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether training may change it."""
+        keras_variable = self.keras_variable
+        return bool((self.variable if keras_variable is None else keras_variable).trainable)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the memory holds a value. Asked eagerly."""
+        return bool(_resource_variable_ops.var_is_initialized_op(self.variable.handle).numpy())
+
+
+class VariableStore:
+    """Variables by checkpoint name, shared by all programs of an estimator.
+
+    Attributes:
+        outside: Those that were made outside of all traces.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[str, Slot] = {}
+        self.outside: list[Slot] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._slots
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._slots.values())
+
+    def __getitem__(self, name: str) -> Slot:
+        return self._slots[name]
+
+    def get(self, name: str) -> Slot | None:
+        """The slot called `name`, or None."""
+        return self._slots.get(name)
+
+    def add(self, slot: Slot) -> Slot:
+        """Adds a slot under its name."""
+        self._slots[slot.name] = slot
+        if slot.is_outside:
+            self.outside.append(slot)
+        return slot
+
+    def uninitialized(self, name: str, shape: tf.TensorShape, dtype: tf.DType) -> Slot:
+        """Finds the variable `name`, or makes one that holds no value yet.
+
+        Raises:
+            errors.CheckpointMismatchError: The variable exists with another shape or dtype.
+        """
+        known = self.matching(name, shape, dtype)
+        return known or self.add(Slot(name, _uninitialized_variable(name, shape, dtype)))
+
+    def matching(self, name: str, shape: tf.TensorShape, dtype: tf.DType) -> Slot | None:
+        """Finds the variable `name`, if there is one.
+
+        Raises:
+            errors.CheckpointMismatchError: It has another shape or dtype.
+        """
+        known = self._slots.get(name)
+        if known is None:
+            return None
+        if not known.variable.shape.is_compatible_with(shape) or known.variable.dtype != dtype:
+            raise errors.CheckpointMismatchError(
+                f"Variable {name!r} has shape {known.variable.shape} and dtype "
+                f"{known.variable.dtype.name} in this estimator, but the model_fn now asks for "
+                f"shape {shape} and dtype {dtype.name}. Build the same variables in every mode, "
+                "or use another variable name."
+            )
+        return known
+
+
+def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
+    """An eager variable without a value: TensorFlow offers it under a private name alone."""
+    with execution_modes.eager_mode():
+        return _resource_variable_ops.UninitializedVariable(
+            shape=shape, dtype=dtype, name=name, trainable=False
+        )
+
+
+def memory_handle(variable: tf.Variable) -> tf.Tensor:
+    """The handle of a variable's memory, whatever is being traced."""
+    with execution_modes.eager_mode():
+        return variable.handle
+
+
+class StoredVariable(_resource_variable_ops.ResourceVariable):
+    """A variable with memory of its own, which Keras objects hold while programs are traced.
+
+    Code that is traced finds the program's placeholder in the place of its handle, in branches
+    and loops, too: TensorFlow looks for gradients with respect to that. The class has no public
+    name: `tf.Variable` asks the variable creators.
+    """
+
+    @property
+    def handle(self) -> tf.Tensor:
+        """The handle of the memory, or what stands for it in the program that is traced."""
+        graph = traced_graph.current()
+        return self._handle if graph is None else graph.capture(self._handle)
+
+    @property
+    def device(self) -> str:
+        """Where the memory is."""
+        return str(self._handle.device)
+
+    def _lazy_read(self, op: tf.Operation) -> tf.Variable:
+        return super()._lazy_read(op) if tf.executing_eagerly() else _AssignedVariable(self, op)
+
+
+class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
+    """A program's view of a variable: shared memory, initializer and reads in the program's graph.
+
+    `_in_graph_mode` stays False, so that TF1 optimizers use the resource kernels; what graph code
+    asks of a variable (`op`, `graph`, `initializer`, `initial_value`) is answered all the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory: tf.Variable,
+        graph: tf.Graph,
+        name: str,
+        placeholder: tf.Tensor,
+        initial_value: tf.Tensor | None,
+        initializer: tf.Operation,
+        **attributes: Any,
+    ) -> None:
+        super().__init__(
+            shape=memory.shape,
+            dtype=memory.dtype,
+            handle=memory_handle(memory),
+            name=name,
+            unique_id=memory._unique_id,
+            handle_name=name,
+            initial_value=initial_value,
+            initializer_op=initializer,
+            in_graph_mode=False,
+            **attributes,
+        )
+        self.memory = memory  # keeps the memory alive
+        self._program_graph = graph
+        self._placeholder = placeholder
+        self._graph_read: tf.Tensor | None = None
+
+    @property
+    def handle(self) -> tf.Tensor:
+        """The program's placeholder where the program is traced, else the handle of the memory.
+
+        In a branch or a loop of the program, too: TensorFlow looks there for gradients with
+        respect to it, and for the writes that have to wait for each other.
+        """
+        is_inside = traced_graph.current() is self._program_graph
+        return self._placeholder if is_inside else self._handle
+
+    @property
+    def device(self) -> str:
+        """Where the memory is: savers write a file for each device."""
+        return str(self.memory.device)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # as in a TF1 graph: `variable in variables` is about identity
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    @property
+    def op(self) -> tf.Operation:
+        """The op that stands for the variable in the program's graph."""
+        return self._placeholder.op
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The program's graph."""
+        return self._program_graph
+
+    @property
+    def initial_value(self) -> tf.Tensor | None:
+        """The value the variable starts from, as a tensor of the program's graph."""
+        return self._initial_value
+
+    def read_by(self, read: tf.Tensor) -> None:
+        """Lets fetches of the variable use a read that the graph has already."""
+        self._graph_read = read
+
+    def _as_graph_element(self) -> tf.Tensor:
+        if self._graph_read is None:
+            scope = self.name.split(":")[0] + "/Read/"
+            with (
+                self._program_graph.unlocked(),
+                self._program_graph.as_default(),
+                tf.control_dependencies(None),
+                tf.name_scope(scope),
+            ):
+                self._graph_read = self._read_variable_op()
+        return self._graph_read
+
+    def _lazy_read(self, op: tf.Operation) -> tf.Variable:
+        return super()._lazy_read(op) if tf.executing_eagerly() else _AssignedVariable(self, op)
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """The variable as a `VariableDef`, for the collections of a MetaGraphDef."""
+        prefix = f"{export_scope}/" if export_scope else ""
+        if not self.op.name.startswith(prefix):
+            return None
+        return _variable_def(self, len(prefix))
+
+
+class _AssignedVariable(_resource_variable_ops._UnreadVariable):
+    """What an assignment returns: reads of it see the assigned value.
+
+    TensorFlow's own reads the variable at once, for sessions to fetch. A write that comes later
+    would have to wait for that read, and the step would run an assignment that nobody asked for.
+    """
+
+    def __init__(self, variable: Any, assignment: tf.Operation) -> None:
+        _resource_variable_ops.BaseResourceVariable.__init__(
+            self,
+            handle=variable.handle,
+            dtype=variable.dtype,
+            shape=variable.shape,
+            handle_name=variable.handle.op.name,
+            in_graph_mode=False,
+            unique_id=variable._unique_id,
+        )
+        self._parent_op = assignment
+        self._assigned = variable
+        self._read_after: tf.Tensor | None = None
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph of the assignment."""
+        return self._parent_op.graph
+
+    @property
+    def name(self) -> str:
+        """The name of the variable assigned to."""
+        return str(self._assigned.name)
+
+    def _as_graph_element(self) -> tf.Tensor:
+        if self._read_after is None:
+            with (
+                self.graph.unlocked(),
+                self.graph.as_default(),
+                tf.control_dependencies([self._parent_op]),
+            ):
+                self._read_after = self._assigned._read_variable_op()
+        return self._read_after
+
+
+def name_of_read(operation: str) -> str:
+    """The name of the op that reads a variable when it is fetched."""
+    return f"{operation}/Read/ReadVariableOp"
+
+
+def _variable_def(variable: ProgramVariable, skip: int) -> Any:
+    from tensorflow.core.framework import variable_pb2
+
+    definition = variable_pb2.VariableDef()
+    definition.variable_name = variable.op.outputs[0].name[skip:]
+    definition.initializer_name = variable.initializer.name[skip:]
+    read = variable._graph_read
+    definition.snapshot_name = (
+        f"{name_of_read(variable.op.name)}:0" if read is None else read.name
+    )[skip:]
+    if variable.initial_value is not None:
+        definition.initial_value_name = variable.initial_value.name[skip:]
+    definition.trainable = variable.trainable
+    definition.is_resource = True
+    definition.synchronization = variable.synchronization.value
+    definition.aggregation = variable.aggregation.value
+    if variable._save_slice_info is not None:
+        definition.save_slice_info_def.MergeFrom(variable._save_slice_info.to_proto())
+    return definition

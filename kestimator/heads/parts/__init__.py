@@ -1,0 +1,4 @@
+"""What heads are made of: losses, metrics, classes, weights.
+
+Not public.
+"""

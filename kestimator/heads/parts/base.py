@@ -1,0 +1,242 @@
+"""The interface of heads, and how an EstimatorSpec follows from it.
+
+A head is what stands on top of a model: it knows the loss, the predictions, the metrics and the
+signatures of one kind of task, given the model's logits.
+
+    def model_fn(features, labels, mode):
+        head = kestimator.BinaryClassHead()
+        logits = keras.layers.Dense(head.logits_dimension)(features["x"])
+        return head.create_estimator_spec(
+            features, mode, logits, labels,
+            optimizer=keras.optimizers.Adam(),
+            trainable_variables=tf.compat.v1.trainable_variables(),
+        )
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kestimator import errors
+from kestimator._types import Features, Labels, Tensor
+from kestimator.engine.keras_internals import plain_graphs
+from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
+from kestimator.heads.parts import training
+from kestimator.keys import ALL_MODES, ModeKeys, SignatureKeys
+from kestimator.specs import EstimatorSpec
+from kestimator.validation import checks
+
+PREDICT = "predict"
+CLASSIFICATION = "classification"
+REGRESSION = "regression"
+
+
+class Head(abc.ABC):
+    """What a head offers; a head of one's own implements the abstract members."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str | None:
+        """The head's name, which ends its metrics' names, or None."""
+
+    @property
+    @abc.abstractmethod
+    def logits_dimension(self) -> int:
+        """How many logits the head needs for an example: the last dimension of the logits."""
+
+    @property
+    @abc.abstractmethod
+    def loss_reduction(self) -> str:
+        """How the losses of examples become the loss of a batch; see `tf.losses.Reduction`."""
+
+    @abc.abstractmethod
+    def loss(
+        self,
+        labels: Labels,
+        logits: Tensor,
+        features: Features | None = None,
+        mode: str | None = None,
+        regularization_losses: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Returns the loss of a batch, regularized: a float32 scalar.
+
+        Args:
+            labels: The labels.
+            logits: The logits, `[batch, logits_dimension]`.
+            features: The features, a dict: weights are among them.
+            mode: What the loss is for, one of `ModeKeys`.
+            regularization_losses: Scalars to add.
+
+        Raises:
+            errors.ArgumentError: Something has a shape, a dtype or a value that cannot be used.
+        """
+
+    @abc.abstractmethod
+    def predictions(self, logits: Tensor, keys: Sequence[Any] | None = None) -> dict[Any, Tensor]:
+        """Returns what the head predicts, by `PredictionKeys`.
+
+        Args:
+            logits: The logits, `[batch, logits_dimension]`.
+            keys: Which predictions are wanted; None for all.
+
+        Raises:
+            errors.ArgumentError: A key is unknown, or the logits have another shape.
+        """
+
+    @abc.abstractmethod
+    def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
+        """Returns new metrics by name, `keras.metrics.Metric` objects.
+
+        Args:
+            regularization_losses: If there are any, there is a metric of their sum.
+        """
+
+    @abc.abstractmethod
+    def update_metrics(
+        self,
+        eval_metrics: dict[str, Any],
+        features: Features,
+        logits: Tensor,
+        labels: Labels,
+        mode: str | None = None,
+        regularization_losses: Sequence[Tensor] | None = None,
+    ) -> dict[str, Any]:
+        """Counts a batch in metrics, and returns them.
+
+        Args:
+            eval_metrics: What `metrics` returned.
+            features: The features.
+            logits: The logits, `[batch, logits_dimension]`.
+            labels: The labels.
+            mode: What it is for, one of `ModeKeys`.
+            regularization_losses: Scalars, if `metrics` was given some.
+
+        Raises:
+            errors.ArgumentError: As in `loss`, or the metrics are not those of this head.
+        """
+
+    def create_estimator_spec(
+        self,
+        features: Features,
+        mode: str,
+        logits: Tensor,
+        labels: Labels | None = None,
+        optimizer: Any = None,
+        trainable_variables: Sequence[Any] | None = None,
+        train_op_fn: Callable[[Tensor], Any] | None = None,
+        update_ops: Sequence[Any] | None = None,
+        regularization_losses: Sequence[Tensor] | None = None,
+    ) -> EstimatorSpec:
+        """Returns what a `model_fn` returns.
+
+        Args:
+            features: The features.
+            mode: One of `ModeKeys`.
+            logits: The logits, `[batch, logits_dimension]`.
+            labels: The labels; not needed to predict.
+            optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer` that minimizes the
+                loss in training, and advances the global step.
+            trainable_variables: What `optimizer` changes, a list or a tuple.
+            train_op_fn: In place of `optimizer`: makes the train op from the loss, and advances
+                the global step.
+            update_ops: What else a training step runs, a list or a tuple.
+            regularization_losses: Scalars to add to the loss.
+
+        Returns:
+            The spec, with summaries of the loss made on the side.
+
+        Raises:
+            errors.ArgumentError: Something has a value, a shape or a dtype that cannot be used.
+            errors.ArgumentTypeError: An argument has a type that cannot be used.
+        """
+        _check_mode(mode)
+        predictions = self.predictions(logits)
+        if mode == ModeKeys.PREDICT:
+            outputs = self.export_outputs(predictions)
+            return EstimatorSpec(mode, predictions=predictions, export_outputs=outputs)
+        losses = _checked_losses(regularization_losses)
+        if mode == ModeKeys.EVAL:
+            loss, metrics = self._evaluated(features, logits, labels, losses)
+            metric_ops = plain_graphs.as_tuples(metrics)
+            return EstimatorSpec(mode, predictions, loss, eval_metric_ops=metric_ops)
+        loss = self._training_loss(features, logits, labels, losses)
+        train_op = training.train_op(
+            loss,
+            loss_reduction=self.loss_reduction,
+            optimizer=optimizer,
+            trainable_variables=trainable_variables,
+            train_op_fn=train_op_fn,
+            update_ops=update_ops,
+        )
+        return EstimatorSpec(mode, predictions, loss, train_op)
+
+    def export_outputs(self, predictions: Mapping[Any, Tensor]) -> dict[str, ExportOutput]:
+        """Returns the signatures of an exported model, from all predictions.
+
+        "serving_default" is the first; here it is all predictions as they are.
+        """
+        output = PredictOutput(predictions)
+        return {SignatureKeys.SERVING_DEFAULT: output, PREDICT: output}
+
+    def _evaluated(
+        self,
+        features: Features,
+        logits: Tensor,
+        labels: Labels,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The loss of a batch, and metrics that have counted it."""
+        loss = self.loss(labels, logits, features, ModeKeys.EVAL, regularization_losses)
+        metrics = self.metrics(regularization_losses=regularization_losses)
+        metrics = self.update_metrics(
+            metrics, features, logits, labels, regularization_losses=regularization_losses
+        )
+        return loss, metrics
+
+    def _training_loss(
+        self,
+        features: Features,
+        logits: Tensor,
+        labels: Labels,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> Tensor:
+        """The loss of a training step, written for TensorBoard, too."""
+        loss = self.loss(labels, logits, features, ModeKeys.TRAIN, regularization_losses)
+        scalars = training.losses(loss, regularization_losses)
+        training.summarize({self._named(key): scalar for key, scalar in scalars.items()})
+        return loss
+
+    def _named(self, key: str) -> str:
+        """A key of this head among those of others."""
+        return f"{key}/{self.name}" if self.name else key
+
+
+def checked_name(name: Any) -> str | None:
+    """Returns a head's name.
+
+    Raises:
+        errors.ArgumentTypeError: It is not a string, nor None.
+    """
+    checks.check_name("name", name)
+    return name  # type: ignore[no-any-return]
+
+
+def _check_mode(mode: Any) -> None:
+    if mode not in ALL_MODES:
+        raise errors.ArgumentError(
+            errors.invalid_argument("mode", mode, f"one of {ALL_MODES}", "Pass on the model_fn's.")
+        )
+
+
+def _checked_losses(regularization_losses: Any) -> list[Tensor] | None:
+    if regularization_losses is None:
+        return None
+    if not isinstance(regularization_losses, (list, tuple)):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                "regularization_losses", regularization_losses, "a list of scalars, or None"
+            )
+        )
+    return list(regularization_losses) or None

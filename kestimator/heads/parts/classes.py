@@ -1,0 +1,209 @@
+"""The classes of a classifier: their names, as a vocabulary has them or as their ids."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Labels, Tensor
+from kestimator.exporting.export_outputs import ClassificationOutput
+from kestimator.heads.parts import value_checks
+
+_WORDS_SHOWN = 20
+_REMEDY = (
+    "Labels of shape (batch,) or (batch, 1) are class ids, not one-hot vectors: tf.argmax makes "
+    "the one from the other. Check `n_classes` of the head, too."
+)
+
+
+class Classes:
+    """The classes of a head.
+
+    Args:
+        count: How many there are.
+        vocabulary: Their names by id, or None.
+
+    Raises:
+        errors.ArgumentError: The vocabulary does not name each class once.
+    """
+
+    def __init__(self, count: int, vocabulary: Any = None) -> None:
+        self.count = count
+        self.vocabulary = None if vocabulary is None else _checked_vocabulary(vocabulary, count)
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each class."""
+        return self.vocabulary or [str(position) for position in range(self.count)]
+
+    def names_of(self, ids: Tensor) -> Tensor:
+        """The names of classes by id, strings in the shape of the ids."""
+        return tf.strings.as_string(ids) if self.vocabulary is None else tf.gather(self.names, ids)
+
+    def ids_of(self, names: Tensor) -> Tensor:
+        """The ids of classes by name, int64; -1 for what is no class."""
+        keys, ids = tf.constant(self.names), tf.range(self.count, dtype=tf.int64)
+        table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ids), -1)
+        return table.lookup(names)
+
+    def checked_ids_of(self, names: Tensor) -> Tensor:
+        """The ids of classes by name, int64; a name of no class is an error."""
+        ids = self.ids_of(names)
+        words = ", ".join(self.names[:_WORDS_SHOWN])
+        more = ", ..." if self.count > _WORDS_SHOWN else ""
+        message = f"Invalid argument `labels`. Expected: words of the vocabulary {words}{more}."
+        return value_checks.tensor_where(tf.reduce_all(ids >= 0), ids, message, names)
+
+    def checked_ids(self, name: str, classes: Any) -> list[int]:
+        """The ids of classes that an argument gives by id or name, each once.
+
+        Raises:
+            errors.ArgumentError: There is no such class, or a name and no vocabulary.
+            errors.ArgumentTypeError: Not a list of ids or names.
+        """
+        if classes is None:
+            return []
+        if not isinstance(classes, (list, tuple)):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument(name, classes, "a list of class ids or names, or None")
+            )
+        return list(dict.fromkeys(self._checked_id(name, item) for item in classes))
+
+    def _checked_id(self, name: str, item: Any) -> int:
+        if isinstance(item, str):
+            if self.vocabulary is None or item not in self.vocabulary:
+                words = self.vocabulary or "that the head would need for names"
+                raise errors.ArgumentError(
+                    errors.invalid_argument(name, item, f"a word of the `label_vocabulary` {words}")
+                )
+            return self.vocabulary.index(item)
+        if isinstance(item, bool) or not isinstance(item, numbers.Integral):
+            raise errors.ArgumentTypeError(errors.invalid_argument(name, item, "a class id"))
+        if not 0 <= int(item) < self.count:
+            raise errors.ArgumentError(
+                errors.invalid_argument(name, item, f"class ids from 0 to {self.count - 1}")
+            )
+        return int(item)
+
+    def all_ids(self, logits: Tensor) -> Tensor:
+        """All ids in each row, int32 [batch, count]."""
+        return _in_each_row(tf.range(self.count), logits)
+
+    def all_names(self, logits: Tensor) -> Tensor:
+        """All names in each row, strings [batch, count]."""
+        return _in_each_row(tf.constant(self.names), logits)
+
+    def output(self, scores: Tensor) -> ClassificationOutput:
+        """What a served classifier gives: the score of each class, and all names."""
+        return ClassificationOutput(scores=scores, classes=self.all_names(scores))
+
+
+def label_tensor(labels: Labels, shape: str) -> Tensor:
+    """Returns labels that have to be dense as a tensor.
+
+    Args:
+        labels: The labels.
+        shape: Their shape as a message says it.
+
+    Raises:
+        errors.ArgumentError: There are none, or they are not dense.
+    """
+    if labels is None or isinstance(labels, (tf.SparseTensor, tf.RaggedTensor, dict)):
+        way_out = (
+            "Let the input_fn return (features, labels)."
+            if labels is None
+            else "A dict of labels is for a MultiHead."
+            if isinstance(labels, dict)
+            else "Make them dense, as tf.sparse.to_dense and RaggedTensor.to_tensor do."
+        )
+        raise errors.ArgumentError(
+            errors.invalid_argument("labels", labels, f"a dense tensor of shape {shape}", way_out)
+        )
+    return tf.convert_to_tensor(labels)
+
+
+def class_ids(
+    labels: Labels,
+    logits: Tensor,
+    classes: Classes,
+    error: type[errors.KestimatorError] = errors.ArgumentError,
+) -> Tensor:
+    """The labels as class ids, `[d0, ..., dn, 1]`, not checked for their range.
+
+    Args:
+        labels: The labels.
+        logits: The logits.
+        classes: The classes.
+        error: What to raise for ids where the vocabulary asks for names.
+
+    Raises:
+        errors.ArgumentError: They have another shape.
+    """
+    tensor = value_checks.shaped("labels", label_tensor(labels, "(batch, 1)"), logits, 1, _REMEDY)
+    if classes.vocabulary is None:
+        return tensor
+    if tensor.dtype != tf.string:
+        raise error(
+            errors.invalid_argument(
+                "labels", tensor, "strings, as the head has a `label_vocabulary`"
+            )
+        )
+    return classes.checked_ids_of(tensor)
+
+
+def check_numbers(labels: Tensor) -> None:
+    """Checks that labels are numbers or flags.
+
+    Raises:
+        errors.ArgumentError: They are strings.
+    """
+    if labels.dtype == tf.string:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "labels", labels, "numbers", "A classifier takes names with `label_vocabulary`."
+            )
+        )
+
+
+def checked_thresholds(thresholds: Any) -> tuple[float, ...]:
+    """Returns the thresholds at which a head has metrics.
+
+    Raises:
+        errors.ArgumentError: One is not between 0 and 1.
+        errors.ArgumentTypeError: Not a list of numbers.
+    """
+    if thresholds is None:
+        return ()
+    if not isinstance(thresholds, (list, tuple)) or not all(
+        isinstance(threshold, numbers.Real) for threshold in thresholds
+    ):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("thresholds", thresholds, "a list of numbers, or None")
+        )
+    if not all(0 < threshold < 1 for threshold in thresholds):
+        raise errors.ArgumentError(
+            errors.invalid_argument("thresholds", thresholds, "numbers between 0 and 1")
+        )
+    return tuple(float(threshold) for threshold in thresholds)
+
+
+def _checked_vocabulary(vocabulary: Any, count: int) -> list[str]:
+    expected = f"a list of {count} different strings, the names of the classes by id"
+    if not isinstance(vocabulary, (list, tuple)):
+        raise errors.ArgumentError(
+            errors.invalid_argument("label_vocabulary", vocabulary, expected)
+        )
+    words = [word.decode() if isinstance(word, bytes) else word for word in vocabulary]
+    all_strings = all(isinstance(word, str) for word in words)
+    if not all_strings or len(words) != count or len(set(words)) != count:
+        raise errors.ArgumentError(
+            errors.invalid_argument("label_vocabulary", vocabulary, expected)
+        )
+    return words
+
+
+def _in_each_row(values: Tensor, logits: Tensor) -> Tensor:
+    return tf.tile(values[tf.newaxis], [tf.shape(logits)[0], 1])

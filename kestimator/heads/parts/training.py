@@ -1,0 +1,100 @@
+"""What a head adds to a training step: the train op, and the summaries of its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Tensor
+from kestimator.adapters.optimizers import canned_optimizers, train_ops
+from kestimator.keys import MetricKeys
+from kestimator.validation import keras2
+
+_v1 = tf.compat.v1
+_SUMS = (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
+
+
+def train_op(
+    loss: Tensor,
+    *,
+    loss_reduction: str,
+    optimizer: Any,
+    trainable_variables: Any,
+    train_op_fn: Callable[[Tensor], Any] | None,
+    update_ops: Any,
+) -> Any:
+    """The operation of one training step; see `Head.create_estimator_spec`.
+
+    Raises:
+        errors.ArgumentError: Not exactly one of `optimizer` and `train_op_fn` is given, or
+            something is no list.
+        errors.ArgumentTypeError: `train_op_fn` cannot be called.
+    """
+    if (optimizer is None) == (train_op_fn is None):
+        given = "neither" if optimizer is None else "both"
+        raise errors.ArgumentError(
+            "Exactly one of `optimizer` and `train_op_fn` is needed to train. Received: "
+            f"{given}. Pass `optimizer` with `trainable_variables`, or a `train_op_fn` that "
+            "makes the train op from the loss."
+        )
+    if train_op_fn is not None and not callable(train_op_fn):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("train_op_fn", train_op_fn, "a function of the loss, or None")
+        )
+    _check_list("update_ops", update_ops, may_be_none=True)
+    is_sum = loss_reduction in _SUMS
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        _tell_tf1_optimizers(is_sum)
+    with _v1.name_scope(None), tf.name_scope("training"):
+        if train_op_fn is not None:
+            operation = train_op_fn(loss)
+        else:
+            _check_list("trainable_variables", trainable_variables)
+            operation = _minimize(optimizer, loss, trainable_variables, is_sum)
+        return operation if update_ops is None else tf.group(operation, *update_ops)
+
+
+def _minimize(optimizer: Any, loss: Tensor, variables: Any, is_sum: bool) -> Any:
+    if not keras2.is_optimizer(optimizer):
+        return train_ops.minimize(optimizer, loss, variables, sum_over_replicas=is_sum)
+    return canned_optimizers.minimize_keras2(
+        optimizer,
+        loss,
+        variables,
+        step=_v1.train.get_or_create_global_step(),
+        used_names=set(),
+        sum_over_replicas=is_sum,
+    )
+
+
+def _tell_tf1_optimizers(is_sum: bool) -> None:
+    """Lets them sum gradients over replicas for a sum, and take the mean for a mean.
+
+    They ask the graph how the last loss was reduced, and this is the public way to tell it.
+    """
+    kinds = _v1.losses.Reduction
+    reduction = kinds.SUM if is_sum else kinds.SUM_OVER_BATCH_SIZE
+    _v1.losses.compute_weighted_loss(0.0, reduction=reduction, loss_collection=None)
+
+
+def losses(loss: Tensor, regularization_losses: Sequence[Tensor] | None) -> dict[str, Tensor]:
+    """The loss, regularized, and what is in it of regularization, by key."""
+    if not regularization_losses:
+        return {MetricKeys.LOSS: loss}
+    total = tf.add_n(list(regularization_losses))
+    return {MetricKeys.LOSS: loss, MetricKeys.LOSS_REGULARIZATION: total}
+
+
+def summarize(scalars: Mapping[str, Tensor]) -> None:
+    """Writes scalars for TensorBoard, by tag."""
+    with _v1.name_scope(None):
+        for tag, scalar in scalars.items():
+            _v1.summary.scalar(tag, scalar)
+
+
+def _check_list(name: str, value: Any, may_be_none: bool = False) -> None:
+    if not isinstance(value, (list, tuple)) and not (may_be_none and value is None):
+        raise errors.ArgumentError(errors.invalid_argument(name, value, "a list or a tuple"))

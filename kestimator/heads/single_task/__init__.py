@@ -1,0 +1,4 @@
+"""Heads of one task.
+
+Not public: the names are in `kestimator.heads`.
+"""

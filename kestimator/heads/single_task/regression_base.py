@@ -1,0 +1,104 @@
+"""What heads share that predict numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Labels, Tensor
+from kestimator.exporting.export_outputs import ExportOutput, PredictOutput, RegressionOutput
+from kestimator.heads.parts import base, classes, metrics, value_checks, weights
+from kestimator.heads.single_task import single
+from kestimator.keys import MetricKeys, PredictionKeys, SignatureKeys
+
+
+class NumbersHead(single.SingleHead):
+    """A head that predicts numbers. Its leaves say with which loss.
+
+    Args:
+        label_dimension: How many numbers an example has.
+        weight_column: The feature that weighs examples.
+        loss_reduction: How the losses of examples become one.
+        name: Ends the names of metrics and summaries.
+        loss_fn: The losses, in place of the head's own.
+        inverse_link_fn: Makes predictions of logits. None: they are the logits.
+        label_range: The least and the largest label, or None where all are good.
+    """
+
+    def __init__(
+        self,
+        *,
+        label_dimension: int,
+        weight_column: weights.WeightColumn,
+        loss_reduction: str,
+        name: str | None,
+        loss_fn: Callable[..., Tensor] | None = None,
+        inverse_link_fn: Callable[[Tensor], Tensor] | None = None,
+        label_range: tuple[float, float] | None = None,
+    ) -> None:
+        dimension = value_checks.checked_count("label_dimension", label_dimension, 1)
+        super().__init__(
+            logits_dimension=dimension,
+            weight_column=weight_column,
+            loss_reduction=loss_reduction,
+            loss_fn=loss_fn,
+            name=name,
+            losses_per_example=dimension,
+        )
+        if inverse_link_fn is not None and not callable(inverse_link_fn):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument("inverse_link_fn", inverse_link_fn, "a callable, or None")
+            )
+        self._inverse_link_fn = inverse_link_fn
+        self._label_range = label_range
+
+    @property
+    def inverse_link_fn(self) -> Callable[[Tensor], Tensor] | None:
+        """What makes predictions of logits; None where they are the logits."""
+        return self._inverse_link_fn
+
+    def export_outputs(self, predictions: Mapping[Any, Tensor]) -> dict[str, ExportOutput]:
+        """Returns regression (the default) and all predictions."""
+        regression = RegressionOutput(predictions[PredictionKeys.PREDICTIONS])
+        return {
+            SignatureKeys.SERVING_DEFAULT: regression,
+            base.REGRESSION: regression,
+            base.PREDICT: PredictOutput(predictions),
+        }
+
+    def _labels(self, labels: Labels, logits: Tensor) -> Tensor:
+        width = self.logits_dimension
+        tensor = classes.label_tensor(labels, f"(batch, {width})")
+        classes.check_numbers(tensor)
+        remedy = "Check `label_dimension` of the head."
+        numbers = value_checks.shaped("labels", tf.cast(tensor, tf.float32), logits, width, remedy)
+        if self._label_range is None:
+            return numbers
+        return value_checks.within("labels", numbers, *self._label_range)
+
+    def _predicted(self, logits: Tensor) -> Tensor:
+        return logits if self._inverse_link_fn is None else self._inverse_link_fn(logits)
+
+    def _makers(self, logits: Tensor) -> dict[str, Callable[[], Tensor]]:
+        makers = {PredictionKeys.PREDICTIONS: lambda: self._predicted(logits)}
+        if self._inverse_link_fn is not None:
+            makers[PredictionKeys.LOGITS] = lambda: logits
+        return makers
+
+    def _formulas(self) -> dict[str, metrics.Formula]:
+        return {
+            MetricKeys.LOSS_MEAN: metrics.ratio(single.LOSS, single.WEIGHT),
+            MetricKeys.PREDICTION_MEAN: metrics.ratio(single.PREDICTION, single.WEIGHT),
+            MetricKeys.LABEL_MEAN: metrics.ratio(single.LABEL, single.WEIGHT),
+        }
+
+    def _columns(self, batch: single.Batch) -> dict[str, Tensor]:
+        return {
+            single.WEIGHT: tf.ones_like(batch.losses),
+            single.LOSS: batch.losses,
+            single.PREDICTION: self._predicted(batch.logits),
+            single.LABEL: batch.labels,
+        }

@@ -1,0 +1,257 @@
+"""A compiled Keras model as an Estimator.
+
+Synopsis::
+
+    model.compile(keras.optimizers.Adam(), "mse", metrics=["mae"])
+    estimator = model_to_estimator(model, model_dir="/tmp/model")
+    estimator.train(input_fn, max_steps=1000)
+    estimator.export_keras("/tmp/trained.keras")
+
+A training step computes what a step of `fit` does, evaluation gives the metrics of
+`Model.evaluate`, and predictions are those of `Model.predict`, by the names of the outputs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from kestimator import errors, specs
+from kestimator.adapters.keras_models import keras_io, keras_loading, keras_source, keras_steps
+from kestimator.config import RunConfig
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.programs import keras_losses
+from kestimator.estimator import Estimator
+from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
+from kestimator.keys import ModeKeys, SignatureKeys
+from kestimator.runtime import arguments
+from kestimator.validation import checks
+
+_FORMATS = (None, "checkpoint", "saver")
+
+
+def model_to_estimator(
+    keras_model: keras.Model | None = None,
+    keras_model_path: str | os.PathLike[str] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    model_dir: str | os.PathLike[str] | None = None,
+    config: RunConfig | None = None,
+    checkpoint_format: str | None = "checkpoint",
+    metric_names_map: Mapping[str, str] | None = None,
+    export_outputs: Mapping[str, type[ExportOutput]] | None = None,
+) -> KerasEstimator:
+    """Makes an Estimator of a compiled Keras model.
+
+    A copy of the model is trained: the model itself stays as it is. The copy starts with the
+    model's weights, and with the state of its optimizer if it has been trained; a checkpoint in
+    `model_dir` wins over both.
+
+    Features are a dict by the names of the inputs, a tensor for the only input, or a tuple of
+    tensors in the order of the inputs; `{"features": features, "sample_weights": weights}` weighs
+    the examples. Labels are what `fit` takes. Checkpoints have the paths of the model's variables
+    as names, counted as if nothing else had been made in the process.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input([1], name="x"), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        >>> estimator = kestimator.model_to_estimator(model)
+        >>> sorted(estimator.train(input_fn, steps=2).evaluate(input_fn))
+        ['global_step', 'loss', 'mae']
+
+    Args:
+        keras_model: The model: functional, Sequential or of a class of its own that has
+            `get_config`.
+        keras_model_path: A `.keras` or `.h5` file with the model, in place of `keras_model`. No
+            code in it is run.
+        custom_objects: Classes and functions that configurations of the model name, by name.
+        model_dir: Where to keep checkpoints and events, as for `Estimator`.
+        config: A `RunConfig`.
+        checkpoint_format: "checkpoint" or "saver", as in tf.estimator. Either way a checkpoint
+            holds variables by name.
+        metric_names_map: Names for the results of `evaluate`, by the names that Keras has for the
+            compiled metrics: all of them, and any of the losses of several outputs.
+        export_outputs: Kinds of signatures to export, by the names of outputs, besides
+            "serving_default", which predicts all outputs.
+
+    Returns:
+        The Estimator.
+
+    Raises:
+        ValueError: Neither or both of `keras_model` and `keras_model_path` are given; the model
+            is not compiled or cannot be copied; `checkpoint_format` is another.
+        KeyError: `export_outputs` names an output that the model has not.
+        OSError: There is no file `keras_model_path`, or it is damaged.
+    """
+    if checkpoint_format not in _FORMATS:
+        raise errors.ArgumentError(
+            errors.invalid_argument("checkpoint_format", checkpoint_format, f"one of {_FORMATS}")
+        )
+    model = _given_model(keras_model, keras_model_path, custom_objects)
+    _check_compiled(model)
+    outputs = _checked_outputs(export_outputs)
+    resolved = arguments.resolved_config(config, model_dir)
+    source = keras_source.Source(model, custom_objects, resolved.tf_random_seed)
+    _check_output_names(outputs, keras_io.output_names(source.model))
+    return KerasEstimator(source, resolved, _checked_map(metric_names_map), outputs)
+
+
+class KerasEstimator(Estimator):
+    """What `model_to_estimator` gives: an Estimator that knows its Keras model.
+
+    Args:
+        source: The model.
+        config: A `RunConfig`.
+        metric_names: Names of metrics by those that Keras has for them.
+        export_outputs: Kinds of signatures by names of outputs.
+    """
+
+    def __init__(
+        self,
+        source: keras_source.Source,
+        config: RunConfig,
+        metric_names: Mapping[str, str],
+        export_outputs: Mapping[str, type[ExportOutput]],
+    ) -> None:
+        def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+            with keras_losses.left_to_keras():
+                return _spec(source, features, labels, mode, metric_names, export_outputs)
+
+        super().__init__(model_fn, config=config)
+        self._source = source
+
+    def to_keras(self, checkpoint_path: str | None = None) -> keras.Model:
+        """Makes a Keras model of its own: trained, and compiled with the optimizer's state.
+
+        Args:
+            checkpoint_path: The checkpoint; by default the latest.
+
+        Returns:
+            A copy of the model that the estimator was made of, with the values of the checkpoint.
+
+        Raises:
+            errors.CheckpointNotFoundError: There is no checkpoint.
+        """
+        path = self._checkpoint(checkpoint_path) or self._trained()
+        checkpoint = checkpoint_files.reader(path)
+        with checkpoint_files.unreadable_as_error(path):
+            return self._source.with_values(checkpoint.has_tensor, checkpoint.get_tensor)
+
+
+def _given_model(model: Any, path: Any, custom_objects: Mapping[str, Any] | None) -> keras.Model:
+    if model is None and path is None:
+        raise errors.ArgumentError(
+            "Either `keras_model` or `keras_model_path` needs to be given: a compiled Keras model, "
+            "or the '.keras' or '.h5' file that holds one."
+        )
+    if model is not None and path is not None:
+        raise errors.ArgumentError(
+            f"`keras_model` and `keras_model_path` ({path!r}) are both given. Give one of them."
+        )
+    if model is None:
+        return keras_loading.load(checks.checked_path("keras_model_path", path), custom_objects)
+    if not isinstance(model, keras.Model):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("keras_model", model, "a keras.Model of Keras 3")
+        )
+    return model
+
+
+def _check_compiled(model: keras.Model) -> None:
+    if not model.compiled:
+        raise errors.ArgumentError(
+            f"The Keras model {model.name!r} has not been compiled yet. Call its `compile` with an "
+            "optimizer and a loss before `model_to_estimator`."
+        )
+
+
+def _checked_map(names: Any) -> dict[str, str]:
+    if names is not None and not isinstance(names, Mapping):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("metric_names_map", names, "a dict of names by names, or None")
+        )
+    return dict(names or {})
+
+
+def _checked_outputs(outputs: Any) -> dict[str, type[ExportOutput]]:
+    usable = isinstance(outputs, Mapping) and all(map(callable, outputs.values()))
+    if outputs is not None and not usable:
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                "export_outputs",
+                outputs,
+                "a dict of classes by output name, such as "
+                "{'price': kestimator.export.RegressionOutput}",
+            )
+        )
+    return dict(outputs or {})
+
+
+def _check_output_names(outputs: Mapping[str, Any], names: list[str]) -> None:
+    unknown = sorted(set(outputs) - set(names))
+    if names and unknown:
+        raise errors.NamesError(
+            errors.invalid_argument(
+                "export_outputs", unknown, f"names of the model's outputs, which are {names}"
+            )
+        )
+
+
+def _spec(
+    source: keras_source.Source,
+    features: Any,
+    labels: Any,
+    mode: str,
+    metric_names: Mapping[str, str],
+    export_outputs: Mapping[str, type[ExportOutput]],
+) -> specs.EstimatorSpec:
+    """What the model does with a batch: the model_fn."""
+    features, weights = keras_steps.split_weights(features)
+    x = keras_io.inputs_of(source.model, features)
+    model = source.lent(x, mode)
+    if mode == ModeKeys.PREDICT:
+        predictions = keras_io.named_outputs(model, keras_steps.predict(model, x))
+        return specs.EstimatorSpec(
+            mode,
+            predictions=predictions,
+            export_outputs=_signatures_of(predictions, export_outputs),
+            keras_model=model,
+        )
+    keras_io.check_labels(model, labels, model.loss)
+    batch = keras_steps.Batch(x, labels, weights)
+    if mode == ModeKeys.TRAIN:
+        outputs, loss, train_op = keras_steps.train(model, batch)
+        if metric_names:
+            _check_metric_names(metric_names, *keras_steps.metric_names(model, batch, outputs))
+        return specs.EstimatorSpec(mode, loss=loss, train_op=train_op, keras_model=model)
+    outputs, loss, metrics = keras_steps.evaluate(model, batch)
+    if metric_names:
+        _check_metric_names(metric_names, *keras_steps.metric_names(model, batch, outputs))
+    return specs.EstimatorSpec(
+        mode,
+        predictions=keras_io.named_outputs(model, outputs),
+        loss=loss,
+        eval_metric_ops={metric_names.get(name, name): metrics[name] for name in metrics},
+        keras_model=model,
+    )
+
+
+def _signatures_of(
+    predictions: Mapping[str, Any], kinds: Mapping[str, type[ExportOutput]]
+) -> dict[str, ExportOutput]:
+    _check_output_names(kinds, list(predictions))
+    own = {name: kind(predictions[name]) for name, kind in kinds.items()}  # type: ignore[call-arg]
+    return {SignatureKeys.SERVING_DEFAULT: PredictOutput(dict(predictions)), **own}
+
+
+def _check_metric_names(given: Mapping[str, str], metrics: list[str], losses: list[str]) -> None:
+    missing, unknown = set(metrics) - set(given), set(given) - set(metrics) - set(losses)
+    if missing or unknown:
+        raise errors.ArgumentError(
+            f"Invalid argument `metric_names_map`. Expected: names for all of {metrics}, which are "
+            f"the model's metrics, and for any of {losses}. Received: {dict(given)}, without "
+            f"{sorted(missing)} and with {sorted(unknown)}."
+        )

@@ -1,0 +1,106 @@
+"""Checks of what an Estimator is given, before anything is opened or written."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+from typing import Any
+
+from kestimator import errors
+from kestimator.config import RunConfig, default_session_config
+from kestimator.validation import checks
+
+_logger = logging.getLogger("kestimator")
+_MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
+
+
+def check_steps(steps: int | None, max_steps: int | None) -> None:
+    """Checks that at most one of them is given, and is positive.
+
+    Raises:
+        errors.ArgumentError: Both are given, or one is not above 0.
+    """
+    if steps is not None and max_steps is not None:
+        raise errors.ArgumentError(
+            f"Can not provide both `steps` and `max_steps`. Received: steps={steps}, "
+            f"max_steps={max_steps}. `steps` counts from here on, `max_steps` from the start."
+        )
+    checks.check_positive("steps", steps)
+    checks.check_positive("max_steps", max_steps)
+
+
+def check_trains(config: RunConfig) -> None:
+    """Checks that this process is one that trains.
+
+    Raises:
+        errors.ArgumentError: TF_CONFIG makes it an evaluator or a parameter server.
+    """
+    if config.task_type in ("evaluator", "ps"):
+        raise errors.ArgumentError(
+            f"Train has been called with task type {config.task_type!r}, which does not train. "
+            "Check TF_CONFIG: `task.type` should be 'chief' or 'worker' here."
+        )
+
+
+def refuse_overrides(kind: type, base_class: type) -> None:
+    """Checks that a subclass only adds to `base_class`.
+
+    Raises:
+        errors.ArgumentError: It redefines a member.
+    """
+    own = {name for name in vars(base_class) if not name.startswith("__")} - _MAY_BE_REDEFINED
+    for base in kind.__mro__[: kind.__mro__.index(base_class)]:
+        overridden = sorted(own & set(vars(base)))
+        if overridden:
+            raise errors.ArgumentError(
+                "Subclasses of Estimator cannot override members of Estimator. "
+                f"{base.__name__} does override {overridden}. Give the methods other names, or "
+                "wrap an estimator instead of deriving from it."
+            )
+
+
+def resolved_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
+    """The configuration of an Estimator: a copy with a `model_dir` and a session configuration.
+
+    Raises:
+        errors.ArgumentError: `config` is no RunConfig, or `model_dir` is given twice and differs.
+    """
+    if config is not None and not isinstance(config, RunConfig):
+        raise errors.ArgumentError(errors.invalid_argument("config", config, "a RunConfig"))
+    config = copy.deepcopy(config) if config is not None else RunConfig()
+    given = None if model_dir is None else checks.checked_path("model_dir", model_dir)
+    if given is not None and config.model_dir not in (None, given):
+        raise errors.ArgumentError(
+            f"`model_dir` is given twice with different values: {given!r} to the Estimator and "
+            f"{config.model_dir!r} in `config`. Give it once."
+        )
+    directory = given or config.model_dir or _temporary_directory()
+    if config.session_config is None:
+        config = config.replace(session_config=default_session_config())
+    return config.replace(model_dir=directory)
+
+
+def copied_params(params: Any) -> Any:
+    """A deep copy of the hyperparameters; `{}` for None.
+
+    Raises:
+        errors.ArgumentTypeError: They cannot be copied.
+    """
+    try:
+        return copy.deepcopy({} if params is None else params)
+    except TypeError as error:
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                "params",
+                params,
+                "values that copy.deepcopy can copy",
+                f"It says: {error}. Make such objects in the model_fn, or bind them to it.",
+            )
+        ) from error
+
+
+def _temporary_directory() -> str:
+    directory = tempfile.mkdtemp()
+    _logger.warning("No `model_dir` is given; using the temporary directory %s.", directory)
+    return directory

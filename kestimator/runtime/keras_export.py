@@ -1,0 +1,78 @@
+"""What `Estimator.export_keras` writes: a Keras model, or the weights of any model.
+
+Synopsis::
+
+    target = checked_target("model.keras")
+    write(target, "model_dir/model.ckpt-100", make_model, held_model)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from kestimator import errors
+from kestimator.engine.checkpoints import checkpoint_files, keras_writing
+
+checked_target = keras_writing.checked_target
+HeldModel = contextlib.AbstractContextManager[tuple[keras.Model | None, dict[int, str]]]
+"""A model that has the values of a checkpoint meanwhile, and names by the ids of its variables."""
+
+
+def write(
+    target: str,
+    checkpoint: str,
+    make_model: Callable[[str], keras.Model] | None,
+    held_model: Callable[[], HeldModel],
+) -> str:
+    """Writes a file for Keras, whole or not at all.
+
+    Args:
+        target: The path, as `checked_target` gives it.
+        checkpoint: The checkpoint to write.
+        make_model: Makes a Keras model of a checkpoint; None where an estimator has no such way.
+        held_model: Gives the model that a model_fn named, if it did.
+
+    Returns:
+        The path.
+
+    Raises:
+        errors.ArgumentError: There is no Keras model to write.
+    """
+    model = _made(make_model, checkpoint, target)
+    if model is not None:
+        return _saved(
+            model, target, keras_writing.names_in(model, checkpoint_files.names(checkpoint))
+        )
+    with held_model() as (model, ids):
+        if model is not None:
+            return _saved(model, target, ids)
+    if target.endswith(keras_writing.MODEL):
+        raise errors.ArgumentError(
+            f"There is no Keras model to write to {target!r}: no call of the model_fn has named "
+            "one. Return it in `EstimatorSpec(..., keras_model=model)`, and call `predict`, "
+            "`evaluate` or `train` first, or pass `input_fn`. The weights alone can be written to "
+            f"a file that ends in {keras_writing.WEIGHTS!r}."
+        )
+    names = keras_writing.weight_names(checkpoint_files.names(checkpoint))
+    values = {name: checkpoint_files.value(checkpoint, name) for name in names}
+    return keras_writing.write(target, lambda part: keras_writing.write_weights(part, values))
+
+
+def _made(
+    make_model: Callable[[str], keras.Model] | None, checkpoint: str, target: str
+) -> keras.Model | None:
+    """The model, or None where something of it has no equal in Keras and its weights will do."""
+    try:
+        return None if make_model is None else make_model(checkpoint)
+    except errors.ArgumentError:
+        if target.endswith(keras_writing.MODEL):
+            raise
+        return None
+
+
+def _saved(model: Any, target: str, names: dict[int, str]) -> str:
+    return keras_writing.write(target, lambda part: keras_writing.save(model, part, names))

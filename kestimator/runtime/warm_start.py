@@ -1,0 +1,112 @@
+"""Warm start: initial values from the checkpoint of another model.
+
+Synopsis::
+
+    settings = settings_from("/tmp/other_model")
+    with graph.as_default():
+        apply(settings)        # the variables' initializers now read the checkpoint
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine.checkpoints import keras_files
+from kestimator.specs import WarmStartSettings
+
+
+def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
+    """Reads the argument `warm_start_from` of an Estimator.
+
+    Args:
+        warm_start_from: None, settings, or a path: a checkpoint, a directory of checkpoints, a
+            SavedModel, or a `.keras` or `.weights.h5` file.
+
+    Raises:
+        errors.ArgumentError: It is something else.
+    """
+    if warm_start_from is None or isinstance(warm_start_from, WarmStartSettings):
+        return warm_start_from
+    if not isinstance(warm_start_from, (str, bytes, os.PathLike)):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "warm_start_from",
+                warm_start_from,
+                "None, the path of a checkpoint, a directory, a SavedModel or a Keras file, or "
+                "WarmStartSettings",
+            )
+        )
+    path = os.fsdecode(warm_start_from)
+    variables = os.path.join(path, "variables", "variables")
+    return WarmStartSettings(variables if tf.io.gfile.exists(f"{variables}.index") else path)
+
+
+def whole_checkpoint(settings: WarmStartSettings) -> str | None:
+    """The checkpoint that a warm start takes over as it is; None if it takes over only parts.
+
+    A Keras file gives only parts: it has no global step.
+
+    Raises:
+        errors.CheckpointNotFoundError: There is no checkpoint.
+    """
+    if keras_files.is_keras_file(settings.ckpt_to_initialize_from):
+        return None
+    if settings.vars_to_warm_start != ".*" or (
+        settings.var_name_to_vocab_info or settings.var_name_to_prev_var_name
+    ):
+        return None
+    return _source_checkpoint(settings.ckpt_to_initialize_from)
+
+
+def apply(settings: WarmStartSettings) -> None:
+    """Makes the initializers of the default graph's variables read the checkpoint.
+
+    Raises:
+        errors.CheckpointNotFoundError: There is no checkpoint in the directory, or no Keras file.
+        errors.UnreadableCheckpointError: A Keras file cannot be read.
+        ValueError: A selected variable is not in the checkpoint, or has another shape.
+        tf.errors.NotFoundError: There is no such directory or checkpoint.
+    """
+    source = settings.ckpt_to_initialize_from
+    path = _source_checkpoint(source)
+    try:
+        tf.compat.v1.train.warm_start(
+            path,
+            _each_once(settings.vars_to_warm_start),
+            settings.var_name_to_vocab_info,
+            settings.var_name_to_prev_var_name,
+        )
+    except (ValueError, tf.errors.OpError) as error:
+        error.add_note(
+            f"This is the warm start from {source!r}, which `warm_start_from` names: select "
+            "variables that fit with the `vars_to_warm_start` of WarmStartSettings."
+        )
+        raise
+
+
+def _each_once(selection: Any) -> Any:
+    """What to warm-start, with each variable once, however many patterns of a list select it.
+
+    A pattern selects what begins with it: "w" selects "w/Adam" as well. TensorFlow takes a variable
+    that comes twice for one in two parts.
+    """
+    if not isinstance(selection, list) or not all(isinstance(one, str) for one in selection):
+        return selection
+    key = tf.compat.v1.GraphKeys.GLOBAL_VARIABLES
+    found = [v for pattern in selection for v in tf.compat.v1.get_collection(key, scope=pattern)]
+    return list({id(variable): variable for variable in found}.values())
+
+
+def _source_checkpoint(source: str) -> str:
+    if keras_files.is_keras_file(source):
+        return keras_files.as_checkpoint(source)
+    path = tf.train.latest_checkpoint(source) if tf.io.gfile.isdir(source) else source
+    if path is None:
+        raise errors.CheckpointNotFoundError(
+            f"There is no checkpoint in {source!r}, which `warm_start_from` names."
+        )
+    return str(path)

@@ -1,0 +1,234 @@
+"""Which result is the best: how results are compared, and a file that keeps the best exported.
+
+Synopsis::
+
+    kept = read(export_path)                        # nothing yet: Kept(None, None)
+    write(export_path, kept.starts("model.ckpt-100", {"loss": 0.5}, exports=[]))
+    ...                                             # the export itself
+    write(export_path, Kept(best={"loss": 0.5}))
+
+A process may be killed between any two of these. What was started is in the file, so that the
+next process knows whether it was finished, and can finish it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.keys import MetricKeys
+from kestimator.validation import signatures
+
+FILE_NAME = "best_eval_result.json"
+_logger = logging.getLogger("kestimator")
+_COMPARED = {"best_eval_result", "current_eval_result"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ByMetric:
+    """Compares results by one metric. A number is better than NaN.
+
+    Attributes:
+        metric: The name of the metric.
+        mode: 'min' if a smaller value is better, 'max' if a larger is.
+    """
+
+    metric: str
+    mode: str
+
+    def __call__(
+        self, best_eval_result: Mapping[str, Any], current_eval_result: Mapping[str, Any]
+    ) -> bool:
+        """Whether the current result is better than the best."""
+        current = self.value(current_eval_result)
+        if self.metric not in best_eval_result:
+            return True
+        best = self.value(best_eval_result)
+        if math.isnan(best):
+            return not math.isnan(current)
+        return current < best if self.mode == "min" else current > best
+
+    def value(self, eval_result: Mapping[str, Any]) -> float:
+        """The metric's value.
+
+        Raises:
+            errors.ArgumentError: The result has no such number.
+        """
+        value = eval_result.get(self.metric) if eval_result else None
+        if value is None or np.ndim(value) > 0:
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "eval_result",
+                    eval_result,
+                    f"the metrics of an evaluation, with a number {self.metric!r}",
+                    "Pass `metric=` and `mode=` to BestExporter to compare by another metric.",
+                )
+            )
+        return float(value)
+
+
+loss_is_smaller = ByMetric(MetricKeys.LOSS, "min")
+"""How a `BestExporter` compares by default: the smaller loss is better."""
+
+
+def checked_comparison(compare_fn: Any, metric: str | None, mode: str | None) -> Callable[..., Any]:
+    """What compares results, of the arguments of `BestExporter`.
+
+    Raises:
+        errors.ArgumentError: They do not say how, or say it twice.
+    """
+    if metric is not None or mode is not None:
+        if compare_fn is not loss_is_smaller:
+            raise errors.ArgumentError(
+                f"`compare_fn` and `metric` are both given. Received: {compare_fn!r} and "
+                f"{metric!r}. Give one of them."
+            )
+        return _checked_metric(metric, mode)
+    if compare_fn is None:
+        expected = "a function of best_eval_result and current_eval_result"
+        raise errors.ArgumentError(errors.invalid_argument("compare_fn", None, expected))
+    names = signatures.accepted_arguments(compare_fn)
+    if names != _COMPARED:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "compare_fn",
+                compare_fn,
+                f"a function of exactly {', '.join(sorted(_COMPARED))}",
+                f"It takes {sorted(names)}.",
+            )
+        )
+    return compare_fn  # type: ignore[no-any-return]
+
+
+def _checked_metric(metric: Any, mode: Any) -> ByMetric:
+    if not isinstance(metric, str) or not metric:
+        expected = "the name of a metric that `evaluate` returns"
+        raise errors.ArgumentError(errors.invalid_argument("metric", metric, expected))
+    if mode not in ("min", "max"):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "mode", mode, f"'min' or 'max': which {metric!r} is better, a smaller or a larger"
+            )
+        )
+    return ByMetric(metric, mode)
+
+
+@dataclasses.dataclass(frozen=True)
+class Started:
+    """An export that was begun.
+
+    Attributes:
+        checkpoint_path: What it exports.
+        eval_result: The metrics of that checkpoint.
+        exports: The names of the exports that were there before.
+    """
+
+    checkpoint_path: str
+    eval_result: dict[str, Any]
+    exports: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What is known of the exports of one folder.
+
+    Attributes:
+        best: The metrics of the best model that was exported; None if that is not known.
+        started: The export that was begun last, unless it is known to be finished.
+    """
+
+    best: dict[str, Any] | None = None
+    started: Started | None = None
+
+    def starts(
+        self, checkpoint_path: str, eval_result: Mapping[str, Any], exports: Sequence[str]
+    ) -> Kept:
+        """The same once a better model's export begins."""
+        started = Started(checkpoint_path, dict(eval_result), tuple(exports))
+        return dataclasses.replace(self, started=started)
+
+
+def read(export_path: str) -> Kept:
+    """What the file says; nothing if it is not there, or (with a warning) no such file."""
+    path = os.path.join(export_path, FILE_NAME)
+    if not tf.io.gfile.exists(path):
+        return Kept()
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return _kept(json.loads(file.read()))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        _logger.warning("The file %s cannot be used, and is ignored: %s", path, error)
+        return Kept()
+
+
+def write(export_path: str, kept: Kept) -> None:
+    """Writes the file, whole at every moment."""
+    tf.io.gfile.makedirs(export_path)
+    text = json.dumps(_plain(kept), indent=1)
+    checkpoint_files.write_whole(os.path.join(export_path, FILE_NAME), text.encode())
+
+
+def restore(export_path: str, kept: Kept) -> None:
+    """Puts the file back to what it said before an export that failed."""
+    if kept != Kept():
+        write(export_path, kept)
+        return
+    tf.io.gfile.remove(os.path.join(export_path, FILE_NAME))
+    if not tf.io.gfile.listdir(export_path):
+        tf.io.gfile.rmtree(export_path)
+
+
+def _plain(kept: Kept) -> dict[str, Any]:
+    started = kept.started
+    return {
+        "best": None if kept.best is None else _plain_result(kept.best),
+        "started": started
+        and {
+            "checkpoint_path": started.checkpoint_path,
+            "eval_result": _plain_result(started.eval_result),
+            "exports": list(started.exports),
+        },
+    }
+
+
+def _kept(content: dict[str, Any]) -> Kept:
+    best, started = content["best"], content["started"]
+    return Kept(
+        None if best is None else _result(best),
+        started
+        and Started(
+            started["checkpoint_path"],
+            _result(started["eval_result"]),
+            tuple(started["exports"]),
+        ),
+    )
+
+
+def _plain_result(eval_result: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers, arrays of them and bytes with their dtype; a result of `evaluate` has no others."""
+    found: dict[str, Any] = {}
+    for key, value in eval_result.items():
+        if isinstance(value, bytes):
+            found[key] = {"bytes": value.decode("latin-1")}
+        elif (array := np.asarray(value)).dtype.kind in "biuf":
+            found[key] = {"dtype": array.dtype.name, "value": array.tolist()}
+    return found
+
+
+def _result(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: kept["bytes"].encode("latin-1")
+        if "bytes" in kept
+        else np.array(kept["value"], kept["dtype"])[()]
+        for key, kept in plain.items()
+    }

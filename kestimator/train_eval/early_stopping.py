@@ -1,0 +1,427 @@
+"""Early stopping: hooks that end training by the results of evaluations.
+
+Synopsis::
+
+    hook = stop_if_no_decrease_hook(estimator, "loss", max_steps_without_decrease=1000)
+    train_and_evaluate(estimator, TrainSpec(input_fn, hooks=[hook]), eval_spec)
+
+The estimator has the results of its own evaluations in memory; those of other processes, and of
+earlier ones, are in event files. Hooks that look by the clock also look whenever there is a new
+result in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.adapters.hooks import event_files, stock_hooks
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.programs import program
+from kestimator.estimator import Estimator
+from kestimator.train_eval import stopping_rules
+from kestimator.validation import checks
+
+_v1: Any = tf.compat.v1
+_train: Any = _v1.train
+_logger = logging.getLogger("kestimator")
+
+
+def make_early_stopping_hook(
+    estimator: Estimator,
+    should_stop_fn: Callable[[], Any],
+    run_every_secs: float | None = 60,
+    run_every_steps: int | None = None,
+) -> tf.compat.v1.train.SessionRunHook:
+    """Makes a hook that ends training when a function says so.
+
+    Args:
+        estimator: What is trained.
+        should_stop_fn: Called without arguments, after the first step and then in intervals.
+        run_every_secs: The seconds between two calls.
+        run_every_steps: The steps between two calls; pass `run_every_secs=None` with it.
+
+    Returns:
+        The hook, for `Estimator.train` or `TrainSpec`. It adds the variable
+        `signal_early_stopping/STOP` to checkpoints, as `tf.estimator` does.
+
+    Raises:
+        ArgumentError: Not exactly one of the intervals is given, or it is out of range.
+        ArgumentTypeError: `estimator` or `should_stop_fn` is something else.
+    """
+    _check_estimator(estimator)
+    _check_callable("should_stop_fn", should_stop_fn)
+    return EarlyStoppingHook(should_stop_fn, _timer(run_every_secs, run_every_steps))
+
+
+def stop_if_higher_hook(
+    estimator: Estimator,
+    metric_name: str,
+    threshold: float,
+    eval_dir: str | os.PathLike[str] | None = None,
+    min_steps: int = 0,
+    run_every_secs: float | None = 60,
+    run_every_steps: int | None = None,
+) -> tf.compat.v1.train.SessionRunHook:
+    """Makes a hook that ends training once a metric was above a threshold.
+
+    Example:
+        >>> hook = kestimator.experimental.stop_if_higher_hook(estimator, "accuracy", 0.9)
+        >>> train_spec = kestimator.TrainSpec(input_fn, hooks=[hook])
+
+    Args:
+        estimator: What is trained.
+        metric_name: The metric, as `evaluate` calls it.
+        threshold: The threshold.
+        eval_dir: The directory of the evaluation's events; by default `estimator.eval_dir()`.
+        min_steps: Evaluations before this global step do not count.
+        run_every_secs: The seconds between two looks, besides those at new results.
+        run_every_steps: The steps between two looks; pass `run_every_secs=None` with it.
+
+    Returns:
+        The hook; see `make_early_stopping_hook`.
+
+    Raises:
+        ArgumentError: A number is out of range.
+        ArgumentTypeError: An argument has a type that cannot be used.
+        MetricNotFoundError: In training: evaluations have no such metric.
+    """
+    rule = stopping_rules.Threshold(metric_name, threshold, min_steps, higher=True)
+    return _metric_hook(estimator, rule, eval_dir, run_every_secs, run_every_steps)
+
+
+def stop_if_lower_hook(
+    estimator: Estimator,
+    metric_name: str,
+    threshold: float,
+    eval_dir: str | os.PathLike[str] | None = None,
+    min_steps: int = 0,
+    run_every_secs: float | None = 60,
+    run_every_steps: int | None = None,
+) -> tf.compat.v1.train.SessionRunHook:
+    """Makes a hook that ends training once a metric was below a threshold.
+
+    Args:
+        estimator: As in `stop_if_higher_hook`, and so are the others.
+        metric_name: As there.
+        threshold: As there.
+        eval_dir: As there.
+        min_steps: As there.
+        run_every_secs: As there.
+        run_every_steps: As there.
+
+    Returns:
+        As there.
+    """
+    rule = stopping_rules.Threshold(metric_name, threshold, min_steps, higher=False)
+    return _metric_hook(estimator, rule, eval_dir, run_every_secs, run_every_steps)
+
+
+def stop_if_no_increase_hook(
+    estimator: Estimator,
+    metric_name: str,
+    max_steps_without_increase: int | None,
+    eval_dir: str | os.PathLike[str] | None = None,
+    min_steps: int = 0,
+    run_every_secs: float | None = 60,
+    run_every_steps: int | None = None,
+    *,
+    patience: int | None = None,
+    min_delta: float = 0.0,
+) -> tf.compat.v1.train.SessionRunHook:
+    """Makes a hook that ends training when a metric has not gone up for long.
+
+    Example:
+        >>> hook = kestimator.experimental.stop_if_no_increase_hook(
+        ...     estimator, "accuracy", None, patience=3, min_delta=0.001)
+
+    Args:
+        estimator: As in `stop_if_higher_hook`, and so are the others down to `patience`.
+        metric_name: As there.
+        max_steps_without_increase: The steps from the best evaluation to the one that ends
+            training; None for `patience` alone.
+        eval_dir: As there.
+        min_steps: As there.
+        run_every_secs: As there.
+        run_every_steps: As there.
+        patience: How many evaluations in a row may be no better than the best before training
+            ends. (Not in `tf.estimator`.)
+        min_delta: By how much an evaluation has to be better to count as better.
+
+    Returns:
+        As there.
+
+    Raises:
+        ArgumentError: A number is out of range, or nothing says how long to wait.
+        ArgumentTypeError: An argument has a type that cannot be used.
+        MetricNotFoundError: In training: evaluations have no such metric.
+    """
+    rule = stopping_rules.NoImprovement(
+        metric_name,
+        max_steps_without_increase,
+        patience=patience,
+        min_delta=min_delta,
+        min_steps=min_steps,
+        higher=True,
+    )
+    return _metric_hook(estimator, rule, eval_dir, run_every_secs, run_every_steps)
+
+
+def stop_if_no_decrease_hook(
+    estimator: Estimator,
+    metric_name: str,
+    max_steps_without_decrease: int | None,
+    eval_dir: str | os.PathLike[str] | None = None,
+    min_steps: int = 0,
+    run_every_secs: float | None = 60,
+    run_every_steps: int | None = None,
+    *,
+    patience: int | None = None,
+    min_delta: float = 0.0,
+) -> tf.compat.v1.train.SessionRunHook:
+    """Makes a hook that ends training when a metric has not gone down for long.
+
+    Args:
+        estimator: As in `stop_if_no_increase_hook`, and so are the others.
+        metric_name: As there.
+        max_steps_without_decrease: As there `max_steps_without_increase`.
+        eval_dir: As there.
+        min_steps: As there.
+        run_every_secs: As there.
+        run_every_steps: As there.
+        patience: As there.
+        min_delta: As there.
+
+    Returns:
+        As there.
+    """
+    rule = stopping_rules.NoImprovement(
+        metric_name,
+        max_steps_without_decrease,
+        patience=patience,
+        min_delta=min_delta,
+        min_steps=min_steps,
+        higher=False,
+    )
+    return _metric_hook(estimator, rule, eval_dir, run_every_secs, run_every_steps)
+
+
+def make_stop_at_checkpoint_step_hook(
+    estimator: Estimator, last_step: int, wait_after_file_check_secs: float = 30
+) -> tf.compat.v1.train.SessionRunHook:
+    """Makes a hook that ends training at a global step; a worker waits for its checkpoint.
+
+    Args:
+        estimator: What is trained.
+        last_step: The global step.
+        wait_after_file_check_secs: How long a worker that is not the chief waits between two
+            looks at the checkpoints.
+
+    Raises:
+        ArgumentError: `last_step` is None or not positive, or the wait is negative.
+        ArgumentTypeError: An argument has a type that cannot be used.
+    """
+    _check_estimator(estimator)
+    checks.check_positive("last_step", last_step)
+    checks.check_not_negative("wait_after_file_check_secs", wait_after_file_check_secs)
+    if last_step is None:
+        raise errors.ArgumentError(errors.invalid_argument("last_step", None, "a global step"))
+    if estimator.config.is_chief:
+        return _train.StopAtStepHook(last_step=last_step)
+    return StopAtCheckpointStepHook(estimator.model_dir, last_step, wait_after_file_check_secs)
+
+
+class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
+    """Asks a function in intervals whether to stop.
+
+    Args:
+        should_stop_fn: The function.
+        timer: The intervals.
+        has_news: Says whether to ask at once.
+        at_end: Called at the end.
+    """
+
+    def __init__(
+        self,
+        should_stop_fn: Callable[[], Any],
+        timer: Any,
+        has_news: Callable[[], bool] = lambda: False,
+        at_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(self)
+        self._should_stop_fn = should_stop_fn
+        self._timer = timer
+        self._has_news = has_news
+        self._at_end = at_end
+
+    def begin(self) -> None:
+        """Adds the variable that says in checkpoints whether training was stopped."""
+        with _v1.variable_scope("signal_early_stopping", reuse=_v1.AUTO_REUSE):
+            stop = _v1.get_variable(
+                "STOP",
+                shape=[],
+                dtype=tf.bool,
+                initializer=_v1.constant_initializer(False),
+                collections=[_v1.GraphKeys.GLOBAL_VARIABLES],
+                trainable=False,
+            )
+        self._global_step = _train.get_global_step()
+        self._stop = _v1.assign(stop, True)
+
+    def before_run(self, run_context: Any) -> Any:
+        """Fetches the global step."""
+        del run_context
+        return _train.SessionRunArgs(self._global_step)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        """Asks, if it is time to."""
+        step = run_values.results
+        is_due = self._timer.should_trigger_for_step(step)
+        if is_due:
+            self._timer.update_last_triggered_step(step)
+        if (self._has_news() or is_due) and self._should_stop_fn():
+            _logger.info("Requesting early stopping at global step %d.", step)
+            run_context.session.run(self._stop)
+            run_context.request_stop()
+
+    def end(self, session: Any) -> None:
+        """Ends."""
+        del session
+        self._at_end()
+
+
+class StopAtCheckpointStepHook(_train.SessionRunHook, stock_hooks.Cadence):
+    """Ends training once the checkpoint of a step is on disk.
+
+    Args:
+        model_dir: Where the checkpoints are.
+        last_step: The step.
+        wait_secs: How long to wait between two looks.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        model_dir: str,
+        last_step: int,
+        wait_secs: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(self)
+        self._model_dir = model_dir
+        self._last_step = last_step
+        self._wait_secs = wait_secs
+        self._sleep = sleep
+
+    def begin(self) -> None:
+        """Finds the global step."""
+        self._global_step = _train.get_global_step()
+
+    def quiet_steps(self, global_step: int) -> int:
+        """The steps until the last one."""
+        return max(0, math.ceil(self._last_step) - global_step - 1)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        """Looks for the checkpoint once the step has come, and waits if it is not there."""
+        del run_values
+        if run_context.session.run(self._global_step) < self._last_step:
+            return
+        path = checkpoint_files.latest_checkpoint(self._model_dir)
+        if path is not None and checkpoint_files.global_step_of(path) >= self._last_step:
+            run_context.request_stop()
+        else:
+            self._sleep(self._wait_secs)
+
+
+class _EvaluationResults:
+    """The results of an estimator's evaluations in one directory."""
+
+    def __init__(self, estimator: Estimator, directory: str) -> None:
+        self._log: event_files.EvaluationLog = estimator._runtime.evaluations
+        self._seen: Any = None
+        self._in_files: dict[int, dict[str, float]] | None = None
+        self.directory = directory
+        self.were_there = False
+
+    def have_news(self) -> bool:
+        """Whether the estimator has evaluated since this was asked last."""
+        before, self._seen = self._seen, self._log.latest.get(os.path.basename(self.directory))
+        return self._seen is not before
+
+    def read(self) -> stopping_rules.Results:
+        """All results: those of this process from memory, others from event files."""
+        own = self._log.scalars(self.directory)
+        if self._in_files is None or not own:
+            with program.eager_mode():
+                self._in_files = event_files.read_scalars(self.directory)
+        steps = sorted({*self._in_files, *own})
+        self.were_there = self.were_there or bool(steps)
+        return {step: {**self._in_files.get(step, {}), **own.get(step, {})} for step in steps}
+
+
+def _metric_hook(
+    estimator: Estimator,
+    rule: stopping_rules.Rule,
+    eval_dir: str | os.PathLike[str] | None,
+    run_every_secs: float | None,
+    run_every_steps: int | None,
+) -> EarlyStoppingHook:
+    _check_estimator(estimator)
+    rule.check()
+    timer = _timer(run_every_secs, run_every_steps)
+    directory = (
+        estimator.eval_dir() if eval_dir is None else checks.checked_path("eval_dir", eval_dir)
+    )
+    results = _EvaluationResults(estimator, directory)
+
+    def should_stop() -> bool:
+        reason = rule.reason_to_stop(results.read())
+        if reason is not None:
+            _logger.info("Metric %r asks for early stopping: %s.", rule.metric, reason)
+        return reason is not None
+
+    def warn_if_blind() -> None:
+        if not results.were_there:
+            _logger.warning(
+                "Early stopping by the metric %r had nothing to go by: whenever the hook looked, "
+                "there was no evaluation in %s. Evaluate more often (`save_checkpoints_steps` of "
+                "the RunConfig, `throttle_secs` or `every_steps` of the EvalSpec), or pass the "
+                "`eval_dir` of the evaluation.",
+                rule.metric,
+                results.directory,
+            )
+
+    has_news = results.have_news if run_every_steps is None else (lambda: False)
+    return EarlyStoppingHook(should_stop, timer, has_news, warn_if_blind)
+
+
+def _timer(run_every_secs: float | None, run_every_steps: int | None) -> Any:
+    if (run_every_secs is None) == (run_every_steps is None):
+        raise errors.ArgumentError(
+            "Exactly one of `run_every_secs` and `run_every_steps` has to be given. Received: "
+            f"run_every_secs={run_every_secs}, run_every_steps={run_every_steps}. With "
+            "`run_every_steps`, pass `run_every_secs=None`."
+        )
+    if run_every_secs is not None:
+        checks.check_not_negative("run_every_secs", run_every_secs)
+    checks.check_positive("run_every_steps", run_every_steps)
+    return _train.SecondOrStepTimer(every_secs=run_every_secs, every_steps=run_every_steps)
+
+
+def _check_estimator(estimator: Any) -> None:
+    if not isinstance(estimator, Estimator):
+        expected = "a kestimator.Estimator"
+        raise errors.ArgumentTypeError(errors.invalid_argument("estimator", estimator, expected))
+
+
+def _check_callable(name: str, function: Any) -> None:
+    if not callable(function):
+        expected = "a function without arguments"
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, function, expected))

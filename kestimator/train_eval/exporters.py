@@ -1,0 +1,343 @@
+"""Exporters: what `train_and_evaluate` exports after an evaluation.
+
+Synopsis::
+
+    exporter = BestExporter(
+        serving_input_receiver_fn=receiver_fn, metric="accuracy", mode="max")
+    eval_spec = EvalSpec(input_fn, exporters=[exporter, FinalExporter("final", receiver_fn)])
+
+Each writes into a folder of its name, `model_dir/export/<name>`.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kestimator import export
+from kestimator._types import ServingInputReceiverFn
+from kestimator.adapters.hooks import event_files
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.programs import program
+from kestimator.engine.saved_models import export_files
+from kestimator.estimator import Estimator
+from kestimator.keys import ModeKeys
+from kestimator.train_eval import best_result
+from kestimator.validation import checks
+
+_logger = logging.getLogger("kestimator")
+
+
+class Exporter(abc.ABC):
+    """The interface of exporters: derive from it to export in another way."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """The name, which is also the folder's below `model_dir/export`. Not empty."""
+
+    @abc.abstractmethod
+    def export(
+        self,
+        estimator: Estimator,
+        export_path: str,
+        checkpoint_path: str,
+        eval_result: Mapping[str, Any],
+        is_the_final_export: bool,
+    ) -> Any:
+        """Exports a checkpoint, or decides not to.
+
+        Args:
+            estimator: What to export.
+            export_path: The folder to export into.
+            checkpoint_path: The checkpoint to export.
+            eval_result: What `Estimator.evaluate` returned for that checkpoint.
+            is_the_final_export: Whether training has reached `TrainSpec.max_steps`. Always False
+                where that is None.
+
+        Returns:
+            The path of the export, or None if there is none.
+        """
+
+
+class FinalExporter(Exporter):
+    """Exports once: when training has reached `TrainSpec.max_steps`.
+
+    Args:
+        name: The name, which is also the folder's below `model_dir/export`.
+        serving_input_receiver_fn: See `kestimator.export`.
+        assets_extra: Files to add; see `Estimator.export_saved_model`.
+        as_text: Whether to write `saved_model.pbtxt`, for people to read.
+
+    Raises:
+        ArgumentError: There is no receiver function, or a file of `assets_extra` is not there.
+        ArgumentTypeError: An argument has a type that cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        serving_input_receiver_fn: ServingInputReceiverFn,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+    ) -> None:
+        self._saved_models = _SavedModels(name, serving_input_receiver_fn, assets_extra, as_text)
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._saved_models.name
+
+    def export(
+        self,
+        estimator: Estimator,
+        export_path: str,
+        checkpoint_path: str,
+        eval_result: Mapping[str, Any],
+        is_the_final_export: bool,
+    ) -> bytes | None:
+        """Exports at the end; see `Exporter.export`."""
+        del eval_result
+        if not is_the_final_export:
+            return None
+        _logger.info("Exporting the final model as %r.", self.name)
+        return self._saved_models.write(estimator, export_path, checkpoint_path)
+
+
+class LatestExporter(Exporter):
+    """Exports after every evaluation, and deletes the oldest exports.
+
+    Args:
+        name: The name, which is also the folder's below `model_dir/export`.
+        serving_input_receiver_fn: See `kestimator.export`.
+        assets_extra: Files to add; see `Estimator.export_saved_model`.
+        as_text: Whether to write `saved_model.pbtxt`, for people to read.
+        exports_to_keep: How many exports to keep; None keeps all.
+
+    Raises:
+        ArgumentError: `exports_to_keep` is not positive, there is no receiver function, or a
+            file of `assets_extra` is not there.
+        ArgumentTypeError: An argument has a type that cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        serving_input_receiver_fn: ServingInputReceiverFn,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        exports_to_keep: int | None = 5,
+    ) -> None:
+        self._saved_models = _SavedModels(
+            name, serving_input_receiver_fn, assets_extra, as_text, exports_to_keep
+        )
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._saved_models.name
+
+    def export(
+        self,
+        estimator: Estimator,
+        export_path: str,
+        checkpoint_path: str,
+        eval_result: Mapping[str, Any],
+        is_the_final_export: bool,
+    ) -> bytes:
+        """Exports; see `Exporter.export`."""
+        del eval_result, is_the_final_export
+        path = self._saved_models.write(estimator, export_path, checkpoint_path)
+        self._saved_models.delete_oldest(export_path)
+        return path
+
+
+class BestExporter(Exporter):
+    """Exports after an evaluation that is better than that of all exports before.
+
+    The first evaluation is exported in any case. The metrics of the best export are kept in the
+    file `best_eval_result.json` of the folder, so that training that goes on in another process
+    exports a model only if it is better. Where exports are without that file, as
+    `tf.estimator` leaves them, the event files tell the best result.
+
+    Example:
+        >>> exporter = kestimator.BestExporter(
+        ...     serving_input_receiver_fn=receiver_fn, metric="accuracy", mode="max")
+
+    Args:
+        name: The name, which is also the folder's below `model_dir/export`.
+        serving_input_receiver_fn: See `kestimator.export`.
+        event_file_pattern: What the paths of the event files match, below `model_dir`. None
+            does not read them.
+        compare_fn: Called with `best_eval_result` and `current_eval_result`, two dicts of
+            metrics; says whether the current one is better. By default the smaller loss is.
+        assets_extra: Files to add; see `Estimator.export_saved_model`.
+        as_text: Whether to write `saved_model.pbtxt`, for people to read.
+        exports_to_keep: How many exports to keep; None keeps all.
+        metric: The metric to compare by, instead of `compare_fn`. (Not in `tf.estimator`.)
+        mode: 'min' if a smaller `metric` is better, 'max' if a larger is.
+
+    Raises:
+        ArgumentError: There is no receiver function; `exports_to_keep` is not positive;
+            `compare_fn` takes other arguments; `metric` comes without `mode`, or with a
+            `compare_fn`.
+        ArgumentTypeError: An argument has a type that cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str = "best_exporter",
+        serving_input_receiver_fn: ServingInputReceiverFn | None = None,
+        event_file_pattern: str | None = "eval/*.tfevents.*",
+        compare_fn: Callable[..., Any] = best_result.loss_is_smaller,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        exports_to_keep: int | None = 5,
+        *,
+        metric: str | None = None,
+        mode: str | None = None,
+    ) -> None:
+        self._compare_fn = best_result.checked_comparison(compare_fn, metric, mode)
+        if event_file_pattern is not None:
+            event_file_pattern = checks.checked_path("event_file_pattern", event_file_pattern)
+        self._event_file_pattern = event_file_pattern
+        self._saved_models = _SavedModels(
+            name, serving_input_receiver_fn, assets_extra, as_text, exports_to_keep
+        )
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._saved_models.name
+
+    def export(
+        self,
+        estimator: Estimator,
+        export_path: str,
+        checkpoint_path: str,
+        eval_result: Mapping[str, Any],
+        is_the_final_export: bool,
+    ) -> bytes | None:
+        """Exports a better model; see `Exporter.export`.
+
+        Raises:
+            errors.ArgumentError: `eval_result` lacks the metric to compare by.
+        """
+        del is_the_final_export
+        if isinstance(self._compare_fn, best_result.ByMetric):
+            self._compare_fn.value(eval_result)
+        kept = self._finished(estimator, export_path, best_result.read(export_path))
+        best = self._best(estimator, export_path, kept, eval_result)
+        if best is not None and not self._is_better(best, eval_result):
+            return None
+        _logger.info("Exporting the best model so far as %r.", self.name)
+        return self._export_best(estimator, export_path, kept, checkpoint_path, eval_result)
+
+    def _is_better(self, best: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+        return bool(self._compare_fn(best_eval_result=best, current_eval_result=current))
+
+    def _best(
+        self,
+        estimator: Estimator,
+        export_path: str,
+        kept: best_result.Kept,
+        eval_result: Mapping[str, Any],
+    ) -> Mapping[str, Any] | None:
+        """The result to be better than; None if nothing is exported yet."""
+        if not export_files.exports_in(export_path):
+            return None
+        if kept.best is not None or self._event_file_pattern is None:
+            return kept.best
+        return self._best_in_event_files(estimator, int(eval_result.get("global_step", -1)))
+
+    def _best_in_event_files(self, estimator: Estimator, but: int) -> Mapping[str, Any] | None:
+        """The best result in the event files, but for the step that is being judged."""
+        pattern = os.path.join(estimator.model_dir, str(self._event_file_pattern))
+        best = None
+        with program.eager_mode():
+            results = event_files.read_results(pattern)
+        for step, result in results:
+            if step != but and (best is None or self._is_better(best, result)):
+                best = result
+        return best
+
+    def _finished(
+        self, estimator: Estimator, export_path: str, kept: best_result.Kept
+    ) -> best_result.Kept:
+        """Finishes the export in which an earlier process was killed, if there is one."""
+        started = kept.started
+        if started is None:
+            return kept
+        if set(export_files.exports_in(export_path)) <= set(started.exports):
+            if not checkpoint_files.is_whole(started.checkpoint_path):
+                _logger.warning(
+                    "The export of %s into %s was interrupted, and the checkpoint is there no "
+                    "more: that model is not exported.",
+                    started.checkpoint_path,
+                    export_path,
+                )
+                return best_result.Kept(kept.best)
+            _logger.info("Exporting %s again: it was interrupted.", started.checkpoint_path)
+            self._saved_models.write(estimator, export_path, started.checkpoint_path)
+        kept = best_result.Kept(started.eval_result)
+        best_result.write(export_path, kept)
+        return kept
+
+    def _export_best(
+        self,
+        estimator: Estimator,
+        export_path: str,
+        kept: best_result.Kept,
+        checkpoint_path: str,
+        eval_result: Mapping[str, Any],
+    ) -> bytes:
+        exports = export_files.exports_in(export_path)
+        best_result.write(export_path, kept.starts(checkpoint_path, eval_result, exports))
+        try:
+            path = self._saved_models.write(estimator, export_path, checkpoint_path)
+        except BaseException:
+            best_result.restore(export_path, kept)
+            raise
+        best_result.write(export_path, best_result.Kept(dict(eval_result)))
+        self._saved_models.delete_oldest(export_path)
+        return path
+
+
+class _SavedModels:
+    """What the exporters share: checked arguments, and a folder of SavedModels."""
+
+    def __init__(
+        self,
+        name: str,
+        receiver_fn: ServingInputReceiverFn | None,
+        assets_extra: Mapping[str, str] | None,
+        as_text: bool,
+        exports_to_keep: int | None = None,
+    ) -> None:
+        checks.check_name("name", name)
+        checks.check_positive("exports_to_keep", exports_to_keep)
+        self.name = name
+        self._receiver_fn = export.checked_mode(ModeKeys.PREDICT, receiver_fn)[ModeKeys.PREDICT]
+        self._assets_extra = export_files.checked_assets(assets_extra)
+        self._as_text = bool(as_text)
+        self._exports_to_keep = exports_to_keep
+
+    def write(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> bytes:
+        """Exports a checkpoint, after removing what a killed process left."""
+        export_files.delete_unfinished(export_path)
+        return estimator.export_saved_model(
+            export_path,
+            self._receiver_fn,
+            assets_extra=self._assets_extra,
+            as_text=self._as_text,
+            checkpoint_path=checkpoint_path,
+        )
+
+    def delete_oldest(self, export_path: str) -> None:
+        """Deletes the exports that are not to be kept."""
+        if self._exports_to_keep is not None:
+            export_files.delete_oldest(export_path, math.ceil(self._exports_to_keep))

@@ -1,0 +1,170 @@
+"""Evaluation amid training, of the variables as they are: no checkpoint is written or read.
+
+Synopsis::
+
+    hook = InMemoryEvaluatorHook(estimator, eval_input_fn, every_n_iter=1000)
+    estimator.train(input_fn, hooks=[hook])
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator._types import Hooks, InputFn
+from kestimator.adapters.hooks import stock_hooks
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.programs import model_program
+from kestimator.estimator import Estimator
+from kestimator.keys import ModeKeys
+from kestimator.validation import checks, signatures
+
+_logger = logging.getLogger("kestimator")
+
+
+class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Cadence):
+    """Evaluates before training, every `every_n_iter` steps, and at the end.
+
+    The results go where those of `Estimator.evaluate` go.
+
+    Example:
+        >>> hook = kestimator.experimental.InMemoryEvaluatorHook(estimator, eval_input_fn)
+        >>> _ = estimator.train(input_fn, hooks=[hook])
+
+    Args:
+        estimator: What is trained.
+        input_fn: Gives the data of the evaluation; called once.
+        steps: How many batches to use; None goes to the end of the data.
+        hooks: `SessionRunHook`s that see the steps of the evaluation.
+        name: Distinguishes evaluations: events go to `eval_<name>`.
+        every_n_iter: The steps of training between two evaluations.
+
+    Raises:
+        ArgumentError: A number is not positive, or the estimator's config is that of a cluster.
+            In training: the model_fn's scaffold has a saver or an init_fn of its own, or the
+            hook is used with another estimator.
+        ArgumentTypeError: An argument has a type that cannot be used.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        input_fn: InputFn,
+        steps: int | None = None,
+        hooks: Hooks | None = None,
+        name: str | None = None,
+        every_n_iter: int = 100,
+    ) -> None:
+        super().__init__(self)
+        _check_estimator(estimator)
+        signatures.check_input_fn(input_fn)
+        checks.check_positive("steps", steps)
+        checks.check_name("name", name)
+        _check_every_n_iter(every_n_iter)
+        self._estimator = estimator
+        self._runtime = estimator._runtime
+        self._input_fn = input_fn
+        self._steps = steps
+        self._hooks = checks.checked_hooks("hooks", hooks)
+        self._directory = estimator.eval_dir(name)
+        self._every_n_iter = every_n_iter
+        self._since = 0
+
+    def begin(self) -> None:
+        """Opens the data and the program."""
+        if not self._runtime.memory.training:
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "estimator",
+                    self._estimator,
+                    "the estimator that is trained with this hook",
+                    "Make an InMemoryEvaluatorHook for each estimator.",
+                )
+            )
+        self._since = 0
+        self._batches = self._runtime.open_input(self._input_fn, ModeKeys.EVAL)
+        _check_scaffold(self._program())
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Evaluates what training starts from."""
+        del session, coord
+        self._evaluate()
+
+    def quiet_steps(self, global_step: int) -> int:
+        """The steps until the next evaluation."""
+        return max(0, self._every_n_iter - self._since - 1)
+
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
+        """Counts unseen steps."""
+        self._since += steps
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        """Counts a step, and evaluates if it is time to."""
+        del run_context, run_values
+        self._since += 1
+        if self._since >= self._every_n_iter:
+            self._evaluate()
+
+    def end(self, session: Any) -> None:
+        """Evaluates what training came to."""
+        del session
+        self._evaluate()
+
+    def _program(self) -> model_program.ModelProgram:
+        return self._runtime.program(ModeKeys.EVAL, self._batches)
+
+    def _evaluate(self) -> None:
+        self._since = 0
+        model = self._program()
+        hooks = [*self._hooks, *model.spec.evaluation_hooks]
+        values = self._runtime.evaluate(
+            model, self._batches, None, self._steps, hooks, as_it_is=True
+        )
+        self._runtime.evaluations.write(self._directory, values, None)
+        listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
+        _logger.info("In memory at global step %d: %s", values["global_step"], listed)
+
+
+def _check_estimator(estimator: Any) -> None:
+    if not isinstance(estimator, Estimator):
+        expected = "a kestimator.Estimator"
+        raise errors.ArgumentTypeError(errors.invalid_argument("estimator", estimator, expected))
+    config = estimator.config
+    if config.num_ps_replicas > 0 or config.num_worker_replicas > 1:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "estimator",
+                {"workers": config.num_worker_replicas, "ps": config.num_ps_replicas},
+                "an estimator of one process: the variables of other processes cannot be evaluated",
+                "Unset TF_CONFIG, or evaluate checkpoints.",
+            )
+        )
+
+
+def _check_every_n_iter(every_n_iter: Any) -> None:
+    if every_n_iter is None:
+        raise errors.ArgumentError(
+            errors.invalid_argument("every_n_iter", None, "a number of steps above 0")
+        )
+    checks.check_positive("every_n_iter", every_n_iter)
+
+
+def _check_scaffold(model: model_program.ModelProgram) -> None:
+    """Refuses what changes variables when they are read: here they are evaluated as they are."""
+    scaffold = model.spec.scaffold
+    own_saver = scaffold.saver is not None and not isinstance(
+        scaffold.saver, checkpoint_files.DefaultSaver
+    )
+    if own_saver or scaffold.init_fn is not None:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "scaffold",
+                scaffold.saver if own_saver else scaffold.init_fn,
+                "a scaffold without a saver and without an init_fn, in EVAL mode: the evaluation "
+                "in memory reads no checkpoint",
+                "Evaluate checkpoints instead, with train_and_evaluate.",
+            )
+        )

@@ -1,0 +1,151 @@
+"""Whether to stop training, by the results of evaluations.
+
+Synopsis::
+
+    rule = NoImprovement("loss", 1000, patience=None, min_delta=0.0, min_steps=0, higher=False)
+    rule.reason_to_stop({100: {"loss": 0.5}, 1100: {"loss": 0.6}})
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from kestimator import errors
+from kestimator.validation import checks
+
+Results = Mapping[int, Mapping[str, float]]
+"""The scalar results of evaluations, by step and metric, in the order of steps."""
+
+
+class Rule(Protocol):
+    """Says by the results of evaluations whether to stop."""
+
+    @property
+    def metric(self) -> str:
+        """The metric that it looks at."""
+
+    def check(self) -> None:
+        """Checks what it was made of.
+
+        Raises:
+            errors.ArgumentError: A number is out of range.
+            errors.ArgumentTypeError: A type cannot be used.
+        """
+
+    def reason_to_stop(self, results: Results) -> str | None:
+        """Why to stop; None to go on.
+
+        Raises:
+            errors.MetricNotFoundError: There are results, and none has the metric.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Threshold:
+    """Stops once the metric was beyond a threshold.
+
+    Attributes:
+        metric: The metric.
+        threshold: The threshold.
+        min_steps: Evaluations before this step do not count.
+        higher: Whether beyond is above.
+    """
+
+    metric: str
+    threshold: float
+    min_steps: int
+    _: dataclasses.KW_ONLY
+    higher: bool
+
+    def check(self) -> None:
+        """Checks the fields."""
+        _check(self.metric, self.min_steps)
+        checks.check_number("threshold", self.threshold)
+
+    def reason_to_stop(self, results: Results) -> str | None:
+        """Why to stop; None to go on."""
+        for step, value in _series(results, self.metric, self.min_steps):
+            if value > self.threshold if self.higher else value < self.threshold:
+                side = "above" if self.higher else "below"
+                return f"at step {step} it was {value}, {side} the threshold {self.threshold}"
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class NoImprovement:
+    """Stops when the metric has not been better than its best for long.
+
+    Attributes:
+        metric: The metric.
+        max_steps: How many steps are long; None if they do not matter.
+        patience: How many evaluations are long; None if they do not matter.
+        min_delta: By how much a value has to be better.
+        min_steps: Evaluations before this step do not count.
+        higher: Whether better is higher.
+    """
+
+    metric: str
+    max_steps: int | None
+    _: dataclasses.KW_ONLY
+    patience: int | None
+    min_delta: float
+    min_steps: int
+    higher: bool
+
+    def check(self) -> None:
+        """Checks the fields."""
+        _check(self.metric, self.min_steps)
+        name = f"max_steps_without_{'increase' if self.higher else 'decrease'}"
+        if self.max_steps is not None:
+            checks.check_not_negative(name, self.max_steps)
+        elif self.patience is None:
+            expected = "a number of steps, or None with `patience`"
+            raise errors.ArgumentError(errors.invalid_argument(name, None, expected))
+        checks.check_positive("patience", self.patience)
+        checks.check_not_negative("min_delta", self.min_delta)
+
+    def reason_to_stop(self, results: Results) -> str | None:
+        """Why to stop; None to go on."""
+        best, best_step, without = math.nan, 0, 0
+        for position, (step, value) in enumerate(_series(results, self.metric, self.min_steps)):
+            if position == 0 or self._is_better(value, best):
+                best, best_step, without = value, step, 0
+            else:
+                without += 1
+            if self._is_long(step - best_step, without):
+                return (
+                    f"at step {step} it had not been better than {best}, at step {best_step}, for "
+                    f"{step - best_step} steps and {without} evaluations"
+                )
+        return None
+
+    def _is_better(self, value: float, best: float) -> bool:
+        if math.isnan(best):
+            return not math.isnan(value)
+        return value - best > self.min_delta if self.higher else best - value > self.min_delta
+
+    def _is_long(self, steps: int, evaluations: int) -> bool:
+        return (self.max_steps is not None and steps >= self.max_steps) or (
+            self.patience is not None and evaluations >= self.patience
+        )
+
+
+def _series(results: Results, metric: str, min_steps: int) -> Iterator[tuple[int, float]]:
+    """The metric's steps and values, from `min_steps` on."""
+    counted = {step: values for step, values in results.items() if step >= min_steps}
+    if counted and not any(metric in values for values in counted.values()):
+        names = sorted({name for values in counted.values() for name in values})
+        raise errors.MetricNotFoundError(
+            errors.invalid_argument("metric_name", metric, f"a metric of the evaluations: {names}")
+        )
+    return ((step, values[metric]) for step, values in counted.items() if metric in values)
+
+
+def _check(metric: Any, min_steps: Any) -> None:
+    if not isinstance(metric, str):
+        expected = "the name of a metric that `evaluate` returns"
+        raise errors.ArgumentTypeError(errors.invalid_argument("metric_name", metric, expected))
+    checks.check_not_negative("min_steps", min_steps)

@@ -1,0 +1,4 @@
+"""Checks of arguments, signatures and tensors that several modules share.
+
+Not public.
+"""
