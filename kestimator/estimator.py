@@ -31,7 +31,17 @@ from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files as _checkpoint_files
 from kestimator.engine.keras_internals import plain_graphs as _plain_graphs
 from kestimator.keys import ModeKeys
-from kestimator.runtime import arguments, keras_export, runtime, warm_start
+from kestimator.runtime import (
+    arguments,
+    evaluation,
+    exporting,
+    keras_export,
+    prediction,
+    programs,
+    training,
+    warm_start,
+)
+from kestimator.runtime.state import EstimatorState
 from kestimator.validation import checks, signatures
 
 _v1 = tf.compat.v1
@@ -91,7 +101,7 @@ class Estimator:
         self._config = arguments.resolved_config(config, model_dir)
         self._params = arguments.copied_params(params)
         self._warm_start = warm_start.settings_from(warm_start_from)
-        self._runtime = runtime.Runtime(model_fn, self._params, self._config, self._warm_start)
+        self._state = EstimatorState(model_fn, self._params, self._config, self._warm_start)
 
     @property
     def config(self) -> RunConfig:
@@ -116,7 +126,7 @@ class Estimator:
             features: Any, labels: Any, mode: str, config: RunConfig
         ) -> specs.EstimatorSpec:
             with _plain_graphs.metrics_are_local():
-                return self._runtime.call_model_fn(features, labels, mode, config)
+                return programs.call_model_fn(self._state, features, labels, mode, config)
 
         return public_model_fn
 
@@ -158,12 +168,12 @@ class Estimator:
         arguments.check_steps(steps, max_steps)
         arguments.check_trains(self._config)
         self._check_mode(ModeKeys.TRAIN)
-        self._runtime.distribution.check()
+        self._state.distribution.check()
         train_hooks = list(checks.checked_hooks("hooks", hooks))
         listeners = list(checks.checked_listeners(saving_listeners))
         _callbacks.check_callbacks(callbacks)
         _callbacks.check_verbose(verbose)
-        with self._runtime.claimed():
+        with self._state.claimed():
             self._train(input_fn, train_hooks, steps, max_steps, listeners, callbacks, verbose)
         return self
 
@@ -190,14 +200,14 @@ class Estimator:
             return
         if steps is not None or max_steps is not None:
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
-        batches = self._runtime.open_input(input_fn, ModeKeys.TRAIN)
+        batches = programs.open_input(self._state, input_fn, ModeKeys.TRAIN)
         planned = steps if max_steps is None else max_steps - start
-        with self._runtime.memory.lock:
-            model = self._runtime.program(ModeKeys.TRAIN, batches)
+        with self._state.tracker.lock:
+            model = programs.program(self._state, ModeKeys.TRAIN, batches)
             observers = _callbacks.training_hooks(
-                model, callbacks, verbose, planned, self._runtime.evaluations
+                model, callbacks, verbose, planned, self._state.evaluations
             )
-        loss = self._runtime.train(model, batches, [*train_hooks, *observers], listeners)
+        loss = training.train(self._state, model, batches, [*train_hooks, *observers], listeners)
         if loss is None:
             _logger.warning("Training made no step: the input of `input_fn` is empty.")
         else:
@@ -240,15 +250,15 @@ class Estimator:
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
-        batches = self._runtime.open_input(input_fn, ModeKeys.EVAL)
-        with self._runtime.memory.lock:
+        batches = programs.open_input(self._state, input_fn, ModeKeys.EVAL)
+        with self._state.tracker.lock:
             path = self._still(path, checkpoint_path)
-            model = self._runtime.program(ModeKeys.EVAL, batches)
+            model = programs.program(self._state, ModeKeys.EVAL, batches)
             observers = _callbacks.evaluation_hooks(model, callbacks)
             all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
-            with self._runtime.memory.borrowed(model, path):
-                values = self._runtime.evaluate(model, batches, path, steps, all_hooks)
-        self._runtime.evaluations.write(self.eval_dir(name), values, path)
+            with self._state.tracker.borrowed(model, path):
+                values = evaluation.evaluate(self._state, model, batches, path, steps, all_hooks)
+        self._state.evaluations.write(self.eval_dir(name), values, path)
         listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
         _logger.info("Saving dict for global step %d: %s", values["global_step"], listed)
         return values
@@ -283,7 +293,8 @@ class Estimator:
         self._check_mode(ModeKeys.PREDICT)
         predict_hooks = list(checks.checked_hooks("hooks", hooks))
         path = self._checkpoint(checkpoint_path)
-        return self._runtime.predict(
+        return prediction.predict(
+            self._state,
             input_fn,
             predict_keys,
             predict_hooks,
@@ -380,14 +391,14 @@ class Estimator:
     def _export(self, request: export.ExportRequest, checkpoint_path: str | None) -> bytes:
         for mode in request.receiver_fns:
             self._check_mode(mode)
-        with self._runtime.memory.lock:  # training deletes no checkpoint meanwhile
+        with self._state.tracker.lock:  # training deletes no checkpoint meanwhile
             path = self._checkpoint_to_export(checkpoint_path)
             traced = [
-                self._runtime.trace_export(mode, receiver_fn)
+                exporting.trace_export(self._state, mode, receiver_fn)
                 for mode, receiver_fn in request.receiver_fns.items()
             ]
             graphs = [graph for _, graph in traced]
-            with self._runtime.exported_values(traced, path) as values:
+            with exporting.exported_values(self._state, traced, path) as values:
                 exported = export.write(request, graphs, values, self._config.session_config)
         _logger.info("SavedModel written to: %s", os.fsdecode(exported))
         return exported
@@ -466,13 +477,13 @@ class Estimator:
         if input_fn is not None:
             signatures.check_input_fn(input_fn)
         make_model = getattr(self, "to_keras", None)
-        with self._runtime.memory.lock:  # training deletes no checkpoint meanwhile
+        with self._state.tracker.lock:  # training deletes no checkpoint meanwhile
             checkpoint = self._checkpoint(checkpoint_path) or self._trained()
             return keras_export.write(
                 target,
                 checkpoint,
                 make_model,
-                lambda: self._runtime.keras_model(checkpoint, input_fn),
+                lambda: exporting.keras_model(self._state, checkpoint, input_fn),
             )
 
     def eval_dir(self, name: str | None = None) -> str:
@@ -542,7 +553,7 @@ class Estimator:
             path: What was found for `checkpoint_path`.
             checkpoint_path: The argument of the user's.
         """
-        if checkpoint_path or self._runtime.memory.was_read_from(path):
+        if checkpoint_path or self._state.tracker.was_read_from(path):
             return path
         if path is not None and _checkpoint_files.is_whole(path):
             return path

@@ -134,10 +134,10 @@ def largest_difference(one, other):
 
 def replica_difference(trained):
     """The largest difference between a replica's component and the first one."""
-    store = trained._runtime.store
+    store = trained._state.store
     differences = [
         np.max(np.abs(copy.variable.numpy() - store[primary(copy.name)].variable.numpy()))
-        for copy in trained._runtime.distribution._copies
+        for copy in trained._state.distribution._copies
         if primary(copy.name) in store
     ]
     assert differences

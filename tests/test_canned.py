@@ -138,7 +138,7 @@ def _example(row: int) -> bytes:
 
 
 def step_types(estimator: kestimator.Estimator) -> list[tf.Operation]:
-    (model,) = (m for (mode, _), m in estimator._runtime.programs.items() if mode == "train")
+    (model,) = (m for (mode, _), m in estimator._state.programs.items() if mode == "train")
     reached = ordering.reachable_operations([*model.operations, model.spec.loss])
     return [op for op in reached if op.type not in ("Placeholder", "Const")]
 

@@ -78,10 +78,10 @@ def test_copies_go_on_in_the_same_directory(tmp_path: Any, make: Any) -> None:
 def test_copies_have_a_runtime_of_their_own(tmp_path: Any, make: Any) -> None:
     estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(input_fn)
     copied = make(estimator)
-    assert copied._runtime is not estimator._runtime
-    assert not copied._runtime.programs
-    assert not list(copied._runtime.store)
-    assert copied._runtime.config is copied._config
+    assert copied._state is not estimator._state
+    assert not copied._state.programs
+    assert not list(copied._state.store)
+    assert copied._state.config is copied._config
 
 
 @pytest.mark.parametrize("make", [copy.deepcopy, by_pickle])
@@ -91,7 +91,7 @@ def test_copies_of_a_subclass_call_their_own_method(tmp_path: Any, make: Any) ->
     assert type(copied) is Own
     assert copied.factors == [2.0]
     assert copied.factors is not estimator.factors
-    assert copied._runtime._model_fn.__self__ is copied
+    assert copied._state.model_fn.__self__ is copied
     check_goes_on(estimator, copied)
 
 

@@ -36,7 +36,7 @@ class TestEveryKind:
             last = estimator.evaluate(canned_rnn.input_fn(label, 1))["loss"]
             predictions(estimator)
         assert last < first
-        assert len(estimator._runtime.programs) == 3
+        assert len(estimator._state.programs) == 3
         again = canned_rnn.estimator(kestimator, kind, str(tmp_path))
         np.testing.assert_allclose(predictions(again), predictions(estimator), rtol=1e-6)
 

@@ -344,7 +344,7 @@ class _EvaluationResults:
     """The results of an estimator's evaluations in one directory."""
 
     def __init__(self, estimator: Estimator, directory: str) -> None:
-        self._log: event_files.EvaluationLog = estimator._runtime.evaluations
+        self._log: event_files.EvaluationLog = estimator._state.evaluations
         self._seen: Any = None
         self._in_files: dict[int, dict[str, float]] | None = None
         self.directory = directory

@@ -20,6 +20,7 @@ from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
 from kestimator.estimator import Estimator
 from kestimator.keys import ModeKeys
+from kestimator.runtime import evaluation, programs
 from kestimator.validation import checks, signatures
 
 _logger = logging.getLogger("kestimator")
@@ -65,7 +66,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
         checks.check_name("name", name)
         _check_every_n_iter(every_n_iter)
         self._estimator = estimator
-        self._runtime = estimator._runtime
+        self._state = estimator._state
         self._input_fn = input_fn
         self._steps = steps
         self._hooks = checks.checked_hooks("hooks", hooks)
@@ -75,7 +76,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
 
     def begin(self) -> None:
         """Opens the data and the program."""
-        if not self._runtime.memory.training:
+        if not self._state.tracker.training:
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     "estimator",
@@ -85,7 +86,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
                 )
             )
         self._since = 0
-        self._batches = self._runtime.open_input(self._input_fn, ModeKeys.EVAL)
+        self._batches = programs.open_input(self._state, self._input_fn, ModeKeys.EVAL)
         _check_scaffold(self._program())
 
     def after_create_session(self, session: Any, coord: Any) -> None:
@@ -114,16 +115,16 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
         self._evaluate()
 
     def _program(self) -> model_program.ModelProgram:
-        return self._runtime.program(ModeKeys.EVAL, self._batches)
+        return programs.program(self._state, ModeKeys.EVAL, self._batches)
 
     def _evaluate(self) -> None:
         self._since = 0
         model = self._program()
         hooks = [*self._hooks, *model.spec.evaluation_hooks]
-        values = self._runtime.evaluate(
-            model, self._batches, None, self._steps, hooks, as_it_is=True
+        values = evaluation.evaluate(
+            self._state, model, self._batches, None, self._steps, hooks, as_it_is=True
         )
-        self._runtime.evaluations.write(self._directory, values, None)
+        self._state.evaluations.write(self._directory, values, None)
         listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
         _logger.info("In memory at global step %d: %s", values["global_step"], listed)
 

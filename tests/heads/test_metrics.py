@@ -147,7 +147,7 @@ class TestCost:
 
         estimator = kestimator.Estimator(model_fn, tmp_path)
         estimator.evaluate(input_fn)
-        (program,) = estimator._runtime.programs.values()
+        (program,) = estimator._state.programs.values()
         reached = ordering.reachable_operations(program.operations)
         return [op for op in reached if op.type not in ("Const", "Placeholder", "NoOp")]
 

@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    model = ModelProgram.trace(call_model_fn, mode="train", element_spec=spec, ...)
+    model = ModelProgram.trace(source, mode="train", element_spec=spec, seed=None, store=store)
     model.spec            # the EstimatorSpec
-    model.loop            # the step, on the device
+    model.operations      # what a step runs
     model.fetches         # the step, for hooks to see
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -35,8 +35,27 @@ _OF_ONE_SESSION = (
 )
 """What keeps state that begins anew with every call, and cannot be emptied: a program that has
 such an op is traced anew."""
-ModelCall = Callable[[Any, Any], specs.EstimatorSpec]
-"""A model_fn bound to its mode, params and config: called with features and labels."""
+
+
+class ModelSource(Protocol):
+    """A model_fn on its way into a program, and what completes its spec.
+
+    Attributes:
+        is_served: Whether the graph leaves for a SavedModel, and does not run here.
+        summary_writer: Where `tf.summary` in the model_fn writes; None for nowhere.
+    """
+
+    is_served: bool
+    summary_writer: tf2_summaries.LazyWriter | None
+
+    def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
+        """Calls the model_fn in the graph, once for each replica."""
+
+    def complete(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        """Completes the spec of a replica in the graph: its loss, its train op."""
+
+    def finish(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        """Completes the spec of all replicas in the graph: summaries, a saver."""
 
 
 class ModelProgram:
@@ -76,14 +95,12 @@ class ModelProgram:
     @classmethod
     def trace(
         cls,
-        call: ModelCall,
+        source: ModelSource,
         *,
         mode: str,
         element_spec: Any,
         seed: int | None,
         store: variable_store.VariableStore,
-        complete: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
-        finish: Callable[[specs.EstimatorSpec], specs.EstimatorSpec] = lambda spec: spec,
         distribution: _distribution.Distribution | None = None,
         random_ops_before: int = 0,
         input_variables: Sequence[str] = (),
@@ -91,13 +108,11 @@ class ModelProgram:
         """Traces a model_fn.
 
         Args:
-            call: The model_fn.
+            source: The model_fn, and what completes its spec.
             mode: The mode.
             element_spec: The spec of `(features, labels)`.
             seed: The graph-level seed.
             store: The variables of the estimator.
-            complete: Completes each replica's spec inside the graph: its loss and train op.
-            finish: Completes the spec inside the graph: summaries, a saver.
             distribution: How training is spread over replicas.
             random_ops_before: How many random ops the input_fn made, which come first in the
                 order by which ops get their seeds.
@@ -111,10 +126,10 @@ class ModelProgram:
         distribution = distribution or _distribution.Distribution()
 
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
-            spec = _checked_spec(call(features, labels), mode)
+            spec = _checked_spec(source.call(features, labels), mode)
             given.append(spec.train_op)
             _check_metrics_are_new(spec, store)
-            return complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
+            return source.complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
 
         def before(graph: _program.ProgramGraph) -> None:
             _make_global_step(graph)
@@ -123,7 +138,7 @@ class ModelProgram:
                 graph.add_to_collection(_GraphKeys.GLOBAL_VARIABLES, creator.view(store[key]))
 
         program = _program.trace(
-            lambda structure: finish(distribution.run(replica, structure)),
+            lambda structure: source.finish(distribution.run(replica, structure)),
             element_spec=distribution.element_spec(element_spec),
             name=f"model_{mode}",
             seed=seed,
@@ -143,6 +158,9 @@ class ModelProgram:
         model._offer_global_step_read()
         if mode == ModeKeys.EVAL:
             model._metrics = model._evaluation_metrics()
+            if not source.is_served:
+                model._initialize_own_metrics()
+        model.summary_writer = source.summary_writer
         return model
 
     def _offer_global_step_read(self) -> None:
@@ -237,7 +255,7 @@ class ModelProgram:
                 metrics[name] = _value_and_update(metric)
         return metrics
 
-    def initialize_own_metrics(self) -> None:
+    def _initialize_own_metrics(self) -> None:
         """Lets a `local_init_op` of the model_fn make the library's variables ready, too."""
         scaffold = self.spec.scaffold
         if scaffold.local_init_op is None:

@@ -1,0 +1,81 @@
+"""Evaluation: a run over all batches, and the metrics at its end.
+
+Synopsis::
+
+    metrics = evaluate(state, model, batches, path, steps, hooks)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kestimator import errors
+from kestimator.engine.programs import model_program
+from kestimator.engine.runs import batches as _batches
+from kestimator.runtime import (
+    runs,
+)
+from kestimator.runtime.state import EstimatorState
+
+_v1 = tf.compat.v1
+_logger = logging.getLogger("kestimator")
+
+
+def evaluate(
+    state: EstimatorState,
+    model: model_program.ModelProgram,
+    batches: _batches.Batches,
+    path: str | None,
+    steps: int | None,
+    hooks: Sequence[Any],
+    *,
+    as_it_is: bool = False,
+) -> dict[str, Any]:
+    """Evaluates on all batches, or on `steps` of them, and gives the metrics.
+
+    Other threads wait until it has ended: the metrics are variables of the program.
+
+    Args:
+        state: What the estimator keeps.
+        model: The program that evaluates.
+        batches: The input.
+        path: The checkpoint to evaluate; None evaluates the initial values.
+        steps: How many batches to use; None goes to the end of the data.
+        hooks: The hooks.
+        as_it_is: Whether to evaluate what memory holds, instead of `path`.
+    """
+    session = runs.session_over(state, model, batches)
+    with state.tracker.lock, model.graph.as_default():
+        runner = runs.runner_over(state, model, session, batches, hooks)
+        runs.prepare(state, model, session, hooks, runner.hooked.begin, path, as_it_is=as_it_is)
+        batches.initialize(steps)
+        _check_that_it_ends(batches, steps, hooks)
+        with session.start_queue_runners():
+            runner.hooked.after_create_session()
+            runner.run(steps)
+            runner.hooked.end()
+        values = session.run({**model.metric_values, "global_step": model.global_step})
+    step = values.pop("global_step")
+    return {**values, "global_step": np.int64(step)}
+
+
+def _check_that_it_ends(batches: _batches.Batches, steps: int | None, hooks: Sequence[Any]) -> None:
+    """Checks that an evaluation has an end; a hook may be there to make one.
+
+    Raises:
+        errors.ArgumentError: The data has no end, and there is nothing else to stop at.
+    """
+    if steps is not None or batches.is_finite:
+        return
+    message = (
+        "evaluate(steps=None) goes to the end of the data, but the data of `input_fn` has none. "
+        "Pass `steps`, or drop `.repeat()` from the Dataset."
+    )
+    if not hooks:
+        raise errors.ArgumentError(message)
+    _logger.warning("%s This returns only if a hook stops it.", message)

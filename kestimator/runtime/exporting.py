@@ -1,0 +1,146 @@
+"""What leaves an estimator: graphs to serve, the values of a checkpoint, a Keras model.
+
+Synopsis::
+
+    model, graph = trace_export(state, mode, receiver_fn)
+    with exported_values(state, [(model, graph)], path) as values:
+        ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kestimator import export, specs
+from kestimator._types import InputFn, ServingInputReceiverFn
+from kestimator.engine.checkpoints import checkpoint_files, keras_writing
+from kestimator.engine.programs import model_program
+from kestimator.engine.programs import program as _program
+from kestimator.engine.saved_models import saved_model
+from kestimator.keys import ModeKeys
+from kestimator.runtime import programs, runs
+from kestimator.runtime.state import EstimatorState
+
+_v1 = tf.compat.v1
+
+
+def trace_export(
+    state: EstimatorState, mode: str, receiver_fn: ServingInputReceiverFn
+) -> tuple[model_program.ModelProgram, saved_model.ServableGraph]:
+    """Traces the model_fn behind the placeholders of a receiver. Called under the lock."""
+    source = _ServedSource(state, mode, receiver_fn)
+    model = model_program.ModelProgram.trace(
+        source,
+        mode=mode,
+        element_spec=(None, None),
+        seed=state.config.tf_random_seed,
+        store=state.store,
+    )
+    with model.graph.as_default():
+        outputs = export.outputs_for_mode(model)
+        signatures = export.signature_defs(source.receiver, outputs, mode)
+    tags = export.TAGS[mode]
+    return model, saved_model.servable_graph(model, signatures=signatures, tags=tags)
+
+
+class _ServedSource(programs.Source):
+    """A model_fn behind the placeholders of a receiver.
+
+    Args:
+        state: What the estimator keeps.
+        mode: The mode.
+        receiver_fn: Makes the receiver, in the graph.
+
+    Attributes:
+        receiver: The receiver.
+    """
+
+    receiver: Any = None
+
+    def __init__(
+        self, state: EstimatorState, mode: str, receiver_fn: ServingInputReceiverFn
+    ) -> None:
+        super().__init__(state, mode)
+        self._receiver_fn = receiver_fn
+
+    def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
+        """Calls the receiver_fn, and the model_fn with what it gives."""
+        self.receiver = export.checked_receiver(self._receiver_fn())
+        return super().call(self.receiver.features, getattr(self.receiver, "labels", None))
+
+
+@contextlib.contextmanager
+def exported_values(
+    state: EstimatorState,
+    traced: Sequence[tuple[model_program.ModelProgram, saved_model.ServableGraph]],
+    path: str | None,
+) -> Iterator[str]:
+    """The path of the values to export; those of a partial warm start are written first.
+
+    Called under the lock.
+    """
+    if path is not None:
+        for model, _ in traced:
+            saved_model.check_checkpoint(model, path)
+        yield path
+        return
+    model, graph = traced[0]
+    session = runs.session_over(state, model, saved_model.NoBatches())
+    with tempfile.TemporaryDirectory() as directory:
+        with model.graph.as_default(), state.tracker.preserved():
+            runs.prepare(state, model, session, [], lambda: None, None)
+            values = os.path.join(directory, "model.ckpt")
+            graph.saver.save(session, values, write_meta_graph=False, write_state=False)
+        yield values
+
+
+@contextlib.contextmanager
+def keras_model(
+    state: EstimatorState, path: str, input_fn: InputFn | None
+) -> Iterator[tuple[keras.Model | None, dict[int, str]]]:
+    """The Keras model that the model_fn names, with the values of a checkpoint meanwhile.
+
+    Args:
+        state: What the estimator keeps.
+        path: The checkpoint.
+        input_fn: What to call the model_fn for, if it was not called yet.
+
+    Yields:
+        The model, or None; and by the ids of its variables, their names.
+    """
+    with state.tracker.lock:
+        model = _named_keras_model(state)
+        if model is None and input_fn is not None:
+            batches = programs.open_input(state, input_fn, ModeKeys.PREDICT)
+            model = programs.program(state, ModeKeys.PREDICT, batches).spec.keras_model
+        if model is None:
+            yield None, {}
+            return
+        slots = {id(slot.variable): slot.name for slot in state.store}
+        optimizer = getattr(model, "optimizer", None)
+        variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+        named = {slots[id(v.value)]: v for v in variables if id(v.value) in slots}
+        checkpoint = checkpoint_files.reader(path)
+        known = {name: v for name, v in named.items() if checkpoint.has_tensor(name)}
+        state.tracker.settle()
+        with _program.eager_mode(), keras_writing.holding(known, checkpoint.get_tensor):
+            yield model, {id(variable): name for name, variable in known.items()}
+
+
+def _named_keras_model(state: EstimatorState) -> keras.Model | None:
+    """The Keras model of a program; that of the training, if it has one replica alone."""
+    modes = [ModeKeys.EVAL, ModeKeys.PREDICT]
+    if state.distribution.replicas == 1:
+        modes.insert(0, ModeKeys.TRAIN)
+    for mode in modes:
+        for (traced, _), kept in state.programs.items():
+            if traced == mode and kept.spec.keras_model is not None:
+                return kept.spec.keras_model
+    return None

@@ -1,0 +1,192 @@
+"""From a model_fn and an input_fn to programs: called, traced, kept by mode and input spec.
+
+Synopsis::
+
+    batches = open_input(state, input_fn, ModeKeys.TRAIN)
+    model = program(state, ModeKeys.TRAIN, batches)
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator import errors, inputs, specs
+from kestimator._types import InputFn
+from kestimator.adapters.hooks import event_files
+from kestimator.adapters.optimizers import canned_optimizers, train_ops
+from kestimator.config import RunConfig
+from kestimator.engine.checkpoints import checkpoint_files, checkpoint_tracker
+from kestimator.engine.programs import distribution, model_program, tf2_summaries
+from kestimator.engine.programs import program as _program
+from kestimator.engine.runs import batches as _batches
+from kestimator.keys import ModeKeys
+from kestimator.runtime.state import EstimatorState
+from kestimator.validation import keras2
+from kestimator.validation import signatures as _signatures
+
+_v1 = tf.compat.v1
+
+
+def call_model_fn(
+    state: EstimatorState, features: Any, labels: Any, mode: str, config: RunConfig
+) -> specs.EstimatorSpec:
+    """Calls the model_fn with what it takes.
+
+    Raises:
+        errors.ArgumentError: There are labels, and it takes none.
+    """
+    offered = {"mode": mode, "params": copy.deepcopy(state.params), "config": config}
+    if "labels" in _signatures.accepted_arguments(state.model_fn):
+        offered["labels"] = labels
+    elif labels is not None:
+        raise errors.ArgumentError(
+            "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
+            "`labels` to the model_fn, or return features alone."
+        )
+    spec: specs.EstimatorSpec = _signatures.call_with_accepted(
+        state.model_fn, features=features, **offered
+    )
+    return spec
+
+
+def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.Batches:
+    """Calls an input_fn with what it takes, and opens what it returns."""
+    if mode == ModeKeys.PREDICT and isinstance(input_fn, inputs.ArrayInput):
+        with _program.eager_mode():
+            batch = input_fn.only_batch()
+        if batch is not None:
+            return _batches.OneBatch(batch)
+    replicas = state.distribution.replicas if mode == ModeKeys.TRAIN else 1
+    _make_global_step(state)
+
+    def call() -> Any:
+        accepted = _signatures.accepted_arguments(input_fn)
+        offered: dict[str, Callable[[], Any]] = {
+            "mode": lambda: mode,
+            "params": lambda: copy.deepcopy(state.params),
+            "config": lambda: copy.deepcopy(state.config),
+            "input_context": lambda: distribution.input_context(replicas),
+        }
+        given = {name: offered[name]() for name in offered if name in accepted}
+        if tf.executing_eagerly():
+            return input_fn(**given)
+        with state.tracker.lock:  # it may make variables, as a model_fn does
+            return input_fn(**given)
+
+    seed = state.config.tf_random_seed
+    batches = _batches.open_input(call, seed=seed, store=state.store)
+    batches.per_step = replicas
+    return batches
+
+
+def _make_global_step(state: EstimatorState) -> None:
+    """Makes the one variable that graphs of inputs share with programs, before either asks."""
+    with state.tracker.lock, _program.eager_mode():
+        if "global_step" not in state.store:
+            state.store.uninitialized("global_step", tf.TensorShape([]), tf.int64)
+
+
+def program(
+    state: EstimatorState, mode: str, batches: _batches.Batches
+) -> model_program.ModelProgram:
+    """The program for a mode and an input: traced now, or kept from before."""
+    with state.tracker.lock:
+        return _known_or_traced(state, mode, batches)
+
+
+def _known_or_traced(
+    state: EstimatorState, mode: str, batches: _batches.Batches
+) -> model_program.ModelProgram:
+    element_spec = batches.element_spec
+    if mode == ModeKeys.PREDICT:
+        element_spec = (element_spec[0], None)
+    key = (mode, _program.spec_key(element_spec))
+    known = state.programs.get(key)
+    if known is not None and known.serves(batches.random_ops, [*batches.initializers]):
+        return known
+
+    model = model_program.ModelProgram.trace(
+        TrainableSource(state, mode),
+        mode=mode,
+        element_spec=element_spec,
+        seed=state.config.tf_random_seed,
+        store=state.store,
+        distribution=state.distribution if mode == ModeKeys.TRAIN else None,
+        random_ops_before=batches.random_ops,
+        input_variables=[*batches.initializers],
+    )
+    state.programs[key] = model
+    return model
+
+
+class Source:
+    """A model_fn on its way into a program, and what the library adds to its spec.
+
+    Args:
+        state: What the estimator keeps.
+        mode: The mode.
+    """
+
+    is_served = True
+    summary_writer: tf2_summaries.LazyWriter | None = None
+
+    def __init__(self, state: EstimatorState, mode: str) -> None:
+        self._state = state
+        self._mode = mode
+
+    def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
+        """Calls the model_fn, once for each replica."""
+        config = copy.deepcopy(self._state.config)
+        return call_model_fn(self._state, features, labels, self._mode, config)
+
+    def complete(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        """Gives the spec of a replica its loss and its train op, in the graph."""
+        spec = train_ops.with_losses_of_layers(spec)
+        if spec.mode != ModeKeys.TRAIN:
+            return spec
+        if keras2.is_optimizer(spec.train_op):
+            train_op = canned_optimizers.train_operation_of_keras2(spec)
+        else:
+            train_op = train_ops.train_operation(spec, self._state.store)
+        return spec._replace(train_op=train_op)
+
+    def finish(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        """Leaves the spec of all replicas as it is: a graph that is served needs no more."""
+        return spec
+
+
+class TrainableSource(Source):
+    """A source whose program runs here: it writes summaries and has a saver."""
+
+    is_served = False
+
+    def __init__(self, state: EstimatorState, mode: str) -> None:
+        super().__init__(state, mode)
+        self._writer = self.summary_writer = tf2_summaries.LazyWriter(str(state.config.model_dir))
+
+    def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
+        """Calls the model_fn; in training, `tf.summary` writes to the model directory."""
+        if self._mode != ModeKeys.TRAIN:
+            return super().call(features, labels)
+        with tf.name_scope("kestimator"):  # its ops take no names from the model's variables
+            step = _v1.train.get_global_step().read_value() + 1
+        with self._writer.as_default(step=step):
+            return super().call(features, labels)
+
+    def finish(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
+        """Adds what the original adds to the graph: summaries, a saver, ops that say ready."""
+        if spec.mode == ModeKeys.TRAIN:
+            event_files.add_loss(spec.loss)
+            tf2_summaries.run_with_tf1_summaries()
+        if not (spec.scaffold.saver or _v1.get_collection(_v1.GraphKeys.SAVERS)):
+            saver = checkpoint_files.default_saver(
+                self._state.config.keep_checkpoint_max,
+                self._state.config.keep_checkpoint_every_n_hours,
+            )
+            _v1.add_to_collection(_v1.GraphKeys.SAVERS, saver)
+        checkpoint_tracker.add_ready_ops(spec.scaffold)
+        return spec

@@ -1,0 +1,91 @@
+"""What all runs over a program have in common: a session, a runner, variables with values.
+
+Synopsis::
+
+    session = session_over(state, model, batches)
+    runner = runner_over(state, model, session, batches, hooks)
+    prepare(state, model, session, hooks, runner.hooked.begin, path)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator.adapters.hooks import stock_hooks
+from kestimator.engine.programs import model_program
+from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import runner as _runner
+from kestimator.engine.runs import session as _session
+from kestimator.keys import ModeKeys
+from kestimator.runtime import (
+    warm_start,
+)
+from kestimator.runtime.state import EstimatorState
+
+_v1 = tf.compat.v1
+
+
+def prepare(
+    state: EstimatorState,
+    model: model_program.ModelProgram,
+    session: _session.Session,
+    hooks: Sequence[Any],
+    begin: Callable[[], None],
+    path: str | None,
+    *,
+    as_it_is: bool = False,
+) -> None:
+    """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values.
+
+    Called under the lock.
+    """
+    if not as_it_is:
+        state.tracker.check_shared(path)  # before hooks write files
+    settings = None if as_it_is or path is not None else state.warm_start
+    model.graph.random_state.restart()
+    with model.graph.unlocked():
+        if settings is not None and not model.warm_started:
+            warm_start.apply(settings)
+            model.warm_started = True
+    with model.changing(hooks):
+        begin()
+    with model.graph.unlocked():
+        model.scaffold.finalize()
+        model.settle_global_step()
+    if as_it_is:
+        state.tracker.complete(model, session)
+    else:
+        state.tracker.load(model, session, path)
+    state.distribution.broadcast(model.graph)
+    state.tracker.initialize_locals(model, session)
+
+
+def session_over(
+    state: EstimatorState, model: model_program.ModelProgram, batches: _batches.Batches
+) -> _session.Session:
+    """A session whose runs hold the lock."""
+    return _session.Session(model.program, batches, lambda: state.tracker.lock)
+
+
+def runner_over(
+    state: EstimatorState,
+    model: model_program.ModelProgram,
+    session: _session.Session,
+    batches: _batches.Batches,
+    hooks: Sequence[Any],
+) -> _runner.Runner:
+    """A runner over a session, for hooks in their order."""
+    trains = model.mode == ModeKeys.TRAIN
+    return _runner.Runner(
+        model,
+        session,
+        batches,
+        [stock_hooks.cadence_of(hook) for hook in hooks],
+        global_step=state.current_global_step if trains or hooks else lambda: 0,
+        report_nan=stock_hooks.report_nan,
+        lock=state.tracker.lock,
+        before_steps=state.tracker.changed if trains else lambda: None,
+    )

@@ -1,0 +1,92 @@
+"""What an Estimator keeps between calls: its variables, its programs, its results.
+
+Synopsis::
+
+    state = EstimatorState(model_fn, params, config, warm_start_settings=None)
+    with state.claimed():                   # no other call of `train` meanwhile
+        ...
+
+Several threads may call at once: who traces or touches the variables holds `tracker.lock`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from kestimator import errors, specs
+from kestimator._types import ModelFn
+from kestimator.adapters.hooks import event_files
+from kestimator.config import RunConfig
+from kestimator.engine.checkpoints import checkpoint_tracker
+from kestimator.engine.programs import distribution, model_program
+from kestimator.engine.tracing import execution_modes
+from kestimator.engine.variables import variable_store
+
+
+class EstimatorState:
+    """What an Estimator keeps between calls.
+
+    Args:
+        model_fn: The model_fn.
+        params: Its hyperparameters; every call gets a copy.
+        config: The configuration, with its `model_dir`.
+        warm_start_settings: Where variables start if there is no checkpoint.
+
+    Attributes:
+        model_fn: The model_fn.
+        params: Its hyperparameters.
+        config: The configuration.
+        warm_start: Where variables start if there is no checkpoint.
+        store: The variables, shared by all programs.
+        tracker: Which checkpoint the variables hold.
+        distribution: The replicas that train.
+        programs: The traced programs, by mode and input spec.
+        evaluations: The results of evaluations.
+    """
+
+    def __init__(
+        self,
+        model_fn: ModelFn,
+        params: Any,
+        config: RunConfig,
+        warm_start_settings: specs.WarmStartSettings | None,
+    ) -> None:
+        self.model_fn = model_fn
+        self.params = params
+        self.warm_start = warm_start_settings
+        self.config = config
+        self.store = variable_store.VariableStore()
+        self.tracker = checkpoint_tracker.Memory(self.store)
+        self.distribution = distribution.of(config.train_distribute)
+        self.programs: dict[Any, model_program.ModelProgram] = {}
+        self.evaluations = event_files.EvaluationLog()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, by `copy` or by pickle, is made anew: it has read and traced nothing yet."""
+        return EstimatorState, (self.model_fn, self.params, self.config, self.warm_start)
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keeps other calls of `train` away, whose variables these are meanwhile.
+
+        Raises:
+            errors.BusyError: One goes on.
+        """
+        if not self.tracker.claim():
+            raise errors.BusyError(
+                "`train` was called while another `train` of this estimator goes on: in another "
+                "thread, or in the one that calls this hook, listener or input_fn. Let it end "
+                "first. Meanwhile, `evaluate`, `predict` and exports work on its checkpoints; to "
+                "train another model, make an Estimator with a model_dir of its own."
+            )
+        try:
+            yield
+        finally:
+            self.tracker.give_back()
+
+    def current_global_step(self) -> int:
+        """The global step that the variables hold."""
+        with self.tracker.lock, execution_modes.eager_mode():
+            return int(self.store["global_step"].variable.numpy())

@@ -1,0 +1,72 @@
+"""Training: the hooks that see it, and the run.
+
+Synopsis::
+
+    loss = train(state, model, batches, hooks, listeners)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator.adapters.hooks import automatic_hooks
+from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.programs import model_program
+from kestimator.engine.programs import program as _program
+from kestimator.engine.runs import batches as _batches
+from kestimator.runtime import (
+    runs,
+)
+from kestimator.runtime.state import EstimatorState
+
+_v1 = tf.compat.v1
+
+
+def train(
+    state: EstimatorState,
+    model: model_program.ModelProgram,
+    batches: _batches.Batches,
+    hooks: Sequence[Any],
+    listeners: Sequence[Any],
+) -> Any:
+    """Trains until a hook or the data ends it, and gives the last loss; None for no step."""
+    path = checkpoint_files.latest_checkpoint(str(state.config.model_dir))
+    session = runs.session_over(state, model, batches)
+    with model.graph.as_default(), state.tracker.in_training():
+        all_hooks = [
+            *automatic_hooks.chief_hooks(model, state.config, state.tracker, listeners),
+            *hooks,
+            *automatic_hooks.loss_hooks(model, state.config),
+            *model.spec.training_hooks,
+        ]
+        all_hooks += automatic_hooks.step_hooks(model, all_hooks)
+        runner = runs.runner_over(state, model, session, batches, all_hooks)
+
+        def begin() -> None:
+            tf.io.gfile.makedirs(str(state.config.model_dir))  # nothing is written before this
+            runner.hooked.begin()
+
+        with state.tracker.lock:
+            runs.prepare(state, model, session, all_hooks, begin, path)
+        checkpoint_files.remember_kept(model.scaffold.saver, str(state.config.model_dir))
+        batches.initialize()
+        with session.start_queue_runners():
+            runner.hooked.after_create_session()
+            with state.tracker.lock:
+                state.distribution.broadcast(model.graph)
+            loss = runner.run()
+            runner.hooked.end()
+    _flush_events(state)
+    if model.summary_writer is not None:
+        with _program.eager_mode():
+            model.summary_writer.flush()
+    return loss
+
+
+def _flush_events(state: EstimatorState) -> None:
+    """Has on disk what hooks wrote: of TensorFlow's, only the one for summaries sees to it."""
+    if state.config.log_step_count_steps or state.config.save_summary_steps:
+        tf.compat.v1.summary.FileWriterCache.get(str(state.config.model_dir)).flush()
