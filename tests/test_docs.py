@@ -22,6 +22,14 @@ def test_blocks_keep_their_lines():
     assert blocks(text) == ["\n\na = 1\n", "\n\n\n\n\n\nb = 2\n"]
 
 
+def test_architecture_names_rooms_and_files_that_exist():
+    text = (ROOT / "docs/architecture.md").read_text()
+    names = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", text))
+    assert len(names) > 20
+    roots = (ROOT, ROOT / "kestimator")
+    assert [name for name in sorted(names) if not any((r / name).exists() for r in roots)] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_python_of_the_documentation_runs(file, tmp_path, monkeypatch):
