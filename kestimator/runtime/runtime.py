@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    runtime = Runtime(model_fn, params, config, warm_start=None)
+    runtime = Runtime(model_fn, params, config, warm_start_settings=None)
     batches = runtime.open_input(input_fn, ModeKeys.TRAIN)
     model = runtime.program(ModeKeys.TRAIN, batches)
     loss = runtime.train(model, batches, hooks, listeners)

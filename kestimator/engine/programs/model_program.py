@@ -2,10 +2,11 @@
 
 Synopsis::
 
-    model = ModelProgram.trace(call_model_fn, mode="train", element_spec=spec, ...)
+    model = ModelProgram.trace(
+        call_model_fn, mode="train", element_spec=element_spec, seed=None, store=store)
     model.spec            # the EstimatorSpec
-    model.loop            # the step, on the device
-    model.fetches         # the step, for hooks to see
+    model.operations      # what a step runs
+    model.fetches         # what a step computes that hooks see
 """
 
 from __future__ import annotations
