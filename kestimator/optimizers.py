@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    EstimatorSpec(mode, loss=loss, train_op=kestimator.optimizers.LazyAdam(0.001))
+    kestimator.EstimatorSpec(mode, loss=loss, train_op=kestimator.optimizers.LazyAdam(0.001))
     kestimator.optimizers.LazyAdamOptimizer(0.001).minimize(loss, global_step)
 
 Adam and RMSprop decay the moments of every row at every step, so that a step with a big embedding

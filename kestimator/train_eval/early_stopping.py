@@ -3,7 +3,8 @@
 Synopsis::
 
     hook = stop_if_no_decrease_hook(estimator, "loss", max_steps_without_decrease=1000)
-    train_and_evaluate(estimator, TrainSpec(input_fn, hooks=[hook]), eval_spec)
+    train_spec = kestimator.TrainSpec(input_fn, hooks=[hook])
+    kestimator.train_and_evaluate(estimator, train_spec, eval_spec)
 
 The estimator has the results of its own evaluations in memory; those of other processes, and of
 earlier ones, are in event files. Hooks that look by the clock also look whenever there is a new

@@ -4,7 +4,8 @@ Synopsis::
 
     exporter = BestExporter(
         serving_input_receiver_fn=receiver_fn, metric="accuracy", mode="max")
-    eval_spec = EvalSpec(input_fn, exporters=[exporter, FinalExporter("final", receiver_fn)])
+    final = FinalExporter("final", receiver_fn)
+    eval_spec = kestimator.EvalSpec(input_fn, exporters=[exporter, final])
 
 Each writes into a folder of its name, `model_dir/export/<name>`.
 """

@@ -4,8 +4,8 @@ Synopsis::
 
     metrics, exports = train_and_evaluate(
         estimator,
-        TrainSpec(train_input_fn, max_steps=10_000),
-        EvalSpec(eval_input_fn, exporters=LatestExporter("latest", receiver_fn)),
+        kestimator.TrainSpec(train_input_fn, max_steps=10_000),
+        kestimator.EvalSpec(eval_input_fn, exporters=[exporter]),
     )
 
 There is one call of `train`, so that its input goes on through the whole run. A listener of its

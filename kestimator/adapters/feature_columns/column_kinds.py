@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    columns = checked_columns("feature_columns", columns, DENSE)
+    columns = checked_columns("feature_columns", columns, Place.DENSE)
 
 A feature column is one of `tf.feature_column`, or a Keras layer, model or `FeatureSpace` that
 turns features into a dense tensor.

@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    layers = ColumnLayers([*linear_columns, *deep_columns], inputs={})
-    values = layers.dense(column, scope)                 # (batch, n), float32
-    rows = layers.rows(column, name, table, "mean")      # (batch, n), of a categorical column
+    layers = ColumnLayers([*linear_columns, *deep_columns], given={}, value_of=value_of)
+    values = layers.dense(column, scope)             # (batch, n), float32
+    rows = layers.rows(column, variable, "mean")     # (batch, n), of a categorical column
     model = keras.Model(layers.inputs, ...)
 
 Layers with variables are called after these: `keras_files.layer_name` makes the one name of the

@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    columns = column_kinds.checked_columns("feature_columns", columns, Place.DENSE)
+    columns = column_kinds.checked_columns("columns", columns, column_kinds.Place.DENSE)
     features = column_features.Features(features)
     inputs = input_layer(features, columns, training=True)               # (batch, n)
     linear = linear_logits(features, columns, units=1, training=True)    # .logits: (batch, units)

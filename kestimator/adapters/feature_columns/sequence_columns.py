@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    columns = column_kinds.checked_columns("columns", columns, Place.SEQUENCE)
+    columns = column_kinds.checked_columns("columns", columns, column_kinds.Place.SEQUENCE)
     sequences = sequence_layer(features, columns, context_columns, training=True)
     sequences.values     # (batch, time, n)
     sequences.mask       # (batch, time): which steps are there

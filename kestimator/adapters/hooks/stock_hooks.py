@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    cadence = cadence_of(hook, loss)
+    cadence = cadence_of(hook)
     cadence.quiet_steps(global_step)     # steps that may pass before the hook has to see one
 
 The stock hooks count steps in private attributes; between two looks the loop stays on the device

@@ -3,7 +3,7 @@
 Synopsis::
 
     x = inputs_of(model, {"age": ages, "color": colors})
-    check_labels(model, labels)
+    check_labels(model, labels, model.loss)
     predictions = named_outputs(model, model(x))
 """
 

@@ -2,10 +2,11 @@
 
 Synopsis::
 
-    batch = batch_of(model, features, labels)
-    loss, train_op = train(model, batch)
-    predictions, loss, metrics = evaluate(model, batch)
-    predictions = predict(model, batch.x)
+    x, weights = split_weights(features)
+    batch = Batch(x, labels, weights)
+    outputs, loss, train_op = train(model, batch)
+    outputs, loss, metrics = evaluate(model, batch)
+    outputs = predict(model, x)
 
 A `train_step` or `test_step` of the model's own is called as it is. Otherwise the loss is the
 model's `compute_loss`, so that the engine makes the training step, as for any other model_fn.

@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    states = ExampleStates()                          # once for an estimator
-    step = minimize(examples, weights, states, settings)
-    saver = states.saver(config)                      # saves them beside the variables
+    states = ExampleStates()                        # once for an estimator
+    step = minimize(examples, states, settings, logits)
+    saver = states.saver(config)                    # saves them beside the variables
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Synopsis::
 
-    EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.Adam())
-    EstimatorSpec(mode, loss=loss, train_op=minimize(optimizer, loss, variables))
+    specs.EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.Adam())
+    specs.EstimatorSpec(mode, loss=loss, train_op=minimize(optimizer, loss, variables))
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Synopsis::
 
+    from kestimator.canned.parts.linear_models import LinearPart
+
     part = LinearPart.checked("feature_columns", columns, "sum")
     built = part.build(features, units=head.logits_dimension, mode=mode)
     training = Training(built.variables, optimizer, learning_rate)

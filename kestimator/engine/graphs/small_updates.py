@@ -2,6 +2,8 @@
 
 Synopsis::
 
+    from kestimator.engine.tracing.traced_graph import TracedGraph
+
     graph = TracedGraph("model_train", seed, STAND_INS)      # ResourceApplyAdam becomes plain ops
 
 `ResourceApplyAdam` shares out its work from 512 elements on; waking a thread costs more than all

@@ -4,8 +4,9 @@ Synopsis::
 
     distribution = of(config.train_distribute)
     distribution.check()
-    program.trace(..., distribution=distribution)     # n placeholders per input, n model_fn calls
-    distribution.broadcast(program.graph)             # replicas start from the primary's values
+    # n placeholders for each input, n calls of the model_fn
+    made = program.trace(..., distribution=distribution)
+    distribution.broadcast(made.graph)       # replicas start from the primary's values
 
 Each replica traces the model_fn into the same graph, in a thread of its own, as
 `tf.distribute.MirroredStrategy` does it; `merge_call` and with it every optimizer work as they

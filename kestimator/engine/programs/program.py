@@ -2,9 +2,10 @@
 
 Synopsis::
 
-    program = trace(build, inputs=element_spec, name="train", seed=None, store=store)
-    step = program.function([program.loss], operations=[program.train_op])
-    (loss,) = step(*flat_batch)
+    program = trace(build, element_spec=element_spec, name="train", seed=None, store=store)
+    loss, train_op = program.result                         # what `build` returned
+    step = program.function([loss], operations=[train_op])
+    (value,) = step(*flat_batch)
 
 The graph has graph semantics: only what is fetched runs, and explicit control dependencies count.
 Writes of Keras code to its variables return no op to fetch; after the trace they are put into

@@ -3,7 +3,7 @@
 Synopsis::
 
     state = RandomState(graph)
-    graph = TracedGraph("model_train", seed, state.stand_ins)
+    graph = traced_graph.TracedGraph("model_train", seed, state.stand_ins)
     ...                                 # tf.nn.dropout, tf.random.uniform in the graph
     state.restart()                     # the streams begin anew, as in a new session
 

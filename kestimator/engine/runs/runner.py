@@ -2,9 +2,13 @@
 
 Synopsis::
 
-    runner = Runner(model, session, batches, hooks)
-    with runner.running():            # begin, values, after_create_session ... end
-        loss = runner.run_to_end()
+    runner = Runner(
+        model, session, batches, cadences,
+        global_step=global_step, report_nan=report_nan, lock=memory.lock)
+    runner.hooked.begin()                    # then values get into the variables
+    runner.hooked.after_create_session()
+    loss = runner.run()
+    runner.hooked.end()
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Synopsis::
 
     meta_graph = with_resources(meta_graph)      # before `import_meta_graph` puts it into the graph
-    take_over(graph, store)                      # after the trace
+    take_over(graph, store, local)               # after the trace
 
 `import_meta_graph`, and with it modules of TF-Hub's kind, bring ops that make variables. In a
 program a variable is memory of the estimator's store; so each such op gives way to what captures

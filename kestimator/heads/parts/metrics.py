@@ -2,7 +2,8 @@
 
 Synopsis::
 
-    metrics = made({"accuracy": ratio("correct", "weight"), "auc": area("ROC", "scores")})
+    roc = area("ROC", "scores", method="interpolation")
+    metrics = made({"accuracy": ratio("correct", "weight"), "auc": roc})
     sums_of(metrics, ["accuracy"]).update_state(
         weighted_sums({"correct": correct, "weight": ones}, weights),
         {"scores": Scores(probabilities, positive, weights)},
