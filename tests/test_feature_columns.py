@@ -1,4 +1,4 @@
-"""Feature columns: the lean way and TensorFlow's give the same, and what each costs."""
+"""Feature columns: the fast path and TensorFlow's give the same, and what each costs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def computed(
 
     def trace(tensors: Any) -> Any:
         v1.set_random_seed(1)
-        result = build(column_features.Features(tensors, lean=lean))
+        result = build(column_features.Features(tensors, fast=lean))
         made = v1.trainable_variables()
         scale = tf.cast(tf.reshape(tf.range(tf.size(result)), tf.shape(result)), tf.float32)
         gradients = tf.gradients(result * (scale + 1), made) if made else []
@@ -149,8 +149,8 @@ def _numbers(shape: Any) -> np.ndarray:
 
 def assert_both_ways_agree(build: Any, features: dict[str, np.ndarray] = FEATURES) -> None:
     features = dict(sorted(features.items()))
-    lean, lean_gradients, types = computed(build, features, lean=True)
-    general, general_gradients, _ = computed(build, features, lean=False)
+    lean, lean_gradients, types = computed(build, features, fast=True)
+    general, general_gradients, _ = computed(build, features, fast=False)
     np.testing.assert_allclose(lean, general, rtol=1e-6, atol=1e-6)
     assert list(lean_gradients) == list(general_gradients)
     for name, gradient in general_gradients.items():
@@ -172,8 +172,8 @@ def linear(*columns: Any, units: int = 1, combiner: str = "sum") -> Any:
     )
 
 
-def is_lean(build: Any, features: dict[str, np.ndarray] = FEATURES) -> bool:
-    types = computed(build, dict(sorted(features.items())), lean=True)[2]
+def is_fast(build: Any, features: dict[str, np.ndarray] = FEATURES) -> bool:
+    types = computed(build, dict(sorted(features.items())), fast=True)[2]
     return not any(op.startswith("Sparse") and op != "SparseCross" for op in types)
 
 
@@ -195,9 +195,9 @@ class TestCategoricalColumns:
         columns = {k: v if v.ndim > 1 else v[:, None] for k, v in FEATURES.items()}
         assert_both_ways_agree(linear(categorical(tmp_path)[kind]), columns)
 
-    def test_is_lean(self, kind: str, tmp_path: Any) -> None:
+    def test_is_fast(self, kind: str, tmp_path: Any) -> None:
         column = categorical(tmp_path)[kind]
-        assert is_lean(linear(column)) == (kind != "bucketized pair")
+        assert is_fast(linear(column)) == (kind != "bucketized pair")
 
 
 @pytest.mark.parametrize("kind", CATEGORICAL[: CATEGORICAL.index("bucketized")])
@@ -222,7 +222,7 @@ class TestWeightedColumns:
     def test_in_a_linear_model(self, kind: str, combiner: str, tmp_path: Any) -> None:
         column = weighted(categorical(tmp_path)[kind])
         assert_both_ways_agree(linear(column, combiner=combiner), self.FEATURES)
-        assert is_lean(linear(column, combiner=combiner), self.FEATURES)
+        assert is_fast(linear(column, combiner=combiner), self.FEATURES)
 
     def test_as_indicators(self, kind: str, tmp_path: Any) -> None:
         if "default" in kind or kind == "file part" or "oov" in kind or "hash" in kind:
@@ -245,7 +245,7 @@ def test_columns_of_all_kinds_side_by_side(tmp_path: Any) -> None:
     ]
     assert_both_ways_agree(inputs(*columns))
     assert_both_ways_agree(linear(*columns, kinds["file"], kinds["cross"], units=2))
-    assert is_lean(inputs(*columns))
+    assert is_fast(inputs(*columns))
 
 
 def sparse(values: np.ndarray) -> tf.SparseTensor:
@@ -262,22 +262,22 @@ class TestWhatTheLeanWayLeaves:
         features = {**FEATURES, "id": SEVERAL}
         build = inputs(fc.embedding_column(column, 2, combiner=combiner), fc.numeric_column("age"))
         assert_both_ways_agree(build, features)
-        assert not is_lean(build, features)
+        assert not is_fast(build, features)
 
     def test_several_values_are_reduced_as_asked(self) -> None:
         column = fc.categorical_column_with_identity("id", 4)
         features = {"id": SEVERAL}
-        sums, *_ = computed(linear(column), features, lean=True)
+        sums, *_ = computed(linear(column), features, fast=True)
         table = _numbers([4])
         expected = [table[row[row >= 0]].sum() - 1.0 for row in SEVERAL]  # the bias is -1
         np.testing.assert_allclose(sums[:, 0], expected, rtol=1e-6, atol=1e-6)
 
     def test_sparse_and_ragged_features(self) -> None:
         column = fc.categorical_column_with_identity("id", 4)
-        dense, *_ = computed(linear(column), {"id": SEVERAL}, lean=True)
+        dense, *_ = computed(linear(column), {"id": SEVERAL}, fast=True)
         rows = tf.ragged.constant([row[row >= 0].tolist() for row in SEVERAL], dtype=tf.int64)
         for given in (sparse(SEVERAL + 1).with_values(SEVERAL[SEVERAL >= 0]), rows):
-            result, *_ = computed(linear(column), {"id": given}, lean=True)
+            result, *_ = computed(linear(column), {"id": given}, fast=True)
             np.testing.assert_allclose(result, dense, rtol=1e-6)
 
     def test_norms_and_checkpoints_of_embeddings(self) -> None:
@@ -286,7 +286,7 @@ class TestWhatTheLeanWayLeaves:
 
     def test_a_sparse_number(self) -> None:
         with pytest.raises(ValueError, match="age"):
-            computed(inputs(fc.numeric_column("age")), {"age": sparse(AGES[:, None])}, lean=True)
+            computed(inputs(fc.numeric_column("age")), {"age": sparse(AGES[:, None])}, fast=True)
 
 
 class TestBadColumns:
@@ -314,7 +314,7 @@ class TestBadColumns:
 
     def test_missing_features(self) -> None:
         with pytest.raises(ValueError, match="weight"):
-            computed(inputs(fc.numeric_column("weight")), {"age": AGES}, lean=True)
+            computed(inputs(fc.numeric_column("weight")), {"age": AGES}, fast=True)
 
     def test_features_without_names(self) -> None:
         with pytest.raises(errors.ArgumentError, match="a dict of tensors"):
@@ -324,18 +324,18 @@ class TestBadColumns:
     def test_numbers_for_a_column_of_words(self, lean: bool) -> None:
         column = fc.embedding_column(fc.categorical_column_with_hash_bucket("age", 4), 2)
         with pytest.raises(ValueError, match="string or"):
-            computed(inputs(column), {"age": AGES}, lean=lean)
+            computed(inputs(column), {"age": AGES}, fast=lean)
 
     def test_ids_beyond_the_last(self) -> None:
         column = fc.categorical_column_with_identity("outside", 4)
         with pytest.raises(tf.errors.InvalidArgumentError, match="7"):
-            computed(linear(column), {"outside": OUTSIDE}, lean=True)
+            computed(linear(column), {"outside": OUTSIDE}, fast=True)
 
 
 class TestKerasColumns:
     def test_a_layer_takes_the_feature_of_its_name(self) -> None:
         layer = keras.layers.Normalization(axis=None, mean=30.0, variance=4.0, name="age")
-        result, *_ = computed(inputs(layer), {"age": AGES[:, None]}, lean=True)
+        result, *_ = computed(inputs(layer), {"age": AGES[:, None]}, fast=True)
         np.testing.assert_allclose(result[:, 0], (AGES - 30.0) / 2.0, rtol=1e-5)
 
     def test_a_model_takes_the_features_of_its_inputs(self) -> None:
@@ -346,7 +346,7 @@ class TestKerasColumns:
             {"color": color, "age": age}, keras.layers.Concatenate()([ids, age]), name="z"
         )
         features = {"age": AGES[:, None], "color": WORDS[:, None], "id": IDS}
-        result, *_ = computed(inputs(model, fc.numeric_column("id")), features, lean=True)
+        result, *_ = computed(inputs(model, fc.numeric_column("id")), features, fast=True)
         assert result.shape == (6, 6)
         np.testing.assert_allclose(result[:, -1], AGES)
         np.testing.assert_allclose(result[0, :5], [0, 0, 1, 0, 0])
@@ -357,7 +357,7 @@ class TestKerasColumns:
             [keras.Input((), name="id", dtype="int64"), table, keras.layers.Dense(3)]
         )
         features = {"id": np.abs(IDS)}
-        result, gradients, _ = computed(inputs(model), features, lean=True)
+        result, gradients, _ = computed(inputs(model), features, fast=True)
         assert result.shape == (6, 3)
         assert len(gradients) == 3
         assert all(np.any(gradient != 0) for gradient in gradients.values())
@@ -368,18 +368,18 @@ class TestKerasColumns:
         )
         space.adapt(tf.data.Dataset.from_tensor_slices({"color": WORDS, "age": AGES}))
         features = {"color": WORDS, "age": AGES}
-        result, *_ = computed(inputs(space), features, lean=True)
+        result, *_ = computed(inputs(space), features, fast=True)
         np.testing.assert_allclose(result, space(features).numpy(), rtol=1e-5)
 
     def test_a_missing_input(self) -> None:
         model = keras.Sequential([keras.Input((1,), name="age"), keras.layers.Dense(1)])
         with pytest.raises(errors.ArgumentError, match="'age' is not in features"):
-            computed(inputs(model), {"weight": WEIGHTS}, lean=True)
+            computed(inputs(model), {"weight": WEIGHTS}, fast=True)
 
     def test_a_result_of_too_many_dimensions(self) -> None:
         layer = keras.layers.Reshape((1, 1), name="age")
         with pytest.raises(errors.ArgumentError, match=r"\(batch, n\)"):
-            computed(inputs(layer), {"age": AGES[:, None]}, lean=True)
+            computed(inputs(layer), {"age": AGES[:, None]}, fast=True)
 
 
 def test_thirteen_numbers_and_six_embeddings_take_few_ops() -> None:
@@ -387,5 +387,5 @@ def test_thirteen_numbers_and_six_embeddings_take_few_ops() -> None:
     ids = [fc.categorical_column_with_identity(f"id_{i}", 100) for i in range(6)]
     features = {column.key: AGES for column in numbers} | {column.key: IDS for column in ids}
     build = inputs(*numbers, *(fc.embedding_column(column, 8) for column in ids))
-    *_, types = computed(build, dict(sorted(features.items())), lean=True)
+    *_, types = computed(build, dict(sorted(features.items())), fast=True)
     assert sum(types.values()) - types["Placeholder"] - types["Const"] <= 16

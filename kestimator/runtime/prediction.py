@@ -70,7 +70,7 @@ def _batches_of(
 
     The lock is held while they are computed: not at a `yield`, nor while hooks are called.
     """
-    compute: predictions.HookedPredictions | predictions.UnseenPredictions
+    compute: predictions.HookedPredictions | predictions.UnobservedPredictions
     all_hooks = [*hooks, *model.spec.prediction_hooks]
     plain = runs.session_over(state, model, batches)
     with state.tracker.lock, model.graph.as_default():
@@ -85,7 +85,7 @@ def _batches_of(
         if all_hooks:
             compute = predictions.HookedPredictions(model, chosen, hooked)
         else:
-            compute = predictions.UnseenPredictions(model, chosen, loan, may_join=may_join)
+            compute = predictions.UnobservedPredictions(model, chosen, loan, may_join=may_join)
         state.tracker.read_by(compute)
     batches.initialize()
     with plain.start_queue_runners():

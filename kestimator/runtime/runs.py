@@ -44,14 +44,18 @@ def prepare(
     """
     if not as_it_is:
         state.tracker.check_shared(path)  # before hooks write files
+    # A checkpoint of the model directory comes before a warm start, as in the original.
     settings = None if as_it_is or path is not None else state.warm_start
+    # A session of the original began its streams of random numbers anew in each call.
     model.graph.random_state.restart()
+    # Before hooks begin: they find the initial values replaced, as in the original.
     with model.graph.unlocked():
         if settings is not None and not model.warm_started:
             warm_start.apply(settings)
             model.warm_started = True
     with model.changing(hooks):
         begin()
+    # After hooks have begun: the scaffold's saver has to find the variables that they made.
     with model.graph.unlocked():
         model.scaffold.finalize()
         model.settle_global_step()
@@ -59,6 +63,7 @@ def prepare(
         state.tracker.complete(model, session)
     else:
         state.tracker.load(model, session, path)
+    # Savers write and read the first replica's variables alone.
     state.distribution.broadcast(model.graph)
     state.tracker.initialize_locals(model, session)
 

@@ -58,7 +58,7 @@ class EstimatorState:
         self.warm_start = warm_start_settings
         self.config = config
         self.store = variable_store.VariableStore()
-        self.tracker = checkpoint_tracker.Memory(self.store)
+        self.tracker = checkpoint_tracker.CheckpointTracker(self.store)
         self.distribution = distribution.of(config.train_distribute)
         self.programs: dict[Any, model_program.ModelProgram] = {}
         self.evaluations = event_files.EvaluationLog()

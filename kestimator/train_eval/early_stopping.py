@@ -325,7 +325,7 @@ class StopAtCheckpointStepHook(_train.SessionRunHook, stock_hooks.Cadence):
         """Finds the global step."""
         self._global_step = _train.get_global_step()
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """The steps until the last one."""
         return max(0, math.ceil(self._last_step) - global_step - 1)
 

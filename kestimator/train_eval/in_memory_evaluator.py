@@ -94,12 +94,12 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
         del session, coord
         self._evaluate()
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """The steps until the next evaluation."""
         return max(0, self._every_n_iter - self._since - 1)
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
-        """Counts unseen steps."""
+        """Counts unobserved steps."""
         self._since += steps
 
     def after_run(self, run_context: Any, run_values: Any) -> None:

@@ -112,7 +112,7 @@ def scaffold_summary_op(est: Any, model_dir: str) -> dict[str, Any]:
 @CASES
 def in_another_collection(est: Any, model_dir: str) -> dict[str, Any]:
     def summarize(features: Any, mean: Any) -> None:
-        v1.summary.scalar("unseen", mean, collections=["mine"])
+        v1.summary.scalar("unobserved", mean, collections=["mine"])
         v1.summary.scalar("seen", mean, collections=["mine", v1.GraphKeys.SUMMARIES])
 
     return {"events": _written(est, model_dir, summarize)}

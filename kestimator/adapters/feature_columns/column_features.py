@@ -1,13 +1,13 @@
-"""Features on their way through feature columns: the lean way, and TensorFlow's.
+"""Features on their way through feature columns: the fast path, and TensorFlow's.
 
 Synopsis::
 
     features = Features({"age": ages, "city": cities})
-    ids = features.ids(categorical_column)      # Ids, or None where the lean way does not lead
+    ids = features.ids(categorical_column)      # Ids, or None where the fast path does not lead
     numbers = features.numbers(numeric_column)  # (batch,) or (batch, n), or None
     features.cache, features.tables             # for TensorFlow's own code
 
-The lean way is for features that are dense and have one value for each example: ids are a plain
+The fast path is for features that are dense and have one value for each example: ids are a plain
 vector, and no sparse tensor is made. Its results are those of TensorFlow's code; what it cannot
 do, and what is wrong with the features, is left to that.
 """
@@ -53,7 +53,7 @@ class Features:
 
     Args:
         features: Tensors by feature name.
-        lean: Whether columns may take the lean way.
+        fast: Whether columns may take the fast path.
 
     Attributes:
         raw: The features as they were given.
@@ -64,7 +64,7 @@ class Features:
         errors.ArgumentError: `features` is no dict.
     """
 
-    def __init__(self, features: Any, *, lean: bool = True) -> None:
+    def __init__(self, features: Any, *, fast: bool = True) -> None:
         if not isinstance(features, Mapping):
             raise errors.ArgumentError(
                 errors.invalid_argument(
@@ -79,12 +79,12 @@ class Features:
         self.cache = _columns.FeatureTransformationCache(
             {key: _without_ragged(value) for key, value in self.raw.items()}
         )
-        self._lean = lean
+        self._fast = fast
         self._ids: dict[Any, Ids | None] = {}
 
     def _dense(self, key: str) -> tf.Tensor | None:
         value = self.raw.get(key)
-        if not self._lean or value is None or isinstance(value, tf.SparseTensor | tf.RaggedTensor):
+        if not self._fast or value is None or isinstance(value, tf.SparseTensor | tf.RaggedTensor):
             return None
         return tf.convert_to_tensor(value)
 
@@ -125,7 +125,7 @@ class Features:
         return tensor if tensor.shape.rank in (1, 2) else None
 
     def ids(self, column: column_kinds.Column) -> Ids | None:
-        """The ids of a categorical column, or None where the lean way does not lead."""
+        """The ids of a categorical column, or None where the fast path does not lead."""
         if column not in self._ids:
             transform = _TRANSFORMS.get(type(column))
             self._ids[column] = transform(self, column) if transform else None

@@ -8,7 +8,7 @@ Synopsis::
     linear = linear_logits(features, columns, units=1, training=True)    # .logits: (batch, units)
 
 Variables have the names and shapes that tf.estimator 2.15 gives them below the variable scope
-that is open. Columns take the lean way of `column_features` where it leads, and TensorFlow's own
+that is open. Columns take the fast path of `column_features` where it leads, and TensorFlow's own
 code elsewhere; the results are the same.
 """
 
@@ -215,7 +215,7 @@ def _part(
         return _shared_part(features, column, state, training)
     with _column_scope(column):
         state.create(column)
-        part = _lean_part(features, column, state)
+        part = _fast_part(features, column, state)
         return _tensorflow_part(features, column, state, training) if part is None else part
 
 
@@ -252,7 +252,7 @@ def shared_table(column: column_kinds.Column, *, training: bool) -> Iterator[Non
         yield
 
 
-def _lean_part(
+def _fast_part(
     features: column_features.Features, column: column_kinds.Column, state: column_state.ColumnState
 ) -> Any:
     if type(column) is _columns.NumericColumn:
@@ -365,7 +365,7 @@ def _linear_part(
         state.create(column)
     if column_kinds.is_categorical(column):
         return features.ids(column)
-    part = _lean_part(features, column, state)
+    part = _fast_part(features, column, state)
     if isinstance(part, column_lookups.Lookup):
         rows = column_lookups.rows_of([part], training=training)
         return rows.masked(rows.values[0], [part] * column_kinds.width(column))

@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    hooks = [*chief_hooks(model, config, memory, listeners), *user_hooks]
+    hooks = [*chief_hooks(model, config, tracker, listeners), *user_hooks]
     hooks += loss_hooks(model, config)
     hooks += step_hooks(model, hooks)
 
@@ -28,7 +28,7 @@ _train: Any = tf.compat.v1.train
 def chief_hooks(
     model: model_program.ModelProgram,
     config: RunConfig,
-    memory: checkpoint_tracker.Memory,
+    tracker: checkpoint_tracker.CheckpointTracker,
     listeners: Sequence[Any],
 ) -> list[Any]:
     """The hooks that come before the user's: what is written to `model_dir`.
@@ -36,14 +36,14 @@ def chief_hooks(
     Args:
         model: The program that trains.
         config: The configuration, with its `model_dir`.
-        memory: Is told of every checkpoint that is written.
+        tracker: Is told of every checkpoint that is written.
         listeners: The user's `CheckpointSaverListener`s.
 
     Raises:
         errors.ArgumentError: There are listeners, but nothing saves checkpoints.
     """
     own = list(model.spec.training_chief_hooks)
-    hooks = [*_checkpoint_hooks(model, config, memory, own, listeners), *own]
+    hooks = [*_checkpoint_hooks(model, config, tracker, own, listeners), *own]
     if config.log_step_count_steps:
         hooks.append(
             _train.StepCounterHook(
@@ -92,12 +92,12 @@ def step_hooks(model: model_program.ModelProgram, hooks: Sequence[Any]) -> list[
 def _checkpoint_hooks(
     model: model_program.ModelProgram,
     config: RunConfig,
-    memory: checkpoint_tracker.Memory,
+    tracker: checkpoint_tracker.CheckpointTracker,
     own: Sequence[Any],
     listeners: Sequence[Any],
 ) -> list[Any]:
     all_listeners = [
-        checkpoint_tracker.SavedListener(memory, model, str(config.model_dir)),
+        checkpoint_tracker.SavedListener(tracker, model, str(config.model_dir)),
         *listeners,
     ]
     for hook in own:

@@ -130,12 +130,12 @@ class CallbacksHook(_train.SessionRunHook, stock_hooks.Cadence):
         self._batch = 0
         self._logs: dict[str, Any] = {}
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """None where a callback has a batch method, all otherwise."""
         return 0 if self._sees_batches else stock_hooks.UNLIMITED
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
-        """Counts unseen batches."""
+        """Counts unobserved batches."""
         self._batch += steps
         self._logs = {"loss": _plain(loss)}
 
@@ -190,7 +190,7 @@ class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
         self._shown = dict(evaluations.latest)
         self._done = 0
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """All steps: the bar moves between them."""
         return stock_hooks.UNLIMITED
 

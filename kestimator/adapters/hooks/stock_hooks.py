@@ -3,7 +3,7 @@
 Synopsis::
 
     cadence = cadence_of(hook)
-    cadence.quiet_steps(global_step)     # steps that may pass before the hook has to see one
+    cadence.steps_until_due(global_step)     # steps that may pass before the hook has to see one
 
 The stock hooks count steps in private attributes; between two looks the loop stays on the device
 and tells them here how far it went. Any other hook sees every step.
@@ -36,15 +36,15 @@ class Cadence(abc.ABC):
         self.hook = hook
 
     @abc.abstractmethod
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """How many steps may pass before the hook has to see one, from `global_step` on."""
 
-    def quiet_seconds(self) -> float:
+    def seconds_until_due(self) -> float:
         """How many seconds may pass before the hook has to see a step."""
         return float("inf")
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:  # noqa: B027
-        """Tells the hook that `steps` steps passed unseen, up to `global_step`."""
+        """Tells the hook that `steps` steps passed unobserved, up to `global_step`."""
 
     def watched(self) -> tf.Tensor | None:
         """A tensor that the hook wants to see when it becomes NaN."""
@@ -54,7 +54,7 @@ class Cadence(abc.ABC):
 class EveryStep(Cadence):
     """A hook that nothing is known of."""
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """None at all."""
         return 0
 
@@ -62,7 +62,7 @@ class EveryStep(Cadence):
 class Never(Cadence):
     """A hook that looks at no step: it acts at the begin and at the end."""
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """All of them."""
         return UNLIMITED
 
@@ -70,13 +70,13 @@ class Never(Cadence):
 class Timed(Cadence):
     """A hook with a `SecondOrStepTimer` over the global step, called `_timer`."""
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """The steps until the timer triggers."""
-        return _quiet_steps(self.hook._timer, global_step + 1)
+        return _steps_until_due(self.hook._timer, global_step + 1)
 
-    def quiet_seconds(self) -> float:
+    def seconds_until_due(self) -> float:
         """The seconds until the timer triggers."""
-        return _quiet_seconds(self.hook._timer)
+        return _seconds_until_due(self.hook._timer)
 
 
 class _TimedAhead(Timed):
@@ -91,21 +91,21 @@ class _TimedAhead(Timed):
 class _Logging(Cadence):
     """`LoggingTensorHook` counts the steps that it saw itself."""
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """The steps until the next line."""
-        return _quiet_steps(self.hook._timer, self.hook._iter_count)
+        return _steps_until_due(self.hook._timer, self.hook._iter_count)
 
-    def quiet_seconds(self) -> float:
+    def seconds_until_due(self) -> float:
         """The seconds until the next line."""
-        return _quiet_seconds(self.hook._timer)
+        return _seconds_until_due(self.hook._timer)
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
-        """Counts the unseen steps too."""
+        """Counts the unobserved steps too."""
         self.hook._iter_count += steps
 
 
 class _StopAtStep(Cadence):
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """The steps until the last one, which the hook has to see."""
         return max(0, int(self.hook._last_step) - global_step - 1)
 
@@ -117,13 +117,13 @@ class _NanTensor(Never):
 
 
 class _Waiter(Cadence):
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """None until the step waited for has come."""
         return UNLIMITED if self.hook._worker_is_started else 0
 
 
 class _StepGuard(Cadence):
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """None until the step has moved."""
         return UNLIMITED if self.hook.has_moved else 0
 
@@ -175,13 +175,13 @@ def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
 
 
 def report_nan(hook: Any, context: Any) -> None:
-    """Tells a `NanTensorHook` that its tensor became NaN in an unseen step."""
+    """Tells a `NanTensorHook` that its tensor became NaN in an unobserved step."""
     hook.after_run(context, _train.SessionRunValues(np.float32(np.nan), None, None))
 
 
-def _quiet_steps(timer: Any, next_step: int) -> int:
+def _steps_until_due(timer: Any, next_step: int) -> int:
     if isinstance(timer, saving.AnyTimer):
-        return min(_quiet_steps(one, next_step) for one in timer.timers)
+        return min(_steps_until_due(one, next_step) for one in timer.timers)
     every, last = getattr(timer, "_every_steps", None), timer.last_triggered_step()
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
@@ -190,9 +190,9 @@ def _quiet_steps(timer: Any, next_step: int) -> int:
     return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
 
 
-def _quiet_seconds(timer: Any) -> float:
+def _seconds_until_due(timer: Any) -> float:
     if isinstance(timer, saving.AnyTimer):
-        return min(_quiet_seconds(one) for one in timer.timers)
+        return min(_seconds_until_due(one) for one in timer.timers)
     every = getattr(timer, "_every_secs", None)
     last = getattr(timer, "_last_triggered_time", None)
     if every is None or last is None:

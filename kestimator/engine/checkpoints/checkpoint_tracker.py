@@ -2,10 +2,10 @@
 
 Synopsis::
 
-    memory = Memory(store)
-    with memory.lock:                           # nobody else changes the variables meanwhile
-        memory.load(model, session, path)       # reads only if memory holds something else
-    loan = Loan(memory, model, session, path)
+    tracker = CheckpointTracker(store)
+    with tracker.lock:                           # nobody else changes the variables meanwhile
+        tracker.load(model, session, path)       # reads only if they hold something else
+    loan = Loan(tracker, model, session, path)
     with loan():                                # whatever has happened to them since
         ...
 """
@@ -55,7 +55,7 @@ class Reader(Protocol):
         """Waits until nothing reads them any more."""
 
 
-class Memory:
+class CheckpointTracker:
     """Knows which checkpoint the variables of an estimator hold, to read none twice.
 
     Several threads may use the estimator at once. Each holds `lock` while the variables have to
@@ -170,12 +170,13 @@ class Memory:
         )
         if path is None:
             self.settle()
+            # The empty path stands for initial values, which are those of one program.
             self._holds, self._covered = ("", id(model)), names
             _reset_keras_variables(model, self._slots())
             _initialize(model, session)
         elif not (holds and names <= self._covered):
             self.settle()
-            self._holds = None
+            self._holds = None  # a checkpoint that cannot be read leaves some variables changed
             checkpoint_files.restore(model, session, path)
             self._holds, self._covered = (path, _saver_key(saver)), names
 
@@ -200,6 +201,7 @@ class Memory:
         Raises:
             RuntimeError: The initializers leave variables without a value.
         """
+        # The second prediction is a millisecond: running initializers would double it.
         if model.mode == ModeKeys.PREDICT and model.locals_are_ready:
             return  # predictions have no state of their own to start afresh
         scaffold = model.scaffold
@@ -226,7 +228,7 @@ class Memory:
     def borrowed(self, model: model_program.ModelProgram, path: str | None) -> Iterator[None]:
         """Lends the variables to an evaluation or prediction of `path`; training gets them back.
 
-        Seeds move in evaluations, too: they are put back also where memory holds `path`.
+        Seeds move in evaluations, too: they are put back also where the variables hold `path`.
         """
         if not self.training:
             yield
@@ -276,7 +278,7 @@ class Loan:
     deleted before the predictions have ended.
 
     Args:
-        memory: The memory.
+        tracker: What the variables hold.
         model: The program that predicts.
         session: A session over it that is held back by the lock alone.
         path: The checkpoint; None for initial values.
@@ -284,12 +286,12 @@ class Loan:
 
     def __init__(
         self,
-        memory: Memory,
+        tracker: CheckpointTracker,
         model: model_program.ModelProgram,
         session: _session.Session,
         path: str | None,
     ) -> None:
-        self._memory = memory
+        self._tracker = tracker
         self._model = model
         self._session = session
         self._path = path
@@ -298,24 +300,24 @@ class Loan:
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
         """Holds the lock, with the values in the variables."""
-        memory = self._memory
-        with memory.lock, memory.borrowed(self._model, self._path):
-            if not memory.is_at(self._model, self._path):
+        tracker = self._tracker
+        with tracker.lock, tracker.borrowed(self._model, self._path):
+            if not tracker.is_at(self._model, self._path):
                 self._read()
             self.keep()
             yield
 
     def keep(self) -> None:
         """Keeps the values that the variables have now, if training goes on. Called with them."""
-        if self._memory.training and self._own is None:
-            self._own = self._memory.snapshot()
+        if self._tracker.training and self._own is None:
+            self._own = self._tracker.snapshot()
 
     def _read(self) -> None:
         if self._own is None:
-            self._memory.load(self._model, self._session, self._path)
+            self._tracker.load(self._model, self._session, self._path)
         else:
-            self._memory.settle()
-            self._memory.put_back(self._own)
+            self._tracker.settle()
+            self._tracker.put_back(self._own)
 
 
 def _saver_key(saver: Any) -> Any:
@@ -324,16 +326,18 @@ def _saver_key(saver: Any) -> Any:
 
 
 class SavedListener(_v1.train.CheckpointSaverListener):
-    """Notes in a `Memory` that a checkpoint equals the variables.
+    """Notes in a `CheckpointTracker` that a checkpoint equals the variables.
 
     Args:
-        memory: The memory.
+        tracker: What the variables hold.
         model: The program that is saved.
         model_dir: Where its checkpoints are.
     """
 
-    def __init__(self, memory: Memory, model: model_program.ModelProgram, model_dir: str) -> None:
-        self._memory = memory
+    def __init__(
+        self, tracker: CheckpointTracker, model: model_program.ModelProgram, model_dir: str
+    ) -> None:
+        self._tracker = tracker
         self._model = model
         self._model_dir = model_dir
 
@@ -345,9 +349,9 @@ class SavedListener(_v1.train.CheckpointSaverListener):
         del session
         path = checkpoint_files.latest_checkpoint(self._model_dir)
         if path is not None and path.endswith(f"-{global_step_value}"):
-            self._memory.saved(path, self._model.scaffold.saver)
+            self._tracker.saved(path, self._model.scaffold.saver)
         else:  # a hook of the user's writes elsewhere
-            self._memory.changed()
+            self._tracker.changed()
 
 
 def _initialize(model: model_program.ModelProgram, session: _session.Session) -> None:
@@ -407,7 +411,7 @@ def add_ready_ops(scaffold: Any) -> None:
     """Gives a scaffold without ready ops constants in their place.
 
     TensorFlow would build some twenty ops that report uninitialized variables, and running them
-    takes a tenth of the time to the first step. `Memory` asks the variables themselves.
+    takes a tenth of the time to the first step. `CheckpointTracker` asks the variables themselves.
     """
     for given, key in (
         (scaffold.ready_op, _GraphKeys.READY_OP),

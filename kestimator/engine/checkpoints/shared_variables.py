@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    check(store.outside, memory, is_fresh=True)   # before anything is written
-    are_changed(store.outside, memory)            # whether another estimator has had them since
-    take(store.outside, memory, ...)              # they are about to hold what `memory` loads
+    check(store.outside, tracker, is_fresh=True)   # before anything is written
+    are_changed(store.outside, tracker)            # whether another estimator has had them since
+    take(store.outside, tracker, ...)              # they are about to hold what `tracker` loads
 
 Estimators whose model_fns use one Keras model share its variables. Each of them has to know when
 another one has changed them, and two must not work with them at a time.
@@ -24,7 +24,7 @@ from kestimator.engine.runs import locks
 from kestimator.engine.variables import variable_store
 
 
-class Memory(Protocol):
+class Tracker(Protocol):
     """Who knows what the variables of an estimator hold."""
 
     lock: locks.FairLock
@@ -37,12 +37,12 @@ class _Holder:
 
     Attributes:
         variable: The variable; its id may be another one's when it is gone.
-        memory: Who gave it its values, as long as it lives.
+        tracker: Who gave it its values, as long as it lives.
         is_new: Whether they may be other than those that it was made with.
     """
 
     variable: weakref.ref[Any]
-    memory: weakref.ref[Any]
+    tracker: weakref.ref[Any]
     is_new: bool
 
 
@@ -50,17 +50,17 @@ _holders: dict[int, _Holder] = {}
 _lock = threading.Lock()
 
 
-def are_changed(slots: Sequence[variable_store.Slot], memory: Memory) -> bool:
+def are_changed(slots: Sequence[variable_store.Slot], tracker: Tracker) -> bool:
     """Whether another estimator has given any of the variables its own values."""
-    return any(_other(slot, memory) is not None for slot in slots)
+    return any(_other(slot, tracker) is not None for slot in slots)
 
 
-def check(slots: Sequence[variable_store.Slot], memory: Memory, *, is_fresh: bool) -> None:
+def check(slots: Sequence[variable_store.Slot], tracker: Tracker, *, is_fresh: bool) -> None:
     """Checks that an estimator may have the variables.
 
     Args:
         slots: The variables.
-        memory: The estimator's.
+        tracker: The estimator's.
         is_fresh: Whether they keep the values that they have, as no checkpoint is read.
 
     Raises:
@@ -68,13 +68,13 @@ def check(slots: Sequence[variable_store.Slot], memory: Memory, *, is_fresh: boo
         errors.ArgumentError: They would keep what another estimator has trained.
     """
     for slot in slots:
-        other = _other(slot, memory)
+        other = _other(slot, tracker)
         if other is not None:
             _check(slot, other, is_fresh=is_fresh)
 
 
 def take(
-    slots: Sequence[variable_store.Slot], memory: Memory, *, is_fresh: bool, trains: bool
+    slots: Sequence[variable_store.Slot], tracker: Tracker, *, is_fresh: bool, trains: bool
 ) -> None:
     """Notes that the variables get the values of an estimator.
 
@@ -83,7 +83,7 @@ def take(
 
     Args:
         slots: The variables.
-        memory: The estimator's.
+        tracker: The estimator's.
         is_fresh: Whether they keep the values that they have, as no checkpoint is read.
         trains: Whether training will change those that are trainable.
 
@@ -92,14 +92,14 @@ def take(
         errors.ArgumentError: As of `check`.
     """
     with _lock:
-        check(slots, memory, is_fresh=is_fresh)
+        check(slots, tracker, is_fresh=is_fresh)
         for slot in slots:
             known = _holders.get(id(slot.variable))
             was_new = known is not None and known.variable() is slot.variable and known.is_new
             is_new = not is_fresh or (trains and slot.is_trainable) or was_new
             _holders[id(slot.variable)] = _Holder(
                 weakref.ref(slot.variable, functools.partial(_forget, id(slot.variable))),
-                weakref.ref(memory),
+                weakref.ref(tracker),
                 is_new,
             )
 
@@ -108,15 +108,15 @@ def _forget(key: int, gone: object) -> None:
     _holders.pop(key, None)
 
 
-def _other(slot: variable_store.Slot, memory: Memory) -> _Holder | None:
+def _other(slot: variable_store.Slot, tracker: Tracker) -> _Holder | None:
     holder = _holders.get(id(slot.variable))
-    if holder is None or holder.variable() is not slot.variable or holder.memory() is memory:
+    if holder is None or holder.variable() is not slot.variable or holder.tracker() is tracker:
         return None
     return holder
 
 
 def _check(slot: variable_store.Slot, holder: _Holder, *, is_fresh: bool) -> None:
-    other: Memory | None = holder.memory()
+    other: Tracker | None = holder.tracker()
     way_out = (
         "Make the model in the model_fn, give each estimator a model of its own "
         "(`keras.models.clone_model`), or use kestimator.model_to_estimator, which copies it."

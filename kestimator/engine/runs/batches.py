@@ -55,6 +55,9 @@ class Batches(abc.ABC):
         remaining: For how many steps there are batches left, where that is known; None otherwise.
         per_step: How many batches a step takes: one for each replica.
         random_ops: How many ops of the input_fn took a random seed by their order.
+        has_iterator: Whether a loop on the device can take the batches from `iterator`.
+        function: What computes a batch anew each time, where a graph does; None otherwise.
+        loops: Loops on the device that compute the batches themselves, by the loops of their steps.
     """
 
     element_spec: tuple[Any, Any]
@@ -63,6 +66,21 @@ class Batches(abc.ABC):
     remaining: int | None = None
     per_step = 1
     random_ops = 0
+    has_iterator = False
+    function: _program.PrunedFunction | None = None
+
+    def __init__(self) -> None:
+        self.loops: dict[Any, Any] = {}
+
+    @property
+    def iterator(self) -> Any:
+        """The iterator, for a loop on the device; made when it is first needed."""
+        raise AttributeError("These batches come from no iterator; see `has_iterator`.")
+
+    def consumed(self, steps: int) -> None:
+        """Notes that a loop on the device took the batches of so many steps."""
+        if self.remaining is not None:
+            self.remaining -= steps
 
     @property
     def initializers(self) -> dict[str, tf.Operation]:
@@ -100,12 +118,15 @@ class DatasetBatches(Batches):
         programs: The program that makes it, if any.
     """
 
+    has_iterator = True
+
     def __init__(
         self,
         make: Callable[[], tf.data.Dataset],
         element_spec: tuple[Any, Any],
         programs: list[_program.Program],
     ) -> None:
+        super().__init__()
         self._make = make
         self.element_spec = element_spec
         self.programs = programs
@@ -132,11 +153,6 @@ class DatasetBatches(Batches):
         if self._iterator is None:
             self._iterator = _iterator_over(self._dataset, self._options)
         return self._iterator
-
-    def consumed(self, steps: int) -> None:
-        """Notes that a loop on the device took the batches of so many steps."""
-        if self.remaining is not None:
-            self.remaining -= steps
 
     def next(self) -> list[tf.Tensor]:
         """What the next step takes, flat."""
@@ -168,6 +184,7 @@ class OneBatch(Batches):
     """
 
     def __init__(self, element: Any) -> None:
+        super().__init__()
         batch = features_and_labels(element)
         self._flat = _program.flatten(batch)
         self.element_spec = tf.nest.map_structure(_batch_spec, batch)
@@ -189,15 +206,15 @@ class TensorBatches(Batches):
     """Batches computed by a graph: each call computes the input_fn's tensors once."""
 
     def __init__(self, program: _program.Program) -> None:
+        super().__init__()
         self.programs = [program]
-        self.loops: dict[int, Any] = {}  # loops on the device that compute these tensors
         self._structure = features_and_labels(program.result)
         self.element_spec = tf.nest.map_structure(_spec, self._structure, expand_composites=False)
         self.is_finite = any(
             word in op.type for op in program.graph.get_operations() for word in _MAY_END
         )
         flat = _program.flatten(self._structure)
-        self.function = program.function(flat)
+        self.function: _program.PrunedFunction = program.function(flat)
 
     def initialize(self, steps: float | None = None) -> None:
         """Runs the initializers of tables and iterators that the input_fn registered."""

@@ -1,4 +1,4 @@
-"""The loop: steps run on the device until somebody needs to look.
+"""The loop: steps run on the device until a hook is due.
 
 Synopsis::
 
@@ -82,7 +82,7 @@ class DeviceLoop:
         self._step = program.function([loss, *watched], operations)
         self._inputs = program.inputs
         self._per_step = program.batches_per_step
-        self._looks: dict[Any, compiled.Compiled] = {}
+        self._observing: dict[Any, compiled.Compiled] = {}
         self.was_built = True
         self._global_step = global_step
         self._counted = compiled.Compiled(self._build_counted, [self._step], _LIMITS)
@@ -104,76 +104,79 @@ class DeviceLoop:
             until_step: No step starts at this global step or after it.
             on_one_thread: Whether to run op by op on the calling thread, where that is possible.
         """
-        if isinstance(batches, _batches.DatasetBatches) and self._step.inputs:
-            if batches.remaining is None:
-                loop = self._until_end
-            else:
-                loop, steps = self._counted, min(steps, batches.remaining)
-            iterator = batches.iterator
-        else:
+        takes_from_iterator = batches.has_iterator and bool(self._step.inputs)
+        if not takes_from_iterator:
             loop, iterator = self._loop_without_iterator(batches), None
+        elif batches.remaining is None:
+            loop, iterator = self._until_end, batches.iterator
+        else:
+            steps = min(steps, batches.remaining)
+            loop, iterator = self._counted, batches.iterator
         outputs = loop(iterator, _count(steps), until_step, on_one_thread=on_one_thread)
         self.was_built = loop.is_new
         result = self._result(outputs)
-        if isinstance(batches, _batches.DatasetBatches) and self._step.inputs:
+        if takes_from_iterator:
             batches.consumed(result.steps)
         return result
 
-    def run_and_look(
+    def run_and_observe(
         self,
-        batches: _batches.DatasetBatches,
+        batches: _batches.Batches,
         steps: int,
-        look: _program.PrunedFunction,
+        observed: _program.PrunedFunction,
         *,
         on_one_thread: bool = False,
     ) -> tuple[LoopResult, list[tf.Tensor] | None]:
-        """Runs steps, and one more that somebody looks at, in the same call.
+        """Runs steps, and one more that hooks observe, in the same call.
 
         Args:
             batches: The input; it holds batches for `steps + 1` steps.
             steps: The steps to run before.
-            look: What the last step computes.
+            observed: What the last step computes.
             on_one_thread: Whether to run op by op on the calling thread, where that is possible.
 
         Returns:
-            What the steps before came to, and the tensors that `look` gives; None in their
+            What the steps before came to, and the tensors that `observed` gives; None in their
             place where a NaN ended the steps before.
         """
-        call = self._looks.get(id(look))
+        # Made for each observed function: the op that chooses among them would run at every call.
+        call = self._observing.get(observed)
         if call is None:
 
             def run(iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
                 result = self._build_counted(iterator, *limits)
-                flat = functools.partial(self._next_of, iterator if look.inputs else None)
+                flat = functools.partial(self._next_of, iterator if observed.inputs else None)
                 values = compiled.once(
                     tf.logical_not(tf.reduce_any(_nan_flags(result))),
-                    lambda: compiled.inlined(look, self._inputs, flat()),
-                    _nothing(look.outputs),
-                    [tensor.shape for tensor in look.outputs],
+                    lambda: compiled.inlined(observed, self._inputs, flat()),
+                    _nothing(observed.outputs),
+                    [tensor.shape for tensor in observed.outputs],
                 )
                 return [*result, *values]
 
-            call = self._looks[id(look)] = compiled.Compiled(run, [self._step, look], _LIMITS)
+            call = self._observing[observed] = compiled.Compiled(
+                run, [self._step, observed], _LIMITS
+            )
         outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
         self.was_built = call.is_new
-        own = len(outputs) - len(look.outputs)
+        own = len(outputs) - len(observed.outputs)
         result = self._result(outputs[:own])
         looked = not any(result.not_finite)
         batches.consumed(result.steps + looked)
         return result, outputs[own:] if looked else None
 
-    def look(
+    def observe(
         self,
-        batches: _batches.DatasetBatches,
-        look: _program.PrunedFunction,
+        batches: _batches.Batches,
+        observed: _program.PrunedFunction,
         *,
         on_one_thread: bool = False,
     ) -> list[tf.Tensor]:
-        """Runs one step that somebody looks at, its batch taken on the device.
+        """Runs one step that hooks observe, its batch taken on the device.
 
         Args:
             batches: The input.
-            look: What the step computes.
+            observed: What the step computes.
             on_one_thread: Whether to run op by op on the calling thread, where that is possible.
 
         Raises:
@@ -181,20 +184,22 @@ class DeviceLoop:
         """
         if batches.remaining == 0:
             raise _batches.end_of_input()
-        key = ("alone", id(look))
-        if key not in self._looks:
+        key = ("alone", observed)
+        if key not in self._observing:
 
             def run(iterator: Any) -> list[tf.Tensor]:
                 def make(flat: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-                    return compiled.inlined(look, self._inputs, flat)
+                    return compiled.inlined(observed, self._inputs, flat)
 
-                shapes = [tensor.shape for tensor in look.outputs]
-                is_there, values = self._step_if_any(iterator, make, _nothing(look.outputs), shapes)
+                shapes = [tensor.shape for tensor in observed.outputs]
+                is_there, values = self._step_if_any(
+                    iterator, make, _nothing(observed.outputs), shapes
+                )
                 return [is_there, *values]
 
-            self._looks[key] = compiled.Compiled(run, [look], ())
-        is_there, *values = self._looks[key](batches.iterator, on_one_thread=on_one_thread)
-        self.was_built = self._looks[key].is_new
+            self._observing[key] = compiled.Compiled(run, [observed], ())
+        is_there, *values = self._observing[key](batches.iterator, on_one_thread=on_one_thread)
+        self.was_built = self._observing[key].is_new
         if not is_there:
             raise _batches.end_of_input()
         batches.consumed(1)
@@ -208,6 +213,8 @@ class DeviceLoop:
         shapes: Sequence[tf.TensorShape] | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Whether there are batches for a step, and what `make` gives of them."""
+        # An optional says whether there is a batch; an exception would end the loop, and lose the
+        # count of the steps that have run.
         batches: list[Any] = []
         for _ in range(self._per_step):
             with tf.control_dependencies([batch.has_value() for batch in batches]):
@@ -221,22 +228,22 @@ class DeviceLoop:
 
     def _loop_without_iterator(self, batches: _batches.Batches) -> compiled.Compiled:
         """The loop over what a graph computes anew for each step, or over no input at all."""
-        if not isinstance(batches, _batches.TensorBatches) or not self._step.inputs:
+        function = batches.function
+        if function is None or not self._step.inputs:
             return self._counted
-        if id(self) not in batches.loops:
+        if self not in batches.loops:
 
             def counted(_: None, *limits: tf.Tensor) -> list[tf.Tensor]:
-                return self._build_counted(batches, *limits)
+                return self._build_counted(function, *limits)
 
-            batches.loops[id(self)] = compiled.Compiled(
-                counted, [self._step, batches.function], _LIMITS
-            )
-        loop: compiled.Compiled = batches.loops[id(self)]
+            batches.loops[self] = compiled.Compiled(counted, [self._step, function], _LIMITS)
+        loop: compiled.Compiled = batches.loops[self]
         return loop
 
     def _result(self, outputs: Sequence[tf.Tensor]) -> LoopResult:
         steps, loss, data_ended, *flags = outputs
         count, last = int(steps), loss.numpy()
+        # NaN is the only value that differs from itself, in bfloat16 and float16, too.
         is_nan = count > 0 and bool(last != last)
         return LoopResult(
             count,
@@ -251,6 +258,8 @@ class DeviceLoop:
         """Runs a step; gives the count of steps, the loss, and whether a watched tensor is NaN."""
         loss, *watched = compiled.inlined(self._step, self._inputs, flat, waits=waits)
         flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
+        # The count waits for the loss, and the loss for the step's operations: the next turn of
+        # the loop starts when this one has written its variables.
         with tf.control_dependencies([loss]):
             return [done + 1, tf.reshape(loss, ()), *flags]
 
@@ -266,6 +275,7 @@ class DeviceLoop:
         self, limits: Sequence[tf.Tensor], done: tf.Tensor, loss: tf.Tensor, *flags: tf.Tensor
     ) -> tf.Tensor:
         steps, until_step = limits
+        # A NaN differs from itself: `is_nan` and `not` would be two ops more in each turn.
         goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
         if self._global_step is not None:
             step = tf.cast(self._global_step, tf.int64)
@@ -280,7 +290,7 @@ class DeviceLoop:
 
     def _build_counted(self, source: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
         """The loop where the input holds as many batches as the steps asked for."""
-        waits = isinstance(source, _batches.TensorBatches)  # these end by an exception
+        waits = isinstance(source, _program.PrunedFunction)  # such an input ends by an exception
         done, loss, *flags = tf.while_loop(
             functools.partial(self._goes_on, limits),
             lambda done, *_: self._one_step(done, self._next_of(source), waits=waits),
@@ -328,9 +338,9 @@ def _count(steps: int) -> int:
 def _next_batch(source: Any, *, waits: bool) -> list[tf.Tensor]:
     if source is None:
         return []
-    if isinstance(source, _batches.TensorBatches):
+    if isinstance(source, _program.PrunedFunction):
         # A call can wait for the batch before; ops that are copied wait for nothing new.
-        return source.function() if waits else source.function.inlined()[0]
+        return source() if waits else source.inlined()[0]
     return _flat(source.get_next())
 
 
@@ -339,7 +349,7 @@ def _flat(element: Any) -> list[tf.Tensor]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class StepRequest:
     """What hooks want of one step.
 
     Attributes:
@@ -397,12 +407,12 @@ class HookedSession:
             RuntimeError: Two hooks feed the same tensor.
             tf.errors.OutOfRangeError: The input has ended.
         """
-        look = self.ask(fetches)
+        request = self.ask(fetches)
         metadata = tf.compat.v1.RunMetadata()
-        values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
-        return self.tell(look, values, metadata)
+        values = self._session.run_step(request.fetches, request.feeds, request.options, metadata)
+        return self.tell(request, values, metadata)
 
-    def ask(self, fetches: dict[str, Any]) -> Look:
+    def ask(self, fetches: dict[str, Any]) -> StepRequest:
         """Asks every hook what it wants of the next step.
 
         Args:
@@ -423,20 +433,20 @@ class HookedSession:
                 asked[position] = request.fetches
             _merge_feeds(feeds, request.feed_dict, hook)
             _merge_options(options, request.options)
-        return Look(context, asked, feeds, options)
+        return StepRequest(context, asked, feeds, options)
 
-    def tell(self, look: Look, values: dict[Any, Any], metadata: Any) -> Any:
+    def tell(self, request: StepRequest, values: dict[Any, Any], metadata: Any) -> Any:
         """Tells every hook what the step came to.
 
         Args:
-            look: What was asked.
+            request: What was asked.
             values: The values of its fetches.
             metadata: The `RunMetadata` of the step.
 
         Returns:
             The values that the loop itself wanted.
         """
-        context, options = look.context, look.options
+        context, options = request.context, request.options
         for position, hook in enumerate(self._hooks):
             hook.after_run(
                 context, _v1_train.SessionRunValues(values.get(position), options, metadata)

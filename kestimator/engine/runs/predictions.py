@@ -3,9 +3,9 @@
 Synopsis::
 
     chosen = selected(model.spec.predictions, predict_keys)
-    unseen = UnseenPredictions(model, chosen, loan, may_join=True)
-    while not unseen.has_ended(batches):
-        for row in rows(unseen.next(batches, may_run_ahead)):
+    unobserved = UnobservedPredictions(model, chosen, loan, may_join=True)
+    while not unobserved.has_ended(batches):
+        for row in rows(unobserved.next(batches, may_run_ahead)):
             ...
 """
 
@@ -102,7 +102,7 @@ class HookedPredictions:
         """Does nothing: nothing goes on between batches."""
 
 
-class UnseenPredictions:
+class UnobservedPredictions:
     """Computes predictions for one batch after the other, with no hook to see them.
 
     Where batches may be joined, several are computed at once; their number grows from call to
@@ -166,7 +166,7 @@ class UnseenPredictions:
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
         """
-        if not (self._joins and isinstance(batches, _batches.DatasetBatches)):
+        if not (self._joins and batches.has_iterator):
             return self._next_batch(batches)
         values, self._ahead = self._ahead, None
         if values is None:
@@ -187,7 +187,7 @@ class UnseenPredictions:
                     self._run_ahead(batches, may_run_ahead)
         return self._pack(values)
 
-    def _run_ahead(self, batches: _batches.DatasetBatches, may: Callable[[], bool]) -> None:
+    def _run_ahead(self, batches: _batches.Batches, may: Callable[[], bool]) -> None:
         if self._pace_is_known and batches.remaining and may():
             self._background = self._background or execution_modes.Background()
             with self._background.running():
@@ -209,7 +209,7 @@ class UnseenPredictions:
         self._batches_per_call = min(2 * self._batches_per_call, self._most_batches)
         return count
 
-    def _compute(self, batches: _batches.DatasetBatches, count: int) -> list[tf.Tensor]:
+    def _compute(self, batches: _batches.Batches, count: int) -> list[tf.Tensor]:
         values: list[tf.Tensor] = self._many(batches.iterator, count, on_one_thread=self._is_small)
         batches.consumed(count)
         return values

@@ -1,4 +1,4 @@
-"""Runs a program's steps: on the device while nobody looks, under the hooks' eyes otherwise.
+"""Runs a program's steps: on the device until a hook is due, then one that hooks observe.
 
 Synopsis::
 
@@ -26,29 +26,30 @@ from kestimator.engine.runs import session as _session
 from kestimator.engine.tracing import execution_modes
 from kestimator.keys import ModeKeys
 
-LONGEST_QUIET_SECONDS = 0.5
+# Four figures, each found by measuring; the trade-offs are in docs/speed.md and benchmarks/.
+LONGEST_UNOBSERVED_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
-MOST_PLAIN_LOOKS = 30
+MOST_PLAIN_OBSERVED_STEPS = 30
 """How many steps in a row are looked at before that is worth a function of its own."""
 SLOW_FIRST_STEP_SECONDS = 2.0
 """A first step that takes longer is slow itself: it is not the building of functions alone."""
 
 
 class Cadence(Protocol):
-    """How often a hook looks; see `kestimator.adapters.hooks.stock_hooks`."""
+    """When a hook is due; see `kestimator.adapters.hooks.stock_hooks`."""
 
     hook: Any
 
-    def quiet_steps(self, global_step: int) -> int:
+    def steps_until_due(self, global_step: int) -> int:
         """How many steps may pass before the hook has to see one."""
 
-    def quiet_seconds(self) -> float:
+    def seconds_until_due(self) -> float:
         """How many seconds may pass before the hook has to see a step."""
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
-        """Tells the hook that steps passed unseen."""
+        """Tells the hook that steps passed unobserved."""
 
     def watched(self) -> Any:
         """A tensor that the hook wants to see when it becomes NaN, or None."""
@@ -61,7 +62,7 @@ class Runner:
         model: The program.
         session: The session over it.
         batches: The input.
-        cadences: The hooks, each with how often it looks, in order.
+        cadences: The hooks, each with when it is due, in order.
         global_step: Reads the global step.
         report_nan: Tells a hook that its watched tensor became NaN.
         lock: Held while steps run and functions for them are made, not while hooks are called.
@@ -91,7 +92,7 @@ class Runner:
         self._seconds_per_step: float | None = None
         self._steps_are_small = True
         self._known_step: tuple[int, int] | None = None
-        self._looks_in_a_row = 0
+        self._observed_in_a_row = 0
         self._watchers = [c for c in self._cadences if c.watched() is not None]
         self.hooked = device_loop.HookedSession(session, [c.hook for c in self._cadences])
 
@@ -105,19 +106,22 @@ class Runner:
         loss = None
         try:
             while left > 0 and not self.hooked.should_stop:
-                quiet = self._quiet_steps(left)
+                unobserved = self._steps_until_due(left)
+                # Before, not after: an error amid steps leaves variables that equal no checkpoint.
                 self._before_steps()
-                if self._can_look_within(quiet, left):
-                    loss = self._run_and_look(quiet)
-                    left -= quiet + 1
+                # One call for both is a fifth faster with small steps than two calls.
+                if self._can_observe_within(unobserved, left):
+                    loss = self._run_and_observe(unobserved)
+                    left -= unobserved + 1
                     continue
-                if quiet > 0:
-                    result = self._run_unseen(quiet)
+                if unobserved > 0:
+                    result = self._run_unobserved(unobserved)
                     left -= result.steps
                     loss = loss if result.loss is None else result.loss
                     if self._has_ended(result):
                         break
-                if self._wants_a_look(left) and not self.hooked.should_stop:
+                # Asked again: a hook that goes by the clock may have become due meanwhile.
+                if self._wants_observation(left) and not self.hooked.should_stop:
                     loss = self._hooked_step()
                     left -= 1
         except tf.errors.OutOfRangeError:
@@ -126,6 +130,8 @@ class Runner:
 
     def _step(self) -> int:
         """The global step: read, or known from before where nothing else has moved it."""
+        # To read a variable takes 20 microseconds, as long as a small step. A run of the session
+        # may have moved the step: hooks may run anything.
         if self._known_step is None or self._known_step[1] != self._session.runs:
             self._known_step = (self._global_step(), self._session.runs)
         return self._known_step[0]
@@ -137,29 +143,32 @@ class Runner:
         elif self._model.mode == ModeKeys.TRAIN:
             self._known_step = (self._known_step[0] + steps, self._known_step[1])
 
-    def _quiet_steps(self, left: int) -> int:
+    def _steps_until_due(self, left: int) -> int:
         step = self._step()
-        if left <= 0 or any(cadence.quiet_seconds() <= 0 for cadence in self._cadences):
+        if left <= 0 or any(cadence.seconds_until_due() <= 0 for cadence in self._cadences):
             return 0
-        quiet = min([left, *(cadence.quiet_steps(step) for cadence in self._cadences)])
-        return math.ceil(quiet)  # `steps` and `max_steps` may be floats
+        # The hook that is due first decides for all of them: they observe the same step.
+        unobserved = min([left, *(cadence.steps_until_due(step) for cadence in self._cadences)])
+        return math.ceil(unobserved)  # `steps` and `max_steps` may be floats
 
-    def _wants_a_look(self, left: int) -> bool:
-        return left > 0 and self._quiet_steps(left) == 0
+    def _wants_observation(self, left: int) -> bool:
+        return left > 0 and self._steps_until_due(left) == 0
 
     def _hooked_step(self) -> Any:
-        look = self.hooked.ask(self._model.fetches)
+        request = self.hooked.ask(self._model.fetches)
         metadata = tf.compat.v1.RunMetadata()
         start = self._lock.clock()
-        values = self._values_of(look, metadata)
+        values = self._values_of(request, metadata)
         seconds = self._lock.clock() - start
-        self._looks_in_a_row += 1
+        self._observed_in_a_row += 1
         self._moved(1)
-        if self._looks_in_a_row > MOST_PLAIN_LOOKS:
+        # The first observed steps run as they are written, without TensorFlow's rewriting: what
+        # they take says little of the pace of those that follow.
+        if self._observed_in_a_row > MOST_PLAIN_OBSERVED_STEPS:
             self._note_pace(seconds)
         elif seconds > SLOW_FIRST_STEP_SECONDS:
             self._seconds_per_step, self._steps_are_small = seconds, False
-        return self.hooked.tell(look, values, metadata)["loss"]
+        return self.hooked.tell(request, values, metadata)["loss"]
 
     def _note_pace(self, seconds_per_step: float) -> None:
         """Notes what a step took; what building a function took besides says nothing of it."""
@@ -167,44 +176,45 @@ class Runner:
         if not self._device_loop().was_built:
             self._steps_are_small = seconds_per_step < execution_modes.SMALL_STEP_SECONDS
 
-    def _values_of(self, look: device_loop.Look, metadata: Any) -> Any:
+    def _values_of(self, request: device_loop.StepRequest, metadata: Any) -> Any:
         """Runs a step for what hooks want of it.
 
         Where many steps in a row are looked at, the batch is taken on the device, too: a function
         that does it takes as long to make as a hundred steps gain by it.
         """
-        are_few = self._looks_in_a_row < MOST_PLAIN_LOOKS
-        if isinstance(self._batches, _batches.DatasetBatches) and not are_few:
+        are_few = self._observed_in_a_row < MOST_PLAIN_OBSERVED_STEPS
+        if self._batches.has_iterator and not are_few:
             with self._lock:
-                compiled = self._compiled(look)
+                compiled = self._compiled(request)
                 if compiled is not None:
                     function, pack = compiled
                     is_small = self._steps_are_small
                     loop = self._device_loop()
-                    return pack(loop.look(self._batches, function, on_one_thread=is_small))
+                    return pack(loop.observe(self._batches, function, on_one_thread=is_small))
         return self._session.run_step(
-            look.fetches, look.feeds, look.options, metadata, as_written=are_few
+            request.fetches, request.feeds, request.options, metadata, as_written=are_few
         )
 
-    def _compiled(self, look: device_loop.Look) -> Any:
+    def _compiled(self, request: device_loop.StepRequest) -> Any:
         """A function for a step that hooks see, and how to pack its values; None if there is none.
 
         What is fed, traced or fetched from the input's graph goes through the session.
         """
-        if look.feeds or look.options.trace_level:
+        if request.feeds or request.options.trace_level:
             return None
-        return self._session.look(look.fetches)
+        return self._session.observing(request.fetches)
 
-    def _run_unseen(self, quiet: int) -> device_loop.LoopResult:
+    def _run_unobserved(self, unobserved: int) -> device_loop.LoopResult:
         before, start = self._step(), self._lock.clock()
-        self._looks_in_a_row = 0
+        self._observed_in_a_row = 0
         with self._lock:
             result = self._device_loop().run(
                 self._batches,
-                steps=min(quiet, self._longest_stretch()),
-                until_step=before + quiet,
+                steps=min(unobserved, self._longest_stretch()),
+                until_step=before + unobserved,
                 on_one_thread=self._steps_are_small,
             )
+        # The loop ends early at a NaN or at the end of the data, possibly before its first step.
         if result.steps:
             self._note_pace((self._lock.clock() - start) / result.steps)
         self._moved(result.steps)
@@ -214,52 +224,55 @@ class Runner:
         self._tell_not_finite(result)
         return result
 
-    def _can_look_within(self, quiet: int, left: int) -> bool:
+    def _can_observe_within(self, unobserved: int, left: int) -> bool:
         """Whether the steps that nobody sees and the one that hooks want to see fit in one call."""
         remaining = self._batches.remaining
         return (
-            0 < quiet < min(left, self._longest_stretch())
+            0 < unobserved < min(left, self._longest_stretch())
             and remaining is not None
-            and remaining > quiet
+            and remaining > unobserved
             and self._model.advances_by_one
         )
 
-    def _run_and_look(self, quiet: int) -> Any:
+    def _run_and_observe(self, unobserved: int) -> Any:
         """Runs steps that nobody sees and then one that hooks see.
 
-        Hooks say beforehand what they want of it; what passed unseen until then is known.
+        Hooks say beforehand what they want of it; what passed unobserved until then is known.
         """
         start, step = self._lock.clock(), self._step()
-        self._looks_in_a_row = 0
+        self._observed_in_a_row = 0
+        # Hooks count these steps before they have run: `ask` needs to know where the observed one
+        # stands. A NaN among them ends the call early, and training with it.
         for cadence in self._cadences:
-            cadence.passed(quiet, step + quiet, None)
-        look = self.hooked.ask(self._model.fetches)
+            cadence.passed(unobserved, step + unobserved, None)
+        request = self.hooked.ask(self._model.fetches)
         metadata = tf.compat.v1.RunMetadata()
         with self._lock:
-            compiled = self._compiled(look)
+            compiled = self._compiled(request)
             tensors = None
             if compiled is None:
                 result = self._device_loop().run(
                     self._batches,
-                    steps=quiet,
-                    until_step=step + quiet,
+                    steps=unobserved,
+                    until_step=step + unobserved,
                     on_one_thread=self._steps_are_small,
                 )
             else:
-                assert isinstance(self._batches, _batches.DatasetBatches)
-                result, tensors = self._device_loop().run_and_look(
-                    self._batches, quiet, compiled[0], on_one_thread=self._steps_are_small
+                result, tensors = self._device_loop().run_and_observe(
+                    self._batches, unobserved, compiled[0], on_one_thread=self._steps_are_small
                 )
         self._moved(result.steps + (compiled is None or tensors is not None))
         self._tell_not_finite(result)
         if compiled is None:
-            values = self._session.run_step(look.fetches, look.feeds, look.options, metadata)
+            values = self._session.run_step(
+                request.fetches, request.feeds, request.options, metadata
+            )
         elif tensors is None:
             return result.loss  # a NaN that the hooks do not take for an error
         else:
             values = compiled[1](tensors)
-        self._note_pace((self._lock.clock() - start) / (quiet + 1))
-        return self.hooked.tell(look, values, metadata)["loss"]
+        self._note_pace((self._lock.clock() - start) / (unobserved + 1))
+        return self.hooked.tell(request, values, metadata)["loss"]
 
     def _device_loop(self) -> device_loop.DeviceLoop:
         """The step on the device, guarded against NaN in what hooks watch."""
@@ -280,11 +293,15 @@ class Runner:
         return loop
 
     def _longest_stretch(self) -> int:
-        """How many steps fit between two moments at which somebody may want to look."""
+        """How many steps fit between two moments at which somebody may want to observe one."""
+        # The pace of the call before is the only guide: the clock is not read on the device.
         if self._seconds_per_step is None:
             return FIRST_STRETCH
         seconds = min(
-            [LONGEST_QUIET_SECONDS, *(cadence.quiet_seconds() for cadence in self._cadences)]
+            [
+                LONGEST_UNOBSERVED_SECONDS,
+                *(cadence.seconds_until_due() for cadence in self._cadences),
+            ]
         )
         return max(1, int(seconds / self._seconds_per_step))
 
@@ -295,6 +312,7 @@ class Runner:
         context = tf.compat.v1.train.SessionRunContext(
             tf.compat.v1.train.SessionRunArgs(None), self._session
         )
+        # The loop reports the loss first, then each watched tensor in the order of the watchers.
         loss_is_nan, *others = result.not_finite
         pending = iter(others)
         for cadence in self._watchers:

@@ -258,7 +258,9 @@ class Session(_session_lib.SessionInterface):
         assert failure is not None
         raise failure
 
-    def look(self, fetches: Any) -> tuple[_program.PrunedFunction, Callable[[Any], Any]] | None:
+    def observing(
+        self, fetches: Any
+    ) -> tuple[_program.PrunedFunction, Callable[[Any], Any]] | None:
         """A function for the fetches of a step, and how to put its values into their structure.
 
         None where the fetches go beyond the program, into the graph of the input, or where one

@@ -59,6 +59,7 @@ class NoBatches(batches.Batches):
     """The input of a program whose placeholders nobody feeds: one traced to be exported."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.element_spec = (None, None)
         self.programs = []
         self.is_finite = True
