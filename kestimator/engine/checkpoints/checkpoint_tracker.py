@@ -201,7 +201,7 @@ class CheckpointTracker:
         Raises:
             RuntimeError: The initializers leave variables without a value.
         """
-        # The second prediction is a millisecond: running initializers would double it.
+        # Initializers would lengthen each of many short predictions.
         if model.mode == ModeKeys.PREDICT and model.locals_are_ready:
             return  # predictions have no state of their own to start afresh
         scaffold = model.scaffold

@@ -26,7 +26,6 @@ from kestimator.engine.runs import session as _session
 from kestimator.engine.tracing import execution_modes
 from kestimator.keys import ModeKeys
 
-# Four figures, each found by measuring; the trade-offs are in docs/speed.md and benchmarks/.
 LONGEST_UNOBSERVED_SECONDS = 0.5
 """How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
 FIRST_STRETCH = 100
@@ -109,7 +108,7 @@ class Runner:
                 unobserved = self._steps_until_due(left)
                 # Before, not after: an error amid steps leaves variables that equal no checkpoint.
                 self._before_steps()
-                # One call for both is a fifth faster with small steps than two calls.
+                # One call for both saves the cost of a second call, which counts with small steps.
                 if self._can_observe_within(unobserved, left):
                     loss = self._run_and_observe(unobserved)
                     left -= unobserved + 1
@@ -130,8 +129,8 @@ class Runner:
 
     def _step(self) -> int:
         """The global step: read, or known from before where nothing else has moved it."""
-        # To read a variable takes 20 microseconds, as long as a small step. A run of the session
-        # may have moved the step: hooks may run anything.
+        # Reading the variable is an op more for each call. A run of the session may have moved
+        # the step: hooks may run anything.
         if self._known_step is None or self._known_step[1] != self._session.runs:
             self._known_step = (self._global_step(), self._session.runs)
         return self._known_step[0]
