@@ -22,6 +22,7 @@ ROOMS = [
     "exporting",
     "specs",
     "engine",
+    "engine.tf_internals",
     "engine.tracing",
     "engine.random",
     "engine.keras_internals",
