@@ -46,7 +46,7 @@ def set_call_options(options: Any) -> None:
 
 
 def start_recording() -> None:
-    """Records step statistics of functions; in public, sessions and the profiler alone do it."""
+    """Records the `RunMetadata` of functions, which in public a session alone does."""
     context.enable_run_metadata()
 
 

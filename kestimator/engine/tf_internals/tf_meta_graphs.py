@@ -26,12 +26,12 @@ def read_saved_model(directory: str) -> Any:
     return loader_impl.parse_saved_model(directory)
 
 
-def asset_paths(directory: str, one: Any) -> dict[str, str]:
+def asset_paths(directory: str, one: Any) -> dict[str, bytes]:
     """The paths of a graph's assets by the names of their tensors; public loaders feed them alone.
 
     Args:
         directory: That of the SavedModel.
         one: The `MetaGraphDef`.
     """
-    paths: dict[str, str] = loader_impl.get_asset_tensors(directory, one)
+    paths: dict[str, bytes] = loader_impl.get_asset_tensors(directory, one)
     return paths

@@ -36,8 +36,8 @@ def copy_handle_data(source: tf.Tensor, target: tf.Tensor) -> None:
 
 
 def record_capture(internal: tf.Tensor, external: tf.Tensor) -> None:
-    """Lets gradients of a tape pass from a placeholder to what it stands for.
+    """Lets a tape's gradients pass from a placeholder to what it stands for.
 
-    `tf.custom_gradient`, the public way, makes a new tensor.
+    No public function connects two tensors that are there already.
     """
     internal._record_tape(external)
