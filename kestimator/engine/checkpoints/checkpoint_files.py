@@ -19,17 +19,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.util import deprecation as _deprecation
 
 from kestimator import errors
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import session as _session
+from kestimator.engine.tf_internals import tf_execution, tf_variables
 from kestimator.validation import threads
 
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
 _logger = logging.getLogger("kestimator")
-_silence = threads.Shared(_deprecation.silence)
+_silence = threads.Shared(tf_execution.without_deprecations)
 
 
 def latest_checkpoint(model_dir: str) -> str | None:
@@ -224,12 +224,11 @@ def restore(model: model_program.ModelProgram, session: _session.Session, path: 
 
 def _restore_eagerly(path: str, views: list[Any]) -> None:
     """Reads variables without a graph: as many ops, and nothing to build."""
-    whole = [view for view in views if not view._save_slice_info]
-    sliced = [view for view in views if view._save_slice_info]
-    names = [model_program.name(view) for view in whole] + [
-        view._save_slice_info.full_name for view in sliced
-    ]
-    slices = [""] * len(whole) + [view._save_slice_info.spec for view in sliced]
+    whole = [view for view in views if not tf_variables.slice_info(view)]
+    sliced = [view for view in views if tf_variables.slice_info(view)]
+    parts = [tf_variables.slice_info(view) for view in sliced]
+    names = [model_program.name(view) for view in whole] + [part.full_name for part in parts]
+    slices = [""] * len(whole) + [part.spec for part in parts]
     views = [*whole, *sliced]
     with program.eager_mode(), tf.device("/cpu:0"):
         values = tf.raw_ops.RestoreV2(
@@ -252,7 +251,7 @@ def check_fits(path: str, views: list[Any]) -> None:
     checkpoint = reader(path)
     shapes, dtypes = checkpoint.get_variable_to_shape_map(), checkpoint.get_variable_to_dtype_map()
     for view in views:
-        info = view._save_slice_info
+        info = tf_variables.slice_info(view)
         key, shape = (
             (info.full_name, info.full_shape) if info else (model_program.name(view), view.shape)
         )

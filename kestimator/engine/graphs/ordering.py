@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kestimator.engine.tf_internals import tf_operations
+
 _KERAS_DIRECTORY = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
 _WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatter")
 _CALLS = ("StatefulPartitionedCall", "If", "While", "Case")
@@ -137,8 +139,8 @@ def _assign(variable: tf.Tensor) -> str:
 
 def _add_control_inputs(op: tf.Operation, before: list[tf.Operation]) -> None:
     known = {id(other) for other in op.control_inputs} | {id(t.op) for t in op.inputs}
-    op._add_control_inputs(
-        [other for other in before if id(other) not in known and other is not op]
+    tf_operations.add_control_inputs(
+        op, [other for other in before if id(other) not in known and other is not op]
     )
 
 

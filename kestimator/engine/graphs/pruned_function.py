@@ -15,14 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.function.polymorphism import function_type as _function_type
-from tensorflow.python.client import pywrap_tf_session as _pywrap_tf_session
-from tensorflow.python.eager import context as _context
-from tensorflow.python.eager.polymorphic_function import atomic_function as _atomic_function
-from tensorflow.python.framework import func_graph as _func_graph
-from tensorflow.python.ops import handle_data_util as _handle_data_util
 
 from kestimator.engine.graphs import ordering
+from kestimator.engine.tf_internals import tf_functions, tf_tensors
 from kestimator.engine.tracing import execution_modes
 
 _function_ids = itertools.count()
@@ -88,9 +83,8 @@ class PrunedFunction:
         """
         if self._does_nothing:
             return []
-        context = _context.context()
         name, outputs = self._function.name, len(self.outputs)
-        result = context.call_function(name, [*feeds, *self._captured], outputs)
+        result = tf_functions.call_by_name(name, [*feeds, *self._captured], outputs)
         return list(result) if outputs else []
 
     @functools.cached_property
@@ -100,7 +94,7 @@ class PrunedFunction:
             return False
         inside = (
             node
-            for function in _functions(self._graph)
+            for function in tf_functions.called_functions(self._graph)
             for node in function.cached_definition.node_def
         )
         return not (
@@ -137,7 +131,7 @@ class PrunedFunction:
         with graph.as_default():
             arguments = [tf.compat.v1.placeholder(t.dtype, t.shape) for t in self._arguments]
             for argument, original in zip(arguments, self._arguments, strict=True):
-                _handle_data_util.copy_handle_data(original, argument)
+                tf_tensors.copy_handle_data(original, argument)
             tensors, operations = self._imported(arguments)
         inside = [op for op in graph.get_operations() if op.type != "Placeholder"]
         return _function_of_part(graph, inside, arguments, tensors, operations)
@@ -183,8 +177,8 @@ class PrunedFunction:
         self, arguments: Sequence[tf.Tensor]
     ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
         target = tf.compat.v1.get_default_graph()
-        for function in _functions(self._graph):
-            target._add_function(function)
+        for function in tf_functions.called_functions(self._graph):
+            tf_functions.add_function(target, function)
         given = dict(zip(map(id, self._arguments), arguments, strict=True))
         definition, used = _graph_def(self._graph, self._body)
         computed = [tensor for tensor in self.outputs if id(tensor) not in given]
@@ -203,7 +197,7 @@ class PrunedFunction:
 def plain_graph(name: str) -> Any:
     """A graph for a function: nothing runs in it but what is fetched."""
     with execution_modes.outside():
-        return _func_graph.FuncGraph(name, collections={})
+        return tf_functions.function_graph(name)
 
 
 def _graph_def(graph: Any, body: Sequence[tf.Operation]) -> tuple[Any, set[str]]:
@@ -237,39 +231,8 @@ def _function_of_part(
     TensorFlow's runtime can take any part of a graph; its Python face takes whole graphs, and
     copying a part first, op by op, was half of the time to the first step.
     """
-    context = _context.context()
-    functions = _functions(graph)
-    for function in functions:
-        context.add_function_def(function.cached_definition)
     name = f"__{graph.name}_part_{next(_function_ids)}"
-    with graph._c_graph.get() as c_graph:
-        record = _pywrap_tf_session.TF_GraphToFunction_wrapper(
-            c_graph,
-            name,
-            False,  # append a hash to the name
-            [op._c_op for op in body],
-            [tensor._as_tf_output() for tensor in inputs],
-            [tensor._as_tf_output() for tensor in tensors],
-            [],  # names of the outputs
-            [op._c_op for op in operations],
-            [],  # names of the control outputs
-            None,
-            "",
-        )
-    context.add_c_function(record)
-    _pywrap_tf_session.TF_DeleteFunction(record)
-    return _atomic_function.AtomicFunction(
-        name,
-        context,
-        _function_type.from_structured_signature((tuple(inputs), {}), tuple(tensors)),
-        functions,
-        _atomic_function.CallOptions(is_stateful=any(op._is_stateful for op in body)),
-    )
-
-
-def _functions(graph: Any) -> list[Any]:
-    """The functions that ops of a graph call."""
-    return list(graph._functions.values())
+    return tf_functions.function_of_ops(graph, name, body, inputs, tensors, operations)
 
 
 def _needs_threads(node: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator.engine.graphs import ordering
+from kestimator.engine.tf_internals import tf_operations
 
 _PASSED_ON = ("Identity",)
 
@@ -144,8 +145,7 @@ def _gather_from_memory(graph: tf.Graph, read: tf.Operation, gather: tf.Operatio
     """Feeds a gather with the very rows that it asks for, in their order.
 
     The gather stays, as its output may be known to anybody. TensorFlow checks the shapes of new
-    inputs against the old ones, and a placeholder forgets how many rows there are. Changing an
-    op's inputs has no public name.
+    inputs against the old ones, and a placeholder forgets how many rows there are.
     """
     indices, variable = gather.inputs[1], read.outputs[0]
     with (
@@ -160,8 +160,8 @@ def _gather_from_memory(graph: tf.Graph, read: tf.Operation, gather: tf.Operatio
         )
         table = tf.compat.v1.placeholder_with_default(rows, [None, *variable.shape[1:]])
         places = tf.reshape(tf.range(tf.size(indices, indices.dtype)), tf.shape(indices))
-    gather._update_input(0, table)
-    gather._update_input(1, places)
+    tf_operations.replace_input(gather, 0, table)
+    tf_operations.replace_input(gather, 1, places)
     return rows.op
 
 
@@ -173,4 +173,4 @@ def _answer(graph: tf.Graph, shape: tf.Operation) -> None:
     for op in output.consumers():
         for index, tensor in enumerate(op.inputs):
             if tensor is output:
-                op._update_input(index, constant)
+                tf_operations.replace_input(op, index, constant)

@@ -19,8 +19,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
+from kestimator.engine.tf_internals import tf_tensors
+from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_store
 
 _v1 = tf.compat.v1
@@ -59,7 +60,7 @@ def standalone(
             continue
         outside = external[node.name]
         if outside.dtype == tf.resource:
-            data = handle_data(outside)
+            data = tf_tensors.handle_data(outside)
             if data is not None:
                 _become_variable(node, data, names.get(node.name, node.name))
             elif hasattr(outside, _DENSE_TABLE):
@@ -121,7 +122,7 @@ def initialize_tables_in(graph: Any) -> None:
     """
     consumers = _Consumers(graph.as_graph_def())
     for external, internal in list(graph.captures):
-        if external.dtype != tf.resource or handle_data(external) is not None:
+        if external.dtype != tf.resource or tf_tensors.handle_data(external) is not None:
             continue
         users = list(consumers.of(internal.op.name))
         if not users or any(node.op.startswith(_INITIALIZES) for node in users):
@@ -142,21 +143,12 @@ def _add_initializer(graph: Any, table: Any, keys: Any, values: Any) -> None:
 
 def _entries(handle: Any, key_dtype: Any, value_dtype: Any) -> tuple[Any, Any] | None:
     """Keys and values of a table in memory; None if it is not initialized."""
-    with tf.__internal__.eager_context.eager_mode(), contextlib.suppress(tf.errors.OpError):
+    with execution_modes.eager_mode(), contextlib.suppress(tf.errors.OpError):
         exported = tf.raw_ops.LookupTableExportV2(
             table_handle=handle, Tkeys=key_dtype, Tvalues=value_dtype
         )
         return exported.keys.numpy(), exported.values.numpy()
     return None
-
-
-def handle_data(handle: Any) -> Any:
-    """The dtype and shape behind a variable's handle; None for other resources.
-
-    TensorFlow keeps them with the handle, and offers them under a private name alone.
-    """
-    data = _resource_variable_ops.get_eager_safe_handle_data(handle)
-    return data.shape_and_type[0] if data is not None and data.shape_and_type else None
 
 
 def _add_reads(graph_def: Any, variables: Iterable[str]) -> None:

@@ -22,20 +22,23 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.random import seed_generator as _seed_generator
-from tensorflow.python.framework import func_graph as _func_graph
-from tensorflow.python.framework import meta_graph as _meta_graph
-from tensorflow.python.framework import random_seed as _random_seed
 
 from kestimator.engine.keras_internals import keras_rates, keras_state
 from kestimator.engine.random import random_ops
 from kestimator.engine.random import seeds as _seeds
+from kestimator.engine.tf_internals import (
+    tf_datasets,
+    tf_functions,
+    tf_meta_graphs,
+    tf_seeds,
+    tf_tensors,
+)
 from kestimator.engine.tracing import traced_graph
 from kestimator.engine.variables import imported_variables
 
 _lock = threading.Lock()
 _installed = False
-_TF_DATA = "tensorflow.python.data.ops.structured_function"
-_DATASETS = ("tensorflow.python.data.", "kestimator.")
+_DATASETS = (tf_datasets.PACKAGE, "kestimator.")
 
 
 def install() -> None:
@@ -52,13 +55,12 @@ def install() -> None:
         _dispatch(keras.Layer, "add_loss", _add_loss)
         _dispatch(keras.optimizers.Optimizer, "apply", _apply)
         _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
-        _dispatch(_func_graph.FuncGraph, "_create_op_internal", _create_op)
-        _dispatch(_meta_graph, "import_scoped_meta_graph_with_return_elements", _import_meta_graph)
-        with tf.Graph().as_default():
-            of_graphs = type(tf.constant(0))  # eager tensors are of another class
+        _dispatch(*tf_functions.MAKER_OF_NESTED_OPS, _create_op)
+        _dispatch(*tf_meta_graphs.IMPORTER, _import_meta_graph)
+        of_graphs = tf_tensors.class_in_graphs()  # eager tensors are of another class
         _dispatch(of_graphs, "__eq__", _equal)
         _dispatch(of_graphs, "__ne__", _not_equal)
-        for owner in (_random_seed, tf.compat.v1, tf.compat.v1.random):
+        for owner in tf_seeds.OWNERS_OF_GET_SEED:
             _dispatch(owner, "get_seed", _get_seed)
         _seed_generator.python_random = _PythonRandom(_seed_generator.python_random)
 
@@ -160,7 +162,7 @@ def _create_op(
     """
     if op_type in random_ops.TYPES or op_type in random_ops.CALLS:
         program = traced_graph.current()
-        if program is not None and not _is_called_by(_TF_DATA):
+        if program is not None and not _is_called_by(tf_datasets.TRACER):
             stand_in = program.stand_in(op_type, inputs, attrs, name)
             if stand_in is not None:
                 return stand_in
@@ -191,7 +193,7 @@ def _import_meta_graph(original: Any, meta_graph_or_file: Any, *args: Any, **kwa
     """A graph that is imported into a program gets variables whose memory it can share."""
     if traced_graph.current() is not None:
         if not isinstance(meta_graph_or_file, tf.compat.v1.MetaGraphDef):
-            meta_graph_or_file = _meta_graph.read_meta_graph_file(meta_graph_or_file)
+            meta_graph_or_file = tf_meta_graphs.read_meta_graph(meta_graph_or_file)
         meta_graph_or_file = imported_variables.with_resources(meta_graph_or_file)
     return original(meta_graph_or_file, *args, **kwargs)
 

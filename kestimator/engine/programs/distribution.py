@@ -24,12 +24,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.distribute import cross_device_ops as _cross_device_ops
-from tensorflow.python.distribute import values as _values
 
 from kestimator import errors, specs
 from kestimator.engine.keras_internals import keras_state
 from kestimator.engine.programs import program
+from kestimator.engine.tf_internals import tf_distribution
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_creator, variable_store
 
@@ -149,7 +148,7 @@ class MirroredDistribution(Distribution):
         with (
             _locks.setdefault(self._strategy, threading.RLock()),
             _reduction_that_does_not_hang(self._strategy),
-            _scaled_losses(self._strategy),
+            tf_distribution.scaled_losses(self._strategy),
             self._strategy.scope(),
         ):
             yield
@@ -199,11 +198,8 @@ def input_context(replicas: int) -> tf.distribute.InputContext:
     )
 
 
-class MirroredVariable(_values.MirroredVariable):
-    """A variable with a component per replica; its memory is that of the first one.
-
-    TensorFlow has no public name for the class that optimizers and savers know.
-    """
+class MirroredVariable(tf_distribution.MirroredVariable):
+    """A variable with a component per replica; its memory is that of the first one."""
 
     @property
     def memory(self) -> tf.Variable:
@@ -251,7 +247,7 @@ class MirroredCreator(variable_creator.VariableCreator):
         aggregation = _aggregation(primary, keras_variable, kwargs.get("aggregation"))
         is_local = keras_variable is None and kwargs["is_local"]
         on_read = kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ
-        kind = _values.SyncOnReadVariable if on_read and is_local else MirroredVariable
+        kind = tf_distribution.SyncOnReadVariable if on_read and is_local else MirroredVariable
         container = kind(self._strategy, (primary, *others), aggregation)
         self._containers.append(container)
         if keras_variable is not None:
@@ -310,7 +306,7 @@ def _component(
 
 def components(variable: Any) -> Sequence[variable_store.ProgramVariable]:
     """The components of a mirrored variable; another variable is its own only one."""
-    if isinstance(variable, _values.DistributedVariable):
+    if isinstance(variable, tf_distribution.DistributedVariable):
         return tuple(variable.values)
     return (variable,)
 
@@ -351,23 +347,13 @@ def _reduction_that_does_not_hang(strategy: tf.distribute.Strategy) -> Iterator[
     """Lets several CPU devices of one process reduce on one of them.
 
     The collective ops that MirroredStrategy takes where no `cross_device_ops` are given wait for
-    each other over logical CPUs. Which ones it took has no public name.
+    each other over logical CPUs.
     """
-    extended = strategy.extended
-    kept = extended._cross_device_ops
-    on_cpus = any("CPU" in device.upper() for device in extended.worker_devices)
-    if on_cpus and isinstance(kept, _cross_device_ops.CollectiveAllReduce):
-        extended._cross_device_ops = tf.distribute.ReductionToOneDevice()
+    kept = tf_distribution.reduction(strategy)
+    on_cpus = any("CPU" in device.upper() for device in strategy.extended.worker_devices)
+    if on_cpus and tf_distribution.is_collective(kept):
+        tf_distribution.set_reduction(strategy, tf.distribute.ReductionToOneDevice())
     try:
         yield
     finally:
-        extended._cross_device_ops = kept
-
-
-def _scaled_losses(strategy: tf.distribute.Strategy) -> contextlib.AbstractContextManager[None]:
-    """Lets TF1 optimizers divide the loss by the replicas, whose gradients they sum.
-
-    It is the switch that TensorFlow made for estimators, under a private name.
-    """
-    switch: contextlib.AbstractContextManager[None] = strategy._scale_loss_for_estimator_enabled()
-    return switch
+        tf_distribution.set_reduction(strategy, kept)

@@ -23,6 +23,7 @@ from kestimator.engine.graphs import ordering
 from kestimator.engine.programs import distribution as _distribution
 from kestimator.engine.programs import program as _program
 from kestimator.engine.programs import tf2_summaries
+from kestimator.engine.tf_internals import tf_variables
 from kestimator.engine.variables import keras2_state, variable_creator, variable_store
 from kestimator.keys import ModeKeys
 from kestimator.validation import keras2
@@ -171,7 +172,7 @@ class ModelProgram:
         """
         with self.graph.as_default(), tf.control_dependencies(None):
             read = self.global_step.read_value()
-            self.global_step._as_graph_element()  # what fetches by name read, made before steps
+            tf_variables.fetched(self.global_step)  # what fetches by name read, made before steps
         self.graph.add_to_collection("global_step_read_op_cache", read)
 
     @property

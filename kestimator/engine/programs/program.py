@@ -26,7 +26,8 @@ from kestimator.engine.graphs import ordering, small_updates, sparse_reads, stan
 from kestimator.engine.graphs.pruned_function import PrunedFunction as PrunedFunction
 from kestimator.engine.keras_internals import keras_state
 from kestimator.engine.programs import dispatchers, keras_losses
-from kestimator.engine.random import random_ops, seeds
+from kestimator.engine.random import random_ops
+from kestimator.engine.tf_internals import tf_operations, tf_seeds, tf_tensors
 from kestimator.engine.tracing import traced_graph
 from kestimator.engine.tracing.execution_modes import eager_mode as eager_mode
 from kestimator.engine.variables import (
@@ -118,9 +119,7 @@ class ProgramGraph(traced_graph.TracedGraph):
 
     def meet(self, tensor: tf.Tensor) -> None:
         """Takes in a variable from outside that a branch or a loop reads first."""
-        is_variable = (
-            tensor.dtype == tf.resource and standalone_graph.handle_data(tensor) is not None
-        )
+        is_variable = tensor.dtype == tf.resource and tf_tensors.handle_data(tensor) is not None
         if self.creator is not None and is_variable:
             variable = keras_state.variable_behind(tensor)
             if variable is not None:
@@ -285,7 +284,7 @@ def trace(
         The program; `Program.result` is what `build` returned.
     """
     graph = ProgramGraph(name, seed, distribution.replicas if distribution else 1)
-    seeds.count_from(graph, random_ops_before)
+    tf_seeds.count_from(graph, random_ops_before)
     local = variable_store.VariableStore()
     make_creator = distribution.creator if distribution else variable_creator.VariableCreator
     creator = make_creator(graph, store, local)
@@ -341,8 +340,7 @@ def _share_stateful_resources(graph: ProgramGraph) -> None:
     for op in graph.get_operations():
         if op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
             continue
-        name = unique_name(op.name).encode()
-        op._set_attr("shared_name", tf.compat.v1.AttrValue(s=name))
+        tf_operations.set_attribute(op, "shared_name", unique_name(op.name).encode())
 
 
 def unique_name(name: str) -> str:

@@ -12,14 +12,14 @@ Synopsis::
 from __future__ import annotations
 
 import tensorflow as tf
-from tensorflow.python.ops import summary_ops_v2 as _summary_ops
 
+from kestimator.engine.tf_internals import tf_summaries
 from kestimator.engine.tracing import execution_modes
 
 _v1 = tf.compat.v1
 
 
-class LazyWriter(_summary_ops._ResourceSummaryWriter):
+class LazyWriter(tf_summaries.ResourceSummaryWriter):
     """A default writer that opens its event file for the first summary, and none otherwise.
 
     TensorFlow's writers open a file at once; a subclass is the one way to become the default.
@@ -41,7 +41,7 @@ class LazyWriter(_summary_ops._ResourceSummaryWriter):
                 self._opened = tf.summary.create_file_writer(
                     self._directory, filename_suffix=".tf2"
                 )
-        return self._opened._resource
+        return tf_summaries.resource_of(self._opened)
 
     def flush(self) -> None:
         """Writes out what summaries have left in memory. Called eagerly."""

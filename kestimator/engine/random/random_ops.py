@@ -31,6 +31,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine.random import candidate_samplers
+from kestimator.engine.tf_internals import tf_operations
 from kestimator.engine.tracing import execution_modes, traced_graph
 
 CLASSICAL = "_kestimator_random_op"
@@ -128,7 +129,7 @@ class RandomState:
             counter, key = tf.split(place, [2, 1])
         drawn = twin(inputs, attrs, key, counter, scope).op
         mark = f"{kind},{seeds[0]},{seeds[1]}".encode()
-        drawn._set_attr(CLASSICAL, tf.compat.v1.AttrValue(s=mark))
+        tf_operations.set_attribute(drawn, CLASSICAL, mark)
         self._remember(kind, inputs, attrs, drawn)
         return drawn
 
@@ -183,7 +184,7 @@ class RandomState:
                 for consumer in old.consumers():
                     for position, tensor in enumerate(consumer.inputs):
                         if tensor is old:
-                            consumer._update_input(position, new)
+                            tf_operations.replace_input(consumer, position, new)
 
     def restored(self, graph_def: Any) -> Any:
         """A graph with the random ops of TF1 themselves, which keep their state by themselves.

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import random_seed as _random_seed
+
+from kestimator.engine.tf_internals import tf_seeds
 
 _local = threading.local()
 
@@ -38,7 +39,7 @@ class InputSeeds:
 
     def __init__(self, seed: int | None) -> None:
         self._seed = seed
-        self._before = _global_seed()
+        self._before = tf_seeds.global_seed()
         self.used = 0
         self.drew = False
 
@@ -59,23 +60,15 @@ class InputSeeds:
         with tf.Graph().as_default() as graph:
             graph.seed = self._graph_seed
             if op_seed is None:
-                count_from(graph, self.used)
+                tf_seeds.count_from(graph, self.used)
                 self.used += graph.seed is not None
             return original(op_seed)
 
     @property
     def _graph_seed(self) -> int | None:
         """The seed of the graph; the input_fn itself may have set another one."""
-        now = _global_seed()
+        now = tf_seeds.global_seed()
         return self._seed if now == self._before else now
-
-
-def _global_seed() -> int | None:
-    """TensorFlow's global seed; the public names only set it."""
-    from tensorflow.python.eager import context
-
-    seed: int | None = context.global_seed()
-    return seed
 
 
 def of_input() -> InputSeeds | None:
@@ -92,13 +85,3 @@ def for_input(seed: int | None) -> Iterator[InputSeeds]:
         yield _local.seeds
     finally:
         _local.seeds = outer
-
-
-def count_from(graph: tf.Graph, count: int) -> None:
-    """Lets a graph count its random ops from a number; the count has no public name."""
-    _random_seed._graph_to_seed_dict[graph] = count
-
-
-def counted(graph: tf.Graph) -> int:
-    """How many random ops of a graph took a seed by their order."""
-    return int(_random_seed._graph_to_seed_dict.get(graph, 0))

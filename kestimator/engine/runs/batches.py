@@ -27,6 +27,7 @@ from kestimator.engine.graphs import pruned_function
 from kestimator.engine.programs import dispatchers
 from kestimator.engine.programs import program as _program
 from kestimator.engine.random import seeds as _seeds
+from kestimator.engine.tf_internals import tf_datasets, tf_operations, tf_seeds
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_creator, variable_store
 
@@ -254,7 +255,7 @@ def open_input(
         if problem is not None and (type(problem), problem.args) != (type(error), error.args):
             error.add_note(f"Before that, called eagerly, `input_fn` raised {problem!r}.")
         raise
-    random_ops = _seeds.counted(program.graph)
+    random_ops = tf_seeds.counted(program.graph)
     if isinstance(program.result, _DATASETS):
         return _counting(_open_dataset(program.result, [program]), random_ops)
     _share_one_shot_iterators(program.graph)
@@ -397,24 +398,24 @@ def _check_pair(element: Any) -> None:
 
 
 def _kind(dataset: Any) -> str:
-    """What a Dataset does, as TensorFlow's class for it is called: there is no public way to ask.
-
-    A cache in files is none that is meant here.
-    """
-    kind = type(dataset).__name__.removeprefix("_").removesuffix("Dataset")
-    return "FileCache" if kind == "Cache" and tf.get_static_value(dataset._filename) else kind
+    """What a Dataset does; a cache in files is none that is meant here."""
+    kind = tf_datasets.kind(dataset)
+    is_in_files = kind == "Cache" and tf.get_static_value(tf_datasets.cache_file(dataset))
+    return "FileCache" if is_in_files else kind
 
 
 def _is_in_memory(dataset: Any) -> bool:
     """Whether a Dataset does nothing but cut up tensors that it holds."""
-    return _kind(dataset) in _CUT_FROM_MEMORY and all(map(_is_in_memory, dataset._inputs()))
+    return _kind(dataset) in _CUT_FROM_MEMORY and all(
+        map(_is_in_memory, tf_datasets.inputs(dataset))
+    )
 
 
 def _is_at_hand(dataset: Any) -> bool:
     """Whether a Dataset holds its elements whole, or does after it cut them from memory once."""
     if _kind(dataset) == "Cache":
         return _is_in_memory(dataset)
-    return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, dataset._inputs()))
+    return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, tf_datasets.inputs(dataset)))
 
 
 def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
@@ -560,4 +561,4 @@ def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:
         graph.add_to_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS, initializer)
         for consumer in op.outputs[0].consumers():
             position = [tensor is op.outputs[0] for tensor in consumer.inputs].index(True)
-            consumer._update_input(position, shared)
+            tf_operations.replace_input(consumer, position, shared)

@@ -24,13 +24,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.client import session as _session_lib
-from tensorflow.python.eager import context as _context
 
 from kestimator.engine.graphs import ordering
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
 from kestimator.engine.runs import queue_runners
+from kestimator.engine.tf_internals import tf_execution, tf_variables
 from kestimator.engine.tracing import execution_modes
 
 MOST_PLANS = 64
@@ -55,7 +54,7 @@ class _How:
 _ASIDE = _How()
 
 
-class Session(_session_lib.SessionInterface):
+class Session(tf_execution.SessionInterface):
     """Runs parts of a program's graph and of its input's graph.
 
     Args:
@@ -217,10 +216,9 @@ class Session(_session_lib.SessionInterface):
 
     def _find(self, element: Any) -> Any:
         """The tensor or op of one of the graphs that `element` stands for."""
-        convert = getattr(element, "_as_graph_element", None)
-        if convert is not None:
+        if tf_variables.is_fetchable(element):
             with self.guard():  # a variable's read is made when it is first asked for
-                element = convert()
+                element = tf_variables.fetched(element)
         if isinstance(element, keras.Variable):
             return self._find_variable(element.value)
         if isinstance(element, (str, bytes)):
@@ -233,7 +231,7 @@ class Session(_session_lib.SessionInterface):
         """The value of the variable behind a handle; other handles stay."""
         for variable in tf.compat.v1.global_variables() + tf.compat.v1.local_variables():
             if variable.op.outputs[0] is handle:
-                return variable._as_graph_element()
+                return tf_variables.fetched(variable)
         return handle
 
     def _find_variable(self, variable: tf.Variable) -> tf.Tensor:
@@ -472,11 +470,11 @@ class _recorded:  # noqa: N801  (reads as a verb phrase)
 
     def __enter__(self) -> None:
         self._turn.acquire()
-        _context.enable_run_metadata()
+        tf_execution.start_recording()
 
     def __exit__(self, *error: object) -> None:
         try:
-            self._run_metadata.CopyFrom(_context.export_run_metadata())
+            self._run_metadata.CopyFrom(tf_execution.recorded())
         finally:
-            _context.disable_run_metadata()
+            tf_execution.stop_recording()
             self._turn.release()

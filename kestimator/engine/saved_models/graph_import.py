@@ -21,13 +21,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework import variable_pb2
-from tensorflow.python.saved_model import loader_impl as _loader_impl
 
 from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import program
 from kestimator.engine.saved_models import export_files, saved_model, tensor_infos
+from kestimator.engine.tf_internals import tf_meta_graphs, tf_variables
 from kestimator.engine.variables import variable_creator, variable_store
 
 _v1 = tf.compat.v1
@@ -122,15 +121,15 @@ class SavedModel:
 
     def _assets(self, meta_graph: Any) -> dict[str, tf.Tensor]:
         """The paths of the assets, as constants, by the names of the tensors they stand for."""
-        paths = _loader_impl.get_asset_tensors(self.directory, meta_graph)
+        paths = tf_meta_graphs.asset_paths(self.directory, meta_graph)
         with tf.control_dependencies(None), tf.name_scope("kestimator/asset/"):
             return {name: tf.constant(path) for name, path in paths.items()}
 
 
 def _parsed(directory: str) -> Any:
-    """The proto, from a binary file or from text. TensorFlow reads it under a private name."""
+    """The proto, from a binary file or from text."""
     try:
-        return _loader_impl.parse_saved_model(directory)
+        return tf_meta_graphs.read_saved_model(directory)
     except OSError as error:
         below = export_files.exports_in(directory)
         hint = f" Did you mean {os.path.join(directory, below[-1])!r}?" if below else ""
@@ -262,7 +261,7 @@ class _Variables:
         self._creator = creator
         self._collections = {
             key: [
-                variable_pb2.VariableDef.FromString(value)
+                tf_variables.VariableDef.FromString(value)
                 for value in meta_graph.collection_def[key].bytes_list.value
             ]
             for key in _VARIABLES
@@ -323,7 +322,7 @@ class _Variables:
         )
         if definition.HasField("save_slice_info_def"):
             info = tf.Variable.SaveSliceInfo(save_slice_info_def=definition.save_slice_info_def)
-            view._set_save_slice_info(info)
+            tf_variables.set_slice_info(view, info)
         view.read_by(imported.element(definition.snapshot_name))
         return view
 

@@ -9,24 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import context as _context
-from tensorflow.python.eager import executor as _executor
+
+from kestimator.engine.tf_internals import tf_execution
+from kestimator.engine.tf_internals.tf_execution import eager_mode as eager_mode
 
 SMALL_STEP_SECONDS = 0.002
 """A step that takes longer gains more by running ops side by side than it loses by handing them
 from thread to thread."""
 _ONE_THREAD = "SINGLE_THREADED_EXECUTOR"
-
-
-def eager_mode() -> contextlib.AbstractContextManager[None]:
-    """Runs eagerly, also in scripts that turned eager execution off.
-
-    `tf.init_scope` does not do it there: without eager execution it lifts into the default graph.
-    """
-    mode: contextlib.AbstractContextManager[None] = tf.__internal__.eager_context.eager_mode()
-    return mode
-
-
 _NOWHERE = tf.Graph()
 
 
@@ -65,12 +55,11 @@ class Background:
     """
 
     def __init__(self) -> None:
-        self._executor = _executor.new_executor(enable_async=True)
+        self._executor = tf_execution.background_executor()
 
     def running(self) -> contextlib.AbstractContextManager[None]:
         """Lets functions called inside return at once; their tensors have their values later."""
-        scope: contextlib.AbstractContextManager[None] = _context.executor_scope(self._executor)
-        return scope
+        return tf_execution.running_on(self._executor)
 
     def wait(self) -> None:
         """Waits until nothing runs. An error shows where the tensors it concerns are read."""
@@ -87,15 +76,14 @@ def as_written() -> Iterator[None]:
     TensorFlow rewrites a function before its first run, which takes longer than initializing or
     saving a model does. It has no public switch for some functions alone.
     """
-    context = _context.context()
-    kept = context.function_call_options
+    kept = tf_execution.call_options()
     changed = copy.copy(kept)
     changed.config_proto_serialized = _without_rewriting(kept.config_proto_serialized)
-    context.function_call_options = changed
+    tf_execution.set_call_options(changed)
     try:
         yield
     finally:
-        context.function_call_options = kept
+        tf_execution.set_call_options(kept)
 
 
 @functools.lru_cache(maxsize=8)
@@ -107,4 +95,4 @@ def _without_rewriting(serialized: bytes | None) -> Any:
 
 def is_on_one_thread() -> bool:
     """Whether functions are built for `on_one_thread`."""
-    return bool(_context.context().function_call_options.executor_type == _ONE_THREAD)
+    return bool(tf_execution.call_options().executor_type == _ONE_THREAD)

@@ -24,24 +24,16 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.ops import handle_data_util as _handle_data_util
 
+from kestimator.engine.tf_internals import tf_operations, tf_tensors, tf_variables
 from kestimator.engine.tracing.execution_modes import eager_mode as eager_mode
 
 LARGEST_CONSTANT = 128
 """Captured numbers up to so many become a constant, as in a `tf.function`."""
 
-_FUNCTION_IS_BUILT = frozenset(
-    {
-        "__tf_tensor__",  # an eager tensor may be used: it is captured
-        "_get_graph_from_inputs",  # eager tensors among the inputs of an op are no other graph's
-        "_colocate_with_for_gradient",  # nor is the device of one unknown
-        "_op_to_colocate_with",
-        "EnableControlFlowV2",  # branches are functions, after `disable_v2_behavior()`, too
-    }
-)
-"""The functions of TensorFlow that are told that a function is built: all about captures, but for
-the last, whose answer decides between two kinds of control flow. One of them runs on one thread."""
+_FUNCTION_IS_BUILT = tf_operations.BUILDERS_THAT_CAPTURE | tf_operations.BUILDERS_OF_CONTROL_FLOW
+"""The functions of TensorFlow that are told that a function is built. Of two kinds of control
+flow, the one that is made of functions runs on one thread, after `disable_v2_behavior()`, too."""
 
 _KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
 _TENSORFLOW = os.path.dirname(os.path.abspath(tf.__file__)) + os.sep
@@ -94,7 +86,7 @@ class TracedGraph(tf.Graph):
         Raises:
             ValueError: It is a tensor of another graph.
         """
-        if not isinstance(tensor, tf.__internal__.EagerTensor):
+        if not tf_tensors.is_eager(tensor):
             if tensor.graph is not self:
                 raise ValueError(
                     f"{tensor!r} is a tensor of another graph. Expected one that was made in the "
@@ -104,7 +96,7 @@ class TracedGraph(tf.Graph):
         if id(tensor) not in self._captured and id(tensor) not in self._constants:
             self.meet(tensor)
         internal = self.placeholder_for(tensor, name)
-        internal._record_tape(tensor)  # gradients of a tape pass; it has no public way
+        tf_tensors.record_capture(internal, tensor)
         return internal
 
     def placeholder_for(self, tensor: tf.Tensor, name: str | None) -> tf.Tensor:
@@ -131,7 +123,7 @@ class TracedGraph(tf.Graph):
                     "shape": tf.compat.v1.AttrValue(shape=tensor.shape.as_proto()),
                 },
             ).outputs[0]
-        _handle_data_util.copy_handle_data(tensor, placeholder)
+        tf_tensors.copy_handle_data(tensor, placeholder)
         self._captured[id(tensor)] = (tensor, placeholder)
         return tensor, placeholder
 
@@ -188,10 +180,10 @@ def is_keras_calling(frame: types.FrameType | None) -> bool:
 def _operation(control_input: Any) -> Any:
     """What of a control input a graph can wait for; None for what is no part of one."""
     if isinstance(control_input, tf.IndexedSlices) or (
-        hasattr(control_input, "_handle") and hasattr(control_input, "op")
+        tf_variables.has_handle(control_input) and hasattr(control_input, "op")
     ):
         return control_input.op
-    is_outside = isinstance(control_input, tf.__internal__.EagerTensor) or (
+    is_outside = tf_tensors.is_eager(control_input) or (
         isinstance(control_input, tf.Variable) and getattr(control_input, "graph", None) is None
     )
     return None if is_outside else control_input

@@ -19,6 +19,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine.tf_internals import tf_operations, tf_tensors, tf_variables
 from kestimator.engine.variables import variable_store
 
 _GraphKeys = tf.compat.v1.GraphKeys
@@ -126,10 +127,8 @@ def _check_not_passed_on(graph_def: Any, writes: set[str]) -> None:
 
 def _as_resource(serialized: bytes) -> bytes:
     """A `VariableDef` of a resource variable; other bytes as they are."""
-    from tensorflow.core.framework import variable_pb2
-
     try:
-        definition = variable_pb2.VariableDef.FromString(serialized)
+        definition = tf_variables.VariableDef.FromString(serialized)
     except Exception:  # the collection holds something else
         return serialized
     if not (definition.variable_name and definition.initializer_name):
@@ -164,10 +163,10 @@ def _is_op_of(graph: Any, variable: Any) -> bool:
         variable, variable_store.ProgramVariable
     ):
         return False
-    handle = vars(variable).get("_handle")  # a variable of several replicas has none of its own
+    handle = tf_variables.own_handle(variable)
     return (
         isinstance(handle, tf.Tensor)
-        and not isinstance(handle, tf.__internal__.EagerTensor)
+        and not tf_tensors.is_eager(handle)
         and handle.graph is graph
         and handle.op.type == "VarHandleOp"
     )
@@ -182,7 +181,7 @@ def _view(graph: Any, variable: Any, store: variable_store.VariableStore) -> Any
     for consumer in variable.handle.consumers():
         for position, tensor in enumerate(consumer.inputs):
             if tensor is variable.handle:
-                consumer._update_input(position, placeholder)
+                tf_operations.replace_input(consumer, position, placeholder)
     return variable_store.ProgramVariable(
         memory=memory,
         graph=graph,

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine.keras_internals import keras_names, keras_state
+from kestimator.engine.tf_internals import tf_tensors
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables.variable_store import (
     ProgramVariable,
@@ -388,7 +389,7 @@ def _called(value: Any) -> Any:
 
 def _without_graph(value: Any) -> Any:
     """Turns a constant of the graph being traced into a plain value; leaves others alone."""
-    if isinstance(value, tf.Tensor) and not hasattr(value, "_numpy"):
+    if isinstance(value, tf.Tensor) and not tf_tensors.is_eager(value):
         constant = tf.get_static_value(value)
         return value if constant is None else constant
     return value

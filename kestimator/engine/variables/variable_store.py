@@ -19,9 +19,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 from kestimator import errors
+from kestimator.engine.tf_internals import tf_variables
 from kestimator.engine.tracing import execution_modes, traced_graph
 
 _GraphKeys = tf.compat.v1.GraphKeys
@@ -61,7 +61,7 @@ class Slot:
     @property
     def is_initialized(self) -> bool:
         """Whether the memory holds a value. Asked eagerly."""
-        return bool(_resource_variable_ops.var_is_initialized_op(self.variable.handle).numpy())
+        return bool(tf.raw_ops.VarIsInitializedOp(resource=self.variable.handle).numpy())
 
 
 class VariableStore:
@@ -124,11 +124,8 @@ class VariableStore:
 
 
 def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
-    """An eager variable without a value: TensorFlow offers it under a private name alone."""
     with execution_modes.eager_mode():
-        return _resource_variable_ops.UninitializedVariable(
-            shape=shape, dtype=dtype, name=name, trainable=False
-        )
+        return tf_variables.uninitialized(name, shape, dtype)
 
 
 def memory_handle(variable: tf.Variable) -> tf.Tensor:
@@ -137,12 +134,11 @@ def memory_handle(variable: tf.Variable) -> tf.Tensor:
         return variable.handle
 
 
-class StoredVariable(_resource_variable_ops.ResourceVariable):
+class StoredVariable(tf_variables.ResourceVariable):
     """A variable with memory of its own, which Keras objects hold while programs are traced.
 
     Code that is traced finds the program's placeholder in the place of its handle, in branches
-    and loops, too: TensorFlow looks for gradients with respect to that. The class has no public
-    name: `tf.Variable` asks the variable creators.
+    and loops, too: TensorFlow looks for gradients with respect to that.
     """
 
     @property
@@ -160,7 +156,7 @@ class StoredVariable(_resource_variable_ops.ResourceVariable):
         return super()._lazy_read(op) if tf.executing_eagerly() else _AssignedVariable(self, op)
 
 
-class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
+class ProgramVariable(tf_variables.BaseResourceVariable):
     """A program's view of a variable: shared memory, initializer and reads in the program's graph.
 
     `_in_graph_mode` stays False, so that TF1 optimizers use the resource kernels; what graph code
@@ -183,7 +179,7 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
             dtype=memory.dtype,
             handle=memory_handle(memory),
             name=name,
-            unique_id=memory._unique_id,
+            unique_id=tf_variables.unique_id(memory),
             handle_name=name,
             initial_value=initial_value,
             initializer_op=initializer,
@@ -258,10 +254,10 @@ class ProgramVariable(_resource_variable_ops.BaseResourceVariable):
         prefix = f"{export_scope}/" if export_scope else ""
         if not self.op.name.startswith(prefix):
             return None
-        return _variable_def(self, len(prefix))
+        return _variable_def(self, self._graph_read, len(prefix))
 
 
-class _AssignedVariable(_resource_variable_ops._UnreadVariable):
+class _AssignedVariable(tf_variables.UnreadVariable):
     """What an assignment returns: reads of it see the assigned value.
 
     TensorFlow's own reads the variable at once, for sessions to fetch. A write that comes later
@@ -269,14 +265,14 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):
     """
 
     def __init__(self, variable: Any, assignment: tf.Operation) -> None:
-        _resource_variable_ops.BaseResourceVariable.__init__(
+        tf_variables.BaseResourceVariable.__init__(
             self,
             handle=variable.handle,
             dtype=variable.dtype,
             shape=variable.shape,
             handle_name=variable.handle.op.name,
             in_graph_mode=False,
-            unique_id=variable._unique_id,
+            unique_id=tf_variables.unique_id(variable),
         )
         self._parent_op = assignment
         self._assigned = variable
@@ -299,7 +295,7 @@ class _AssignedVariable(_resource_variable_ops._UnreadVariable):
                 self.graph.as_default(),
                 tf.control_dependencies([self._parent_op]),
             ):
-                self._read_after = self._assigned._read_variable_op()
+                self._read_after = tf_variables.read_op(self._assigned)
         return self._read_after
 
 
@@ -308,13 +304,10 @@ def name_of_read(operation: str) -> str:
     return f"{operation}/Read/ReadVariableOp"
 
 
-def _variable_def(variable: ProgramVariable, skip: int) -> Any:
-    from tensorflow.core.framework import variable_pb2
-
-    definition = variable_pb2.VariableDef()
+def _variable_def(variable: ProgramVariable, read: tf.Tensor | None, skip: int) -> Any:
+    definition = tf_variables.VariableDef()
     definition.variable_name = variable.op.outputs[0].name[skip:]
     definition.initializer_name = variable.initializer.name[skip:]
-    read = variable._graph_read
     definition.snapshot_name = (
         f"{name_of_read(variable.op.name)}:0" if read is None else read.name
     )[skip:]
@@ -324,6 +317,7 @@ def _variable_def(variable: ProgramVariable, skip: int) -> Any:
     definition.is_resource = True
     definition.synchronization = variable.synchronization.value
     definition.aggregation = variable.aggregation.value
-    if variable._save_slice_info is not None:
-        definition.save_slice_info_def.MergeFrom(variable._save_slice_info.to_proto())
+    part = tf_variables.slice_info(variable)
+    if part is not None:
+        definition.save_slice_info_def.MergeFrom(part.to_proto())
     return definition

@@ -1,0 +1,14 @@
+"""Writers of TensorFlow 2's summaries."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow.python.ops import summary_ops_v2
+
+ResourceSummaryWriter = summary_ops_v2._ResourceSummaryWriter
+"""The class that a default writer has to derive from; the public base class writes nothing."""
+
+
+def resource_of(writer: tf.summary.SummaryWriter) -> tf.Tensor:
+    """The resource that summary ops write to; the public writers do not show it."""
+    return writer._resource
