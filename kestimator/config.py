@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import numbers
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,7 +23,7 @@ from kestimator import errors
 from kestimator._types import DeviceFn, Path
 from kestimator.cluster import ClusterInfo
 from kestimator.keys import TaskType
-from kestimator.validation import signatures
+from kestimator.validation import checks, signatures
 
 __all__ = ["ClusterInfo", "RunConfig", "default_session_config"]
 
@@ -297,12 +296,20 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | bytes | os.PathLike)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real)
+def _optional_integer(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    return checks.checked_int(
+        name,
+        value,
+        takes_bools=True,
+        expected="an integer, or None",
+        type_error=errors.ArgumentError,
+    )
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral)
+def _optional_from_zero(name: str, value: Any) -> Any:
+    return checks.checked_not_negative(name, value, optional=True)
 
 
 def _takes_only_op(value: Any) -> bool:
@@ -315,30 +322,26 @@ def _is_strategy(value: Any) -> bool:
 
 _Predicate = Callable[[Any], bool]
 
+_NUMBERS: dict[str, Callable[[str, Any], Any]] = {
+    "save_summary_steps": _optional_from_zero,
+    "save_checkpoints_steps": _optional_from_zero,
+    "save_checkpoints_secs": _optional_from_zero,
+    "keep_checkpoint_max": _optional_from_zero,
+    "keep_checkpoint_every_n_hours": checks.checked_positive,
+    "log_step_count_steps": checks.checked_positive,
+    "session_creation_timeout_secs": checks.checked_positive,
+    "tf_random_seed": _optional_integer,
+    "experimental_max_worker_delay_secs": _optional_integer,
+}
+
 # What is wrong with a type raises ArgumentTypeError, what is wrong with a value ArgumentError.
 _TYPES: dict[str, tuple[_Predicate, str]] = {
     "model_dir": (_is_path, "a path, or None"),
-    "save_summary_steps": (_is_number, "a number from 0, or None"),
-    "save_checkpoints_steps": (_is_number, "a number from 0, or None"),
-    "save_checkpoints_secs": (_is_number, "a number from 0, or None"),
-    "keep_checkpoint_max": (_is_number, "a number from 0, or None"),
-    "keep_checkpoint_every_n_hours": (_is_number, "a number above 0, or None"),
-    "log_step_count_steps": (_is_number, "a number above 0, or None"),
-    "session_creation_timeout_secs": (_is_number, "a number above 0, or None"),
     "train_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
     "eval_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
 }
 _VALUES: dict[str, tuple[_Predicate, str]] = {
     "model_dir": (bool, "a path that is not empty, or None"),
-    "save_summary_steps": (lambda value: value >= 0, "a number from 0, or None"),
-    "save_checkpoints_steps": (lambda value: value >= 0, "a number from 0, or None"),
-    "save_checkpoints_secs": (lambda value: value >= 0, "a number from 0, or None"),
-    "keep_checkpoint_max": (lambda value: value >= 0, "a number from 0, or None"),
-    "keep_checkpoint_every_n_hours": (lambda value: value > 0, "a number above 0, or None"),
-    "log_step_count_steps": (lambda value: value > 0, "a number above 0, or None"),
-    "session_creation_timeout_secs": (lambda value: value > 0, "a number above 0, or None"),
-    "tf_random_seed": (_is_integer, "an integer, or None"),
-    "experimental_max_worker_delay_secs": (_is_integer, "an integer, or None"),
     "session_config": (
         lambda value: isinstance(value, tf.compat.v1.ConfigProto),
         "a tf.compat.v1.ConfigProto, or None",
@@ -362,6 +365,8 @@ def _check(config: RunConfig) -> None:
             value = getattr(config, name)
             if value is not None and not is_right(value):
                 raise error(errors.invalid_argument(name, value, expected))
+    for name, checked in _NUMBERS.items():
+        config._set(name, checked(name, getattr(config, name)))
     _check_one_save_interval(config)
 
 

@@ -29,11 +29,11 @@ from kestimator.keys import ALL_MODES, ModeKeys
 from kestimator.validation import keras2, signatures, tensors
 from kestimator.validation.checks import (
     check_name,
-    check_not_negative,
-    check_positive,
     checked_exporters,
     checked_hooks,
     checked_listeners,
+    checked_not_negative,
+    checked_positive,
 )
 
 VocabInfo: TypeAlias = tf.compat.v1.train.VocabInfo
@@ -180,11 +180,10 @@ class TrainSpec(_TrainSpecFields):
     ) -> TrainSpec:
         """Checks the fields."""
         signatures.check_input_fn(input_fn)
-        check_positive("max_steps", max_steps)
         return super().__new__(
             cls,
             input_fn,
-            max_steps,
+            checked_positive("max_steps", max_steps),
             checked_hooks("hooks", hooks),
             checked_listeners(saving_listeners),
         )
@@ -235,11 +234,11 @@ class EvalSpec(_EvalSpecFields):
     ) -> EvalSpec:
         """Checks the fields."""
         signatures.check_input_fn(input_fn)
-        check_positive("steps", steps)
-        check_positive("every_steps", every_steps)
+        steps = checked_positive("steps", steps)
+        every_steps = checked_positive("every_steps", every_steps)
         check_name("name", name)
-        check_not_negative("start_delay_secs", start_delay_secs)
-        check_not_negative("throttle_secs", throttle_secs)
+        start_delay_secs = checked_not_negative("start_delay_secs", start_delay_secs)
+        throttle_secs = checked_not_negative("throttle_secs", throttle_secs)
         return super().__new__(
             cls,
             input_fn,

@@ -27,6 +27,7 @@ from kestimator.estimator import Estimator
 from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.hooks import SessionRunArgs, SessionRunHook
 from kestimator.keys import ModeKeys, SignatureKeys
+from kestimator.validation import checks
 
 _v1 = tf.compat.v1
 
@@ -329,8 +330,6 @@ def _checked_initial(initial: Any) -> Any:
 
 
 def _checked_count(argument: str, value: Any) -> int:
-    if not model_fns.is_size(value):
-        raise errors.ArgumentError(
-            errors.invalid_argument(argument, value, "a whole number above 0")
-        )
-    return int(value)
+    return checks.checked_int(
+        argument, value, 1, expected="a whole number above 0", type_error=errors.ArgumentError
+    )
