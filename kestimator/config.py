@@ -28,10 +28,40 @@ from kestimator.validation import checks, signatures
 __all__ = ["ClusterInfo", "RunConfig", "default_session_config"]
 
 _DEFAULT_SAVE_CHECKPOINTS_SECS: Final = 600
+_DEFAULT_SESSION_CREATION_TIMEOUT_SECS: Final = 7200
 _STRATEGIES = (tf.distribute.Strategy, tf.compat.v1.distribute.Strategy)
 _SHARED_BY_COPIES = frozenset(
     {"train_distribute", "eval_distribute", "experimental_distribute", "device_fn"}
 )
+
+_NO_SERVERS = "An estimator of one process starts no server and waits for no other process."
+_WITHOUT_EFFECT: Final = {
+    "device_fn": (None, "Choose the devices of operations with tf.device, in the model_fn."),
+    "protocol": (None, _NO_SERVERS),
+    "eval_distribute": (None, "One device evaluates all batches. Leave it out."),
+    "experimental_max_worker_delay_secs": (None, _NO_SERVERS),
+    "session_creation_timeout_secs": (_DEFAULT_SESSION_CREATION_TIMEOUT_SECS, _NO_SERVERS),
+}
+"""Settings that nothing reads: their default, and what to say where another value is given."""
+
+_THREADS = "Call tf.config.threading.set_%s_op_parallelism_threads before the first operation."
+_SESSION_REMEDIES: Final = {
+    "intra_op_parallelism_threads": _THREADS % "intra",
+    "inter_op_parallelism_threads": _THREADS % "inter",
+    "log_device_placement": "Call tf.debugging.set_log_device_placement(True).",
+    "gpu_options.allow_growth": (
+        "Call tf.config.experimental.set_memory_growth before the first operation."
+    ),
+    "gpu_options.per_process_gpu_memory_fraction": (
+        "Pass a tf.config.LogicalDeviceConfiguration with a memory_limit to "
+        "tf.config.set_logical_device_configuration before the first operation."
+    ),
+    "gpu_options.visible_device_list": (
+        "Call tf.config.set_visible_devices before the first operation."
+    ),
+    "graph_options.optimizer_options.global_jit_level": "Call tf.config.optimizer.set_jit.",
+}
+"""What does for functions what a field of `session_config` did for a session."""
 
 
 class _Unset:
@@ -54,6 +84,9 @@ class RunConfig:
     The task-related properties (`task_type`, `is_chief`, `cluster_spec`...) come from the
     TF_CONFIG environment variable, read once when the object is made.
 
+    What has no effect is there for programs that were written for `tf.estimator`: a warning in the
+    log names it, once in a process, where another value than the default is given.
+
     Attributes:
         model_dir: The directory of checkpoints, summaries and exports. None: TF_CONFIG's
             "model_dir", or what the estimator is given, or a new temporary directory.
@@ -62,21 +95,23 @@ class RunConfig:
         save_checkpoints_steps: Steps between checkpoints.
         save_checkpoints_secs: Seconds between checkpoints, 600 if neither is given. Only one
             of the two can be set; both None turns checkpoints off.
-        session_config: A `tf.compat.v1.ConfigProto`.
+        session_config: A `tf.compat.v1.ConfigProto`, for the session that writes the variables of
+            an export. Training, evaluation and prediction have no session: it has no effect there.
         keep_checkpoint_max: How many of the newest checkpoints to keep; None or 0 keeps all.
         keep_checkpoint_every_n_hours: Keeps, for good, one checkpoint in so many hours.
         log_step_count_steps: Steps between log lines with the loss and the speed; None for
             none.
         train_distribute: The `tf.distribute.Strategy` of training.
-        device_fn: A function of `op` that chooses each operation's device.
-        protocol: The protocol between servers: None, "grpc" or "grpc+verbs".
-        eval_distribute: The `tf.distribute.Strategy` of evaluation.
+        device_fn: A function of `op` that chooses each operation's device. It has no effect.
+        protocol: The protocol between servers: None, "grpc" or "grpc+verbs". It has no effect.
+        eval_distribute: The `tf.distribute.Strategy` of evaluation. It has no effect: one device
+            evaluates.
         experimental_distribute: An object with `train_distribute` and `eval_distribute`,
             an older way to give the two.
         experimental_max_worker_delay_secs: The longest time, in seconds, that a worker waits
-            before it starts.
+            before it starts. It has no effect.
         session_creation_timeout_secs: How long, in seconds, workers wait for variables that
-            the chief initializes.
+            the chief initializes. It has no effect.
         checkpoint_save_graph_def: Whether to write `graph.pbtxt` and the `.meta` files.
         cluster: The place of this process in a cluster. Not given: read from TF_CONFIG.
 
@@ -100,7 +135,7 @@ class RunConfig:
     eval_distribute: tf.distribute.Strategy | None = None
     experimental_distribute: Any = None
     experimental_max_worker_delay_secs: int | None = None
-    session_creation_timeout_secs: float | None = 7200
+    session_creation_timeout_secs: float | None = _DEFAULT_SESSION_CREATION_TIMEOUT_SECS
     checkpoint_save_graph_def: bool = True
     cluster: ClusterInfo = dataclasses.field(default=_UNSET, kw_only=True)
 
@@ -111,6 +146,8 @@ class RunConfig:
             self._set("cluster", ClusterInfo.from_environment())
         self._settle_strategies()
         _check(self)
+        for field in dataclasses.fields(self):
+            _warn_if_without_effect(field.name, getattr(self, field.name))
         self._set("model_dir", _model_dir(self.model_dir, self.cluster.model_dir))
         if self.session_config is None:
             self._set("session_config", _cluster_session_config(self.cluster))
@@ -186,6 +223,8 @@ class RunConfig:
             changed._set(name, value)
         changed._settle_strategies()
         _check(changed)
+        for name in [*changes, "eval_distribute"]:
+            _warn_if_without_effect(name, getattr(changed, name))
         changed._set("model_dir", _path_text(changed.model_dir))
         return changed
 
@@ -368,6 +407,30 @@ def _check(config: RunConfig) -> None:
     for name, checked in _NUMBERS.items():
         config._set(name, checked(name, getattr(config, name)))
     _check_one_save_interval(config)
+
+
+def _warn_if_without_effect(name: str, value: Any) -> None:
+    if name == "session_config" and value is not None:
+        usual = _set_fields(default_session_config())
+        for path, content in _set_fields(value).items():
+            if usual.get(path) != content:
+                remedy = _SESSION_REMEDIES.get(path, "tf.config has settings of its own.")
+                why = f"Estimators run functions, and a session for exports alone. {remedy}"
+                checks.warn_without_effect(f"RunConfig.session_config.{path}", why)
+    elif name in _WITHOUT_EFFECT:
+        default, why = _WITHOUT_EFFECT[name]
+        if value != default:
+            checks.warn_without_effect(f"RunConfig.{name}", why)
+
+
+def _set_fields(message: Any, prefix: str = "") -> dict[str, Any]:
+    """The fields of a protocol buffer that are set, by the path that leads to each."""
+    found: dict[str, Any] = {}
+    for descriptor, value in message.ListFields():
+        path = f"{prefix}{descriptor.name}"
+        is_message = hasattr(value, "ListFields")
+        found.update(_set_fields(value, f"{path}.") if is_message else {path: value})
+    return found
 
 
 def _check_one_save_interval(config: RunConfig) -> None:

@@ -1,6 +1,7 @@
-"""Numbers that callers pass: which are taken, what becomes of them."""
+"""Numbers that callers pass: which are taken, what becomes of them; settings without effect."""
 
 import fractions
+import logging
 
 import numpy as np
 import pytest
@@ -351,3 +352,74 @@ class TestPublicArguments:
         model.train(repeated, max_steps=np.uint8(200))
         model.train(repeated, steps=np.uint8(100))
         assert model.evaluate(repeated, steps=np.array(1))["global_step"] == 300
+
+
+@pytest.fixture
+def warnings(caplog):
+    """What was warned of since this was called last, as if the process had just begun."""
+    checks.warn_without_effect.cache_clear()
+
+    def since():
+        texts = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return texts
+
+    with caplog.at_level(logging.WARNING, logger="kestimator"):
+        yield since
+    checks.warn_without_effect.cache_clear()
+
+
+class TestWithoutEffect:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("device_fn", lambda op: "/cpu:0"),
+            ("protocol", "grpc"),
+            ("eval_distribute", tf.distribute.OneDeviceStrategy("/cpu:0")),
+            ("experimental_max_worker_delay_secs", 5),
+            ("session_creation_timeout_secs", 60),
+            ("session_creation_timeout_secs", None),
+        ],
+    )
+    def test_settings_of_a_config(self, name, value, warnings):
+        config = kestimator.RunConfig(**{name: value})
+        (text,) = warnings()
+        assert text.startswith(f"The setting `RunConfig.{name}` has no effect. ")
+        kestimator.RunConfig(**{name: value})
+        config.replace(model_dir="d")
+        assert not warnings()
+
+    def test_replaced(self, warnings):
+        config = kestimator.RunConfig()
+        config.replace(protocol="grpc+verbs")
+        assert "`RunConfig.protocol`" in warnings()[0]
+
+    def test_fields_of_a_session_config(self, warnings):
+        session_config = tf.compat.v1.ConfigProto(
+            allow_soft_placement=True, intra_op_parallelism_threads=1
+        )
+        session_config.gpu_options.allow_growth = True
+        kestimator.RunConfig(session_config=session_config)
+        threads, growth = sorted(warnings(), key=lambda text: "gpu" in text)
+        assert "`RunConfig.session_config.intra_op_parallelism_threads`" in threads
+        assert "tf.config.threading.set_intra_op_parallelism_threads" in threads
+        assert "`RunConfig.session_config.gpu_options.allow_growth`" in growth
+        assert "set_memory_growth" in growth
+
+    def test_defaults(self, warnings, monkeypatch):
+        kestimator.RunConfig()
+        default = kestimator.config.default_session_config()
+        kestimator.RunConfig(session_config=default, session_creation_timeout_secs=7200.0)
+        kestimator.EvalSpec(input_fn, start_delay_secs=120)
+        kestimator.EvalSpec(input_fn, start_delay_secs=0)  # what happens anyway
+        cluster = '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'
+        monkeypatch.setenv("TF_CONFIG", cluster)
+        kestimator.RunConfig().replace(model_dir="d")  # with the session_config of a cluster
+        assert not warnings()
+
+    def test_start_delay(self, warnings):
+        for seconds in (5, 6):
+            kestimator.EvalSpec(input_fn, start_delay_secs=seconds)
+        (text,) = warnings()
+        assert "`EvalSpec.start_delay_secs` has no effect" in text
+        assert "throttle_secs" in text
