@@ -320,6 +320,17 @@ class TestPublicArguments:
         with pytest.raises(errors.ArgumentError, match=r"`dropout`.*from 0 to less than 1"):
             kestimator.DNNRegressor([2], columns(), dropout=dropout)
 
+    def test_hidden_units_are_several(self):
+        for units in (np.array(2), np.int64(2)):
+            with pytest.raises(errors.ArgumentTypeError, match="`hidden_units`.*a list of sizes"):
+                kestimator.DNNRegressor(units, columns())
+
+    def test_seed_of_clusters(self, tmp_path):
+        model = experimental.KMeans(1, str(tmp_path), seed=np.uint8(2))  # TensorFlow would overflow
+        model.train(lambda: tf.data.Dataset.from_tensors([[1.0]]), steps=1)
+        with pytest.raises(errors.ArgumentTypeError, match="`seed`"):
+            experimental.KMeans(1, seed="2")
+
     def test_lists_of_numbers(self):
         kestimator.BinaryClassHead(thresholds=[np.array(0.5), np.float32(0.25)])
         kestimator.MultiLabelHead(3, classes_for_class_based_metrics=[np.array(2), np.uint8(1)])

@@ -98,7 +98,7 @@ class KMeans(Estimator):
             _checked_count("num_clusters", count),
             initial,
             distance_metric,
-            seed,
+            None if seed is None else checks.checked_number("seed", seed),
             bool(use_mini_batch),
             _checked_count("mini_batch_steps_per_iteration", mini_batch_steps_per_iteration),
             int(kmeans_plus_plus_num_retries),

@@ -147,7 +147,7 @@ def _normalized(net: Tensor, name: str, *, training: bool) -> tuple[Tensor, list
 
 def _checked_units(argument: str, hidden_units: Any) -> tuple[int, ...]:
     expected = "a list of sizes above 0, one for each hidden layer, such as [128, 64]"
-    if not isinstance(hidden_units, Iterable):
+    if not isinstance(hidden_units, Iterable) or checks.plain_number(hidden_units) is not None:
         raise errors.ArgumentTypeError(errors.invalid_argument(argument, hidden_units, expected))
     remedy = "For a model without hidden layers take a linear one."
     return tuple(checks.checked_sizes(argument, hidden_units, expected, remedy))

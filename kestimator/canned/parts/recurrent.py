@@ -30,6 +30,9 @@ _LAYERS = {
     "gru": (keras.layers.GRU, keras.layers.GRUCell),
 }
 
+_SIZES = "a size above 0, or a list of them, one for each recurrent layer"
+_OR_CELLS = "Or pass `rnn_cell_fn`, which makes the cells."
+
 
 @dataclasses.dataclass(frozen=True)
 class RecurrentPart:
@@ -126,7 +129,7 @@ def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bo
         _check_cell_fn(rnn_cell_fn, units, cell_type)
         return lambda sequences: _of_cells(_made_cells(rnn_cell_fn), sequences)
     is_one = not isinstance(units, Iterable) or checks.plain_number(units) is not None
-    sizes = _checked_units([units] if is_one else units)
+    sizes = [_checked_size(units)] if is_one else _checked_sizes(units)
     if cell_type is not None and not callable(cell_type) and cell_type not in _LAYERS:
         raise errors.ArgumentError(
             errors.invalid_argument(
@@ -178,10 +181,16 @@ def _check_cell_fn(rnn_cell_fn: Any, units: Any, cell_type: Any) -> None:
         )
 
 
-def _checked_units(units: Iterable[Any]) -> list[int]:
-    return checks.checked_sizes(
+def _checked_size(units: Any) -> int:
+    return checks.checked_int(
         "units",
         units,
-        "a size above 0, or a list of them, one for each recurrent layer",
-        "Or pass `rnn_cell_fn`, which makes the cells.",
+        1,
+        expected=_SIZES,
+        remedy=_OR_CELLS,
+        type_error=errors.ArgumentError,
     )
+
+
+def _checked_sizes(units: Iterable[Any]) -> list[int]:
+    return checks.checked_sizes("units", units, _SIZES, _OR_CELLS)
