@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import numbers
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,15 +23,45 @@ from kestimator import errors
 from kestimator._types import DeviceFn, Path
 from kestimator.cluster import ClusterInfo
 from kestimator.keys import TaskType
-from kestimator.validation import signatures
+from kestimator.validation import checks, signatures
 
 __all__ = ["ClusterInfo", "RunConfig", "default_session_config"]
 
 _DEFAULT_SAVE_CHECKPOINTS_SECS: Final = 600
+_DEFAULT_SESSION_CREATION_TIMEOUT_SECS: Final = 7200
 _STRATEGIES = (tf.distribute.Strategy, tf.compat.v1.distribute.Strategy)
 _SHARED_BY_COPIES = frozenset(
     {"train_distribute", "eval_distribute", "experimental_distribute", "device_fn"}
 )
+
+_NO_SERVERS = "An estimator of one process starts no server and waits for no other process."
+_WITHOUT_EFFECT: Final = {
+    "device_fn": (None, "Choose the devices of operations with tf.device, in the model_fn."),
+    "protocol": (None, _NO_SERVERS),
+    "eval_distribute": (None, "One device evaluates all batches. Leave it out."),
+    "experimental_max_worker_delay_secs": (None, _NO_SERVERS),
+    "session_creation_timeout_secs": (_DEFAULT_SESSION_CREATION_TIMEOUT_SECS, _NO_SERVERS),
+}
+"""Settings that nothing reads: their default, and what to say where another value is given."""
+
+_THREADS = "Call tf.config.threading.set_%s_op_parallelism_threads before the first operation."
+_SESSION_REMEDIES: Final = {
+    "intra_op_parallelism_threads": _THREADS % "intra",
+    "inter_op_parallelism_threads": _THREADS % "inter",
+    "log_device_placement": "Call tf.debugging.set_log_device_placement(True).",
+    "gpu_options.allow_growth": (
+        "Call tf.config.experimental.set_memory_growth before the first operation."
+    ),
+    "gpu_options.per_process_gpu_memory_fraction": (
+        "Pass a tf.config.LogicalDeviceConfiguration with a memory_limit to "
+        "tf.config.set_logical_device_configuration before the first operation."
+    ),
+    "gpu_options.visible_device_list": (
+        "Call tf.config.set_visible_devices before the first operation."
+    ),
+    "graph_options.optimizer_options.global_jit_level": "Call tf.config.optimizer.set_jit.",
+}
+"""What does for functions what a field of `session_config` did for a session."""
 
 
 class _Unset:
@@ -55,6 +84,9 @@ class RunConfig:
     The task-related properties (`task_type`, `is_chief`, `cluster_spec`...) come from the
     TF_CONFIG environment variable, read once when the object is made.
 
+    What has no effect is there for programs that were written for `tf.estimator`: a warning in the
+    log names it, once in a process, where another value than the default is given.
+
     Attributes:
         model_dir: The directory of checkpoints, summaries and exports. None: TF_CONFIG's
             "model_dir", or what the estimator is given, or a new temporary directory.
@@ -63,21 +95,23 @@ class RunConfig:
         save_checkpoints_steps: Steps between checkpoints.
         save_checkpoints_secs: Seconds between checkpoints, 600 if neither is given. Only one
             of the two can be set; both None turns checkpoints off.
-        session_config: A `tf.compat.v1.ConfigProto`.
+        session_config: A `tf.compat.v1.ConfigProto`, for the session that writes the variables of
+            an export. Training, evaluation and prediction have no session: it has no effect there.
         keep_checkpoint_max: How many of the newest checkpoints to keep; None or 0 keeps all.
         keep_checkpoint_every_n_hours: Keeps, for good, one checkpoint in so many hours.
         log_step_count_steps: Steps between log lines with the loss and the speed; None for
             none.
         train_distribute: The `tf.distribute.Strategy` of training.
-        device_fn: A function of `op` that chooses each operation's device.
-        protocol: The protocol between servers: None, "grpc" or "grpc+verbs".
-        eval_distribute: The `tf.distribute.Strategy` of evaluation.
+        device_fn: A function of `op` that chooses each operation's device. It has no effect.
+        protocol: The protocol between servers: None, "grpc" or "grpc+verbs". It has no effect.
+        eval_distribute: The `tf.distribute.Strategy` of evaluation. It has no effect: one device
+            evaluates.
         experimental_distribute: An object with `train_distribute` and `eval_distribute`,
             an older way to give the two.
         experimental_max_worker_delay_secs: The longest time, in seconds, that a worker waits
-            before it starts.
+            before it starts. It has no effect.
         session_creation_timeout_secs: How long, in seconds, workers wait for variables that
-            the chief initializes.
+            the chief initializes. It has no effect.
         checkpoint_save_graph_def: Whether to write `graph.pbtxt` and the `.meta` files.
         cluster: The place of this process in a cluster. Not given: read from TF_CONFIG.
 
@@ -101,7 +135,7 @@ class RunConfig:
     eval_distribute: tf.distribute.Strategy | None = None
     experimental_distribute: Any = None
     experimental_max_worker_delay_secs: int | None = None
-    session_creation_timeout_secs: float | None = 7200
+    session_creation_timeout_secs: float | None = _DEFAULT_SESSION_CREATION_TIMEOUT_SECS
     checkpoint_save_graph_def: bool = True
     cluster: ClusterInfo = dataclasses.field(default=_UNSET, kw_only=True)
 
@@ -112,6 +146,8 @@ class RunConfig:
             self._set("cluster", ClusterInfo.from_environment())
         self._settle_strategies()
         _check(self)
+        for field in dataclasses.fields(self):
+            _warn_if_without_effect(field.name, getattr(self, field.name))
         self._set("model_dir", _model_dir(self.model_dir, self.cluster.model_dir))
         if self.session_config is None:
             self._set("session_config", _cluster_session_config(self.cluster))
@@ -187,6 +223,8 @@ class RunConfig:
             changed._set(name, value)
         changed._settle_strategies()
         _check(changed)
+        for name in [*changes, "eval_distribute"]:
+            _warn_if_without_effect(name, getattr(changed, name))
         changed._set("model_dir", _path_text(changed.model_dir))
         return changed
 
@@ -297,12 +335,20 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | bytes | os.PathLike)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real)
+def _optional_integer(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    return checks.checked_int(
+        name,
+        value,
+        takes_bools=True,
+        expected="an integer, or None",
+        type_error=errors.ArgumentError,
+    )
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral)
+def _optional_from_zero(name: str, value: Any) -> Any:
+    return checks.checked_not_negative(name, value, optional=True)
 
 
 def _takes_only_op(value: Any) -> bool:
@@ -315,30 +361,26 @@ def _is_strategy(value: Any) -> bool:
 
 _Predicate = Callable[[Any], bool]
 
+_NUMBERS: dict[str, Callable[[str, Any], Any]] = {
+    "save_summary_steps": _optional_from_zero,
+    "save_checkpoints_steps": _optional_from_zero,
+    "save_checkpoints_secs": _optional_from_zero,
+    "keep_checkpoint_max": _optional_from_zero,
+    "keep_checkpoint_every_n_hours": checks.checked_positive,
+    "log_step_count_steps": checks.checked_positive,
+    "session_creation_timeout_secs": checks.checked_positive,
+    "tf_random_seed": _optional_integer,
+    "experimental_max_worker_delay_secs": _optional_integer,
+}
+
 # What is wrong with a type raises ArgumentTypeError, what is wrong with a value ArgumentError.
 _TYPES: dict[str, tuple[_Predicate, str]] = {
     "model_dir": (_is_path, "a path, or None"),
-    "save_summary_steps": (_is_number, "a number from 0, or None"),
-    "save_checkpoints_steps": (_is_number, "a number from 0, or None"),
-    "save_checkpoints_secs": (_is_number, "a number from 0, or None"),
-    "keep_checkpoint_max": (_is_number, "a number from 0, or None"),
-    "keep_checkpoint_every_n_hours": (_is_number, "a number above 0, or None"),
-    "log_step_count_steps": (_is_number, "a number above 0, or None"),
-    "session_creation_timeout_secs": (_is_number, "a number above 0, or None"),
     "train_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
     "eval_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
 }
 _VALUES: dict[str, tuple[_Predicate, str]] = {
     "model_dir": (bool, "a path that is not empty, or None"),
-    "save_summary_steps": (lambda value: value >= 0, "a number from 0, or None"),
-    "save_checkpoints_steps": (lambda value: value >= 0, "a number from 0, or None"),
-    "save_checkpoints_secs": (lambda value: value >= 0, "a number from 0, or None"),
-    "keep_checkpoint_max": (lambda value: value >= 0, "a number from 0, or None"),
-    "keep_checkpoint_every_n_hours": (lambda value: value > 0, "a number above 0, or None"),
-    "log_step_count_steps": (lambda value: value > 0, "a number above 0, or None"),
-    "session_creation_timeout_secs": (lambda value: value > 0, "a number above 0, or None"),
-    "tf_random_seed": (_is_integer, "an integer, or None"),
-    "experimental_max_worker_delay_secs": (_is_integer, "an integer, or None"),
     "session_config": (
         lambda value: isinstance(value, tf.compat.v1.ConfigProto),
         "a tf.compat.v1.ConfigProto, or None",
@@ -362,7 +404,33 @@ def _check(config: RunConfig) -> None:
             value = getattr(config, name)
             if value is not None and not is_right(value):
                 raise error(errors.invalid_argument(name, value, expected))
+    for name, checked in _NUMBERS.items():
+        config._set(name, checked(name, getattr(config, name)))
     _check_one_save_interval(config)
+
+
+def _warn_if_without_effect(name: str, value: Any) -> None:
+    if name == "session_config" and value is not None:
+        usual = _set_fields(default_session_config())
+        for path, content in _set_fields(value).items():
+            if usual.get(path) != content:
+                remedy = _SESSION_REMEDIES.get(path, "tf.config has settings of its own.")
+                why = f"Estimators run functions, and a session for exports alone. {remedy}"
+                checks.warn_without_effect(f"RunConfig.session_config.{path}", why)
+    elif name in _WITHOUT_EFFECT:
+        default, why = _WITHOUT_EFFECT[name]
+        if value != default:
+            checks.warn_without_effect(f"RunConfig.{name}", why)
+
+
+def _set_fields(message: Any, prefix: str = "") -> dict[str, Any]:
+    """The fields of a protocol buffer that are set, by the path that leads to each."""
+    found: dict[str, Any] = {}
+    for descriptor, value in message.ListFields():
+        path = f"{prefix}{descriptor.name}"
+        is_message = hasattr(value, "ListFields")
+        found.update(_set_fields(value, f"{path}.") if is_message else {path: value})
+    return found
 
 
 def _check_one_save_interval(config: RunConfig) -> None:

@@ -165,7 +165,7 @@ class Estimator:
             errors.GlobalStepError: Neither the train op nor a hook advances the global step.
         """
         signatures.check_input_fn(input_fn)
-        arguments.check_steps(steps, max_steps)
+        steps, max_steps = arguments.checked_steps(steps, max_steps)
         arguments.check_trains(self._config)
         self._check_mode(ModeKeys.TRAIN)
         self._state.distribution.check()
@@ -245,7 +245,7 @@ class Estimator:
         """
         signatures.check_input_fn(input_fn)
         self._check_mode(ModeKeys.EVAL)
-        checks.check_positive("steps", steps)
+        steps = checks.checked_positive("steps", steps)
         checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(checks.checked_hooks("hooks", hooks))

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.validation import checks
 
 if TYPE_CHECKING:
     import pandas
@@ -68,7 +69,7 @@ def numpy_input_fn(
     """
     del queue_capacity, num_threads
     _check_shuffle(shuffle)
-    _check_batch_size(batch_size)
+    size = _checked_batch_size(batch_size)
 
     def columns() -> tuple[_Columns, _Columns]:
         _check_container("x", x)
@@ -77,7 +78,7 @@ def numpy_input_fn(
         _check_distinct_names(x, y)
         return _columns(x), _columns(y)
 
-    return ArrayInput(columns, batch_size, num_epochs, bool(shuffle))
+    return ArrayInput(columns, size, num_epochs, bool(shuffle))
 
 
 def pandas_input_fn(
@@ -116,10 +117,10 @@ def pandas_input_fn(
     del queue_capacity, num_threads
     _check_frames(x, y)
     _check_shuffle(shuffle)
-    _check_batch_size(batch_size)
+    size = _checked_batch_size(batch_size)
     _check_target_column(x, y, target_column)
 
-    return ArrayInput(lambda: (_frame(x), _frame(y)), batch_size, num_epochs, bool(shuffle))
+    return ArrayInput(lambda: (_frame(x), _frame(y)), size, num_epochs, bool(shuffle))
 
 
 def keras_input_fn(
@@ -437,11 +438,15 @@ def _check_shuffle(shuffle: Any) -> None:
         )
 
 
-def _check_batch_size(batch_size: Any) -> None:
-    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise errors.ArgumentError(
-            errors.invalid_argument("batch_size", batch_size, "a whole number above 0")
-        )
+def _checked_batch_size(batch_size: Any) -> int:
+    return checks.checked_int(
+        "batch_size",
+        batch_size,
+        1,
+        takes_bools=True,
+        expected="a whole number above 0",
+        type_error=errors.ArgumentError,
+    )
 
 
 def _check_frames(x: Any, y: Any) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -29,11 +29,18 @@ from kestimator.keys import ALL_MODES, ModeKeys
 from kestimator.validation import keras2, signatures, tensors
 from kestimator.validation.checks import (
     check_name,
-    check_not_negative,
-    check_positive,
     checked_exporters,
     checked_hooks,
     checked_listeners,
+    checked_not_negative,
+    checked_positive,
+    warn_without_effect,
+)
+
+_DEFAULT_START_DELAY_SECS: Final = 120
+_DOES_NOT_WAIT = (
+    "train_and_evaluate evaluates the first checkpoint as soon as it is saved. `throttle_secs` and "
+    "`every_steps` say how far evaluations are apart."
 )
 
 VocabInfo: TypeAlias = tf.compat.v1.train.VocabInfo
@@ -180,11 +187,10 @@ class TrainSpec(_TrainSpecFields):
     ) -> TrainSpec:
         """Checks the fields."""
         signatures.check_input_fn(input_fn)
-        check_positive("max_steps", max_steps)
         return super().__new__(
             cls,
             input_fn,
-            max_steps,
+            checked_positive("max_steps", max_steps),
             checked_hooks("hooks", hooks),
             checked_listeners(saving_listeners),
         )
@@ -210,7 +216,10 @@ class EvalSpec(_EvalSpecFields):
         name: Names the results' directory `eval_<name>`, where there are several evaluations.
         hooks: `tf.compat.v1.train.SessionRunHook`s for evaluation.
         exporters: An `Exporter` or several, called after each evaluation.
-        start_delay_secs: Seconds to wait before the first evaluation, in a process of its own.
+        start_delay_secs: Seconds that an evaluator in a process of its own waits before the first
+            evaluation. It has no effect: `train_and_evaluate` runs in one process, and there
+            `tf.estimator` does not wait either. A warning in the log says so, once in a process,
+            where another value than the default or 0 is given.
         throttle_secs: The least seconds between the starts of two evaluations.
         every_steps: The training steps between two evaluations, whatever the clock says. None:
             after each checkpoint, as far as `throttle_secs` lets it. (Not in `tf.estimator`.)
@@ -229,17 +238,19 @@ class EvalSpec(_EvalSpecFields):
         name: str | None = None,
         hooks: Hooks | None = None,
         exporters: Exporter | Iterable[Exporter] | None = None,
-        start_delay_secs: float = 120,
+        start_delay_secs: float = _DEFAULT_START_DELAY_SECS,
         throttle_secs: float = 600,
         every_steps: int | None = None,
     ) -> EvalSpec:
         """Checks the fields."""
         signatures.check_input_fn(input_fn)
-        check_positive("steps", steps)
-        check_positive("every_steps", every_steps)
+        steps = checked_positive("steps", steps)
+        every_steps = checked_positive("every_steps", every_steps)
         check_name("name", name)
-        check_not_negative("start_delay_secs", start_delay_secs)
-        check_not_negative("throttle_secs", throttle_secs)
+        start_delay_secs = checked_not_negative("start_delay_secs", start_delay_secs)
+        throttle_secs = checked_not_negative("throttle_secs", throttle_secs)
+        if start_delay_secs not in (0, _DEFAULT_START_DELAY_SECS):
+            warn_without_effect("EvalSpec.start_delay_secs", _DOES_NOT_WAIT)
         return super().__new__(
             cls,
             input_fn,

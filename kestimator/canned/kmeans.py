@@ -27,6 +27,7 @@ from kestimator.estimator import Estimator
 from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.hooks import SessionRunArgs, SessionRunHook
 from kestimator.keys import ModeKeys, SignatureKeys
+from kestimator.validation import checks
 
 _v1 = tf.compat.v1
 
@@ -97,7 +98,7 @@ class KMeans(Estimator):
             _checked_count("num_clusters", count),
             initial,
             distance_metric,
-            seed,
+            None if seed is None else checks.checked_number("seed", seed),
             bool(use_mini_batch),
             _checked_count("mini_batch_steps_per_iteration", mini_batch_steps_per_iteration),
             int(kmeans_plus_plus_num_retries),
@@ -329,8 +330,6 @@ def _checked_initial(initial: Any) -> Any:
 
 
 def _checked_count(argument: str, value: Any) -> int:
-    if not model_fns.is_size(value):
-        raise errors.ArgumentError(
-            errors.invalid_argument(argument, value, "a whole number above 0")
-        )
-    return int(value)
+    return checks.checked_int(
+        argument, value, 1, expected="a whole number above 0", type_error=errors.ArgumentError
+    )

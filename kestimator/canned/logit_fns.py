@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
@@ -23,7 +22,7 @@ from kestimator._types import Tensor
 from kestimator.adapters.feature_columns import column_features
 from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.canned.parts.networks import NetworkPart
-from kestimator.validation import signatures
+from kestimator.validation import checks, signatures
 
 _v1 = tf.compat.v1
 
@@ -103,13 +102,13 @@ def dnn_logit_fn_builder(
     Raises:
         errors.ArgumentError: Something cannot be used.
     """
-    _check_units(units)
+    size = _checked_units(units)
     part = NetworkPart.checked(feature_columns, hidden_units, activation_fn, dropout, batch_norm)
 
     def dnn_logit_fn(features: Any, mode: str) -> Tensor:
         built = part.build(
             column_features.Features(features),
-            units=units,
+            units=size,
             mode=mode,
             partitioner=input_layer_partitioner,
         )
@@ -137,17 +136,15 @@ def linear_logit_fn_builder(
     Raises:
         errors.ArgumentError: Something cannot be used.
     """
-    _check_units(units)
+    size = _checked_units(units)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
 
     def linear_logit_fn(features: Any) -> Tensor:
-        return part.build(column_features.Features(features), units=units, mode=None).logits
+        return part.build(column_features.Features(features), units=size, mode=None).logits
 
     return linear_logit_fn
 
 
-def _check_units(units: Any) -> None:
-    if isinstance(units, bool) or not isinstance(units, int | np.integer) or int(units) < 1:
-        raise errors.ArgumentError(
-            errors.invalid_argument("units", units, "an int above 0: the logits of an example")
-        )
+def _checked_units(units: Any) -> int:
+    expected = "an int above 0: the logits of an example"
+    return checks.checked_int("units", units, 1, expected=expected, type_error=errors.ArgumentError)

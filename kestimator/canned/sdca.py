@@ -23,8 +23,10 @@ from kestimator.canned.parts import model_fns
 from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.heads import BinaryClassHead, Head, RegressionHead
 from kestimator.keys import ModeKeys
+from kestimator.validation import checks
 
 _v1 = tf.compat.v1
+_SHARDS = "None or 1, as one process keeps all examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,27 +64,24 @@ class LinearSDCA:
     adaptive: bool = False
 
     def __post_init__(self) -> None:
-        checks = {
-            "example_id_column": (isinstance(self.example_id_column, str), "a feature's name"),
-            "num_loss_partitions": (self.num_loss_partitions > 0, "a whole number above 0"),
-            "num_table_shards": (
-                self.num_table_shards in (None, 1),
-                "None or 1, as one process keeps all examples",
-            ),
-            "symmetric_l1_regularization": (
-                self.symmetric_l1_regularization >= 0,
-                "a number from 0",
-            ),
-            "symmetric_l2_regularization": (
-                self.symmetric_l2_regularization > 0,
-                "a number above 0",
-            ),
-        }
-        for name, (fits, expected) in checks.items():
-            if not fits:
-                raise errors.ArgumentError(
-                    errors.invalid_argument(name, getattr(self, name), expected)
+        if not isinstance(self.example_id_column, str):
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    "example_id_column", self.example_id_column, "a feature's name"
                 )
+            )
+        if self.num_table_shards not in (None, 1):
+            raise errors.ArgumentError(
+                errors.invalid_argument("num_table_shards", self.num_table_shards, _SHARDS)
+            )
+        self._settle("num_loss_partitions", "a whole number above 0", lambda number: number > 0)
+        self._settle("symmetric_l1_regularization", "a number from 0", lambda number: number >= 0)
+        self._settle("symmetric_l2_regularization", "a number above 0", lambda number: number > 0)
+
+    def _settle(self, name: str, expected: str, fits: Callable[[Any], bool]) -> None:
+        """Checks a number, and keeps it as a plain one."""
+        number = checks.checked_number(name, getattr(self, name), expected, fits)
+        object.__setattr__(self, name, number)
 
 
 def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from kestimator.heads.parts import (
     metrics as _metrics,
 )
 from kestimator.keys import MetricKeys, ModeKeys, SignatureKeys
+from kestimator.validation import checks
 
 
 class MultiHead(base.Head):
@@ -295,8 +295,4 @@ def _checked_weights(head_weights: Any, count: int) -> list[float]:
                 "head_weights", head_weights, f"a list of {count} numbers, one for each head"
             )
         )
-    if not all(isinstance(weight, numbers.Real) for weight in head_weights):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument("head_weights", head_weights, "numbers")
-        )
-    return [float(weight) for weight in head_weights]
+    return checks.checked_numbers("head_weights", head_weights, "numbers")

@@ -15,8 +15,8 @@ _logger = logging.getLogger("kestimator")
 _MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
 
 
-def check_steps(steps: int | None, max_steps: int | None) -> None:
-    """Checks that at most one of them is given, and is positive.
+def checked_steps(steps: Any, max_steps: Any) -> tuple[Any, Any]:
+    """Returns both as plain numbers; at most one of them is given, and is positive.
 
     Raises:
         errors.ArgumentError: Both are given, or one is not above 0.
@@ -26,8 +26,10 @@ def check_steps(steps: int | None, max_steps: int | None) -> None:
             f"Can not provide both `steps` and `max_steps`. Received: steps={steps}, "
             f"max_steps={max_steps}. `steps` counts from here on, `max_steps` from the start."
         )
-    checks.check_positive("steps", steps)
-    checks.check_positive("max_steps", max_steps)
+    return (
+        checks.checked_positive("steps", steps),
+        checks.checked_positive("max_steps", max_steps),
+    )
 
 
 def check_trains(config: RunConfig) -> None:

@@ -230,13 +230,13 @@ def make_stop_at_checkpoint_step_hook(
         ArgumentTypeError: An argument has a type that cannot be used.
     """
     _check_estimator(estimator)
-    checks.check_positive("last_step", last_step)
-    checks.check_not_negative("wait_after_file_check_secs", wait_after_file_check_secs)
-    if last_step is None:
+    last = checks.checked_positive("last_step", last_step)
+    wait = checks.checked_not_negative("wait_after_file_check_secs", wait_after_file_check_secs)
+    if last is None:
         raise errors.ArgumentError(errors.invalid_argument("last_step", None, "a global step"))
     if estimator.config.is_chief:
-        return _train.StopAtStepHook(last_step=last_step)
-    return StopAtCheckpointStepHook(estimator.model_dir, last_step, wait_after_file_check_secs)
+        return _train.StopAtStepHook(last_step=last)
+    return StopAtCheckpointStepHook(estimator.model_dir, last, wait)
 
 
 class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
@@ -375,7 +375,7 @@ def _metric_hook(
     run_every_steps: int | None,
 ) -> EarlyStoppingHook:
     _check_estimator(estimator)
-    rule.check()
+    rule = rule.checked()
     timer = _timer(run_every_secs, run_every_steps)
     directory = (
         estimator.eval_dir() if eval_dir is None else checks.checked_path("eval_dir", eval_dir)
@@ -411,9 +411,10 @@ def _timer(run_every_secs: float | None, run_every_steps: int | None) -> Any:
             "`run_every_steps`, pass `run_every_secs=None`."
         )
     if run_every_secs is not None:
-        checks.check_not_negative("run_every_secs", run_every_secs)
-    checks.check_positive("run_every_steps", run_every_steps)
-    return _train.SecondOrStepTimer(every_secs=run_every_secs, every_steps=run_every_steps)
+        seconds = checks.checked_not_negative("run_every_secs", run_every_secs)
+        return _train.SecondOrStepTimer(every_secs=seconds)
+    steps = checks.checked_positive("run_every_steps", run_every_steps)
+    return _train.SecondOrStepTimer(every_steps=steps)
 
 
 def _check_estimator(estimator: Any) -> None:

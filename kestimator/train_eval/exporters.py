@@ -320,12 +320,11 @@ class _SavedModels:
         exports_to_keep: int | None = None,
     ) -> None:
         checks.check_name("name", name)
-        checks.check_positive("exports_to_keep", exports_to_keep)
         self.name = name
         self._receiver_fn = export.checked_mode(ModeKeys.PREDICT, receiver_fn)[ModeKeys.PREDICT]
         self._assets_extra = export_files.checked_assets(assets_extra)
         self._as_text = bool(as_text)
-        self._exports_to_keep = exports_to_keep
+        self._exports_to_keep = checks.checked_positive("exports_to_keep", exports_to_keep)
 
     def write(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> bytes:
         """Exports a checkpoint, after removing what a killed process left."""

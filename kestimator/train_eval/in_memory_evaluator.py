@@ -62,16 +62,14 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
         super().__init__(self)
         _check_estimator(estimator)
         signatures.check_input_fn(input_fn)
-        checks.check_positive("steps", steps)
+        self._steps = checks.checked_positive("steps", steps)
         checks.check_name("name", name)
-        _check_every_n_iter(every_n_iter)
+        self._every_n_iter: int = _checked_every_n_iter(every_n_iter)
         self._estimator = estimator
         self._state = estimator._state
         self._input_fn = input_fn
-        self._steps = steps
         self._hooks = checks.checked_hooks("hooks", hooks)
         self._directory = estimator.eval_dir(name)
-        self._every_n_iter = every_n_iter
         self._since = 0
 
     def begin(self) -> None:
@@ -145,12 +143,12 @@ def _check_estimator(estimator: Any) -> None:
         )
 
 
-def _check_every_n_iter(every_n_iter: Any) -> None:
+def _checked_every_n_iter(every_n_iter: Any) -> Any:
     if every_n_iter is None:
         raise errors.ArgumentError(
             errors.invalid_argument("every_n_iter", None, "a number of steps above 0")
         )
-    checks.check_positive("every_n_iter", every_n_iter)
+    return checks.checked_positive("every_n_iter", every_n_iter)
 
 
 def _check_scaffold(model: model_program.ModelProgram) -> None:

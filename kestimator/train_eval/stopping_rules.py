@@ -27,8 +27,8 @@ class Rule(Protocol):
     def metric(self) -> str:
         """The metric that it looks at."""
 
-    def check(self) -> None:
-        """Checks what it was made of.
+    def checked(self) -> Rule:
+        """The rule with plain numbers, once what it was made of is checked.
 
         Raises:
             errors.ArgumentError: A number is out of range.
@@ -60,10 +60,14 @@ class Threshold:
     _: dataclasses.KW_ONLY
     higher: bool
 
-    def check(self) -> None:
+    def checked(self) -> Threshold:
         """Checks the fields."""
-        _check(self.metric, self.min_steps)
-        checks.check_number("threshold", self.threshold)
+        _check_metric(self.metric)
+        return dataclasses.replace(
+            self,
+            min_steps=checks.checked_not_negative("min_steps", self.min_steps),
+            threshold=checks.checked_number("threshold", self.threshold),
+        )
 
     def reason_to_stop(self, results: Results) -> str | None:
         """Why to stop; None to go on."""
@@ -95,17 +99,20 @@ class NoImprovement:
     min_steps: int
     higher: bool
 
-    def check(self) -> None:
+    def checked(self) -> NoImprovement:
         """Checks the fields."""
-        _check(self.metric, self.min_steps)
+        _check_metric(self.metric)
         name = f"max_steps_without_{'increase' if self.higher else 'decrease'}"
-        if self.max_steps is not None:
-            checks.check_not_negative(name, self.max_steps)
-        elif self.patience is None:
+        if self.max_steps is None and self.patience is None:
             expected = "a number of steps, or None with `patience`"
             raise errors.ArgumentError(errors.invalid_argument(name, None, expected))
-        checks.check_positive("patience", self.patience)
-        checks.check_not_negative("min_delta", self.min_delta)
+        return dataclasses.replace(
+            self,
+            min_steps=checks.checked_not_negative("min_steps", self.min_steps),
+            max_steps=checks.checked_not_negative(name, self.max_steps, optional=True),
+            patience=checks.checked_positive("patience", self.patience),
+            min_delta=checks.checked_not_negative("min_delta", self.min_delta),
+        )
 
     def reason_to_stop(self, results: Results) -> str | None:
         """Why to stop; None to go on."""
@@ -144,8 +151,7 @@ def _series(results: Results, metric: str, min_steps: int) -> Iterator[tuple[int
     return ((step, values[metric]) for step, values in counted.items() if metric in values)
 
 
-def _check(metric: Any, min_steps: Any) -> None:
+def _check_metric(metric: Any) -> None:
     if not isinstance(metric, str):
         expected = "the name of a metric that `evaluate` returns"
         raise errors.ArgumentTypeError(errors.invalid_argument("metric_name", metric, expected))
-    checks.check_not_negative("min_steps", min_steps)

@@ -5,16 +5,21 @@ Those called `checked_...` return what they checked in the form that the library
 
 from __future__ import annotations
 
+import functools
+import logging
 import numbers
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Exporter
+
+_logger = logging.getLogger("kestimator")
 
 _REFUSED_HOOKS = {
     "tensorflow.python.debug.wrappers": (
@@ -107,42 +112,171 @@ def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
     return tuple(found)
 
 
-def check_number(name: str, value: Any, expected: str = "a number") -> None:
-    """Checks that something is a number.
+def checked_int(
+    name: str,
+    value: Any,
+    minimum: int | None = None,
+    *,
+    maximum: int | None = None,
+    takes_bools: bool = False,
+    expected: str = "",
+    remedy: str = "",
+    type_error: type[errors.KestimatorError] = errors.ArgumentTypeError,
+) -> int:
+    """Returns an integer, of Python's or numpy's, as an `int`.
+
+    A bool is none, unless it is allowed: `n_classes=True` is a slip.
+
+    Args:
+        name: What the caller's argument is called.
+        value: An integer; a numpy scalar or an array without dimensions will do.
+        minimum: The least that is allowed; None for no limit.
+        maximum: The largest that is allowed; None for no limit.
+        takes_bools: Whether True is 1 and False is 0.
+        expected: What to say that was expected, in place of the limits.
+        remedy: As in `errors.invalid_argument`.
+        type_error: What to raise for something else than an integer.
+
+    Returns:
+        The integer.
 
     Raises:
-        ArgumentTypeError: It is not.
+        ArgumentError: It is below or above the limits.
+        ArgumentTypeError: It is no integer; `type_error`, if that is another class.
     """
-    if not isinstance(value, numbers.Real):
-        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
+    number = plain_number(value)
+    message = errors.invalid_argument(name, value, expected or _range(minimum, maximum), remedy)
+    if not isinstance(number, int) or (isinstance(number, bool) and not takes_bools):
+        raise type_error(message)
+    if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
+        raise errors.ArgumentError(message)
+    return int(number)
 
 
-def check_positive(name: str, value: Any) -> None:
-    """Checks that a number is above 0, or None.
+def checked_sizes(name: str, sizes: Iterable[Any], expected: str, remedy: str) -> list[int]:
+    """Returns the sizes of layers as a list of ints.
+
+    Args:
+        name: What the caller's argument is called.
+        sizes: Integers above 0, at least one.
+        expected: What to say that was expected.
+        remedy: As in `errors.invalid_argument`.
+
+    Raises:
+        ArgumentError: Something in it is no such integer, or it is empty.
+    """
+    listed = list(sizes)
+    message = errors.invalid_argument(name, listed, expected, remedy)
+    found = [plain_number(size) for size in listed]
+    if not found or not all(type(size) is int and size > 0 for size in found):
+        raise errors.ArgumentError(message)
+    return found
+
+
+def checked_number(
+    name: str,
+    value: Any,
+    expected: str = "a number",
+    fits: Callable[[Any], bool] | None = None,
+    *,
+    type_error: type[errors.KestimatorError] = errors.ArgumentTypeError,
+) -> Any:
+    """Returns a number, of Python's or numpy's, as an `int` or a `float`.
+
+    True is 1, as in `tf.estimator`.
+
+    Args:
+        name: What the caller's argument is called.
+        value: A number; a numpy scalar or an array without dimensions will do.
+        expected: What to say that was expected.
+        fits: Whether a number can be used; None for any.
+        type_error: What to raise for something else than a number.
+
+    Returns:
+        The number: an `int` if it was given as an integer.
+
+    Raises:
+        ArgumentError: The number does not fit.
+        ArgumentTypeError: It is no number; `type_error`, if that is another class.
+    """
+    number = plain_number(value)
+    if number is None:
+        raise type_error(errors.invalid_argument(name, value, expected))
+    if fits is not None and not fits(number):
+        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+    return int(number) if isinstance(number, bool) else number
+
+
+def checked_numbers(
+    name: str, values: Iterable[Any], expected: str, fits: Callable[[Any], bool] | None = None
+) -> list[float]:
+    """Returns numbers as floats; what is wrong with one of them is said of all.
+
+    Args:
+        name: What the caller's argument is called.
+        values: Numbers, as `checked_number` takes them.
+        expected: What to say that was expected.
+        fits: Whether a number can be used; None for any.
+
+    Raises:
+        ArgumentError: A number does not fit.
+        ArgumentTypeError: Something is no number.
+    """
+    listed = list(values)
+    found = [plain_number(value) for value in listed]
+    message = errors.invalid_argument(name, listed, expected)
+    if any(number is None for number in found):
+        raise errors.ArgumentTypeError(message)
+    if fits is not None and not all(map(fits, found)):
+        raise errors.ArgumentError(message)
+    return [float(number) for number in found]
+
+
+def checked_positive(name: str, value: Any) -> Any:
+    """Returns a number above 0 as an `int` or a `float`; None stays None.
 
     Raises:
         ArgumentError: It is not above 0.
         ArgumentTypeError: It is not a number.
     """
-    expected = "a number above 0, or None"
     if value is None:
-        return
-    check_number(name, value, expected)
-    if not value > 0:  # NaN is not, either
-        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+        return None
+    return checked_number(name, value, "a number above 0, or None", _is_positive)
 
 
-def check_not_negative(name: str, value: Any) -> None:
-    """Checks that a number is 0 or more.
+def checked_not_negative(name: str, value: Any, *, optional: bool = False) -> Any:
+    """Returns a number from 0 as an `int` or a `float`; if it is optional, None stays None.
 
     Raises:
         ArgumentError: It is below 0.
         ArgumentTypeError: It is not a number.
     """
-    expected = "a number from 0"
-    check_number(name, value, expected)
-    if not value >= 0:
-        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
+    if value is None and optional:
+        return None
+    expected = "a number from 0, or None" if optional else "a number from 0"
+    return checked_number(name, value, expected, _is_not_negative)
+
+
+def plain_number(value: Any) -> Any:
+    """A number as Python's own `bool`, `int` or `float`; None for what is no number."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, numbers.Real):
+        return None
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+@functools.cache
+def warn_without_effect(setting: str, why: str) -> None:
+    """Logs that a setting has no effect: once in a process, however often it is given.
+
+    Args:
+        setting: As the caller knows it, such as `RunConfig.protocol`.
+        why: The reason and the way out, as sentences.
+    """
+    _logger.warning("The setting `%s` has no effect. %s", setting, why)
 
 
 def check_name(name: str, value: Any) -> None:
@@ -169,6 +303,21 @@ def checked_path(name: str, value: Any) -> str:
     if not isinstance(value, str | bytes | os.PathLike):
         raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a path, or None"))
     return os.fsdecode(value)
+
+
+def _range(minimum: int | None, maximum: int | None) -> str:
+    if minimum is None or maximum is None:
+        limits = "" if minimum is None else f" from {minimum}"
+        return f"an integer{limits}" if maximum is None else f"an integer up to {maximum}"
+    return f"an integer from {minimum} to {maximum}"
+
+
+def _is_positive(number: float) -> bool:
+    return number > 0  # NaN is not, either
+
+
+def _is_not_negative(number: float) -> bool:
+    return number >= 0
 
 
 def _instances(name: str, items: Any, item_class: type, class_name: str) -> tuple[Any, ...]:

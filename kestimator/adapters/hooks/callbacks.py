@@ -23,6 +23,7 @@ from kestimator import errors
 from kestimator.adapters.hooks import event_files, stock_hooks
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import keras_model
+from kestimator.validation import checks
 
 _train: Any = tf.compat.v1.train
 MOST_METRICS = 3
@@ -91,10 +92,17 @@ def check_verbose(verbose: Any) -> None:
     Raises:
         errors.ArgumentError: It is neither 'auto' nor 0, 1 or 2.
     """
-    if not isinstance(verbose, str | int) or verbose not in ("auto", 0, 1, 2):
-        raise errors.ArgumentError(
-            errors.invalid_argument("verbose", verbose, "'auto', 0 (silent), 1 or 2 (a bar)")
-        )
+    if isinstance(verbose, str) and verbose == "auto":
+        return
+    checks.checked_int(
+        "verbose",
+        verbose,
+        0,
+        maximum=2,
+        takes_bools=True,
+        expected="'auto', 0 (silent), 1 or 2 (a bar)",
+        type_error=errors.ArgumentError,
+    )
 
 
 def _callbacks_hook(

@@ -16,7 +16,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
@@ -24,6 +23,7 @@ from kestimator._types import Tensor
 from kestimator.adapters.optimizers import canned_optimizers
 from kestimator.heads import BinaryClassHead, Head, MultiClassHead, RegressionHead
 from kestimator.specs import EstimatorSpec
+from kestimator.validation import checks
 
 _v1 = tf.compat.v1
 SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
@@ -128,18 +128,21 @@ def classification_head(
     Raises:
         errors.ArgumentError: `n_classes` is below 2, or another argument cannot be used.
     """
-    if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 2:
-        raise errors.ArgumentError(
-            errors.invalid_argument("n_classes", n_classes, "a whole number from 2")
-        )
+    count = checks.checked_int(
+        "n_classes",
+        n_classes,
+        2,
+        expected="a whole number from 2",
+        type_error=errors.ArgumentError,
+    )
     options = {
         "weight_column": weight_column,
         "label_vocabulary": label_vocabulary,
         "loss_reduction": loss_reduction,
     }
-    if n_classes == 2:
+    if count == 2:
         return BinaryClassHead(**options)
-    return MultiClassHead(n_classes, **options)
+    return MultiClassHead(count, **options)
 
 
 def regression_head(label_dimension: int, weight_column: Any, loss_reduction: str) -> Head:
@@ -173,11 +176,6 @@ def refuse_replicas(name: str, why: str) -> None:
             f"{name} cannot train {replicas} replicas at once: {why} Leave out `train_distribute` "
             "of the RunConfig."
         )
-
-
-def is_size(value: Any) -> bool:
-    """Whether a value is a whole number above 0."""
-    return not isinstance(value, bool) and isinstance(value, int | np.integer) and int(value) > 0
 
 
 def summarize_layer(tag: str, value: Tensor) -> None:

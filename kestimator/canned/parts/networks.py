@@ -14,6 +14,7 @@ from kestimator._types import Tensor
 from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
 from kestimator.canned.parts import model_fns
 from kestimator.keys import ModeKeys
+from kestimator.validation import checks
 
 _v1 = tf.compat.v1
 _MOMENTUM, _EPSILON = 0.999, 0.001
@@ -66,8 +67,8 @@ class NetworkPart:
         )
         units = _checked_units(f"{prefix}hidden_units", hidden_units)
         activation = _checked_activation(f"{prefix}activation_fn", activation_fn)
-        _check_dropout(f"{prefix}dropout", dropout)
-        return cls(ordered, units, activation, dropout, batch_norm)
+        rate = _checked_dropout(f"{prefix}dropout", dropout)
+        return cls(ordered, units, activation, rate, batch_norm)
 
     def build(
         self,
@@ -146,15 +147,10 @@ def _normalized(net: Tensor, name: str, *, training: bool) -> tuple[Tensor, list
 
 def _checked_units(argument: str, hidden_units: Any) -> tuple[int, ...]:
     expected = "a list of sizes above 0, one for each hidden layer, such as [128, 64]"
-    if not isinstance(hidden_units, Iterable):
+    if not isinstance(hidden_units, Iterable) or checks.plain_number(hidden_units) is not None:
         raise errors.ArgumentTypeError(errors.invalid_argument(argument, hidden_units, expected))
-    units = tuple(hidden_units)
-    if not units or not all(map(model_fns.is_size, units)):
-        remedy = "For a model without hidden layers take a linear one."
-        raise errors.ArgumentError(
-            errors.invalid_argument(argument, hidden_units, expected, remedy)
-        )
-    return tuple(map(int, units))
+    remedy = "For a model without hidden layers take a linear one."
+    return tuple(checks.checked_sizes(argument, hidden_units, expected, remedy))
 
 
 def _checked_activation(argument: str, activation: Any) -> Callable[[Tensor], Tensor]:
@@ -172,10 +168,13 @@ def _checked_activation(argument: str, activation: Any) -> Callable[[Tensor], Te
     return activation  # type: ignore[no-any-return]
 
 
-def _check_dropout(argument: str, dropout: Any) -> None:
+def _checked_dropout(argument: str, dropout: Any) -> Any:
     if dropout is None:
-        return
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise errors.ArgumentError(
-            errors.invalid_argument(argument, dropout, "a number from 0 to less than 1, or None")
-        )
+        return None
+    return checks.checked_number(
+        argument,
+        dropout,
+        "a number from 0 to less than 1, or None",
+        lambda number: not isinstance(number, bool) and 0 <= number < 1,
+        type_error=errors.ArgumentError,
+    )

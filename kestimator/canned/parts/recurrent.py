@@ -20,6 +20,7 @@ from kestimator.adapters.feature_columns import (
 from kestimator.canned.parts import model_fns
 from kestimator.engine.keras_internals import keras_state, outside_programs
 from kestimator.keys import ModeKeys
+from kestimator.validation import checks
 
 _v1 = tf.compat.v1
 _DEFAULT_CELL = "simple_rnn"
@@ -28,6 +29,9 @@ _LAYERS = {
     "lstm": (keras.layers.LSTM, keras.layers.LSTMCell),
     "gru": (keras.layers.GRU, keras.layers.GRUCell),
 }
+
+_SIZES = "a size above 0, or a list of them, one for each recurrent layer"
+_OR_CELLS = "Or pass `rnn_cell_fn`, which makes the cells."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,14 +128,15 @@ def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bo
     if rnn_cell_fn is not None:
         _check_cell_fn(rnn_cell_fn, units, cell_type)
         return lambda sequences: _of_cells(_made_cells(rnn_cell_fn), sequences)
-    sizes = _checked_units(units)
+    is_one = not isinstance(units, Iterable) or checks.plain_number(units) is not None
+    sizes = [_checked_size(units)] if is_one else _checked_sizes(units)
     if cell_type is not None and not callable(cell_type) and cell_type not in _LAYERS:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "cell_type", cell_type, f"one of {list(_LAYERS)}, or a class of cells"
             )
         )
-    if isinstance(cell_type, str) and not isinstance(units, Iterable):
+    if isinstance(cell_type, str) and is_one:
         layer, _ = _LAYERS[cell_type]
         return lambda sequences: layer(sizes[0], return_sequences=sequences, name=cell_type)
     make = cell_type if callable(cell_type) else _LAYERS[cell_type or _DEFAULT_CELL][1]
@@ -176,15 +181,16 @@ def _check_cell_fn(rnn_cell_fn: Any, units: Any, cell_type: Any) -> None:
         )
 
 
-def _checked_units(units: Any) -> list[int]:
-    listed = list(units) if isinstance(units, Iterable) else [units]
-    if not listed or not all(map(model_fns.is_size, listed)):
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                "units",
-                units,
-                "a size above 0, or a list of them, one for each recurrent layer",
-                "Or pass `rnn_cell_fn`, which makes the cells.",
-            )
-        )
-    return [int(size) for size in listed]
+def _checked_size(units: Any) -> int:
+    return checks.checked_int(
+        "units",
+        units,
+        1,
+        expected=_SIZES,
+        remedy=_OR_CELLS,
+        type_error=errors.ArgumentError,
+    )
+
+
+def _checked_sizes(units: Iterable[Any]) -> list[int]:
+    return checks.checked_sizes("units", units, _SIZES, _OR_CELLS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import tensorflow as tf
@@ -11,6 +10,7 @@ from kestimator import errors
 from kestimator._types import Labels, Tensor
 from kestimator.exporting.export_outputs import ClassificationOutput
 from kestimator.heads.parts import value_checks
+from kestimator.validation import checks
 
 _WORDS_SHOWN = 20
 _REMEDY = (
@@ -80,13 +80,9 @@ class Classes:
                     errors.invalid_argument(name, item, f"a word of the `label_vocabulary` {words}")
                 )
             return self.vocabulary.index(item)
-        if isinstance(item, bool) or not isinstance(item, numbers.Integral):
-            raise errors.ArgumentTypeError(errors.invalid_argument(name, item, "a class id"))
-        if not 0 <= int(item) < self.count:
-            raise errors.ArgumentError(
-                errors.invalid_argument(name, item, f"class ids from 0 to {self.count - 1}")
-            )
-        return int(item)
+        last = self.count - 1
+        expected = f"class ids from 0 to {last}"
+        return checks.checked_int(name, item, 0, maximum=last, expected=expected)
 
     def all_ids(self, logits: Tensor) -> Tensor:
         """All ids in each row, int32 [batch, count]."""
@@ -177,17 +173,14 @@ def checked_thresholds(thresholds: Any) -> tuple[float, ...]:
     """
     if thresholds is None:
         return ()
-    if not isinstance(thresholds, (list, tuple)) or not all(
-        isinstance(threshold, numbers.Real) for threshold in thresholds
-    ):
+    if not isinstance(thresholds, (list, tuple)):
         raise errors.ArgumentTypeError(
             errors.invalid_argument("thresholds", thresholds, "a list of numbers, or None")
         )
-    if not all(0 < threshold < 1 for threshold in thresholds):
-        raise errors.ArgumentError(
-            errors.invalid_argument("thresholds", thresholds, "numbers between 0 and 1")
-        )
-    return tuple(float(threshold) for threshold in thresholds)
+    expected = "numbers between 0 and 1"
+    return tuple(
+        checks.checked_numbers("thresholds", thresholds, expected, lambda number: 0 < number < 1)
+    )
 
 
 def _checked_vocabulary(vocabulary: Any, count: int) -> list[str]:

@@ -6,7 +6,6 @@ with `tf.errors.InvalidArgumentError` when the step runs.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Tensor
+from kestimator.validation import checks
 
 _VALUES_SHOWN = 20
 
@@ -175,11 +175,6 @@ def checked_count(name: str, value: Any, least: int) -> int:
         errors.ArgumentError: It is less than `least`, or None.
         errors.ArgumentTypeError: It is no integer.
     """
-    expected = f"an integer from {least}"
     if value is None:
-        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
-    if value < least:
-        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
-    return int(value)
+        raise errors.ArgumentError(errors.invalid_argument(name, value, f"an integer from {least}"))
+    return checks.checked_int(name, value, least)
