@@ -30,6 +30,7 @@ from kestimator.adapters.feature_columns import (
     column_lookups,
     column_state,
 )
+from kestimator.engine.keras_internals import keras_objects
 from kestimator.engine.programs import program
 from kestimator.validation import signatures
 
@@ -303,7 +304,7 @@ def _keras_part(
     inputs = _inputs_of(features, column)
     if isinstance(column, keras.Layer):
         column_features.build_once(column, inputs)
-        options = {"training": training} if column._call_has_training_arg else {}
+        options = {"training": training} if keras_objects.takes_training(column) else {}
         result = column(inputs, **options)
     else:
         result = column(inputs)

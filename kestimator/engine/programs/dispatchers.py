@@ -21,7 +21,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.random import seed_generator as _seed_generator
 from tensorflow.python.framework import func_graph as _func_graph
 from tensorflow.python.framework import meta_graph as _meta_graph
 from tensorflow.python.framework import random_seed as _random_seed
@@ -60,7 +59,7 @@ def install() -> None:
         _dispatch(of_graphs, "__ne__", _not_equal)
         for owner in (_random_seed, tf.compat.v1, tf.compat.v1.random):
             _dispatch(owner, "get_seed", _get_seed)
-        _seed_generator.python_random = _PythonRandom(_seed_generator.python_random)
+        keras_state.replace_random(_PythonRandom)
 
 
 def _dispatch(owner: Any, name: str, instead: Callable[..., Any]) -> None:
