@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kestimator.adapters.optimizers import _internals
 from kestimator.engine.keras_internals import keras_objects, outside_programs
 from kestimator.engine.tracing import traced_graph
 from kestimator.engine.variables import variable_store
@@ -70,8 +71,7 @@ def _of_graphs(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     return [
         variable
         for variable, handle in handles
-        if not isinstance(handle, tf.__internal__.EagerTensor)
-        and handle.graph is not traced_graph.current()
+        if not _internals.is_in_memory(handle) and handle.graph is not traced_graph.current()
     ]
 
 
