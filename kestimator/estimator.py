@@ -563,3 +563,11 @@ class Estimator:
                 "export. Train first, or pass `checkpoint_path`."
             )
         return warm_start.whole_checkpoint(self._warm_start)
+
+
+def runtime_of(estimator: Estimator) -> runtime.Runtime:
+    """What an Estimator keeps between calls: for modules above this one and for tests.
+
+    Not public: what a `Runtime` has changes from version to version.
+    """
+    return estimator._runtime

@@ -59,6 +59,7 @@ class Runtime:
 
     Attributes:
         config: The configuration.
+        warm_start_settings: Where variables start if there is no checkpoint.
         store: The variables, shared by all programs.
         memory: Which checkpoint the variables hold.
         distribution: The replicas that train.
@@ -75,7 +76,7 @@ class Runtime:
     ) -> None:
         self._model_fn = model_fn
         self._params = params
-        self._warm_start = warm_start_settings
+        self.warm_start_settings = warm_start_settings
         self.config = config
         self.store = variable_store.VariableStore()
         self.memory = checkpoint_tracker.Memory(self.store)
@@ -85,7 +86,7 @@ class Runtime:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, by `copy` or by pickle, is made anew: it has read and traced nothing yet."""
-        return Runtime, (self._model_fn, self._params, self.config, self._warm_start)
+        return Runtime, (self._model_fn, self._params, self.config, self.warm_start_settings)
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -247,7 +248,7 @@ class Runtime:
         """
         if not as_it_is:
             self.memory.check_shared(path)  # before hooks write files
-        settings = None if as_it_is or path is not None else self._warm_start
+        settings = None if as_it_is or path is not None else self.warm_start_settings
         model.graph.random_state.restart()
         with model.graph.unlocked():
             if settings is not None and not model.warm_started:
