@@ -6,9 +6,9 @@ Synopsis::
     rate = keras_objects.given_rate(optimizer)         # 0.1, a schedule, a function, a variable
     slot = keras_objects.slot(optimizer, "momentums", variable)
 
-Each function says what it gives and why the public API does not give it; nothing else in the
-package reads these attributes. `tests/test_keras_internals.py` calls each one, so that a version
-of Keras that renames an attribute fails there by name.
+Each function says what it gives, and why the public API does not give it. No module outside of
+this folder reads these attributes. `tests/test_keras_internals.py` calls each function, so that a
+version of Keras that renames an attribute fails there, with its name.
 """
 
 from __future__ import annotations
