@@ -574,3 +574,11 @@ class Estimator:
                 "export. Train first, or pass `checkpoint_path`."
             )
         return warm_start.whole_checkpoint(self._warm_start)
+
+
+def state_of(estimator: Estimator) -> EstimatorState:
+    """What an Estimator keeps between calls: for modules above this one and for tests.
+
+    Not public: what the state holds changes from version to version.
+    """
+    return estimator._state

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import kestimator as ks
+from kestimator.estimator import state_of
 
 v1 = tf.compat.v1
 PROGRAMS = {}
@@ -134,10 +135,10 @@ def largest_difference(one, other):
 
 def replica_difference(trained):
     """The largest difference between a replica's component and the first one."""
-    store = trained._state.store
+    store = state_of(trained).store
     differences = [
         np.max(np.abs(copy.variable.numpy() - store[primary(copy.name)].variable.numpy()))
-        for copy in trained._state.distribution._copies
+        for copy in state_of(trained).distribution._copies
         if primary(copy.name) in store
     ]
     assert differences

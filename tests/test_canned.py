@@ -18,6 +18,7 @@ import kestimator
 from kestimator import errors
 from kestimator.adapters.optimizers import canned_optimizers
 from kestimator.engine.graphs import ordering
+from kestimator.estimator import state_of
 
 v1 = tf.compat.v1
 fc = tf.feature_column
@@ -138,7 +139,7 @@ def _example(row: int) -> bytes:
 
 
 def step_types(estimator: kestimator.Estimator) -> list[tf.Operation]:
-    (model,) = (m for (mode, _), m in estimator._state.programs.items() if mode == "train")
+    (model,) = (m for (mode, _), m in state_of(estimator).programs.items() if mode == "train")
     reached = ordering.reachable_operations([*model.operations, model.spec.loss])
     return [op for op in reached if op.type not in ("Placeholder", "Const")]
 

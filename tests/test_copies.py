@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import kestimator
+from kestimator.estimator import state_of
 
 v1 = tf.compat.v1
 X = np.array([[1.0], [2.0]], np.float32)
@@ -75,13 +76,13 @@ def test_copies_go_on_in_the_same_directory(tmp_path: Any, make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [copy.deepcopy, by_pickle])
-def test_copies_have_a_runtime_of_their_own(tmp_path: Any, make: Any) -> None:
+def test_copies_have_a_state_of_their_own(tmp_path: Any, make: Any) -> None:
     estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(input_fn)
     copied = make(estimator)
-    assert copied._state is not estimator._state
-    assert not copied._state.programs
-    assert not list(copied._state.store)
-    assert copied._state.config is copied._config
+    assert state_of(copied) is not state_of(estimator)
+    assert not state_of(copied).programs
+    assert not list(state_of(copied).store)
+    assert state_of(copied).config is copied._config
 
 
 @pytest.mark.parametrize("make", [copy.deepcopy, by_pickle])
@@ -91,7 +92,7 @@ def test_copies_of_a_subclass_call_their_own_method(tmp_path: Any, make: Any) ->
     assert type(copied) is Own
     assert copied.factors == [2.0]
     assert copied.factors is not estimator.factors
-    assert copied._state.model_fn.__self__ is copied
+    assert state_of(copied).model_fn.__self__ is copied
     check_goes_on(estimator, copied)
 
 

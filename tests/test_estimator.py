@@ -17,6 +17,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator.adapters.hooks import event_files
+from kestimator.estimator import state_of
 
 v1 = tf.compat.v1
 ModeKeys = kestimator.ModeKeys
@@ -268,8 +269,8 @@ def test_callbacks_without_batch_methods_leave_the_loop_alone(tmp_path: Any) -> 
     estimator = kestimator.Estimator(Counted(), tmp_path)
     ends = Ends()
     estimator.train(dataset(repeat=None), steps=10, callbacks=[ends])
-    (model,) = estimator._state.programs.values()
-    assert callbacks.CallbacksHook(model, [ends], "train").steps_until_due(0) > 1000
+    (model,) = state_of(estimator).programs.values()
+    assert callbacks.CallbacksHook(model, [ends], "train").quiet_steps(0) > 1000
     assert ends.last < 1.0
 
 
@@ -375,7 +376,7 @@ def test_a_program_is_a_keras_model(tmp_path: Any) -> None:
     second = next(iter(dataset(repeat=None)().skip(1)))
     loss = model.train_step(second)["loss"].numpy()
     assert loss > 0
-    memory = estimator._state.store["w"].variable.numpy()
+    memory = state_of(estimator).store["w"].variable.numpy()
     np.testing.assert_allclose(memory, other.get_variable_value("w"), rtol=1e-6)
 
 
@@ -386,7 +387,7 @@ def test_evaluation_and_prediction_are_keras_models_too(tmp_path: Any) -> None:
     estimator.train(dataset(repeat=None), steps=2)
     expected = estimator.evaluate(dataset(), steps=1)
     rows = list(estimator.predict(dataset()))
-    models = {model.mode: model for model in estimator._state.programs.values()}
+    models = {model.mode: model for model in state_of(estimator).programs.values()}
     batch = next(iter(dataset()()))
     tested = keras_model.ProgramModel(models[ModeKeys.EVAL]).test_step(batch)
     np.testing.assert_allclose(tested["loss"], expected["loss"], rtol=1e-6)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors, experimental
+from kestimator.estimator import state_of
 from tests.programs import kmeans
 
 POINTS = kmeans.points()
@@ -98,7 +99,7 @@ class TestTraining:
         assert (
             estimator.train(kmeans.input_fn(), steps=100).get_variable_value("global_step") > step
         )
-        assert len(estimator._state.programs) == 1
+        assert len(state_of(estimator).programs) == 1
 
     def test_numbers_of_any_type(self, tmp_path: Any) -> None:
         points = {"a": POINTS[:, 0].astype(np.float64), "b": np.arange(24)}

@@ -13,6 +13,7 @@ import tensorflow as tf
 import kestimator
 from kestimator import optimizers
 from kestimator.engine.graphs import ordering
+from kestimator.estimator import state_of
 
 v1 = tf.compat.v1
 ModeKeys = kestimator.ModeKeys
@@ -135,7 +136,7 @@ def test_regularized_table_gets_keras_dense_update(tmp_path: Any) -> None:
 
 def step_operations(estimator: kestimator.Estimator) -> list[tf.Operation]:
     """The ops that a step of the estimator's training program runs."""
-    (model,) = (m for m in estimator._state.programs.values() if m.mode == ModeKeys.TRAIN)
+    (model,) = (m for m in state_of(estimator).programs.values() if m.mode == ModeKeys.TRAIN)
     return list(ordering.reachable_operations([*model.operations, model.spec.loss]))
 
 
@@ -289,7 +290,7 @@ def test_rows_are_read_before_a_write_that_comes_after_them(tmp_path: Any) -> No
 
     estimator = kestimator.Estimator(model_fn, tmp_path)
     estimator.train(dataset, steps=2)
-    (model,) = estimator._state.programs.values()
+    (model,) = state_of(estimator).programs.values()
     found = [op for op in step_operations(estimator) if op.type == "ResourceGather"]
     assert len(found) == 3
     assert [op.name for op in step_operations(estimator) if op.type == "GatherV2"]

@@ -26,52 +26,20 @@ EVERYWHERE = {
 }
 
 ALLOWED = {
-    # Methods of the package's own objects, called where a class method or a copy makes one, or
-    # by a module that belongs to the same part of the package.
-    "canned/extenders.py": {"_warm_start"},
+    # Methods of the package's own objects, called where a class method, a copy or a function of
+    # the same module works with one.
     "config.py": {"_set", "_settle_strategies"},
     "engine/programs/model_program.py": {
-        *("_evaluation_metrics", "_metrics", "_offer_global_step_read"),
+        *("_evaluation_metrics", "_initialize_own_metrics", "_metrics"),
+        "_offer_global_step_read",
     },
-    "heads/multi.py": {"_evaluated"},
-    "train_eval/early_stopping.py": {"_runtime"},
-    "train_eval/in_memory_evaluator.py": {"_runtime"},
+    "estimator.py": {"_state"},
+    "heads/parts/base.py": {"_evaluated"},
     "adapters/feature_columns/column_layers.py": {
         *("_bucketized", "_crossed", "_hashed", "_identity", "_looked_up", "_weighted"),
-        "_collect_leaf_level_keys",  # TensorFlow's
     },
     # Python's: whether the calling thread has a re-entrant lock.
     "engine/runs/locks.py": {"_is_owned"},
-    # Keras'.
-    "engine/checkpoints/keras_writing.py": {"keras.src.saving"},
-    "engine/programs/dispatchers.py": {"keras.src.random"},
-    "engine/variables/lending.py": {"_value"},
-    "adapters/keras_models/keras_copies.py": {
-        *("_compile_config", "_fn", "_fn_kwargs", "_learning_rate", "_output_shape"),
-    },
-    "adapters/keras_models/keras_steps.py": {"_compile_loss", "_compile_metrics"},
-    "adapters/optimizers/keras2_optimizers.py": {"_hyper"},
-    "adapters/optimizers/keras_optimizers.py": {"_learning_rate", "tf.__internal__.EagerTensor"},
-    "adapters/optimizers/sparse_updates.py": {"_get_variable_index"},
-    "adapters/optimizers/train_ops.py": {"_iterations"},
-    # TensorFlow's.
-    "adapters/feature_columns/column_features.py": {"_collect_leaf_level_keys"},
-    "adapters/feature_columns/column_inputs.py": {"_collect_leaf_level_keys"},
-    "adapters/feature_columns/column_kinds.py": {
-        "_sanitize_column_name_for_variable_scope",
-        "tensorflow.python.feature_column",
-    },
-    "adapters/feature_columns/column_state.py": {"tf.__internal__.feature_column"},
-    "adapters/feature_columns/input_layers.py": {
-        *("_call_has_training_arg", "_create_weighted_sum"),
-    },
-    "adapters/hooks/saving.py": {"tensorflow.python.framework"},
-    "adapters/hooks/stock_hooks.py": {
-        *("_every_secs", "_every_steps", "_iter_count", "_last_step", "_last_triggered_time"),
-        *("_listeners", "_loss_tensor", "_next_step", "_of_a_train_call", "_timer"),
-        "_worker_is_started",
-    },
-    "adapters/optimizers/sdca_ops.py": {"_Saveable"},
 }
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors, experimental
+from kestimator.estimator import state_of
 from tests.programs import canned_rnn
 
 fc = tf.feature_column
@@ -36,7 +37,7 @@ class TestEveryKind:
             last = estimator.evaluate(canned_rnn.input_fn(label, 1))["loss"]
             predictions(estimator)
         assert last < first
-        assert len(estimator._state.programs) == 3
+        assert len(state_of(estimator).programs) == 3
         again = canned_rnn.estimator(kestimator, kind, str(tmp_path))
         np.testing.assert_allclose(predictions(again), predictions(estimator), rtol=1e-6)
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors, experimental
+from kestimator.estimator import state_of
 from tests.programs import canned, sdca, tools
 
 fc = tf.feature_column
@@ -34,7 +35,7 @@ class TestTraining:
             estimator.train(sdca.input_fn("two", batch=6), steps=50)
             last = estimator.evaluate(sdca.input_fn("two", 1))["loss"]
             assert len(list(estimator.predict(sdca.input_fn(None, 1)))) == canned.ROWS
-        assert len(estimator._state.programs) == 3
+        assert len(state_of(estimator).programs) == 3
         whole = sdca.estimator(kestimator, "classes", str(tmp_path / "whole"))
         whole.train(sdca.input_fn("two"), steps=100)
         assert last == pytest.approx(whole.evaluate(sdca.input_fn("two", 1))["loss"], rel=1e-2)

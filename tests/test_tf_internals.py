@@ -337,13 +337,15 @@ class TestSeeds:
             asked.append(seed)
             return 3, 4
 
-        for owner in tf_seeds.OWNERS_OF_GET_SEED:
+        owners = tf_seeds.owners_of_get_seed()
+        for owner in owners:
             assert owner.get_seed(7) == (87654321, 7)
             monkeypatch.setattr(owner, "get_seed", get_seed)
         tf.random.uniform([2], seed=8)
         tf.data.Dataset.range(3).shuffle(3, seed=9)
-        v1.get_seed(10)
-        v1.random.get_seed(11)
+        tf.compat.v1.get_seed(10)
+        tf.compat.v1.random.get_seed(11)
+        assert {id(tf.compat.v1), id(tf.compat.v1.random)} <= set(map(id, owners))
         assert asked == [8, 9, 10, 11]
 
 

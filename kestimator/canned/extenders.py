@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from kestimator import errors, specs
 from kestimator._types import Tensor
-from kestimator.estimator import Estimator
+from kestimator.estimator import Estimator, state_of
 from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.keys import ModeKeys
 from kestimator.validation import signatures
@@ -131,7 +131,7 @@ def _derived(estimator: Estimator, extend: _ModelFn) -> Estimator:
         model_fn,
         model_dir=estimator.model_dir,
         config=estimator.config,
-        warm_start_from=estimator._warm_start,
+        warm_start_from=state_of(estimator).warm_start_settings,
     )
 
 

@@ -112,7 +112,7 @@ def _spec_of_columns(columns: Any) -> dict[str, Any]:
 def _weight_spec(weight_column: Any) -> dict[str, Any]:
     if isinstance(weight_column, str):
         weight_column = tf.feature_column.numeric_column(weight_column)
-    if not isinstance(weight_column, column_kinds.tf_columns.NumericColumn):
+    if not column_kinds.is_numeric(weight_column):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "weight_column", weight_column, "a feature's name, or a numeric column"

@@ -151,7 +151,7 @@ class MultiHead(base.Head):
         losses: dict[str, Tensor] = {}
         metrics = self._own_metrics(regularization_losses)
         for name, head in zip(self._names, self._heads, strict=True):
-            losses[name], own = head._evaluated(features, split[name], labels[name], None)
+            losses[name], own = base.evaluated(head, features, split[name], labels[name])
             metrics |= own
         self._count(metrics, losses, regularization_losses)
         return self._merged(losses, regularization_losses), metrics

@@ -45,7 +45,7 @@ def prepare(
     if not as_it_is:
         state.tracker.check_shared(path)  # before hooks write files
     # A checkpoint of the model directory comes before a warm start, as in the original.
-    settings = None if as_it_is or path is not None else state.warm_start
+    settings = None if as_it_is or path is not None else state.warm_start_settings
     # A session of the original began its streams of random numbers anew in each call.
     model.graph.random_state.restart()
     # Before hooks begin: they find the initial values replaced, as in the original.

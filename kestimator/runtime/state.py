@@ -38,7 +38,7 @@ class EstimatorState:
         model_fn: The model_fn.
         params: Its hyperparameters.
         config: The configuration.
-        warm_start: Where variables start if there is no checkpoint.
+        warm_start_settings: Where variables start if there is no checkpoint.
         store: The variables, shared by all programs.
         tracker: Which checkpoint the variables hold.
         distribution: The replicas that train.
@@ -55,7 +55,7 @@ class EstimatorState:
     ) -> None:
         self.model_fn = model_fn
         self.params = params
-        self.warm_start = warm_start_settings
+        self.warm_start_settings = warm_start_settings
         self.config = config
         self.store = variable_store.VariableStore()
         self.tracker = checkpoint_tracker.CheckpointTracker(self.store)
@@ -65,7 +65,8 @@ class EstimatorState:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, by `copy` or by pickle, is made anew: it has read and traced nothing yet."""
-        return EstimatorState, (self.model_fn, self.params, self.config, self.warm_start)
+        settings = self.warm_start_settings
+        return EstimatorState, (self.model_fn, self.params, self.config, settings)
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ from kestimator import errors
 from kestimator.adapters.hooks import event_files, stock_hooks
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import program
-from kestimator.estimator import Estimator
+from kestimator.estimator import Estimator, state_of
 from kestimator.train_eval import stopping_rules
 from kestimator.validation import checks
 
@@ -345,7 +345,7 @@ class _EvaluationResults:
     """The results of an estimator's evaluations in one directory."""
 
     def __init__(self, estimator: Estimator, directory: str) -> None:
-        self._log: event_files.EvaluationLog = estimator._state.evaluations
+        self._log: event_files.EvaluationLog = state_of(estimator).evaluations
         self._seen: Any = None
         self._in_files: dict[int, dict[str, float]] | None = None
         self.directory = directory

@@ -18,7 +18,7 @@ from kestimator._types import Hooks, InputFn
 from kestimator.adapters.hooks import stock_hooks
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
-from kestimator.estimator import Estimator
+from kestimator.estimator import Estimator, state_of
 from kestimator.keys import ModeKeys
 from kestimator.runtime import evaluation, programs
 from kestimator.validation import checks, signatures
@@ -66,7 +66,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
         checks.check_name("name", name)
         self._every_n_iter: int = _checked_every_n_iter(every_n_iter)
         self._estimator = estimator
-        self._state = estimator._state
+        self._state = state_of(estimator)
         self._input_fn = input_fn
         self._hooks = checks.checked_hooks("hooks", hooks)
         self._directory = estimator.eval_dir(name)

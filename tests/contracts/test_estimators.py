@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 import kestimator
+from kestimator.estimator import state_of
 from tests.contracts.estimators import ROWS, Row, public_classes
 
 CLASSES = public_classes()
@@ -104,7 +105,7 @@ def test_a_deep_copy_predicts_the_same_and_trains_alone(case: Case, tmp_path: An
     found = case.predictions(case.estimator)
     copied = copy.deepcopy(case.estimator)
     assert type(copied) is type(case.estimator)
-    assert copied._state is not case.estimator._state
+    assert state_of(copied) is not state_of(case.estimator)
     assert copied.model_dir == case.estimator.model_dir
     np.testing.assert_allclose(case.predictions(copied), found, rtol=1e-6)
 
@@ -121,9 +122,9 @@ def test_second_calls_trace_nothing(case: Case) -> None:
         metrics = case.estimator.evaluate(case.row.input_fn(1))
         return metrics, case.predictions(case.estimator).tolist()
 
-    first, traced = call(), dict(case.estimator._state.programs)
+    first, traced = call(), dict(state_of(case.estimator).programs)
     assert call() == first
-    assert case.estimator._state.programs == traced
+    assert state_of(case.estimator).programs == traced
     assert {mode for mode, _ in traced} == {"train", "eval", "infer"}
     assert len(traced) == 3
 

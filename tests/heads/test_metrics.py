@@ -7,6 +7,7 @@ import tensorflow as tf
 import kestimator
 from kestimator import errors
 from kestimator.engine.graphs import ordering
+from kestimator.estimator import state_of
 from kestimator.heads.parts import areas
 
 v1 = tf.compat.v1
@@ -147,7 +148,7 @@ class TestCost:
 
         estimator = kestimator.Estimator(model_fn, tmp_path)
         estimator.evaluate(input_fn)
-        (program,) = estimator._state.programs.values()
+        (program,) = state_of(estimator).programs.values()
         reached = ordering.reachable_operations(program.operations)
         return [op for op in reached if op.type not in ("Const", "Placeholder", "NoOp")]
 

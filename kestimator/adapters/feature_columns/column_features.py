@@ -22,10 +22,9 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.adapters.feature_columns import column_kinds, column_tables
+from kestimator.adapters.feature_columns import _internals, column_kinds, column_tables
 from kestimator.engine.keras_internals import outside_programs
 
-_columns = column_kinds.tf_columns
 _ABSENT = -1
 
 
@@ -76,7 +75,7 @@ class Features:
             )
         self.raw = dict(features)
         self.tables = column_tables.Tables()
-        self.cache = _columns.FeatureTransformationCache(
+        self.cache = _internals.transformation_cache(
             {key: _without_ragged(value) for key, value in self.raw.items()}
         )
         self._fast = fast
@@ -228,7 +227,7 @@ def buckets_of(features: Features, column: Any) -> tf.Tensor | None:
 def _crossed(features: Features, column: Any) -> Ids | None:
     """The cross of ids first and of plain features then: the order in which TensorFlow hashes."""
     ids, raws = [], []
-    for key in _columns._collect_leaf_level_keys(column):
+    for key in _internals.leaves_of_cross(column):
         if isinstance(key, str):
             raw = features.one_per_example(key)
             if raw is None or not (raw.dtype == tf.string or raw.dtype.is_integer):
@@ -259,11 +258,11 @@ def _weighted(features: Features, column: Any) -> Ids | None:
 
 
 _TRANSFORMS: dict[type, Callable[[Features, Any], Ids | None]] = {
-    _columns.IdentityCategoricalColumn: _identity,
-    _columns.HashedCategoricalColumn: _hashed,
-    _columns.VocabularyListCategoricalColumn: _looked_up,
-    _columns.VocabularyFileCategoricalColumn: _looked_up,
-    _columns.BucketizedColumn: _bucketized,
-    _columns.CrossedColumn: _crossed,
-    _columns.WeightedCategoricalColumn: _weighted,
+    _internals.IdentityCategoricalColumn: _identity,
+    _internals.HashedCategoricalColumn: _hashed,
+    _internals.VocabularyListCategoricalColumn: _looked_up,
+    _internals.VocabularyFileCategoricalColumn: _looked_up,
+    _internals.BucketizedColumn: _bucketized,
+    _internals.CrossedColumn: _crossed,
+    _internals.WeightedCategoricalColumn: _weighted,
 }

@@ -17,25 +17,23 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.adapters.feature_columns import column_kinds
-
-_columns = column_kinds.tf_columns
+from kestimator.adapters.feature_columns import _internals, column_kinds
 
 # The columns that read no feature themselves, with what they call the column that does.
 _INNER: dict[type, str] = {
-    _columns.BucketizedColumn: "source_column",
-    _columns.IndicatorColumn: "categorical_column",
-    _columns.EmbeddingColumn: "categorical_column",
-    _columns.WeightedCategoricalColumn: "categorical_column",
+    _internals.BucketizedColumn: "source_column",
+    _internals.IndicatorColumn: "categorical_column",
+    _internals.EmbeddingColumn: "categorical_column",
+    _internals.WeightedCategoricalColumn: "categorical_column",
 }
 
 
 # Other columns that read one feature.
 _PLAIN = (
-    _columns.IdentityCategoricalColumn,
-    _columns.HashedCategoricalColumn,
-    _columns.VocabularyListCategoricalColumn,
-    _columns.VocabularyFileCategoricalColumn,
+    _internals.IdentityCategoricalColumn,
+    _internals.HashedCategoricalColumn,
+    _internals.VocabularyListCategoricalColumn,
+    _internals.VocabularyFileCategoricalColumn,
 )
 
 
@@ -92,14 +90,14 @@ def _wanted(column: column_kinds.Column) -> Iterator[_Wanted]:
         yield from _wanted_by_keras(column)
     elif kind in _INNER:
         yield from _wanted(getattr(column, _INNER[kind]))
-        if kind is _columns.WeightedCategoricalColumn:
+        if kind is _internals.WeightedCategoricalColumn:
             yield _Wanted(column.weight_feature_key, column.dtype.name, (1,), column.name)
-    elif kind is _columns.CrossedColumn:
-        for leaf in _columns._collect_leaf_level_keys(column):
+    elif kind is _internals.CrossedColumn:
+        for leaf in _internals.leaves_of_cross(column):
             yield from (
                 [_Wanted(leaf, None, (1,), column.name)] if isinstance(leaf, str) else _wanted(leaf)
             )
-    elif kind is _columns.NumericColumn:
+    elif kind is _internals.NumericColumn:
         yield _Wanted(column.key, column.dtype.name, tuple(column.shape), column.name)
     elif kind in _PLAIN:
         dtype = getattr(column, "dtype", tf.int64)

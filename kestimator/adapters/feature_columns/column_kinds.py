@@ -16,16 +16,12 @@ from typing import Any, TypeAlias
 
 import keras
 
-# The classes of feature columns have no public names: only the functions that make them have.
-from tensorflow.python.feature_column import feature_column_v2
-from tensorflow.python.feature_column import feature_column_v2_types as _types
-
 from kestimator import errors
+from kestimator.adapters.feature_columns import _internals
 
 Column: TypeAlias = Any
 """A column of `tf.feature_column`, or a Keras layer."""
 
-tf_columns = feature_column_v2
 _WRAP = (
     "Wrap the categorical column with tf.feature_column.embedding_column or "
     "tf.feature_column.indicator_column."
@@ -46,16 +42,21 @@ def is_keras(column: Column) -> bool:
     return isinstance(column, _KERAS)
 
 
+def is_numeric(column: Column) -> bool:
+    """Whether a column gives a feature's numbers."""
+    return isinstance(column, _internals.NumericColumn)
+
+
 def is_categorical(column: Column) -> bool:
     """Whether a column gives ids."""
-    return isinstance(column, tf_columns.CategoricalColumn)
+    return isinstance(column, _internals.CategoricalColumn)
 
 
 def is_sequence(column: Column) -> bool:
     """Whether a column gives a sequence of vectors for an example."""
     source = getattr(column, "categorical_column", None)
-    return isinstance(column, tf_columns.SequenceDenseColumn) and (
-        source is None or isinstance(source, tf_columns.SequenceCategoricalColumn)
+    return isinstance(column, _internals.SequenceDenseColumn) and (
+        source is None or isinstance(source, _internals.SequenceCategoricalColumn)
     )
 
 
@@ -66,8 +67,7 @@ def width(column: Column) -> int:
 
 def scope_name(column: Column) -> str:
     """A column's name in variable names: without characters that a scope cannot have."""
-    name: str = tf_columns._sanitize_column_name_for_variable_scope(column.name)
-    return name
+    return _internals.scope_name(column.name)
 
 
 def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, ...]:
@@ -101,7 +101,7 @@ def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, 
 
 
 def _listed(argument: str, columns: Any) -> list[Column]:
-    if isinstance(columns, _types.FeatureColumn) or is_keras(columns):
+    if isinstance(columns, _internals.FeatureColumn) or is_keras(columns):
         return [columns]
     usable = isinstance(columns, Iterable) and not isinstance(columns, Mapping | str | bytes)
     found = list(columns) if usable else []
@@ -123,16 +123,16 @@ def _check_kind(argument: str, column: Column, place: Place) -> None:
     elif is_keras(column) or (place is Place.LINEAR and is_categorical(column)):
         fits = True
     else:
-        fits = isinstance(column, tf_columns.DenseColumn) and not is_sequence(column)
+        fits = isinstance(column, _internals.DenseColumn) and not is_sequence(column)
     if not fits:
         way_out = _way_to_sequences(column) if place is Place.SEQUENCE else _way_out(column)
         raise errors.ArgumentError(errors.invalid_argument(argument, column, place.value, way_out))
 
 
 def _way_to_sequences(column: Column) -> str:
-    if isinstance(column, tf_columns.SequenceCategoricalColumn):
+    if isinstance(column, _internals.SequenceCategoricalColumn):
         return _WRAP
-    if is_keras(column) or isinstance(column, tf_columns.DenseColumn):
+    if is_keras(column) or isinstance(column, _internals.DenseColumn):
         return (
             "Pass what is the same at every step as `context_feature_columns`; "
             "tf.feature_column.sequence_categorical_column_with_identity and its like make "

@@ -22,10 +22,9 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.adapters.feature_columns import column_inputs, column_kinds
+from kestimator.adapters.feature_columns import _internals, column_inputs, column_kinds
 from kestimator.engine.checkpoints import keras_files
 
-_columns = column_kinds.tf_columns
 _HASH_KEY = 0xDECAFCAFFE
 """TensorFlow's key for hashing crosses, and the only one of `keras.layers.HashedCrossing`."""
 
@@ -86,13 +85,13 @@ class ColumnLayers:
         """
         if column_kinds.is_keras(column):
             return self._keras(column)
-        if type(column) is _columns.NumericColumn:
+        if type(column) is _internals.NumericColumn:
             return self._numbers(column)
-        if type(column) is _columns.BucketizedColumn:
+        if type(column) is _internals.BucketizedColumn:
             buckets, count = self._buckets(column), len(column.boundaries) + 1
             one_hot = keras.ops.one_hot(buckets, count)
             return keras.layers.Reshape([column_kinds.width(column)])(one_hot)
-        if type(column) is _columns.IndicatorColumn:
+        if type(column) is _internals.IndicatorColumn:
             return self._counts(column)
         table = f"{scope}/{column_kinds.scope_name(column)}/embedding_weights"
         return self.rows(
@@ -264,7 +263,7 @@ class ColumnLayers:
             raise column_inputs.no_layer(
                 column, "keras.layers.HashedCrossing hashes without a `hash_key`", "Leave it out."
             )
-        leaves = _columns._collect_leaf_level_keys(column)
+        leaves = _internals.leaves_of_cross(column)
         ids = [self._ids_of(leaf) for leaf in leaves if not isinstance(leaf, str)]
         features = [self.inputs[leaf] for leaf in leaves if isinstance(leaf, str)]
         parts = [*(found.values for found in ids), *features]
@@ -289,13 +288,13 @@ class ColumnLayers:
 
 
 _MAKERS: dict[type, Callable[[ColumnLayers, Any], _Ids]] = {
-    _columns.IdentityCategoricalColumn: ColumnLayers._identity,
-    _columns.HashedCategoricalColumn: ColumnLayers._hashed,
-    _columns.VocabularyListCategoricalColumn: ColumnLayers._looked_up,
-    _columns.VocabularyFileCategoricalColumn: ColumnLayers._looked_up,
-    _columns.BucketizedColumn: ColumnLayers._bucketized,
-    _columns.CrossedColumn: ColumnLayers._crossed,
-    _columns.WeightedCategoricalColumn: ColumnLayers._weighted,
+    _internals.IdentityCategoricalColumn: ColumnLayers._identity,
+    _internals.HashedCategoricalColumn: ColumnLayers._hashed,
+    _internals.VocabularyListCategoricalColumn: ColumnLayers._looked_up,
+    _internals.VocabularyFileCategoricalColumn: ColumnLayers._looked_up,
+    _internals.BucketizedColumn: ColumnLayers._bucketized,
+    _internals.CrossedColumn: ColumnLayers._crossed,
+    _internals.WeightedCategoricalColumn: ColumnLayers._weighted,
 }
 
 
@@ -334,7 +333,7 @@ def _combined(rows: Symbolic, ids: _Ids, combiner: str) -> Symbolic:
 
 def _vocabulary(column: Any) -> list[Any]:
     """The words, or the numbers, of a vocabulary column in the order of their ids."""
-    if isinstance(column, _columns.VocabularyListCategoricalColumn):
+    if isinstance(column, _internals.VocabularyListCategoricalColumn):
         words = list(column.vocabulary_list)
     elif column.file_format == "tfrecord_gzip":
         raise column_inputs.no_layer(

@@ -13,12 +13,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator.adapters.feature_columns import column_kinds, column_tables
+from kestimator.adapters.feature_columns import _internals, column_kinds, column_tables
 
 _v1 = tf.compat.v1
 
 
-class ColumnState(tf.__internal__.feature_column.StateManager):
+class ColumnState(_internals.StateManager):
     """What TensorFlow's columns make their variables and find their tables with.
 
     Args:

@@ -9,11 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator.adapters.feature_columns import column_kinds
+from kestimator.adapters.feature_columns import _internals, column_kinds
 
-_tf_columns = column_kinds.tf_columns
-_List = _tf_columns.VocabularyListCategoricalColumn
-_File = _tf_columns.VocabularyFileCategoricalColumn
+_List = _internals.VocabularyListCategoricalColumn
+_File = _internals.VocabularyFileCategoricalColumn
 
 
 class Tables:

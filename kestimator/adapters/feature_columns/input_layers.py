@@ -25,16 +25,17 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters.feature_columns import (
+    _internals,
     column_features,
     column_kinds,
     column_lookups,
     column_state,
 )
+from kestimator.engine.keras_internals import keras_objects
 from kestimator.engine.programs import program
 from kestimator.validation import signatures
 
 _v1 = tf.compat.v1
-_columns = column_kinds.tf_columns
 _WEIGHTS = "weights"
 _logger = logging.getLogger("kestimator")
 
@@ -114,9 +115,7 @@ def linear_logits(
             dense.append((part, weight))
         else:
             terms.append(
-                _columns._create_weighted_sum(
-                    column, features.cache, state, sparse_combiner, weight
-                )
+                _internals.weighted_sum(column, features.cache, state, sparse_combiner, weight)
             )
     bias = _v1.get_variable("bias_weights", [units], initializer=_v1.zeros_initializer())
     if dense:
@@ -211,7 +210,7 @@ def _part(
     """What a dense column gives: (batch, n) or (batch,), or what to look up."""
     if column_kinds.is_keras(column):
         return _keras_part(features, column, training)
-    if isinstance(column, _columns.SharedEmbeddingColumn):
+    if isinstance(column, _internals.SharedEmbeddingColumn):
         return _shared_part(features, column, state, training)
     with _column_scope(column):
         state.create(column)
@@ -255,15 +254,15 @@ def shared_table(column: column_kinds.Column, *, training: bool) -> Iterator[Non
 def _fast_part(
     features: column_features.Features, column: column_kinds.Column, state: column_state.ColumnState
 ) -> Any:
-    if type(column) is _columns.NumericColumn:
+    if type(column) is _internals.NumericColumn:
         return features.numbers(column)
-    if type(column) is _columns.BucketizedColumn:
+    if type(column) is _internals.BucketizedColumn:
         buckets = column_features.buckets_of(features, column)
         return None if buckets is None else tf.one_hot(buckets, len(column.boundaries) + 1)
-    if type(column) is _columns.IndicatorColumn:
+    if type(column) is _internals.IndicatorColumn:
         ids = features.ids(column.categorical_column)
         return None if ids is None else _one_hot(ids, column_kinds.width(column))
-    if type(column) is _columns.EmbeddingColumn and _is_plain(column):
+    if type(column) is _internals.EmbeddingColumn and _is_plain(column):
         ids = features.ids(column.categorical_column)
         table = state.get_variable(column, "embedding_weights")
         if ids is not None and isinstance(table, tf.Variable):
@@ -303,7 +302,7 @@ def _keras_part(
     inputs = _inputs_of(features, column)
     if isinstance(column, keras.Layer):
         column_features.build_once(column, inputs)
-        options = {"training": training} if column._call_has_training_arg else {}
+        options = {"training": training} if keras_objects.takes_training(column) else {}
         result = column(inputs, **options)
     else:
         result = column(inputs)

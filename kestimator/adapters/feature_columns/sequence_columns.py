@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator.adapters.feature_columns import (
+    _internals,
     column_features,
     column_kinds,
     column_state,
@@ -90,7 +91,7 @@ def _part(
 
 
 def _scope(column: column_kinds.Column, training: bool) -> contextlib.AbstractContextManager[Any]:
-    if isinstance(column, column_kinds.tf_columns.SharedEmbeddingColumn):
+    if isinstance(column, _internals.SharedEmbeddingColumn):
         return input_layers.shared_table(column, training=training)
     return _v1.variable_scope(column_kinds.scope_name(column))  # type: ignore[no-any-return]
 

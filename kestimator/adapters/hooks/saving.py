@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import meta_graph as _meta_graph
 
+from kestimator.adapters.hooks import _internals
 from kestimator.engine.checkpoints import checkpoint_files
 
 _v1: Any = tf.compat.v1
@@ -85,29 +85,30 @@ class SaverHook(_v1.train.CheckpointSaverHook):
         if save_secs:
             timers.append(_v1.train.SecondOrStepTimer(every_secs=save_secs))
         super().__init__(checkpoint_dir, save_steps=1, **others)
-        self._timer = timers[0] if len(timers) == 1 else AnyTimer(timers)
+        _internals.use_timer(self, timers[0] if len(timers) == 1 else AnyTimer(timers))
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         """Writes the graph, and the checkpoint of the step that training starts from."""
         del coord
-        step, graph = session.run(self._global_step_tensor), session.graph
-        state = (self._checkpoint_dir, graph.version, self._save_graph_def)
-        text = os.path.join(self._checkpoint_dir, "graph.pbtxt")
-        is_there = not self._save_graph_def or tf.io.gfile.exists(text)
+        step, graph = session.run(_internals.global_step_of(self)), session.graph
+        directory, saves_graph = _internals.directory_of(self), _internals.saves_graph(self)
+        state = (directory, graph.version, saves_graph)
+        text = os.path.join(directory, "graph.pbtxt")
+        is_there = not saves_graph or tf.io.gfile.exists(text)
         if getattr(graph, "written_to", None) != state or not is_there:
             self._write(graph, text)
             graph.written_to = state
-        self._save(session, step)
-        self._timer.update_last_triggered_step(step)
+        _internals.save(self, session, step)
+        _internals.timer_of(self).update_last_triggered_step(step)
 
     def _write(self, graph: Any, path: str) -> None:
         graph_def = graph.as_graph_def(add_shapes=True)
-        if self._save_graph_def:
+        if _internals.saves_graph(self):
             # `str` makes the text in C++, `text_format` ten times slower in Python.
             checkpoint_files.write_whole(path, str(graph_def).encode())
-        saver = self._get_saver()
-        meta_graph = _meta_graph.create_meta_graph_def(
+        saver, event_file = _internals.saver_of(self), _internals.event_file_of(self)
+        meta_graph = _v1.train.export_meta_graph(
             graph_def=graph_def, saver_def=saver and saver.saver_def
         )
-        self._summary_writer.add_graph(graph)
-        self._summary_writer.add_meta_graph(meta_graph)
+        event_file.add_graph(graph)
+        event_file.add_meta_graph(meta_graph)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator.adapters.hooks import saving, step_guard
+from kestimator.adapters.hooks import _internals, saving, step_guard
 
 _train = tf.compat.v1.train
 UNLIMITED = 2**62
@@ -68,15 +68,15 @@ class Never(Cadence):
 
 
 class Timed(Cadence):
-    """A hook with a `SecondOrStepTimer` over the global step, called `_timer`."""
+    """A hook with a `SecondOrStepTimer` over the global step."""
 
     def steps_until_due(self, global_step: int) -> int:
         """The steps until the timer triggers."""
-        return _steps_until_due(self.hook._timer, global_step + 1)
+        return _steps_until_due(_internals.timer_of(self.hook), global_step + 1)
 
     def seconds_until_due(self) -> float:
         """The seconds until the timer triggers."""
-        return _seconds_until_due(self.hook._timer)
+        return _seconds_until_due(_internals.timer_of(self.hook))
 
 
 class _TimedAhead(Timed):
@@ -84,8 +84,7 @@ class _TimedAhead(Timed):
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Moves the step seen last."""
-        if self.hook._next_step is not None:
-            self.hook._next_step = global_step + 1
+        _internals.move_next_step(self.hook, global_step + 1)
 
 
 class _Logging(Cadence):
@@ -93,33 +92,33 @@ class _Logging(Cadence):
 
     def steps_until_due(self, global_step: int) -> int:
         """The steps until the next line."""
-        return _steps_until_due(self.hook._timer, self.hook._iter_count)
+        return _steps_until_due(_internals.timer_of(self.hook), _internals.counted_steps(self.hook))
 
     def seconds_until_due(self) -> float:
         """The seconds until the next line."""
-        return _seconds_until_due(self.hook._timer)
+        return _seconds_until_due(_internals.timer_of(self.hook))
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Counts the unobserved steps too."""
-        self.hook._iter_count += steps
+        _internals.count_steps(self.hook, steps)
 
 
 class _StopAtStep(Cadence):
     def steps_until_due(self, global_step: int) -> int:
         """The steps until the last one, which the hook has to see."""
-        return max(0, int(self.hook._last_step) - global_step - 1)
+        return max(0, _internals.last_step(self.hook) - global_step - 1)
 
 
 class _NanTensor(Never):
     def watched(self) -> tf.Tensor | None:
         """The loss that the hook guards."""
-        return self.hook._loss_tensor
+        return _internals.guarded_tensor(self.hook)
 
 
 class _Waiter(Cadence):
     def steps_until_due(self, global_step: int) -> int:
         """None until the step waited for has come."""
-        return UNLIMITED if self.hook._worker_is_started else 0
+        return UNLIMITED if _internals.has_seen_its_step(self.hook) else 0
 
 
 class _StepGuard(Cadence):
@@ -166,12 +165,13 @@ def only_looks(hook: Any) -> bool:
 def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
     """Gives a `CheckpointSaverHook` of the model_fn the listeners of a train call.
 
-    The hook takes listeners in its constructor alone. Those of an earlier call go.
+    Those of an earlier call go: `is_of_a_train_call` of a listener, which is internal, marks them.
     """
-    own = [one for one in hook._listeners if not getattr(one, "_of_a_train_call", False)]
+    before = _internals.listeners_of(hook)
+    own = [one for one in before if not getattr(one, "is_of_a_train_call", False)]
     for listener in listeners:
-        listener._of_a_train_call = True
-    hook._listeners = [*own, *listeners]
+        listener.is_of_a_train_call = True
+    _internals.use_listeners(hook, [*own, *listeners])
 
 
 def report_nan(hook: Any, context: Any) -> None:
@@ -182,7 +182,7 @@ def report_nan(hook: Any, context: Any) -> None:
 def _steps_until_due(timer: Any, next_step: int) -> int:
     if isinstance(timer, saving.AnyTimer):
         return min(_steps_until_due(one, next_step) for one in timer.timers)
-    every, last = getattr(timer, "_every_steps", None), timer.last_triggered_step()
+    every, last = _internals.every_steps(timer), timer.last_triggered_step()
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
     if every is not None:
@@ -193,8 +193,7 @@ def _steps_until_due(timer: Any, next_step: int) -> int:
 def _seconds_until_due(timer: Any) -> float:
     if isinstance(timer, saving.AnyTimer):
         return min(_seconds_until_due(one) for one in timer.timers)
-    every = getattr(timer, "_every_secs", None)
-    last = getattr(timer, "_last_triggered_time", None)
+    every, last = _internals.every_secs(timer), _internals.last_triggered_time(timer)
     if every is None or last is None:
         return float("inf")
     return max(0.0, float(last + every) - time.time())

@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 from kestimator import errors
-from kestimator.engine.keras_internals import keras_names
+from kestimator.engine.keras_internals import keras_names, keras_objects
 from kestimator.validation import threads
 
 _no_word_of_lambdas = threads.ignoring(message="The object being serialized includes a `lambda`")
@@ -79,14 +79,14 @@ class Recipe:
 
 
 def recipe_of(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> Recipe:
-    """With what a compiled model was compiled; Keras keeps the objects under a private name.
+    """With what a compiled model was compiled.
 
     Raises:
         errors.ArgumentError: The model compiles itself, and does not say how.
     """
     custom = dict(custom_objects or {})
     if type(model).compile is keras.Model.compile:
-        given = dict(model._compile_config.config)
+        given = dict(keras_objects.compile_arguments(model))
         return Recipe({**given, "optimizer": _maker(given["optimizer"])}, None, custom)
     if type(model).compile_from_config is keras.Model.compile_from_config:
         raise errors.ArgumentError(
@@ -110,8 +110,8 @@ def _maker(optimizer: Any) -> Callable[[], Any]:
         config["inner_optimizer"]["config"]["name"] = keras_names.stable_name(
             optimizer.inner_optimizer.name, type(optimizer.inner_optimizer)
         )
-    elif not isinstance(optimizer._learning_rate, keras.Variable):
-        config["learning_rate"] = optimizer._learning_rate
+    elif not isinstance(rate := keras_objects.given_rate(optimizer), keras.Variable):
+        config["learning_rate"] = rate
     return lambda: kind.from_config(copy.deepcopy(config))
 
 
@@ -127,8 +127,9 @@ def _copied_metric(metric: Any) -> Any:
     if not isinstance(metric, keras.metrics.Metric):
         return metric  # a name, a function, or None
     if type(metric) is keras.metrics.MeanMetricWrapper:
+        function, arguments = keras_objects.wrapped_function(metric)
         return keras.metrics.MeanMetricWrapper(
-            metric._fn, name=metric.name, dtype=metric.dtype, **metric._fn_kwargs
+            function, name=metric.name, dtype=metric.dtype, **arguments
         )
     return type(metric).from_config(metric.get_config())
 
@@ -170,7 +171,7 @@ def _copied_layer(layer: Any) -> Any:
 def _copied_lambda(layer: keras.layers.Lambda, config: dict[str, Any]) -> keras.layers.Lambda:
     """Keras would make the function anew of its code, without the module that it was in."""
     config |= {"function": layer.function, "arguments": layer.arguments, "mask": layer.mask}
-    return type(layer)(**{**config, "output_shape": layer._output_shape})
+    return type(layer)(**{**config, "output_shape": keras_objects.lambda_output_shape(layer)})
 
 
 def _copy_values(model: keras.Model, made: keras.Model) -> None:
@@ -182,7 +183,8 @@ def _copy_values(model: keras.Model, made: keras.Model) -> None:
         )
     for given, own in zip(model.variables, made.variables, strict=True):
         own.assign(given.numpy())
-    for given, own in zip(keras_names.all_layers(model), keras_names.all_layers(made), strict=True):
+    layers = (keras_objects.all_layers(one) for one in (model, made))
+    for given, own in zip(*layers, strict=True):
         _copy_more(given, own)
 
 
@@ -204,7 +206,8 @@ def _known(model: keras.Model, custom_objects: Mapping[str, Any] | None) -> Iter
 
     Keras warns of lambdas in them, which could not be loaded from a file; there is none.
     """
-    kinds = {type(layer).__name__: type(layer) for layer in [model, *keras_names.all_layers(model)]}
+    layers = [model, *keras_objects.all_layers(model)]
+    kinds = {type(layer).__name__: type(layer) for layer in layers}
     with keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}), _no_word_of_lambdas:
         yield
 

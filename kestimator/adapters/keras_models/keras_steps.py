@@ -23,6 +23,7 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine.keras_internals import keras_objects
 from kestimator.validation import signatures
 
 _v1 = tf.compat.v1
@@ -128,13 +129,12 @@ def results(model: keras.Model) -> dict[str, Any]:
 def metric_names(model: keras.Model, batch: Batch, outputs: Any) -> tuple[list[str], list[str]]:
     """The names of the compiled metrics, and those of the losses of several outputs.
 
-    Keras makes the metrics when it sees the first batch; here they only get to see its shapes,
-    for which there is no public way.
+    Keras makes the metrics when it sees the first batch; here they only get to see its shapes.
     """
-    compiled = model._compile_metrics
+    compiled = keras_objects.compiled_metrics(model)
     if compiled is not None and not compiled.built:
         compiled.build(batch.y, outputs)
-    losses = [metric.name for metric in getattr(model._compile_loss, "metrics", [])]
+    losses = [metric.name for metric in keras_objects.metrics_of_losses(model)]
     return [name for name in _names_of_results(model) if name not in losses], losses
 
 
@@ -146,7 +146,7 @@ def _values(model: keras.Model) -> dict[str, Any]:
     """The results of all metrics, but of those that were never made as no step counts them."""
     values: dict[str, Any] = {}
     for metric in model.metrics:
-        if metric is model._compile_metrics and not metric.built:
+        if metric is keras_objects.compiled_metrics(model) and not metric.built:
             continue
         value = metric.result()
         values |= value if isinstance(value, dict) else {metric.name: value}

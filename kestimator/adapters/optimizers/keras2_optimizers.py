@@ -11,14 +11,13 @@ They are written for graphs, and their updates are ops of the program.
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.adapters.optimizers import _internals
 from kestimator.engine.keras_internals import outside_programs
 from kestimator.validation import keras2
 
@@ -38,9 +37,8 @@ def legacy(optimizer: Any) -> Any:
     with outside_programs.outside_of_the_trace():
         config = optimizer.get_config()
         left_out = [key for key in _DROPPED if config.get(key)]
-        convert = sys.modules["tf_keras"].__internal__.optimizers.convert_to_legacy_optimizer
         try:
-            made = None if left_out else convert(optimizer)
+            made = None if left_out else _internals.as_legacy_of_keras2(optimizer)
         except ValueError:  # it knows no legacy optimizer of that name
             made = None
     if made is None:
@@ -78,8 +76,11 @@ def settings_of(optimizer: Any) -> dict[str, Any]:
 
     Its own description would compute the rate.
     """
-    rate = optimizer._hyper["learning_rate"]
-    with outside_programs.outside_of_the_trace(), _rate_left_out(optimizer):
+    rate = _internals.given_rate_of_keras2(optimizer)
+    with (
+        outside_programs.outside_of_the_trace(),
+        _internals.rate_not_described_of_keras2(optimizer),
+    ):
         config: dict[str, Any] = optimizer.get_config()
         if any(rate is variable for variable in optimizer.weights):
             rate = float(rate.numpy())
@@ -101,13 +102,3 @@ def apply(optimizer: Any, pairs: Sequence[tuple[Any, tf.Variable]], step: Any) -
         return operation
     with tf.control_dependencies([operation]):
         return step.assign_add(1, read_value=False)
-
-
-@contextlib.contextmanager
-def _rate_left_out(optimizer: Any) -> Iterator[None]:
-    settings = optimizer._hyper
-    rate, settings["learning_rate"] = settings["learning_rate"], 0.0
-    try:
-        yield
-    finally:
-        settings["learning_rate"] = rate

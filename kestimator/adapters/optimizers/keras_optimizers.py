@@ -16,7 +16,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kestimator.engine.keras_internals import outside_programs
+from kestimator.adapters.optimizers import _internals
+from kestimator.engine.keras_internals import keras_objects, outside_programs
 from kestimator.engine.tracing import traced_graph
 from kestimator.engine.variables import variable_store
 
@@ -27,8 +28,8 @@ _users: weakref.WeakKeyDictionary[
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
-    """The rate, or the schedule: which of them there is, no public name of Keras says."""
-    rate = optimizer._learning_rate
+    """The rate as a number, or the schedule or the function that gives it."""
+    rate = keras_objects.given_rate(optimizer)
     if not isinstance(rate, keras.Variable):
         return rate
     with outside_programs.outside_of_the_trace(), _values_of_graphs(optimizer):
@@ -41,7 +42,7 @@ def copied(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     with (
         outside_programs.outside_of_the_trace(),
         _values_of_graphs(optimizer),
-        _rate_not_described(optimizer),
+        keras_objects.rate_not_described(optimizer),
     ):
         config = optimizer.get_config()
     if "learning_rate" in config:  # a `LossScaleOptimizer` leaves it to the one that it wraps
@@ -70,8 +71,7 @@ def _of_graphs(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     return [
         variable
         for variable, handle in handles
-        if not isinstance(handle, tf.__internal__.EagerTensor)
-        and handle.graph is not traced_graph.current()
+        if not _internals.is_in_memory(handle) and handle.graph is not traced_graph.current()
     ]
 
 
@@ -87,17 +87,3 @@ def _values_of_graphs(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         return
     with keras.StatelessScope(state_mapping=values):
         yield
-
-
-@contextlib.contextmanager
-def _rate_not_described(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Lets Keras describe an optimizer whose rate is a function, which it would warn of or refuse.
-
-    What it has no description for gets a number instead.
-    """
-    attributes = vars(optimizer)  # past Keras, which looks for variables in what is set
-    rate, attributes["_learning_rate"] = attributes["_learning_rate"], None
-    try:
-        yield
-    finally:
-        attributes["_learning_rate"] = rate

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.adapters.optimizers import _internals, canned_optimizers
 from kestimator.engine.graphs import standalone_graph
 from kestimator.engine.keras_internals import outside_programs
 
@@ -132,12 +132,10 @@ class ExampleStates:
     def saver(self, config: Any) -> Any:
         """A saver of all variables of the graph and of the states, as tf.estimator 2.15 has it.
 
-        The class that puts a table into a checkpoint has no public name.
-
         Args:
             config: The estimator's `RunConfig`.
         """
-        saveable = tf.lookup.experimental.DenseHashTable._Saveable(self._table, _TABLE)
+        saveable = _internals.saveable(self._table, _TABLE)
         return _v1.train.Saver(
             [*_v1.global_variables(), saveable],
             sharded=True,

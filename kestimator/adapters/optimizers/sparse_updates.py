@@ -18,6 +18,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kestimator.engine.keras_internals import keras_objects
+
 _v1 = tf.compat.v1
 _Step = Callable[[Any, tf.IndexedSlices, tf.Variable, Any], None]
 
@@ -89,11 +91,6 @@ def scatter(variable: Any, rows: tf.Tensor, values: tf.Tensor) -> tf.Operation:
     return tf.raw_ops.ResourceScatterUpdate(resource=handle, indices=rows, updates=values)
 
 
-def slot(optimizer: keras.optimizers.Optimizer, name: str, variable: tf.Variable) -> keras.Variable:
-    """The optimizer's variable that belongs to `variable`: Keras keeps them in private lists."""
-    return getattr(optimizer, name)[optimizer._get_variable_index(variable)]
-
-
 def _native(variable: Any) -> tf.Variable:
     return variable.value if isinstance(variable, keras.Variable) else variable
 
@@ -120,7 +117,7 @@ def _adagrad(
     optimizer: Any, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: Any
 ) -> None:
     rate = keras.ops.cast(learning_rate, variable.dtype)
-    accumulator = slot(optimizer, "_accumulators", variable)
+    accumulator = keras_objects.slot(optimizer, "accumulators", variable)
     rows, sums, squares = _squares_and_sums(gradient, variable.dtype)
     accumulated = gather(accumulator, rows) + squares
     scatter(accumulator, rows, accumulated)
@@ -132,8 +129,8 @@ def _ftrl(
     optimizer: Any, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: Any
 ) -> None:
     rate = keras.ops.cast(learning_rate, variable.dtype)
-    accumulator = slot(optimizer, "_accumulators", variable)
-    linear = slot(optimizer, "_linears", variable)
+    accumulator = keras_objects.slot(optimizer, "accumulators", variable)
+    linear = keras_objects.slot(optimizer, "linears", variable)
     rows, sums, squares = _squares_and_sums(gradient, variable.dtype)
     before, weights = gather(accumulator, rows), gather(variable, rows)
     accumulated, power = before + squares, -optimizer.learning_rate_power
@@ -208,14 +205,14 @@ def lazy_adam(
     first, second = tf.cast(optimizer.beta_1, dtype), tf.cast(optimizer.beta_2, dtype)
     rate = rate * tf.sqrt(1 - tf.pow(second, step)) / (1 - tf.pow(first, step))
     rows, sums = summed(gradient.indices, tf.cast(gradient.values, dtype))
-    momentum = slot(optimizer, "_momentums", variable)
-    velocity = slot(optimizer, "_velocities", variable)
+    momentum = keras_objects.slot(optimizer, "momentums", variable)
+    velocity = keras_objects.slot(optimizer, "velocities", variable)
     moments = _moved(gather(momentum, rows), sums, 1 - optimizer.beta_1)
     speeds = _moved(gather(velocity, rows), tf.square(sums), 1 - optimizer.beta_2)
     scatter(momentum, rows, moments)
     scatter(velocity, rows, speeds)
     if optimizer.amsgrad:
-        greatest = slot(optimizer, "_velocity_hats", variable)
+        greatest = keras_objects.slot(optimizer, "velocity_hats", variable)
         speeds = tf.maximum(gather(greatest, rows), speeds)
         scatter(greatest, rows, speeds)
     weights = gather(variable, rows) - rate * moments / (tf.sqrt(speeds) + optimizer.epsilon)
@@ -235,17 +232,17 @@ def lazy_rmsprop(
     """
     rate, rho = keras.ops.cast(learning_rate, variable.dtype), optimizer.rho
     rows, sums = summed(gradient.indices, tf.cast(gradient.values, variable.dtype))
-    velocity = slot(optimizer, "_velocities", variable)
+    velocity = keras_objects.slot(optimizer, "velocities", variable)
     speeds = _moved(gather(velocity, rows), tf.square(sums), 1 - rho)
     scatter(velocity, rows, speeds)
     if optimizer.centered:
-        average = slot(optimizer, "_average_gradients", variable)
+        average = keras_objects.slot(optimizer, "average_gradients", variable)
         averages = _moved(gather(average, rows), sums, 1 - rho)
         scatter(average, rows, averages)
         speeds = speeds - tf.square(averages)
     change = rate * sums / tf.sqrt(speeds + optimizer.epsilon)
     if optimizer.momentum > 0:
-        momentum = slot(optimizer, "_momentums", variable)
+        momentum = keras_objects.slot(optimizer, "momentums", variable)
         change = optimizer.momentum * gather(momentum, rows) + change
         scatter(momentum, rows, change)
     scatter(variable, rows, gather(variable, rows) - change)

@@ -17,35 +17,13 @@ import tensorflow as tf
 
 from kestimator import errors, specs
 from kestimator.adapters.optimizers import keras_optimizers, sparse_updates
+from kestimator.engine.keras_internals import keras_objects
 from kestimator.engine.programs import program
 from kestimator.engine.variables import variable_store
 from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
-
-
-class ForeignVariable(keras.Variable):
-    """A Keras variable in front of a variable that Keras did not make.
-
-    Args:
-        variable: The variable; its memory is shared.
-    """
-
-    def __init__(self, variable: tf.Variable) -> None:
-        self._foreign = variable
-        super().__init__(
-            initializer=lambda shape, dtype: None,
-            shape=variable.shape,
-            dtype=variable.dtype.name,
-            trainable=variable.trainable,
-            name=variable.name.split(":")[0].replace("/", "_"),
-        )
-        self._path = variable.name.split(":")[0]
-
-    def _initialize_with_initializer(self, initializer: Any) -> None:
-        """Takes the variable instead of making one: Keras asks for its value here."""
-        self._initialize(self._foreign)
 
 
 def with_losses_of_layers(spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
@@ -175,7 +153,7 @@ def _as_keras(view: Any, store: variable_store.VariableStore) -> keras.Variable:
     slot = store.get(view.name.split(":")[0])
     if slot is not None and slot.keras_variable is not None:
         return slot.keras_variable
-    return ForeignVariable(view)
+    return keras_objects.ForeignVariable(view)
 
 
 def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
@@ -183,15 +161,10 @@ def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     graph = tf.compat.v1.get_default_graph()
     if not isinstance(graph, program.ProgramGraph):
         return False
-    counter = _counter(optimizer).value.handle
+    counter = keras_objects.step_counter(optimizer).value.handle
     return any(
         op.type.startswith("Assign")
         for external, internal in graph.captures
         if external is counter or internal is counter  # a trace's variables answer with the latter
         for op in internal.consumers()
     )
-
-
-def _counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """The variable that counts an optimizer's calls; `iterations` may be a quotient of it."""
-    return optimizer._iterations

@@ -17,17 +17,16 @@ import os
 import re
 import shutil
 import tempfile
-import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
 import keras
 import numpy as np
-from keras.src.saving import saving_lib as _saving_lib
 
 from kestimator import errors
 from kestimator.engine.checkpoints import keras_files
+from kestimator.engine.keras_internals import keras_saving
 from kestimator.engine.tracing import execution_modes
 
 MODEL, WEIGHTS = ".keras", ".weights.h5"
@@ -96,10 +95,11 @@ def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
     Raises:
         errors.ArgumentError: Keras cannot save the model.
     """
+    is_model = path.endswith(MODEL)
     try:
         with execution_modes.eager_mode():
-            saving = _saving_into(_store_with(names))
-            saving["save_model" if path.endswith(MODEL) else "save_weights_only"](model, path)
+            save_to = keras_saving.save_model if is_model else keras_saving.save_weights
+            save_to(model, path, keras_files.NAME, names)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise errors.ArgumentError(
             f"Keras cannot save the model {model.name!r}: {error}. A class of your own needs "
@@ -130,36 +130,6 @@ def holding(
     finally:
         for variable, value in kept:
             variable.assign(value)
-
-
-def _store_with(names: Mapping[int, str]) -> type:
-    """Keras' store of weights, one that notes the names of variables besides."""
-
-    class NamingStore(_saving_lib.H5IOStore):
-        def __setitem__(self, key: str, value: Any) -> None:
-            super().__setitem__(key, value)
-            if id(value) in names:
-                dataset = self._h5_entry_group[key]
-                dataset.attrs[keras_files.NAME] = names[id(value)]
-
-    return NamingStore
-
-
-def _saving_into(store: type) -> dict[str, Callable[..., Any]]:
-    """The functions by which Keras saves, as they are, but with another store of weights.
-
-    Which store they use is not for others to choose. They look for it in the globals of their
-    module; to change these would change what other threads save meanwhile. So they get globals of
-    their own.
-    """
-    own = {**vars(_saving_lib), "H5IOStore": store}
-    for name, function in vars(_saving_lib).items():
-        if isinstance(function, types.FunctionType) and function.__globals__ is vars(_saving_lib):
-            own[name] = types.FunctionType(
-                function.__code__, own, name, function.__defaults__, function.__closure__
-            )
-            own[name].__kwdefaults__ = function.__kwdefaults__
-    return own
 
 
 def weight_names(names: Sequence[str]) -> list[str]:

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 import keras
 from keras.src.utils import naming as _naming
 
+from kestimator.engine.keras_internals import keras_objects
+
 _SEED_GENERATOR = "seed_generator"
 _PARTS_OF_WRAPPERS = ("forward_", "backward_")
 
@@ -45,8 +47,7 @@ def unused_name(name: str, used: set[str]) -> str:
 def use_stable_paths(model: keras.Model) -> None:
     """Gives the variables of a model paths that no other object of the process has a say in.
 
-    A variable's path has no setter. The model's own name, which Keras puts in front of some paths
-    and not of others, is left out.
+    The model's own name, which Keras puts in front of some paths and not of others, is left out.
 
     Args:
         model: The model; it is nobody else's.
@@ -57,21 +58,16 @@ def use_stable_paths(model: keras.Model) -> None:
         parts = variable.path.split("/")
         parts = parts[1:] if len(parts) > 1 and parts[0] == model.name else parts
         path = "/".join(names.get(part, part) for part in parts)
-        variable._path = unused_name(path, taken)
+        keras_objects.use_path(variable, unused_name(path, taken))
 
 
 def _automatic_names(model: keras.Model) -> Iterable[tuple[str, str]]:
     """The names of layers that Keras gave, each with its name before it is counted."""
-    for layer in all_layers(model):
+    for layer in keras_objects.all_layers(model):
         automatic = automatic_name(type(layer))
         for stem in (automatic, *(f"{part}{automatic}" for part in _PARTS_OF_WRAPPERS)):
             if re.fullmatch(rf"{re.escape(stem)}(_\d+)?", layer.name):
                 yield layer.name, stem
-
-
-def all_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers of a model, and those inside of them; Keras has no public way to all of them."""
-    return list(model._flatten_layers(include_self=False))
 
 
 def _names_of_seeds(model: keras.Model) -> Iterable[tuple[str, str]]:

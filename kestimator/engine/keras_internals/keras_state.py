@@ -14,13 +14,14 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state as _global_state
 from keras.src.backend.common import stateless_scope as _stateless_scope
+from keras.src.random import seed_generator as _seed_generator
 from tensorflow.python.ops import variable_scope as _variable_scope
 
 _Kind = TypeVar("_Kind")
@@ -140,6 +141,15 @@ def is_without_state() -> bool:
 def python_random() -> random.Random | None:
     """What Keras draws default seeds from in the trace of the calling thread; None for `random`."""
     return getattr(_local, "random", None)
+
+
+def replace_random(replacement: Callable[[types.ModuleType], Any]) -> None:
+    """Lets Keras draw default seeds from something else than Python's `random`; it has no setting.
+
+    Args:
+        replacement: Makes what is asked instead, of the module that was asked before.
+    """
+    _seed_generator.python_random = replacement(_seed_generator.python_random)
 
 
 def draw_seeds_like(source: random.Random | None) -> None:

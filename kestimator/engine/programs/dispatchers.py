@@ -21,7 +21,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.random import seed_generator as _seed_generator
 
 from kestimator.engine.keras_internals import keras_rates, keras_state
 from kestimator.engine.random import random_ops
@@ -60,13 +59,15 @@ def install() -> None:
         of_graphs = tf_tensors.class_in_graphs()  # eager tensors are of another class
         _dispatch(of_graphs, "__eq__", _equal)
         _dispatch(of_graphs, "__ne__", _not_equal)
-        for owner in tf_seeds.OWNERS_OF_GET_SEED:
-            _dispatch(owner, "get_seed", _get_seed)
-        _seed_generator.python_random = _PythonRandom(_seed_generator.python_random)
+        placed: set[Any] = set()
+        for owner in tf_seeds.owners_of_get_seed():
+            if owner.get_seed not in placed:  # two of them may be faces of one module
+                placed.add(_dispatch(owner, "get_seed", _get_seed))
+        keras_state.replace_random(_PythonRandom)
 
 
-def _dispatch(owner: Any, name: str, instead: Callable[..., Any]) -> None:
-    """Replaces a function by one that calls `instead` with it, and with its arguments."""
+def _dispatch(owner: Any, name: str, instead: Callable[..., Any]) -> Any:
+    """Replaces a function by one that calls `instead` with it and its arguments; gives that one."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
@@ -74,6 +75,7 @@ def _dispatch(owner: Any, name: str, instead: Callable[..., Any]) -> None:
         return instead(original, *args, **kwargs)
 
     setattr(owner, name, dispatcher)
+    return dispatcher
 
 
 def _compute_gradients(

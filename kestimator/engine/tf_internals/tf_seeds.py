@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import tensorflow as tf
 from tensorflow.python.eager import context
 from tensorflow.python.framework import random_seed
 
-OWNERS_OF_GET_SEED = (random_seed, tf.compat.v1, tf.compat.v1.random)
-"""The modules by which TensorFlow's own code and users call `get_seed`: its own code has no
-public place to be told another answer."""
+_PUBLIC = ("tensorflow.compat.v1", "tensorflow._api.v2.compat.v1")
+
+
+def owners_of_get_seed() -> list[Any]:
+    """The modules by which TensorFlow's own code and users call `get_seed`.
+
+    TensorFlow's own code has no public place to be told another answer. `tf.compat.v1` is another
+    object before and after `import tensorflow.compat.v1`, so both are asked for by their names.
+    """
+    v1 = [tf.compat.v1, *(sys.modules[name] for name in _PUBLIC if name in sys.modules)]
+    owners = [random_seed, *v1, *(module.random for module in v1)]
+    return list({id(owner): owner for owner in owners}.values())
 
 
 def global_seed() -> int | None:

@@ -20,6 +20,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kestimator.engine.keras_internals import keras_objects
 from kestimator.engine.variables import variable_creator, variable_store
 
 _GraphKeys = tf.compat.v1.GraphKeys
@@ -38,7 +39,7 @@ def lending(creator: variable_creator.VariableCreator) -> Iterator[None]:
         yield
     finally:
         for variable, memory in creator.lent.values():
-            _hold(variable, memory)
+            keras_objects.use_memory(variable, memory)
         creator.lent.clear()
 
 
@@ -57,7 +58,7 @@ def lend(
     creator = graph.creator
     if id(variable) in creator.lent:
         return
-    memory = variable._value
+    memory = keras_objects.memory_of(variable)
     store = creator.local if is_metric else creator.store
     slot = store.get(variable.path) or store.add(
         variable_store.Slot(variable.path, memory, variable, initial_value)
@@ -72,9 +73,4 @@ def lend(
     if variable.trainable and not is_metric:
         collections.append(_GraphKeys.TRAINABLE_VARIABLES)
     graph.add_to_collections(collections, view)
-    _hold(variable, view)
-
-
-def _hold(variable: keras.Variable, held: tf.Variable) -> None:
-    """Lets a Keras variable stand in front of another variable; it has no public way."""
-    variable._value = held
+    keras_objects.use_memory(variable, view)

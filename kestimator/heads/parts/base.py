@@ -213,6 +213,16 @@ class Head(abc.ABC):
         return f"{key}/{self.name}" if self.name else key
 
 
+def evaluated(
+    head: Head, features: Features, logits: Tensor, labels: Labels
+) -> tuple[Tensor, dict[str, Any]]:
+    """The loss of a batch, and metrics that have counted it: for a head that is made of others.
+
+    Not public: `Head` has `loss` and `update_metrics`, which compute the batch twice.
+    """
+    return head._evaluated(features, logits, labels, None)
+
+
 def checked_name(name: Any) -> str | None:
     """Returns a head's name.
 

@@ -1,0 +1,54 @@
+"""The private names of TensorFlow and of Keras 2 that the adapter of optimizers uses.
+
+Those of Keras 3 are in `kestimator.engine.keras_internals`. `tests/test_adapter_internals.py`
+calls each function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+
+def saveable(table: tf.lookup.experimental.DenseHashTable, name: str) -> Any:
+    """What puts a table into a checkpoint of a TF1 saver: its class has no public name.
+
+    Args:
+        table: The table.
+        name: What it is called in the checkpoint.
+    """
+    return tf.lookup.experimental.DenseHashTable._Saveable(table, name)
+
+
+def is_in_memory(handle: Any) -> bool:
+    """Whether a tensor has a value at hand: eager tensors are `tf.Tensor`s as those of graphs."""
+    return isinstance(handle, tf.__internal__.EagerTensor)
+
+
+def as_legacy_of_keras2(optimizer: Any) -> Any:
+    """A legacy optimizer of `tf_keras` of one of the new kind: the conversion is for Keras 2 alone.
+
+    Raises:
+        ValueError: There is no legacy optimizer of that name.
+    """
+    return sys.modules["tf_keras"].__internal__.optimizers.convert_to_legacy_optimizer(optimizer)
+
+
+def given_rate_of_keras2(optimizer: Any) -> Any:
+    """The rate that a legacy optimizer was made with: `learning_rate` makes a variable of it."""
+    return optimizer._hyper["learning_rate"]
+
+
+@contextlib.contextmanager
+def rate_not_described_of_keras2(optimizer: Any) -> Iterator[None]:
+    """Lets `get_config` leave the rate out, which it would compute: it takes no other rate."""
+    settings = optimizer._hyper
+    rate, settings["learning_rate"] = settings["learning_rate"], 0.0
+    try:
+        yield
+    finally:
+        settings["learning_rate"] = rate
