@@ -5,7 +5,7 @@ Run it with the Python that has tensorflow 2.15 and tensorflow-estimator 2.15:
     python tests/golden/make_export.py
     python tests/golden/make_export.py --load DIRECTORY    # what an export answers here
 
-`tests/test_export.py` exports the same models with kestimator and compares.
+`tests/exporting/test_export.py` exports the same models with kestimator and compares.
 """
 
 import json

@@ -3,7 +3,7 @@
     python -m tests.golden.make_keras_models
 
 Needs an environment with tensorflow-cpu==2.15.1 and tensorflow-estimator==2.15.0.
-`tests/test_keras_models.py` makes the same models with Keras 3, and compares.
+`tests/adapters/keras_models/test_keras_models.py` makes the same models with Keras 3, and compares.
 """
 
 import inspect

@@ -6,7 +6,7 @@ import pytest
 
 from tests import programs
 from tests.golden.compare import differences
-from tests.idioms.golden import expected
+from tests.parity.golden import expected
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Each module holds one idiom as *cases*: functions `(est, model_dir) -> dict` that take the estimator
 library as an argument. `est` is `kestimator`, or the original as `programs.original.library()`
 presents it. What a case returns is plain data (see `tools.plain`), so that `tests/golden/make.py`
-can store what the original answers and `tests/idioms` can compare.
+can store what the original answers and `tests/parity` can compare.
 
     from tests import programs
     for name, program in programs.cases("inputs").items():

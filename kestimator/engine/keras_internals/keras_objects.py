@@ -7,7 +7,7 @@ Synopsis::
     slot = keras_objects.slot(optimizer, "momentums", variable)
 
 Each function says what it gives, and why the public API does not give it. No module outside of
-this folder reads these attributes. `tests/test_keras_internals.py` calls each function, so that a
+this folder reads these attributes. `tests/engine/keras_internals` calls each function, so that a
 version of Keras that renames an attribute fails there, with its name.
 """
 

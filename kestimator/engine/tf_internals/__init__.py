@@ -4,5 +4,5 @@ What belongs here: what TensorFlow does not offer in public and the engine canno
 name stands behind one small function, or behind an alias where TensorFlow wants a class to derive
 from or an object whose function is replaced. What is done with them belongs to the rooms above.
 
-`tests/test_tf_internals.py` calls each of them: a TensorFlow that moves one fails there first.
+`tests/engine/tf_internals` calls each of them: a TensorFlow that moves one fails there first.
 """
