@@ -101,13 +101,13 @@ def weighted(column: Any) -> Any:
 
 
 def computed(
-    build: Any, features: dict[str, np.ndarray], *, lean: bool
+    build: Any, features: dict[str, np.ndarray], *, fast: bool
 ) -> tuple[np.ndarray, dict[str, np.ndarray], collections.Counter[str]]:
     """The result of a trace, the gradients of all variables, and the ops of the result."""
 
     def trace(tensors: Any) -> Any:
         v1.set_random_seed(1)
-        result = build(column_features.Features(tensors, fast=lean))
+        result = build(column_features.Features(tensors, fast=fast))
         made = v1.trainable_variables()
         scale = tf.cast(tf.reshape(tf.range(tf.size(result)), tf.shape(result)), tf.float32)
         gradients = tf.gradients(result * (scale + 1), made) if made else []
@@ -149,12 +149,12 @@ def _numbers(shape: Any) -> np.ndarray:
 
 def assert_both_ways_agree(build: Any, features: dict[str, np.ndarray] = FEATURES) -> None:
     features = dict(sorted(features.items()))
-    lean, lean_gradients, types = computed(build, features, fast=True)
+    fast, fast_gradients, types = computed(build, features, fast=True)
     general, general_gradients, _ = computed(build, features, fast=False)
-    np.testing.assert_allclose(lean, general, rtol=1e-6, atol=1e-6)
-    assert list(lean_gradients) == list(general_gradients)
+    np.testing.assert_allclose(fast, general, rtol=1e-6, atol=1e-6)
+    assert list(fast_gradients) == list(general_gradients)
     for name, gradient in general_gradients.items():
-        np.testing.assert_allclose(lean_gradients[name], gradient, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(fast_gradients[name], gradient, rtol=1e-5, atol=1e-5)
     assert "SparseTensorDenseMatMul" not in types
 
 
@@ -255,7 +255,7 @@ def sparse(values: np.ndarray) -> tf.SparseTensor:
 SEVERAL = np.array([[0, 3, -1], [1, -1, -1], [-1, -1, -1], [2, 2, 0], [3, 1, 2], [0, 0, -1]])
 
 
-class TestWhatTheLeanWayLeaves:
+class TestWhatTheFastPathLeaves:
     @pytest.mark.parametrize("combiner", ["mean", "sum", "sqrtn"])
     def test_several_values_for_an_example(self, combiner: str) -> None:
         column = fc.categorical_column_with_identity("id", 4)
@@ -320,11 +320,11 @@ class TestBadColumns:
         with pytest.raises(errors.ArgumentError, match="a dict of tensors"):
             column_features.Features(tf.constant(AGES))
 
-    @pytest.mark.parametrize("lean", [True, False])
-    def test_numbers_for_a_column_of_words(self, lean: bool) -> None:
+    @pytest.mark.parametrize("fast", [True, False])
+    def test_numbers_for_a_column_of_words(self, fast: bool) -> None:
         column = fc.embedding_column(fc.categorical_column_with_hash_bucket("age", 4), 2)
         with pytest.raises(ValueError, match="string or"):
-            computed(inputs(column), {"age": AGES}, fast=lean)
+            computed(inputs(column), {"age": AGES}, fast=fast)
 
     def test_ids_beyond_the_last(self) -> None:
         column = fc.categorical_column_with_identity("outside", 4)
