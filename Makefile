@@ -3,9 +3,12 @@
 
 PYTHON ?= python3
 PYTHON311 ?= python3.11
+PYTHON313 ?= python3.13
 
 VENV := .venv
 ORACLE := .venv-oracle
+OLDEST := .venv-oldest
+NEWEST := .venv-newest
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ORACLE_READY := $(ORACLE)/.ready
@@ -14,7 +17,7 @@ ORACLE_READY := $(ORACLE)/.ready
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-all bench goldens clean
+.PHONY: help demo test lint test-all test-versions bench goldens clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +31,10 @@ test: lint  ## Check the style, the types and the behaviour
 
 test-all: lint  ## As test, with the tests that take long
 	$(BIN)/python -m pytest -n 2 -m "not oracle"
+
+test-versions: $(OLDEST)/.ready $(NEWEST)/.ready  ## As test, with the oldest and the newest versions supported
+	$(OLDEST)/bin/python -m pytest -n 2 -m "not slow and not oracle"
+	$(NEWEST)/bin/python -m pytest -n 2 -m "not slow and not oracle"
 
 lint: $(READY)  ## Check the style and the types
 	$(BIN)/ruff check .
@@ -47,7 +54,7 @@ goldens: $(ORACLE_READY)  ## Record again what tf.estimator 2.15 does
 	$(ORACLE)/bin/python -m tests.golden.make_keras_models
 
 clean:  ## Remove what was made here
-	rm -rf $(VENV) $(ORACLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .cache
+	rm -rf $(VENV) $(ORACLE) $(OLDEST) $(NEWEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml
@@ -61,4 +68,16 @@ $(ORACLE_READY): tests/golden/requirements.txt
 	$(PYTHON311) -m venv $(ORACLE)
 	$(ORACLE)/bin/python -m pip install --quiet --upgrade pip
 	$(ORACLE)/bin/python -m pip install --quiet -r tests/golden/requirements.txt
+	touch $@
+
+$(OLDEST)/.ready: pyproject.toml
+	$(PYTHON311) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
+	$(OLDEST)/bin/python -m pip install --quiet -e '.[dev]' 'keras==3.12.*' 'tensorflow==2.20.*'
+	touch $@
+
+$(NEWEST)/.ready: pyproject.toml
+	$(PYTHON313) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade pip
+	$(NEWEST)/bin/python -m pip install --quiet -e '.[dev]'
 	touch $@

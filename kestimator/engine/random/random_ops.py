@@ -125,9 +125,10 @@ class RandomState:
             return None
         scope = _scope(name)
         with tf.name_scope(f"{scope}kestimator/"):
-            place = tf.bitcast(self._advanced(seeds, _count(inputs[0])), tf.uint64)
+            alg = tf.constant(_PHILOX)
+            place = tf.bitcast(self._advanced(seeds, _count(inputs[0]), alg), tf.uint64)
             counter, key = tf.split(place, [2, 1])
-        drawn = twin(inputs, attrs, key, counter, scope).op
+        drawn = twin(inputs, attrs, key, counter, alg, scope).op
         mark = f"{kind},{seeds[0]},{seeds[1]}".encode()
         tf_operations.set_attribute(drawn, CLASSICAL, mark)
         self._remember(kind, inputs, attrs, drawn)
@@ -147,7 +148,7 @@ class RandomState:
             return None
         scope = _scope(name)
         with tf.name_scope(f"{scope}kestimator/"):
-            place = self._advanced(seeds, tf.constant(1, tf.uint64))
+            place = self._advanced(seeds, tf.constant(1, tf.uint64), tf.constant(_PHILOX))
             # Both seeds of the op, and the place in the stream, which counts by 256.
             seed = tf.stack([place[2], place[0] + tf.bitwise.left_shift(place[1], 32)])
         drawn = make(inputs, attrs, seed, scope)
@@ -205,15 +206,16 @@ class RandomState:
             _restore_in_function(function)
         return graph_def
 
-    def _advanced(self, seeds: tuple[int, int], count: tf.Tensor) -> tf.Tensor:
+    def _advanced(self, seeds: tuple[int, int], count: tf.Tensor, alg: tf.Tensor) -> tf.Tensor:
         """The state from before the draw; it moves on by so many numbers.
 
         Args:
             seeds: The seeds of the op.
             count: How many numbers it draws, uint64.
+            alg: The generator's algorithm, int32.
         """
         handle = self._new_state([0, seeds[1], seeds[0]])
-        return tf.raw_ops.RngReadAndSkip(resource=handle, alg=_PHILOX, delta=count)
+        return tf.raw_ops.RngReadAndSkip(resource=handle, alg=alg, delta=count)
 
     def _new_state(self, start: list[int]) -> tf.Tensor:
         """The handle, in the program's graph, of a state that starts there."""
@@ -324,20 +326,30 @@ def _count(shape: tf.Tensor) -> tf.Tensor:
 
 def _floats(draw: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     def twin(
-        inputs: _Inputs, attrs: _Attrs, key: tf.Tensor, counter: tf.Tensor, name: str
+        inputs: _Inputs,
+        attrs: _Attrs,
+        key: tf.Tensor,
+        counter: tf.Tensor,
+        alg: tf.Tensor,
+        name: str,
     ) -> tf.Tensor:
         dtype = tf.as_dtype(attrs["dtype"].type)
-        return draw(shape=inputs[0], key=key, counter=counter, alg=_PHILOX, dtype=dtype, name=name)
+        return draw(shape=inputs[0], key=key, counter=counter, alg=alg, dtype=dtype, name=name)
 
     return twin
 
 
 def _integers(
-    inputs: _Inputs, attrs: _Attrs, key: tf.Tensor, counter: tf.Tensor, name: str
+    inputs: _Inputs,
+    attrs: _Attrs,
+    key: tf.Tensor,
+    counter: tf.Tensor,
+    alg: tf.Tensor,
+    name: str,
 ) -> tf.Tensor:
     shape, least, limit = inputs
     return tf.raw_ops.StatelessRandomUniformIntV2(
-        shape=shape, key=key, counter=counter, alg=_PHILOX, minval=least, maxval=limit, name=name
+        shape=shape, key=key, counter=counter, alg=alg, minval=least, maxval=limit, name=name
     )
 
 

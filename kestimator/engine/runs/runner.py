@@ -110,8 +110,8 @@ class Runner:
                 self._before_steps()
                 # One call for both saves the cost of a second call, which counts with small steps.
                 if self._can_observe_within(unobserved, left):
-                    loss = self._run_and_observe(unobserved)
-                    left -= unobserved + 1
+                    steps, loss = self._run_and_observe(unobserved)
+                    left -= steps
                     continue
                 if unobserved > 0:
                     result = self._run_unobserved(unobserved)
@@ -233,10 +233,13 @@ class Runner:
             and self._model.advances_by_one
         )
 
-    def _run_and_observe(self, unobserved: int) -> Any:
+    def _run_and_observe(self, unobserved: int) -> tuple[int, Any]:
         """Runs steps that nobody sees and then one that hooks see.
 
         Hooks say beforehand what they want of it; what passed unobserved until then is known.
+
+        Returns:
+            How many steps ran, and the loss of the last one. A NaN may end them early.
         """
         start, step = self._lock.clock(), self._step()
         self._observed_in_a_row = 0
@@ -267,11 +270,14 @@ class Runner:
                 request.fetches, request.feeds, request.options, metadata
             )
         elif tensors is None:
-            return result.loss  # a NaN that the hooks do not take for an error
+            # A NaN that no hook took for an error, on the way to the observed step.
+            for cadence in self._cadences:
+                cadence.passed(result.steps - unobserved, step + result.steps, result.loss)
+            return result.steps, result.loss
         else:
             values = compiled[1](tensors)
         self._note_pace((self._lock.clock() - start) / (unobserved + 1))
-        return self.hooked.tell(request, values, metadata)["loss"]
+        return unobserved + 1, self.hooked.tell(request, values, metadata)["loss"]
 
     def _device_loop(self) -> device_loop.DeviceLoop:
         """The step on the device, guarded against NaN in what hooks watch."""

@@ -224,14 +224,22 @@ class Session(tf_execution.SessionInterface):
         if isinstance(element, (str, bytes)):
             element = self._find_name(tf.compat.as_text(element))
         if isinstance(element, tf.Tensor) and element.dtype == tf.resource:
-            return self._value_of(element)
+            element = self._value_of(element)
+        graph = getattr(element, "graph", None)
+        if graph is not None and all(program.graph is not graph for program in self._programs):
+            raise ValueError(
+                f"{element!r} is of another graph. Expected a tensor or an operation that was made "
+                "in this session's graph: by the model_fn, the input_fn, or a hook's `begin`."
+            )
         return element
 
     def _value_of(self, handle: tf.Tensor) -> tf.Tensor:
         """The value of the variable behind a handle; other handles stay."""
-        for variable in tf.compat.v1.global_variables() + tf.compat.v1.local_variables():
-            if variable.op.outputs[0] is handle:
-                return tf_variables.fetched(variable)
+        keys = tf.compat.v1.GraphKeys
+        for key in (keys.GLOBAL_VARIABLES, keys.LOCAL_VARIABLES):
+            for variable in handle.graph.get_collection(key):
+                if variable.op.outputs[0] is handle:
+                    return tf_variables.fetched(variable)
         return handle
 
     def _find_variable(self, variable: tf.Variable) -> tf.Tensor:
