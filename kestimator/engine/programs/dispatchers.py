@@ -37,7 +37,7 @@ from kestimator.engine.variables import imported_variables
 
 _lock = threading.Lock()
 _installed = False
-# Callers of `get_seed` whose op is a Dataset: tf.data, and this library, which makes Datasets too.
+# Callers of `get_seed` whose op is a Dataset: tf.data, and the input functions of this library.
 _DATASETS = (tf_datasets.PACKAGE, "kestimator.")
 
 
