@@ -16,7 +16,6 @@ import tensorflow as tf
 from kestimator.engine.graphs import ordering
 from kestimator.engine.tf_internals import tf_operations
 
-# The types of ops that pass a read on unchanged.
 _PASSED_ON = ("Identity",)
 
 

@@ -78,7 +78,7 @@ def standalone(
 
 @dataclasses.dataclass(frozen=True)
 class DenseTable:
-    """The arguments of a `tf.lookup.experimental.DenseHashTable`, which its handle does not tell.
+    """The arguments of a `tf.lookup.experimental.DenseHashTable`. Its handle does not hold them.
 
     Attributes:
         key_dtype: The dtype of keys.

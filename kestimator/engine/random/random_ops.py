@@ -192,7 +192,7 @@ class RandomState:
                             tf_operations.replace_input(consumer, position, new)
 
     def restored(self, graph_def: Any) -> Any:
-        """Puts the random ops of TF1 back into a graph. They keep their state by themselves.
+        """Puts the random ops of TF1 back into a graph. Their kernels keep the state.
 
         Args:
             graph_def: The `GraphDef` of the program's graph. This function changes it.

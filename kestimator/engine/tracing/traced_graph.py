@@ -10,8 +10,8 @@ Synopsis::
 tf.estimator called a model_fn in a plain `tf.Graph`. TF1 code, above all in TensorFlow itself, asks
 where it runs: `init_scope`, `executing_eagerly_outside_functions`, `building_function`. A
 `TracedGraph` gives the answers of a plain graph. It adds one thing: values from outside, such as
-the memory of a variable, may be used inside. Each one becomes a placeholder. A call of a function
-that is made of a part of the graph fills it.
+the memory of a variable, may be used inside. Each one becomes a placeholder. The functions that
+are made of parts of the graph get its value with every call.
 """
 
 from __future__ import annotations
