@@ -36,7 +36,6 @@ def _adam(inputs: Sequence[tf.Tensor], attrs: Mapping[str, Any], name: str) -> t
     if not is_small or any(attrs[option].b for option in ("use_locking", "use_nesterov")):
         return None
     dtype = grad.dtype
-    # TensorFlow makes a name unique unless it ends in a slash.
     with tf.name_scope(name if name.endswith("/") else f"{name}/"):
         beta1_power, beta2_power, lr, beta1, beta2, epsilon = numbers
         old_m = tf.raw_ops.ReadVariableOp(resource=m, dtype=dtype)

@@ -305,7 +305,6 @@ def _restore_in_function(function: Any) -> None:
         node.op = kind
         node.input[:] = [*own, *waits]
         del node.attr[CLASSICAL]
-        # The attributes have other names in the two kinds of ops.
         if kind == "RandomUniformInt":
             node.attr["Tout"].CopyFrom(node.attr["dtype"])
             del node.attr["dtype"]

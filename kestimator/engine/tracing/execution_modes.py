@@ -79,7 +79,6 @@ def as_written() -> Iterator[None]:
     TensorFlow rewrites a function before its first run. That takes longer than initializing or
     saving a model. There is no public switch for single functions.
     """
-    # A copy: the options as they are now are restored at the end.
     kept = tf_execution.call_options()
     changed = copy.copy(kept)
     changed.config_proto_serialized = _without_rewriting(kept.config_proto_serialized)
