@@ -1,1 +1,1 @@
-"""Work on graphs: the order of writes, pruned functions, graphs that stand alone."""
+"""Work on graphs: the order of reads and writes, pruned functions, standalone graphs."""

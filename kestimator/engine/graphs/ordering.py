@@ -23,12 +23,13 @@ _NOTHING: Mapping[tf.Operation, Sequence[tf.Operation]] = types.MappingProxyType
 
 
 def reachable_operations(fetches: Iterable[Any], fed: Collection[int] = ()) -> set[tf.Operation]:
-    """The ops that computing `fetches` runs.
+    """The ops that run when `fetches` are computed.
 
     Args:
         fetches: Tensors and ops.
-        fed: The ids of tensors whose values are given.
+        fed: The ids of tensors whose values the caller feeds.
     """
+    # `fed` has ids: in some graphs tensors have no hash, and `==` builds an op.
     pending = [getattr(fetch, "op", fetch) for fetch in fetches if id(fetch) not in fed]
     reached: set[tf.Operation] = set()
     while pending:
@@ -46,19 +47,20 @@ def order_keras_state(
     owned: Collection[int] = (),
     replaced: Mapping[tf.Operation, Sequence[tf.Operation]] = _NOTHING,
 ) -> tuple[list[tf.Operation], list[tf.Operation]]:
-    """Puts the reads and writes of variables that Keras code writes into program order.
+    """Orders the reads and writes of the variables that Keras code writes.
 
-    Keras assigns in place and returns nothing to fetch. For each variable that Keras writes:
-    a read follows the last write before it, and a write follows every access before it.
+    Keras assigns in place and returns no op to fetch. So each variable that Keras writes gets
+    program order: a read waits for the last write before it, and a write waits for every earlier
+    access.
 
-    A write of a constant, as `load_weights` does, belongs to the initialization instead. It
-    takes no part in the order, as initializers do not: a step would run it again.
+    A write of a constant, such as that of `load_weights`, is part of the initialization. Like an
+    initializer it is left out of the order, because otherwise each step would run it again.
 
     Args:
         graph: The graph.
-        owned: The ids of handles of Keras variables whose assignments TensorFlow makes on
-            Keras' behalf, as it does for several replicas.
-        replaced: Ops that others, made later, stand for; see
+        owned: The ids of the handles of Keras variables that TensorFlow assigns on behalf of
+            Keras. It does so when there are several replicas.
+        replaced: Ops that were replaced by ops made later; see
             `kestimator.engine.graphs.sparse_reads`.
 
     Returns:
@@ -67,6 +69,8 @@ def order_keras_state(
     operations = [op for op in _in_program_order(graph, replaced) if not _is_initializer(op)]
     found = [op for op in operations if is_keras_write(op, owned)]
     initial_writes = [op for op in found if _writes_a_constant(op)]
+    # Variables that only TF1 code writes are left out: they keep graph semantics, in which
+    # nothing but explicit control dependencies orders ops.
     writes = [op for op in found if op not in initial_writes]
     handles = {id(handle) for op in writes for handle in _resources(op)}
     is_write = set(writes)
@@ -80,6 +84,7 @@ def order_keras_state(
                 continue
             before = [last_write[id(handle)]] if id(handle) in last_write else []
             if op in is_write:
+                # Reads before the last write need no edge: that write already waited for them.
                 before += reads.pop(id(handle), [])
                 last_write[id(handle)] = op
             else:
@@ -89,10 +94,11 @@ def order_keras_state(
 
 
 def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
-    """Lets reads of a variable see its value from before the step, unless they ask otherwise.
+    """Makes reads of a variable see its value from before the step.
 
-    In a TF1 graph a fetched read races with the update of the same step. For the global step,
-    which hooks fetch all the time, the library settles it.
+    In a TF1 graph, a fetched read races with the update of the same step. Hooks fetch the global
+    step all the time, so the library orders these reads. A read that waits for a write keeps
+    its place after that write.
 
     Args:
         graph: The graph.
@@ -105,13 +111,16 @@ def read_before_writes(graph: tf.Graph, variable: tf.Tensor) -> None:
         for op in consumers
         if op.type.startswith(_WRITES) and op.name != _assign(variable) and not _restores(op)
     ]
+    # A read that depends on a write must not come before it: the two edges would form a cycle.
     free = [read for read in reads if not reachable_operations([read]) & set(writes)]
     for write in writes:
         _add_control_inputs(write, free)
 
 
 def _restores(op: tf.Operation) -> bool:
-    """Whether an op writes what a saver reads from a checkpoint, which no step does."""
+    """Whether an op is a saver's write of a checkpoint value, which no step runs."""
+    # If a restore waited for reads of the global step, it would run what those reads wait for,
+    # which may be the step itself.
     source = op.inputs[-1].op
     while source.type == "Identity":
         source = source.inputs[0].op
@@ -121,6 +130,7 @@ def _restores(op: tf.Operation) -> bool:
 def _in_program_order(
     graph: tf.Graph, replaced: Mapping[tf.Operation, Sequence[tf.Operation]]
 ) -> Iterator[tf.Operation]:
+    # An op that replaces a read was made after the trace, but takes the read's place in the order.
     moved = {op for others in replaced.values() for op in others}
     for op in graph.get_operations():
         if op not in moved:
@@ -128,12 +138,13 @@ def _in_program_order(
 
 
 def _is_initializer(op: tf.Operation) -> bool:
-    """Whether an op gives a variable its first value: it runs before steps, not in them."""
+    """Whether an op gives a variable its first value, which happens before the first step."""
     return any(op.name == _assign(handle) for handle in _resources(op))
 
 
 def _assign(variable: tf.Tensor) -> str:
     """The name of a variable's initializer."""
+    # `variable_creator` gives every initializer this name, and nothing else tells it from a write.
     return f"{variable.op.name}/Assign"
 
 
@@ -149,7 +160,8 @@ def _resources(op: tf.Operation) -> list[tf.Tensor]:
 
 
 def writes_a_variable(op: tf.Operation) -> bool:
-    """Whether an op writes a variable, or may do so in a function that it calls."""
+    """Whether an op writes a variable, directly or possibly in a function that it calls."""
+    # A call counts as a write if it gets any resource: its body is not searched.
     return op.type.startswith((*_WRITES, *_CALLS)) and bool(_resources(op))
 
 
@@ -164,10 +176,12 @@ def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
     """Whether an op writes a variable for Keras code."""
     if not writes_a_variable(op):
         return False
+    # With several replicas, the traceback of an assignment may not show the Keras code behind it.
     on_behalf = op.type.startswith("Assign") and any(id(h) in owned for h in _resources(op))
     return on_behalf or made_by_keras(op)
 
 
 def made_by_keras(op: tf.Operation) -> bool:
-    """Whether Keras code made the op: TF1 writes are fetched by who wants them to run."""
+    """Whether Keras code made the op. TF1 code fetches the writes that it wants to run."""
+    # Keras leaves no mark on its ops, so the traceback of each op has to tell.
     return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback or ())

@@ -1,4 +1,4 @@
-"""Functions of parts of a graph: made in place, called, or put into another graph op by op.
+"""Functions made of parts of a graph: called, or copied into another graph op by op.
 
 Synopsis::
 
@@ -21,6 +21,7 @@ from kestimator.engine.tf_internals import tf_functions, tf_tensors
 from kestimator.engine.tracing import execution_modes
 
 _function_ids = itertools.count()
+# TensorFlow rewrites a loop or branch with this attribute into the control flow ops of TF1.
 _LOWERED = "_lower_using_switch_merge"
 _LOOPS = ("While", "StatelessWhile")
 _NEED_THREADS = (
@@ -30,17 +31,17 @@ _NEED_THREADS = (
 
 
 class PrunedFunction:
-    """The part of a graph between some feeds and some fetches: flat tensors in, flat tensors out.
+    """The part of a graph between some feeds and some fetches, as a function of flat tensors.
 
     Args:
         graph: The graph.
-        feeds: The tensors of it that a call gives values for.
-        tensors: The tensors of it that a call returns.
-        operations: What else a call runs.
+        feeds: The tensors of the graph that a call feeds.
+        tensors: The tensors of the graph that a call returns.
+        operations: The ops that a call runs as well.
 
     Attributes:
         inputs: The tensors of the graph that a call feeds, in order.
-        outputs: The tensors of the graph whose values a call gives.
+        outputs: The tensors of the graph whose values a call returns.
     """
 
     def __init__(
@@ -60,26 +61,29 @@ class PrunedFunction:
         captures = [pair for pair in graph.captures if pair[1].op in reached]
         self._captured = [external for external, _ in captures]
         self._arguments = [*feeds, *(internal for _, internal in captures)]
+        # NoOps have no effect of their own: `tf.group()` of nothing needs no call.
         self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
         outside = {tensor.op for tensor in self._arguments}
         self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
+        # TensorFlow's C API makes no function in place if a control edge enters the body from an
+        # op outside of it.
         self._stands_alone = all(len(feed.op.outputs) == 1 for feed in feeds) and not any(
             control in outside for op in self._body for control in op.control_inputs
         )
 
     def __call__(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
-        """Runs the function, or puts a call of it into the graph being built."""
+        """Runs the function, or adds a call of it to the graph that is being built."""
         if self._does_nothing:
             return []
         result = self._function.call_flat(*feeds, *self._captured)
         return list(result) if self.outputs else []
 
     def call_aside(self, *feeds: tf.Tensor) -> list[tf.Tensor]:
-        """Runs the function in a thread beside the one that runs steps.
+        """Runs the function in a thread other than the one that runs steps.
 
-        An error does not say where its op was made. To find that out, TensorFlow 2.21 waits with
-        Python's lock held for a thread that prepares a function, which waits for that lock: a
-        queue that ends while another one is filled for the first time would stop the process.
+        An error does not say where its op was made. To find that out, TensorFlow 2.21 holds
+        Python's lock while it waits for a thread that prepares a function. That thread waits for
+        the same lock. The process would hang when one queue ends while another is first filled.
         """
         if self._does_nothing:
             return []
@@ -89,9 +93,11 @@ class PrunedFunction:
 
     @functools.cached_property
     def runs_on_one_thread(self) -> bool:
-        """Whether one thread can run it: it calls no functions that would wait for another."""
+        """Whether a single thread can run the function, without waiting for another thread."""
         if len(tf.config.list_logical_devices()) > 1:
             return False
+        # A loop in the body stays a loop when it is copied (see `_graph_def`). In a called
+        # function it does not, so `_LOWERED` counts there.
         inside = (
             node
             for function in tf_functions.called_functions(self._graph)
@@ -104,9 +110,9 @@ class PrunedFunction:
 
     @functools.cached_property
     def is_called_on_one_thread(self) -> bool:
-        """Whether one thread can run it as it stands: loops are not laid open for several.
+        """Whether a single thread can run a call, in which TensorFlow may rewrite the loops.
 
-        Where its ops are put into another graph `on_one_thread`, loops stay loops.
+        Where the ops are copied into another graph `on_one_thread`, loops stay loops.
         """
         return self.runs_on_one_thread and not any(
             _LOWERED in op.node_def.attr for op in self._body
@@ -114,10 +120,10 @@ class PrunedFunction:
 
     @functools.cached_property
     def _function(self) -> Any:
-        """The function, made when it is first called.
+        """The function, made at the first call.
 
-        Most parts become functions as they stand. What TensorFlow cannot express so (feeds in the
-        midst of the graph, control edges from inputs) is copied into a graph of its own first.
+        Most parts become functions in place. TensorFlow cannot do this for control edges from
+        inputs, for example. Such a part is first copied into a graph of its own.
         """
         with execution_modes.eager_mode():
             if self._stands_alone:
@@ -139,19 +145,21 @@ class PrunedFunction:
     def inlined(
         self, *feeds: tf.Tensor, waits: bool = False
     ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
-        """Puts the function's ops into the graph being built, in the place of a call.
+        """Copies the function's ops into the graph that is being built, instead of a call.
 
         Args:
             *feeds: The values of `inputs`.
-            waits: Whether nothing is written before the feeds are there: to compute them may
-                raise that the data has ended, and then the step must not have begun.
+            waits: Whether all writes wait for the feeds. Computing the feeds may raise that the
+                data has ended, and then the step must not have begun.
 
         Returns:
-            The tensors that stand for `outputs` there, and the ops that have to run.
+            The copies of `outputs`, and the ops that have to run.
         """
         target = tf.compat.v1.get_default_graph()
         captured = [target.capture(external) for external in self._captured]
         if waits:
+            # An imported op takes no control inputs from here. An identity of its handle does,
+            # and the write waits for that.
             with tf.control_dependencies(list(feeds)):
                 captured = [
                     tf.identity(handle) if id(internal) in self._written_without_feeds else handle
@@ -163,7 +171,7 @@ class PrunedFunction:
 
     @functools.cached_property
     def _written_without_feeds(self) -> set[int]:
-        """The ids of what stands for variables that some op writes without needing a feed."""
+        """The ids of the placeholders of variables that an op writes without using a feed."""
         feeds = {feed.op for feed in self.inputs}
         return {
             id(handle)
@@ -181,6 +189,7 @@ class PrunedFunction:
             tf_functions.add_function(target, function)
         given = dict(zip(map(id, self._arguments), arguments, strict=True))
         definition, used = _graph_def(self._graph, self._body)
+        # An output may be an argument itself. It has no op in the body, and is given back as it is.
         computed = [tensor for tensor in self.outputs if id(tensor) not in given]
         elements = tf.graph_util.import_graph_def(
             definition,
@@ -188,14 +197,15 @@ class PrunedFunction:
             [tensor.name for tensor in computed] + [op.name for op in self._operations],
             name=self._graph.name,
         )
+        # `elements` is longer than `computed`: the ops follow the tensors.
         for tensor, element in zip(computed, elements, strict=False):
-            element.set_shape(tensor.shape)  # it may have been set, and not follow from the ops
+            element.set_shape(tensor.shape)  # someone may have set it; the ops do not imply it
             given[id(tensor)] = element
         return [given[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
 
 
 def plain_graph(name: str) -> Any:
-    """A graph for a function: nothing runs in it but what is fetched."""
+    """A graph for a function, in which only fetched ops run."""
     with execution_modes.outside():
         return tf_functions.function_graph(name)
 
@@ -210,9 +220,10 @@ def _graph_def(graph: Any, body: Sequence[tf.Operation]) -> tuple[Any, set[str]]
         definition.node.append(op.node_def)
     names = {op.name for op in body}
     for node in definition.node:
-        node.attr.pop("_class", None)  # colocated with what may not be in this part
+        node.attr.pop("_class", None)  # may name a colocated op outside of this part
         if execution_modes.is_on_one_thread():
             node.attr.pop(_LOWERED, None)  # a loop stays a loop there
+        # A control edge from an argument would name an op that the import does not know.
         inputs = [i for i in node.input if not i.startswith("^") or i[1:] in names]
         if len(inputs) < len(node.input):
             node.input[:] = inputs
@@ -228,17 +239,17 @@ def _function_of_part(
 ) -> Any:
     """Makes a function of ops of a graph, in place.
 
-    TensorFlow's runtime can take any part of a graph; its Python face takes whole graphs, and
-    copying a part first, op by op, was half of the time to the first step.
+    TensorFlow's runtime accepts any part of a graph, but its Python API only whole graphs.
+    Copying a part first, op by op, took half of the time to the first step.
     """
     name = f"__{graph.name}_part_{next(_function_ids)}"
     return tf_functions.function_of_ops(graph, name, body, inputs, tensors, operations)
 
 
 def _needs_threads(node: Any) -> bool:
-    """Whether an op waits for a function that another thread has to run, or for another device.
+    """Whether an op waits for a function that another thread runs, or for another device.
 
-    Loops run their bodies on the thread that runs them.
+    A loop runs its body on the thread that runs the loop.
     """
     if node.op in _NEED_THREADS or node.op.startswith("Collective"):
         return True

@@ -1,4 +1,4 @@
-"""Updates of small variables by plain ops, where TensorFlow's own op would wake other threads.
+"""Updates of small variables by plain ops, where TensorFlow's fused op would wake other threads.
 
 Synopsis::
 
@@ -6,8 +6,9 @@ Synopsis::
 
     graph = TracedGraph("model_train", seed, STAND_INS)      # ResourceApplyAdam becomes plain ops
 
-`ResourceApplyAdam` shares out its work from 512 elements on; waking a thread costs more than all
-of the update does up to some ten thousand. Plain ops compute the same numbers where they are.
+From 512 elements on, `ResourceApplyAdam` shares its work among threads. Up to some ten thousand
+elements, waking a thread costs more than the whole update. Plain ops compute the same numbers on
+the calling thread.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ def _adam(inputs: Sequence[tf.Tensor], attrs: Mapping[str, Any], name: str) -> t
     """Adam's update of a variable: Kingma and Ba, "Adam", the form at the end of section 2.
 
     Args:
-        inputs: Those of `tf.raw_ops.ResourceApplyAdam`, in its order.
-        attrs: Its attributes.
-        name: Its name.
+        inputs: The inputs of `tf.raw_ops.ResourceApplyAdam`, in the op's order.
+        attrs: The op's attributes.
+        name: The op's name.
     """
     var, m, v, *numbers, grad = inputs
     elements = grad.shape.num_elements()
+    # The size alone decides, not the executor: numbers must not depend on which one runs the step.
     is_small = elements is not None and _LEAST_ELEMENTS <= elements <= _MOST_ELEMENTS
     if not is_small or any(attrs[option].b for option in ("use_locking", "use_nesterov")):
         return None
@@ -51,4 +53,4 @@ def _adam(inputs: Sequence[tf.Tensor], attrs: Mapping[str, Any], name: str) -> t
 
 
 STAND_INS = {"ResourceApplyAdam": _adam}
-"""What makes plain ops, by the type of the op that they stand for."""
+"""The functions that make plain ops, by the type of the op that they replace."""

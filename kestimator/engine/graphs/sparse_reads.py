@@ -1,8 +1,8 @@
-"""Gathers that Keras makes from a whole table, as gathers from the variable's memory.
+"""Replaces Keras' gathers from a whole table by gathers from the variable's memory.
 
-Keras reads a variable before it gathers rows from it. The read is held while the step runs, so
-that every update of a row in place copies the table first. After the trace such a read is taken
-out of the way, where nobody can tell the difference: a step then costs what its rows cost.
+Keras reads a whole variable before it gathers rows from it. The value of the read is held during
+the step, so each update of a row in place copies the table first. This module removes such reads
+after the trace, where nobody can tell the difference. A step then costs what its rows cost.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ _PASSED_ON = ("Identity",)
 def read_rows_alone(
     graph: tf.Graph, result: Any, owned: Collection[int] = ()
 ) -> dict[tf.Operation, list[tf.Operation]]:
-    """Lets gathers from variables that Keras code reads in full read their rows alone.
+    """Makes gathers read only their rows of a variable that Keras code reads in full.
 
-    A read is left as it is if anything but gathers of rows and questions for its static shape
-    consume it, if it was returned or waited for, or if the variable might be written between it
-    and its gathers.
+    A read stays if the traced function returns it or an op waits for it. It also stays if an op
+    consumes it that neither gathers rows nor asks for its static shape. And it stays if a write
+    of the variable may come between the read and its gathers.
 
     Args:
         graph: The graph, after its trace.
         result: What the traced function returned.
-        owned: As for `kestimator.engine.graphs.ordering.order_keras_state`.
+        owned: The argument of `kestimator.engine.graphs.ordering.order_keras_state`.
 
     Returns:
-        For each read that nothing needs any more, the gathers that took its place.
+        For each read that is no longer needed, the gathers that replace it.
     """
+    # A graph lists its ops in the order in which they were made, which is program order.
     operations = list(graph.get_operations())
     position = {op: place for place, op in enumerate(operations)}
     waited_for = {before for op in operations for before in op.control_inputs}
@@ -57,7 +58,7 @@ def read_rows_alone(
 
 
 def _leaves(nest: Any) -> Iterator[Any]:
-    """The leaves of a nest. `tf.nest` would sort the keys of dicts, which may not compare."""
+    """The leaves of a nest. `tf.nest` would sort the keys of dicts, which may not be sortable."""
     if isinstance(nest, Mapping):
         nest = list(nest.values())
     if not isinstance(nest, list | tuple):
@@ -69,16 +70,17 @@ def _leaves(nest: Any) -> Iterator[Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Consumers:
-    """The ops that ask a read for rows, and for its static shape."""
+    """The ops that gather rows of a read, and the ops that ask for its static shape."""
 
     gathers: list[tf.Operation]
     shapes: list[tf.Operation]
 
 
 def _consumers(read: tf.Operation, passing: Sequence[tf.Operation]) -> _Consumers | None:
-    """Who consumes a read or its identities, or None if they ask for more."""
+    """The consumers of a read and its identities; None if one asks for more than rows or shape."""
     found = [op for source in passing for op in source.outputs[0].consumers()]
     found = [op for op in found if op not in passing]
+    # A read that nobody consumes may still be one to fetch: only a leftover of `tf.shape` goes.
     if not found and not _asks_for_shape(read):
         return None
     gathers = [op for op in found if _gathers_rows(op, passing)]
@@ -87,7 +89,7 @@ def _consumers(read: tf.Operation, passing: Sequence[tf.Operation]) -> _Consumer
 
 
 def _identities(read: tf.Operation) -> list[tf.Operation]:
-    """The identities of a read, and theirs."""
+    """The identities of a read, and the identities of those."""
     return list(_passed_on(read))
 
 
@@ -99,12 +101,13 @@ def _passed_on(source: tf.Operation) -> Iterator[tf.Operation]:
 
 
 def _asks_for_shape(read: tf.Operation) -> bool:
-    """Whether `tf.shape` made the read: it looks at it, finds the shape static, and drops it."""
+    """Whether `tf.shape` made the read. It drops the read if the shape turns out to be static."""
+    # This is the name of TensorFlow's function behind `tf.shape`.
     return any(frame.name == "shape_internal" for frame in read.traceback or ())
 
 
 def _gathers_rows(op: tf.Operation, sources: Sequence[tf.Operation]) -> bool:
-    """Whether an op gathers rows of one of `sources`, which are then no indices of its."""
+    """Whether an op gathers rows from one of `sources`, and takes its indices from elsewhere."""
     if op.type != "GatherV2" or op.get_attr("batch_dims") != 0:
         return False
     table, indices, axis = op.inputs
@@ -123,10 +126,10 @@ def _may_see_a_write(
     position: Mapping[tf.Operation, int],
     owned: Collection[int],
 ) -> bool:
-    """Whether a write could come between a read and one of its gathers.
+    """Whether a write may come between a read and one of its gathers.
 
-    Keras' own writes are put into program order. Any other has to wait for all the gathers by
-    itself, if it waited for the read.
+    `order_keras_state` puts the writes of Keras code into program order. Another write that waits
+    for the read must wait for all the gathers by itself.
     """
     last = max((position[gather] for gather in gathers), default=0)
     for op in read.inputs[0].consumers():
@@ -142,15 +145,16 @@ def _may_see_a_write(
 
 
 def _gather_from_memory(graph: tf.Graph, read: tf.Operation, gather: tf.Operation) -> tf.Operation:
-    """Feeds a gather with the very rows that it asks for, in their order.
+    """Feeds a gather with exactly the rows that it asks for, in order.
 
-    The gather stays, as its output may be known to anybody. TensorFlow checks the shapes of new
-    inputs against the old ones, and a placeholder forgets how many rows there are.
+    The gather stays, because any code may hold its output. TensorFlow checks the shapes of new
+    inputs against the old ones. The placeholder hides how many rows there are.
     """
     indices, variable = gather.inputs[1], read.outputs[0]
     with (
         graph.as_default(),
         tf.device(read.device),
+        # First drop what the caller waits for, then wait for what the old ops waited for.
         tf.control_dependencies(None),
         tf.name_scope("kestimator/rows/"),
         tf.control_dependencies([*read.control_inputs, *gather.control_inputs]),
@@ -159,6 +163,7 @@ def _gather_from_memory(graph: tf.Graph, read: tf.Operation, gather: tf.Operatio
             resource=read.inputs[0], indices=tf.reshape(indices, [-1]), dtype=variable.dtype
         )
         table = tf.compat.v1.placeholder_with_default(rows, [None, *variable.shape[1:]])
+        # The table has one row per index now, so the indices become 0, 1, 2, ... in their shape.
         places = tf.reshape(tf.range(tf.size(indices, indices.dtype)), tf.shape(indices))
     tf_operations.replace_input(gather, 0, table)
     tf_operations.replace_input(gather, 1, places)
@@ -166,7 +171,7 @@ def _gather_from_memory(graph: tf.Graph, read: tf.Operation, gather: tf.Operatio
 
 
 def _answer(graph: tf.Graph, shape: tf.Operation) -> None:
-    """Puts a constant in the place of an op that asks for a static shape."""
+    """Replaces an op that asks for a static shape by a constant."""
     output = shape.outputs[0]
     with graph.as_default(), tf.control_dependencies(None), tf.name_scope("kestimator/shape/"):
         constant = tf.constant(_static_shape(shape), output.dtype)

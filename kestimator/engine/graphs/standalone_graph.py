@@ -1,12 +1,12 @@
-"""A program's graph as an ordinary TF1 graph, which loads where there is no program.
+"""A program's graph as an ordinary TF1 graph, which can be loaded without the program.
 
 Synopsis::
 
     graph_def = standalone(super().as_graph_def(), graph.captures, variable_names(graph))
 
-In a program's graph, what lives outside of it (variables, lookup tables, constants) is captured:
-a placeholder that each call fills. Here each such placeholder becomes the op that makes the thing
-itself: `VarHandleOp`, `HashTableV2` or `Const`, under the placeholder's name.
+A program's graph captures what lives outside of it (variables, lookup tables, constants). A
+capture is a placeholder that each call fills. Here each such placeholder becomes an op that makes
+the thing itself: `VarHandleOp`, `HashTableV2` or `Const`, under the placeholder's name.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _DTYPES = {  # the attributes that hold the dtypes of keys and values, by the op
     "InitializeTableV2": ("Tkey", "Tval"),
 }
 _FROM_FILE = "InitializeTableFromTextFileV2"
+# An attribute of the handle, as a `DenseHashTable` cannot be found from its handle.
 _DENSE_TABLE = "_kestimator_dense_table"
 _LINE_NUMBER = -1  # `tf.lookup.TextFileIndex.LINE_NUMBER`, the only index that is no string
 
@@ -43,12 +44,12 @@ _LINE_NUMBER = -1  # `tf.lookup.TextFileIndex.LINE_NUMBER`, the only index that 
 def standalone(
     graph_def: Any, captures: Iterable[tuple[Any, Any]], names: Mapping[str, str]
 ) -> Any:
-    """Replaces what stands for captures by the ops that make them.
+    """Replaces the placeholders of captures by ops that make what was captured.
 
     Args:
-        graph_def: The `GraphDef` of a program's graph; it is changed.
+        graph_def: The `GraphDef` of a program's graph. This function changes it.
         captures: The graph's pairs of external and internal tensors.
-        names: The names of variables by the names of the ops that stand for them.
+        names: The names of variables by the names of their placeholders.
 
     Returns:
         The `GraphDef`. Captures of other kinds (iterators, datasets) stay placeholders.
@@ -60,6 +61,7 @@ def standalone(
             continue
         outside = external[node.name]
         if outside.dtype == tf.resource:
+            # Only the handle of a variable says what is behind it; that of a table does not.
             data = tf_tensors.handle_data(outside)
             if data is not None:
                 _become_variable(node, data, names.get(node.name, node.name))
@@ -67,6 +69,7 @@ def standalone(
                 _become_dense_table(graph_def, node, getattr(outside, _DENSE_TABLE))
             else:
                 _become_table(node, list(consumers.of(node.name)))
+        # An eager tensor has a value. A variant (a dataset) has none that a constant could hold.
         elif hasattr(outside, "numpy") and outside.dtype != tf.variant:
             _become_constant(node, tf.make_tensor_proto(outside.numpy(), outside.dtype))
     _add_reads(graph_def, names)
@@ -75,14 +78,14 @@ def standalone(
 
 @dataclasses.dataclass(frozen=True)
 class DenseTable:
-    """What a `tf.lookup.experimental.DenseHashTable` was made with; its handle does not tell.
+    """The arguments of a `tf.lookup.experimental.DenseHashTable`. Its handle does not hold them.
 
     Attributes:
         key_dtype: The dtype of keys.
         value_dtype: The dtype of values.
         value_shape: The shape of a value.
-        empty_key: A key that none of the table's equals.
-        deleted_key: Another one.
+        empty_key: A key that no key of the table equals.
+        deleted_key: Another such key.
     """
 
     key_dtype: tf.DType
@@ -93,12 +96,12 @@ class DenseTable:
 
 
 def remember_dense_table(handle: tf.Tensor, table: DenseTable) -> None:
-    """Notes on a table's handle how to make the table anew, for graphs that stand alone."""
+    """Notes on a table's handle how to make the table again, for standalone graphs."""
     setattr(handle, _DENSE_TABLE, table)
 
 
 def variable_names(graph: Any) -> dict[str, str]:
-    """The names of a program's variables, by the names of the ops that stand for them."""
+    """The names of a program's variables, by the names of their placeholders."""
     return {
         item.op.name: item.name.split(":")[0]
         for key in graph.get_all_collection_keys()
@@ -116,9 +119,9 @@ def unresolved_captures(graph_def: Any, captures: Iterable[tuple[Any, Any]]) -> 
 
 
 def initialize_tables_in(graph: Any) -> None:
-    """Gives tables that were filled eagerly, such as Keras', an initializer in the graph.
+    """Gives tables that were filled eagerly, such as those of Keras, an initializer in the graph.
 
-    Their entries become constants, and the initializers join `TABLE_INITIALIZERS`.
+    The entries become constants. The initializers join `TABLE_INITIALIZERS`.
     """
     consumers = _Consumers(graph.as_graph_def())
     for external, internal in list(graph.captures):
@@ -142,7 +145,8 @@ def _add_initializer(graph: Any, table: Any, keys: Any, values: Any) -> None:
 
 
 def _entries(handle: Any, key_dtype: Any, value_dtype: Any) -> tuple[Any, Any] | None:
-    """Keys and values of a table in memory; None if it is not initialized."""
+    """The keys and values of a table in memory; None if the table is not initialized."""
+    # The export of a table that is not initialized fails: the error is the answer.
     with execution_modes.eager_mode(), contextlib.suppress(tf.errors.OpError):
         exported = tf.raw_ops.LookupTableExportV2(
             table_handle=handle, Tkeys=key_dtype, Tvalues=value_dtype
@@ -152,7 +156,8 @@ def _entries(handle: Any, key_dtype: Any, value_dtype: Any) -> tuple[Any, Any] |
 
 
 def _add_reads(graph_def: Any, variables: Iterable[str]) -> None:
-    """Adds the ops that fetch variables, where the program has none yet: an import needs them."""
+    """Adds the ops that fetch variables, where they are missing. An import looks for them."""
+    # A variable makes its read only when it is first fetched, but the collections name it always.
     present = {node.name: node for node in graph_def.node}
     for variable in variables:
         name, handle = variable_store.name_of_read(variable), present.get(variable)
@@ -179,6 +184,7 @@ def _become_constant(node: Any, value: Any) -> None:
 
 
 def _become_table(node: Any, users: list[Any]) -> None:
+    # Without a user nothing tells the dtypes, so the capture stays a placeholder.
     if not users:
         return
     key_dtype, value_dtype = _table_dtypes(users)
@@ -186,6 +192,7 @@ def _become_table(node: Any, users: list[Any]) -> None:
     _become(node, "MutableHashTableV2" if changes else "HashTableV2")
     node.attr["key_dtype"].type = key_dtype.as_datatype_enum
     node.attr["value_dtype"].type = value_dtype.as_datatype_enum
+    # Tables with one shared name are one table. A unique name keeps two imports of a graph apart.
     node.attr["shared_name"].s = f"{node.name}/{uuid.uuid4().hex}".encode()
     node.attr["container"].s = b""
 
@@ -203,7 +210,7 @@ def _become_dense_table(graph_def: Any, node: Any, table: DenseTable) -> None:
 
 
 def _become(node: Any, operation: str) -> None:
-    """Makes a node one of another type, that keeps its name and its output's shape."""
+    """Gives a node another type. The node keeps its name and the shape of its output."""
     node.op = operation
     for attribute in list(node.attr):
         if attribute != "_output_shapes":
@@ -211,7 +218,9 @@ def _become(node: Any, operation: str) -> None:
 
 
 def _table_dtypes(users: Iterable[Any]) -> tuple[tf.DType, tf.DType]:
-    """The dtypes of a table's keys and values, read off an op that uses it."""
+    """The dtypes of a table's keys and values, read off an op that uses the table."""
+    # The initializer from a file has no attributes for dtypes. Its two indices imply them, unless
+    # another op tells.
     key_dtype, value_dtype = tf.string, tf.int64
     for node in users:
         if node.op in _DTYPES:
@@ -226,7 +235,7 @@ def _table_dtypes(users: Iterable[Any]) -> tuple[tf.DType, tf.DType]:
 
 
 class _Consumers:
-    """Which table ops use a tensor of a graph, those inside of functions among them."""
+    """The table ops that use a tensor of a graph, including those inside of functions."""
 
     def __init__(self, graph_def: Any) -> None:
         self._graph_def = graph_def
@@ -234,7 +243,7 @@ class _Consumers:
         self._function_users: dict[str, dict[str, list[tuple[Any, int]]]] = {}
 
     def of(self, name: str) -> Iterator[Any]:
-        """The nodes of table ops that get the (only) output of the op `name`."""
+        """The nodes of table ops that consume the (only) output of the op `name`."""
         return self._table_ops(self._users.get(name, []))
 
     @functools.cached_property
@@ -250,7 +259,11 @@ class _Consumers:
                     yield from self._in_function(function, len(node.input) - position)
 
     def _in_function(self, name: str, from_end: int) -> Iterator[Any]:
-        """The users of a function's argument; arguments and inputs agree counted from the end."""
+        """The users of a function's argument, which is counted from the end.
+
+        Counted from the end, the inputs of a calling op match the arguments of the function.
+        """
+        # From the start they do not: `If` has its predicate before them.
         function = self._functions[name]
         arguments = function.signature.input_arg
         if from_end > len(arguments):
@@ -265,7 +278,7 @@ def _users_by_input(nodes: Iterable[Any]) -> dict[str, list[tuple[Any, int]]]:
     users: dict[str, list[tuple[Any, int]]] = {}
     for node in nodes:
         for position, source in enumerate(node.input):
-            if not source.startswith("^"):
+            if not source.startswith("^"):  # a caret marks a control input
                 users.setdefault(source.split(":")[0], []).append((node, position))
     return users
 

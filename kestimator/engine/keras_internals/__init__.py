@@ -1,1 +1,1 @@
-"""What the engine has to know of Keras beyond its public API."""
+"""What the engine needs to know about Keras beyond its public API."""

@@ -1,4 +1,4 @@
-"""Private attributes of Keras' variables, layers, models, metrics and optimizers.
+"""Private attributes of Keras variables, layers, models, metrics and optimizers.
 
 Synopsis::
 
@@ -6,9 +6,9 @@ Synopsis::
     rate = keras_objects.given_rate(optimizer)         # 0.1, a schedule, a function, a variable
     slot = keras_objects.slot(optimizer, "momentums", variable)
 
-Each function says what it gives, and why the public API does not give it. No module outside of
-this folder reads these attributes. `tests/engine/keras_internals` calls each function, so that a
-version of Keras that renames an attribute fails there, with its name.
+Each function says what it returns, and why the public API cannot. No module outside of this folder
+reads these attributes. `tests/engine/keras_internals` calls each function. A Keras version that
+renames an attribute fails there, with its name.
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ import tensorflow as tf
 
 
 def use_path(variable: keras.Variable, path: str) -> None:
-    """Gives a variable another path: the property `path` has no setter."""
+    """Changes the path of a variable: the property `path` has no setter."""
     variable._path = path
 
 
 def memory_of(variable: keras.Variable) -> tf.Variable:
-    """The variable of TensorFlow behind a Keras variable: `value` may be a cast or scoped value."""
+    """The `tf.Variable` of a Keras variable: `value` may return a cast or a scoped value."""
     return variable._value
 
 
 def use_memory(variable: keras.Variable, memory: tf.Variable) -> None:
-    """Lets a Keras variable stand in front of another variable: `assign` only copies values."""
+    """Makes a Keras variable use another `tf.Variable`: `assign` only copies values."""
     variable._value = memory
 
 
 class ForeignVariable(keras.Variable):
-    """A Keras variable in front of a variable that Keras did not make.
+    """A Keras variable for a `tf.Variable` that Keras did not make.
 
-    Keras has no constructor that takes a variable: it always makes one.
+    The constructor of Keras cannot take a variable. It always makes one.
 
     Args:
-        variable: The variable; its memory is shared.
+        variable: The variable. Its memory is shared.
     """
 
     def __init__(self, variable: tf.Variable) -> None:
+        # The initializer is never called. Keras refuses slashes in a name, so the path comes later.
         self._foreign = variable
         super().__init__(
             initializer=lambda shape, dtype: None,
@@ -57,38 +58,38 @@ class ForeignVariable(keras.Variable):
         use_path(self, variable.name.split(":")[0])
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
-        """Takes the variable instead of making one: Keras asks for its value here."""
+        """Uses the given variable. Keras would make one here."""
         self._initialize(self._foreign)
 
 
 def all_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers of a model and those inside of them: `layers` lists only the outermost."""
+    """The layers of a model, including nested ones: `layers` only lists the outermost."""
     return list(model._flatten_layers(include_self=False))
 
 
 def takes_training(layer: keras.Layer) -> bool:
-    """Whether a layer's `call` takes `training`: Keras keeps what it finds in the signature."""
+    """Whether a layer's `call` takes `training`: Keras keeps what it found in the signature."""
     return bool(layer._call_has_training_arg)
 
 
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
-    """The `output_shape` that a Lambda layer was made with: its description holds it serialized."""
+    """The `output_shape` argument of a Lambda layer: its config only contains it serialized."""
     return layer._output_shape
 
 
 def compile_arguments(model: keras.Model) -> Mapping[str, Any]:
-    """The arguments of `compile` as they were given: `get_compile_config` serializes them."""
+    """The original arguments of `compile`: `get_compile_config` serializes them."""
     arguments: Mapping[str, Any] = model._compile_config.config
     return arguments
 
 
 def compiled_metrics(model: keras.Model) -> Any:
-    """The metrics that a model was compiled with, or None: `metrics` lists them beside others."""
+    """The metrics that a model was compiled with, or None: `metrics` also lists others."""
     return model._compile_metrics
 
 
 def metrics_of_losses(model: keras.Model) -> Sequence[keras.metrics.Metric]:
-    """The metrics that count the losses of several outputs: `metrics` does not tell them apart."""
+    """The metrics of the losses of several outputs: `metrics` does not tell them apart."""
     metrics: Sequence[keras.metrics.Metric] = getattr(model._compile_loss, "metrics", [])
     return metrics
 
@@ -96,23 +97,23 @@ def metrics_of_losses(model: keras.Model) -> Sequence[keras.metrics.Metric]:
 def wrapped_function(
     metric: keras.metrics.MeanMetricWrapper,
 ) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-    """A metric's function and its arguments: the metric's description holds them serialized."""
+    """A metric's function and its arguments: the metric's config only contains them serialized."""
     return metric._fn, metric._fn_kwargs
 
 
 def given_rate(optimizer: keras.optimizers.Optimizer) -> Any:
-    """An optimizer's rate or schedule: `learning_rate` computes the schedule's present value."""
+    """An optimizer's rate or schedule: `learning_rate` returns the schedule's current value."""
     return optimizer._learning_rate
 
 
 @contextlib.contextmanager
 def rate_not_described(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Lets Keras describe an optimizer whose rate is a function, which it would warn of or refuse.
+    """Lets Keras make the config of an optimizer whose rate is a function.
 
-    What it has no description for gets a number instead. The setter of `learning_rate` is no way:
-    it writes into the variable of the rate.
+    Otherwise Keras would warn or refuse. Inside, the optimizer has no rate. The public setter of
+    `learning_rate` cannot be used, because it writes into the variable of the rate.
     """
-    attributes = vars(optimizer)  # past Keras, which looks for variables in what is set
+    attributes = vars(optimizer)  # Keras' `__setattr__` would look for variables in the value
     rate, attributes["_learning_rate"] = attributes["_learning_rate"], None
     try:
         yield
@@ -121,18 +122,18 @@ def rate_not_described(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
 
 
 def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """The variable that counts an optimizer's calls: `iterations` may be a quotient of it."""
+    """The variable that counts an optimizer's calls: `iterations` may be a fraction of it."""
     return optimizer._iterations
 
 
 def slot(
     optimizer: keras.optimizers.Optimizer, name: str, variable: tf.Variable | keras.Variable
 ) -> keras.Variable:
-    """An optimizer's variable that belongs to `variable`: `variables` does not say whose they are.
+    """The optimizer's slot variable for `variable`: `variables` does not tell what belongs to what.
 
     Args:
         optimizer: A built optimizer.
-        name: What Keras calls the list of such variables: "momentums", "velocities"...
-        variable: The variable that it updates.
+        name: The name of the list of such variables in Keras: "momentums", "velocities"...
+        variable: The variable that the optimizer updates.
     """
     return getattr(optimizer, f"_{name}")[optimizer._get_variable_index(variable)]

@@ -1,4 +1,4 @@
-"""Keras' own writing of models and weights, with the names of variables noted beside their values.
+"""Saves models and weights with Keras, and writes the names of variables beside their values.
 
 Synopsis::
 
@@ -17,31 +17,31 @@ from keras.src.saving import saving_lib as _saving_lib
 
 
 def save_model(model: keras.Model, path: str, attribute: str, names: Mapping[int, str]) -> None:
-    """Writes a model: `keras.saving.save_model` has no hook for what is noted beside a value.
+    """Writes a model with names: `keras.saving.save_model` has no hook for attributes of values.
 
     Args:
         model: The model.
         path: The path.
-        attribute: The attribute of an HDF5 dataset that a name becomes.
+        attribute: The attribute of HDF5 datasets in which names are stored.
         names: The names by the ids of Keras variables.
     """
     _functions(_store(attribute, names))["save_model"](model, path)
 
 
 def save_weights(model: keras.Model, path: str, attribute: str, names: Mapping[int, str]) -> None:
-    """Writes a model's weights: `save_weights` has no hook for what is noted beside a value.
+    """Writes a model's weights with names: `save_weights` has no hook for attributes of values.
 
     Args:
         model: The model.
         path: The path.
-        attribute: The attribute of an HDF5 dataset that a name becomes.
+        attribute: The attribute of HDF5 datasets in which names are stored.
         names: The names by the ids of Keras variables.
     """
     _functions(_store(attribute, names))["save_weights_only"](model, path)
 
 
 def _store(attribute: str, names: Mapping[int, str]) -> type:
-    """Keras' store of weights, one that notes the names of variables besides."""
+    """A subclass of Keras' store of weights that also stores the names of variables."""
 
     class NamingStore(_saving_lib.H5IOStore):
         def __setitem__(self, key: str, value: Any) -> None:
@@ -54,13 +54,14 @@ def _store(attribute: str, names: Mapping[int, str]) -> type:
 
 
 def _functions(store: type) -> dict[str, Callable[..., Any]]:
-    """The functions by which Keras saves, as they are, but with another store of weights.
+    """Copies of the functions with which Keras saves, but with another store of weights.
 
-    Which store they use is not for others to choose. They look for it in the globals of their
-    module; to change these would change what other threads save meanwhile. So they get globals of
-    their own.
+    Keras offers no choice of the store: its functions find it in the globals of their module.
+    Changing these globals would affect what other threads save at the same time. So the copies get
+    their own globals.
     """
     own = {**vars(_saving_lib), "H5IOStore": store}
+    # All functions of the module, since they call each other through their globals.
     for name, function in vars(_saving_lib).items():
         if isinstance(function, types.FunctionType) and function.__globals__ is vars(_saving_lib):
             own[name] = types.FunctionType(

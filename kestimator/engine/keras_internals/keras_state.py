@@ -1,7 +1,7 @@
-"""What the engine has to know of Keras: its names, its variables in the making, their owners.
+"""What the engine needs to know about Keras: names, variables being made, owners of variables.
 
-Keras 3 makes its variables eagerly under names that count per process, and has no hook for
-either. Each function here answers one question and says why it has to look inside.
+Keras 3 makes its variables eagerly, under names that are counted per process. It has no hook for
+either. Each function here answers one question, and says why it has to look inside.
 """
 
 from __future__ import annotations
@@ -26,20 +26,22 @@ from tensorflow.python.ops import variable_scope as _variable_scope
 
 _Kind = TypeVar("_Kind")
 _local = threading.local()
+# The names under which Keras keeps, per thread, what a user sets by public functions.
 _SETTINGS = ("dtype_policy", "flash_attention", "custom_objects_scope_dict")
 
 
 @contextlib.contextmanager
 def names_from_zero(seed: int | None, graph: tf.Graph | None = None) -> Iterator[None]:
-    """Lets Keras count automatic names from zero, and draw seeds from `seed`, while it traces.
+    """Makes Keras count automatic names from zero and draw seeds from `seed` during a trace.
 
-    Names such as `dense_1` end up in checkpoints, so they must not depend on what else the
-    process made. Keras keeps the counts for each thread, in a global that has no public face.
+    Names such as `dense_1` end up in checkpoints. So they must not depend on other objects in the
+    process. Keras keeps the counts per thread, in a global without a public API.
 
     Args:
-        seed: What seeds are drawn from; None for Python's own.
-        graph: The graph whose variable scopes count names by themselves.
+        seed: The seed of the generator that seeds are drawn from; None for Python's own generator.
+        graph: The graph whose variable scopes each have their own counts.
     """
+    # None makes Keras start each of these again: counts, global seed generator, open name scopes.
     attributes = ("object_name_uids", "global_seed_generator", "name_scope_stack")
     kept = {key: _global_state.get_global_attribute(key) for key in attributes}
     outer = python_random()
@@ -57,17 +59,17 @@ def names_from_zero(seed: int | None, graph: tf.Graph | None = None) -> Iterator
 
 
 def count_names_by_scope(graph: tf.Graph) -> None:
-    """Lets Keras, in the calling thread, count automatic names for each variable scope."""
+    """Makes Keras, in the calling thread, count automatic names separately per variable scope."""
     _global_state.set_global_attribute("object_name_uids", _NamesOfScopes(graph))
 
 
 class _NamesOfScopes(dict[str, int]):
-    """How many objects have got an automatic name, in the variable scope of the moment.
+    """Counts the objects with an automatic name, in the current variable scope.
 
-    It takes the place of the dict that Keras counts in. Names go on from where they were when a
-    scope is entered anew; under `reuse` they begin anew, as those of `tf.layers` did, so that the
-    same layers in the same order find the same variables. TensorFlow's own counts of scopes,
-    which have no public name, tell when one was entered.
+    It replaces the dict in which Keras counts. When a scope is entered again, the counts continue.
+    Under `reuse` they restart, like those of `tf.layers`. So the same layers in the same order find
+    the same variables. TensorFlow's own counts of scopes tell when a scope was entered. They have
+    no public name.
 
     Args:
         graph: The graph with the scopes.
@@ -76,14 +78,15 @@ class _NamesOfScopes(dict[str, int]):
     def __init__(self, graph: tf.Graph) -> None:
         super().__init__()
         self._graph = graph
+        # Pairs of a scope and a name: automatic ones given here, and ones that `take` reserved.
         self._given: set[tuple[str, str]] = set()
         self._taken: set[tuple[str, str]] = set()
 
     def take(self, name: str) -> None:
-        """Keeps a name for an object that got it elsewhere, and makes its variables here.
+        """Reserves a name for an object that got it elsewhere and makes its variables here.
 
-        A layer that is made at the root and called in a scope must not meet the first layer that
-        is made in that scope. At the root, names that were given by hand are not looked at.
+        A layer may be made at the root and called in a scope. It must not share its name with the
+        first layer that is made in that scope. At the root, names that users gave are ignored.
         """
         prefix = self._prefix()
         is_automatic = any(given == name for _, given in self._given)
@@ -91,6 +94,7 @@ class _NamesOfScopes(dict[str, int]):
             self._taken.add((prefix, name))
 
     def __contains__(self, name: object) -> bool:
+        # Keras asks `name in counts`, puts `counts[name]` into the name, and then adds one.
         return self[str(name)] > 0
 
     def __getitem__(self, name: str) -> int:
@@ -101,6 +105,7 @@ class _NamesOfScopes(dict[str, int]):
         return count
 
     def __setitem__(self, name: str, count: int) -> None:
+        # TensorFlow's count starts again with each visit of the scope; that of this dict goes on.
         entered, key, _ = self._place(name)
         entered[key] = count
         self._given.add((self._prefix(), _numbered(name, count - 1)))
@@ -122,41 +127,42 @@ class _NamesOfScopes(dict[str, int]):
 
 
 def _numbered(name: str, count: int) -> str:
-    """The name that Keras gives the object that so many others of its kind precede."""
+    """The name that Keras gives to an object after `count` others of its kind."""
     return f"{name}_{count}" if count > 0 else name
 
 
 def take_name(name: str) -> None:
-    """Keeps an automatic name from the objects that are made later in the same variable scope."""
+    """Reserves an automatic name: later objects in the same variable scope do not get it."""
+    # Outside of a trace Keras has its own dict, and nothing to reserve in.
     names = _global_state.get_global_attribute("object_name_uids")
     if isinstance(names, _NamesOfScopes):
         names.take(name)
 
 
 def is_without_state() -> bool:
-    """Whether Keras only asks what a layer would give: what it assigns and adds is dropped."""
+    """Whether Keras only computes what a layer would return. Assignments and losses are dropped."""
     return bool(_stateless_scope.in_stateless_scope())
 
 
 def python_random() -> random.Random | None:
-    """What Keras draws default seeds from in the trace of the calling thread; None for `random`."""
+    """The generator of default seeds in the calling thread's trace; None for Python's `random`."""
     return getattr(_local, "random", None)
 
 
 def replace_random(replacement: Callable[[types.ModuleType], Any]) -> None:
-    """Lets Keras draw default seeds from something else than Python's `random`; it has no setting.
+    """Replaces Python's `random` as the source of Keras' default seeds: there is no setting.
 
     Args:
-        replacement: Makes what is asked instead, of the module that was asked before.
+        replacement: Makes the new source from the module that was used before.
     """
     _seed_generator.python_random = replacement(_seed_generator.python_random)
 
 
 def draw_seeds_like(source: random.Random | None) -> None:
-    """Lets Keras, in the calling thread, draw the default seeds that it would draw from `source`.
+    """Makes Keras, in the calling thread, draw the default seeds that `source` would give.
 
     Args:
-        source: What the thread of the trace draws from; it does not move on.
+        source: The generator of the thread that traces. It does not move on.
     """
     _local.random = copy.copy(source)
 
@@ -164,11 +170,12 @@ def draw_seeds_like(source: random.Random | None) -> None:
 def variable_being_made() -> keras.Variable | None:
     """The Keras variable whose constructor is running, or None.
 
-    A creator sees the `tf.Variable` that Keras asks for, not the Keras variable that carries the
-    path; Keras has no hook for it, so the constructor's frame is looked up.
+    A creator sees the `tf.Variable` that Keras asks for, but not the Keras variable with the path.
+    Keras has no hook for it, so this function searches for the constructor's frame.
     """
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
+        # The method of a Keras variable that makes the `tf.Variable`.
         if frame.f_code.co_name == "_initialize":
             candidate = frame.f_locals.get("self")
             if isinstance(candidate, keras.Variable):
@@ -178,12 +185,12 @@ def variable_being_made() -> keras.Variable | None:
 
 
 def is_metric_being_made() -> bool:
-    """Whether a Keras metric is asking for a variable: its state is no part of a checkpoint."""
+    """Whether a Keras metric is asking for a variable. Its state does not go into checkpoints."""
     return _is_being_made_by(keras.metrics.Metric)
 
 
 def is_optimizer_being_made() -> bool:
-    """Whether a Keras optimizer is asking for a variable: each has a state of its own."""
+    """Whether a Keras optimizer is asking for a variable. Each optimizer has its own state."""
     return _is_being_made_by(keras.optimizers.Optimizer)
 
 
@@ -197,11 +204,12 @@ def _is_being_made_by(kind: type) -> bool:
 
 
 class _Holders(Generic[_Kind]):
-    """Finds objects by what they hold in an attribute.
+    """Finds objects by the value of an attribute.
 
-    All objects of the process are looked through, 50 milliseconds for a million, but only where
-    the last look has not found the holder. `gc.get_referrers` is no shorter way: it crashes if
-    the garbage collector runs in another thread meanwhile, which code of extensions lets happen.
+    It searches all objects of the process, which takes 50 milliseconds for a million. It only does
+    so if the last search did not find the holder. `gc.get_referrers` is not an alternative. It
+    crashes if the garbage collector runs in another thread at the same time, which code of
+    extensions makes possible.
 
     Args:
         kind: The class of the objects.
@@ -214,7 +222,7 @@ class _Holders(Generic[_Kind]):
         self._known: Mapping[int, _Kind] = {}
 
     def holding(self, held: Any) -> _Kind | None:
-        """The object that holds another one, or None."""
+        """The object that holds `held` in the attribute, or None."""
         found = self._known_holder(held)
         if found is None:
             self._look_around()
@@ -222,6 +230,7 @@ class _Holders(Generic[_Kind]):
         return found
 
     def _known_holder(self, held: Any) -> _Kind | None:
+        # An id may be reused, and a holder may hold something else by now.
         known = self._known.get(id(held))
         return known if known is not None and self._held_by(known) is held else None
 
@@ -231,6 +240,7 @@ class _Holders(Generic[_Kind]):
     def _look_around(self) -> None:
         kinds = _with_subclasses(self._kind)
         holders = [o for o in gc.get_objects() if type(o) in kinds]
+        # Weakly: this cache must not keep variables alive.
         self._known = weakref.WeakValueDictionary({id(self._held_by(o)): o for o in holders})
 
 
@@ -244,23 +254,23 @@ _tf_variables = _Holders(tf.Variable, "_handle")
 
 
 def owner_of(variable: tf.Variable) -> keras.Variable | None:
-    """The Keras variable that holds `variable`: it carries the path, and nothing points back."""
+    """The Keras variable that holds `variable`, or None. `variable` itself has no link to it."""
     return _keras_variables.holding(variable)
 
 
 def variable_behind(handle: tf.Tensor) -> tf.Variable | None:
-    """The eager variable whose handle this is: nothing points back to it from there."""
+    """The eager variable that has this handle, or None. The handle itself has no link to it."""
     return _tf_variables.holding(handle)
 
 
 def settings() -> dict[str, Any]:
-    """The settings of the user that Keras keeps for one thread alone."""
+    """The user's settings that Keras keeps per thread."""
     kept = {key: _global_state.get_global_attribute(key) for key in _SETTINGS}
     return {key: value for key, value in kept.items() if value is not None}
 
 
 def use_settings(settings: dict[str, Any]) -> None:
-    """Lets the calling thread, which is new to Keras, use the settings of another one."""
+    """Gives the calling thread, which is new to Keras, the settings of another thread."""
     for key, value in settings.items():
         _global_state.set_global_attribute(key, value)
 

@@ -1,4 +1,4 @@
-"""Work on Keras objects that must not become part of the program that is being traced."""
+"""A scope for work on Keras objects that must not become part of the traced program."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from kestimator.engine.tracing import execution_modes
 
 @contextlib.contextmanager
 def outside_of_the_trace() -> Iterator[None]:
-    """Runs eagerly, and where the program that is being traced sees no variable read or made.
+    """Runs eagerly, where the traced program does not notice variables being read or made.
 
-    `tf.init_scope` is eager, too, but the graph of the trace goes on watching variables.
+    `tf.init_scope` is eager as well, but there the traced graph continues to watch variables.
     """
     with tf.Graph().as_default(), execution_modes.eager_mode():
         yield

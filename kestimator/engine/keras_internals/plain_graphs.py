@@ -1,4 +1,4 @@
-"""Keras metrics in a TF1 graph of the caller's own, where a model_fn or a head is called by hand.
+"""Keras metrics in the caller's own TF1 graph, where a model_fn or a head is called by hand.
 
 Synopsis::
 
@@ -7,9 +7,9 @@ Synopsis::
         metric.update_state(loss)
         updates_of(metric.variables)             # the ops that count a batch
 
-A program knows which variables are those of a metric, and runs what Keras writes with every step.
-In a plain graph nothing does: a saver would look for the variables in a checkpoint, and a session
-has to be told what to run.
+A program knows which variables belong to a metric, and runs the writes of Keras with every step. A
+plain graph does neither. A saver would look for the variables in a checkpoint, and a session has to
+be told which ops to run.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _Keys = tf.compat.v1.GraphKeys
 
 @contextlib.contextmanager
 def metrics_are_local() -> Iterator[None]:
-    """Lets the variables of Keras metrics be local ones and metric variables, as those of Keras 2.
+    """Makes variables of Keras metrics local variables and metric variables, like in Keras 2.
 
-    Nothing changes in eager mode and in functions, programs among them.
+    Nothing changes in eager mode, in functions and in programs.
     """
     if not _is_plain():
         yield
@@ -41,7 +41,7 @@ def metrics_are_local() -> Iterator[None]:
 
 
 def updates_of(variables: Sequence[keras.Variable]) -> list[tf.Operation]:
-    """The ops of a plain graph that change Keras variables, initializers aside; none elsewhere."""
+    """The ops of a plain graph that change Keras variables, without initializers; else none."""
     if not _is_plain():
         return []
     return [
@@ -53,9 +53,9 @@ def updates_of(variables: Sequence[keras.Variable]) -> list[tf.Operation]:
 
 
 def as_tuples(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics as TF1 code runs them in a plain graph: tuples of a value and of an update op.
+    """Turns metrics into tuples of a value and an update op, which TF1 code runs in a plain graph.
 
-    Elsewhere they stay as they are.
+    Elsewhere the metrics stay as they are.
 
     Args:
         metrics: Keras metrics by name.
@@ -81,7 +81,9 @@ def _local_for_metrics(next_creator: Callable[..., tf.Variable], **kwargs: Any) 
     variable = next_creator(**kwargs)
     if keras_state.is_metric_being_made():
         graph = tf.compat.v1.get_default_graph()
+        # In place: a collection can only be changed through its own list.
         known = graph.get_collection_ref(_Keys.GLOBAL_VARIABLES)
+        # By identity: in a plain graph `==` of variables may build an op.
         known[:] = [one for one in known if one is not variable]
         graph.add_to_collections([_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES], variable)
     return variable

@@ -1,13 +1,13 @@
-"""Functions of TensorFlow and Keras that do something else while a model_fn is traced.
+"""Functions of TensorFlow and Keras that behave differently while a model_fn is traced.
 
 Synopsis::
 
     install()                           # once in a process, at the first trace
 
-Where TensorFlow cannot be asked for what a program needs, one of its functions is replaced by a
-dispatcher. It asks which program the calling thread traces, and is the function itself where
-there is none: in other threads, and for all code outside of an estimator. So traces that overlap
-in time do not meet, and nothing has to be put back.
+Where TensorFlow has no setting for what a program needs, a dispatcher replaces one of its
+functions. The dispatcher asks which program the calling thread traces. Where there is none, it
+calls the original: in other threads, and for all code outside of an estimator. So traces that
+overlap in time do not affect each other, and nothing has to be restored.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ from kestimator.engine.variables import imported_variables
 
 _lock = threading.Lock()
 _installed = False
+# Callers of `get_seed` whose op is a Dataset: tf.data, and the input functions of this library.
 _DATASETS = (tf_datasets.PACKAGE, "kestimator.")
 
 
 def install() -> None:
-    """Puts the dispatchers in place, if they are not there yet."""
+    """Installs the dispatchers, if they are not installed yet."""
     global _installed
     with _lock:
         if _installed:
@@ -52,6 +53,7 @@ def install() -> None:
         _dispatch(optimizer, "apply_gradients", _apply_gradients)
         _dispatch(keras.optimizers.Optimizer, "__init__", _initialize_optimizer)
         _dispatch(keras.Layer, "add_loss", _add_loss)
+        # These two belong together: `_apply` reduces the gradients, so `_all_reduce` must not.
         _dispatch(keras.optimizers.Optimizer, "apply", _apply)
         _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
         _dispatch(*tf_functions.MAKER_OF_NESTED_OPS, _create_op)
@@ -59,15 +61,16 @@ def install() -> None:
         of_graphs = tf_tensors.class_in_graphs()  # eager tensors are of another class
         _dispatch(of_graphs, "__eq__", _equal)
         _dispatch(of_graphs, "__ne__", _not_equal)
+        # The modules hold `get_seed` by name, so each one's own name has to be replaced.
         placed: set[Any] = set()
         for owner in tf_seeds.owners_of_get_seed():
-            if owner.get_seed not in placed:  # two of them may be faces of one module
+            if owner.get_seed not in placed:  # two of them may be views of one module
                 placed.add(_dispatch(owner, "get_seed", _get_seed))
         keras_state.replace_random(_PythonRandom)
 
 
 def _dispatch(owner: Any, name: str, instead: Callable[..., Any]) -> Any:
-    """Replaces a function by one that calls `instead` with it and its arguments; gives that one."""
+    """Replaces a function by a dispatcher, which calls `instead(original, *args, **kwargs)`."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
@@ -81,7 +84,8 @@ def _dispatch(owner: Any, name: str, instead: Callable[..., Any]) -> Any:
 def _compute_gradients(
     original: Any, optimizer: Any, loss: Any, var_list: Any = None, *args: Any, **kwargs: Any
 ) -> Any:
-    """TF1 optimizers work on `tf.Variable`s alone: `var_list` may hold Keras' variables."""
+    """Lets `var_list` hold variables of Keras: TF1 optimizers only work on `tf.Variable`s."""
+    # Without a list, the optimizer takes the trainable variables of the graph, which are views.
     if isinstance(var_list, (list, tuple)):
         var_list = [_as_tf1(variable) for variable in var_list]
     return original(optimizer, loss, var_list, *args, **kwargs)
@@ -90,7 +94,7 @@ def _compute_gradients(
 def _apply_gradients(
     original: Any, optimizer: Any, grads_and_vars: Any, *args: Any, **kwargs: Any
 ) -> Any:
-    """As of `_compute_gradients`, for gradients that were computed otherwise."""
+    """Does what `_compute_gradients` does, for gradients that were computed in another way."""
     if traced_graph.current() is not None:
         grads_and_vars = [(gradient, _as_tf1(variable)) for gradient, variable in grads_and_vars]
     return original(optimizer, grads_and_vars, *args, **kwargs)
@@ -98,9 +102,11 @@ def _apply_gradients(
 
 def _as_tf1(variable: Any) -> Any:
     """The program's view of a variable of Keras, or of its value."""
+    # Only the graph of a program has a creator, and only during its trace.
     creator = getattr(traced_graph.current(), "creator", None)
     if creator is None:
         return variable
+    # Views and mirrored variables have `memory`. Another `tf.Variable` is what Keras got.
     is_stored = isinstance(variable, tf.Variable) and not hasattr(variable, "memory")
     is_keras = isinstance(variable, keras.Variable)
     return creator.view_of(variable) if is_keras or is_stored else variable
@@ -109,15 +115,16 @@ def _as_tf1(variable: Any) -> Any:
 def _initialize_optimizer(
     original: Any, optimizer: Any, learning_rate: Any = None, *args: Any, **kwargs: Any
 ) -> None:
-    """Keras 3 refuses rates that are tensors, which Keras 2 took, in its first constructor."""
+    """Lets a rate be a tensor, as in Keras 2. Keras 3 refuses it in the base constructor."""
     if traced_graph.current() is not None:
         learning_rate = keras_rates.as_keras_takes_it(learning_rate)
     original(optimizer, learning_rate, *args, **kwargs)
 
 
 def _add_loss(original: Any, layer: Any, loss: Any) -> None:
-    """Losses of layers are told to the program, too: it cannot ask for the layers called in it."""
+    """Tells the program about losses of layers: it cannot ask which layers it called."""
     original(layer, loss)
+    # In a stateless scope Keras only computes shapes, and drops the loss.
     losses = getattr(traced_graph.current(), "keras_losses", None)
     if losses is not None and not keras_state.is_without_state():
         for value in keras.tree.flatten(loss):
@@ -127,10 +134,10 @@ def _add_loss(original: Any, layer: Any, loss: Any) -> None:
 def _apply(
     original: Any, optimizer: Any, grads: Sequence[Any], trainable_variables: Any = None
 ) -> Any:
-    """Keras optimizers apply the mean of the replicas' gradients, before they clip it.
+    """Makes Keras optimizers apply the mean of the replicas' gradients, before they clip it.
 
-    They sum gradients, which is right for a loss that is divided by the global batch size. The
-    loss of a model_fn is that of one replica, as for TF1 optimizers; Keras has no switch for it.
+    Keras sums gradients, which is right for a loss that is divided by the global batch size. The
+    loss of a model_fn is that of one replica, as for TF1 optimizers. Keras has no switch for it.
     """
     if _spreads():
         grads = keras_state.mean_over_replicas(grads)
@@ -142,7 +149,7 @@ def _all_reduce(original: Any, optimizer: Any, grads_and_vars: Any) -> Any:
 
 
 def _spreads() -> bool:
-    """Whether a program with several replicas is traced."""
+    """Whether the program that is being traced has several replicas."""
     return getattr(traced_graph.current(), "replicas", 1) > 1
 
 
@@ -158,10 +165,11 @@ def _create_op(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """Random ops in branches, loops and functions draw from the program's state, too.
+    """Lets random ops in branches, loops and functions draw from the program's state.
 
-    Not so in functions of tf.data: each iterator has kernels of its own, as it has in TF1.
+    Functions of tf.data are left out: each iterator has its own kernels, as in TF1.
     """
+    # The cheap test comes first: every op of every nested graph in the process is made here.
     if op_type in random_ops.TYPES or op_type in random_ops.CALLS:
         program = traced_graph.current()
         if program is not None and not _is_called_by(tf_datasets.TRACER):
@@ -173,9 +181,9 @@ def _create_op(
 
 
 def _equal(original: Any, tensor: Any, other: Any) -> Any:
-    """Tensors of a graph are equal if they are the same: TF1 code asks `loss in losses`.
+    """Compares identity for TF1 code (`loss in losses`), and values for Keras.
 
-    Keras 3 compares values, as with tensors of functions: `iterations % steps == 0`.
+    Keras 3 writes `iterations % steps == 0`, and expects what a `tf.function` gives.
     """
     return tf.equal(tensor, other) if _compares_values(tensor, other) else original(tensor, other)
 
@@ -188,11 +196,12 @@ def _not_equal(original: Any, tensor: Any, other: Any) -> Any:
 
 def _compares_values(tensor: Any, other: Any) -> bool:
     is_traced = other is not None and isinstance(tensor.graph, traced_graph.TracedGraph)
+    # The frames below: this function, `_equal` or `_not_equal`, the dispatcher, its caller.
     return is_traced and traced_graph.is_keras_calling(sys._getframe(3))
 
 
 def _import_meta_graph(original: Any, meta_graph_or_file: Any, *args: Any, **kwargs: Any) -> Any:
-    """A graph that is imported into a program gets variables whose memory it can share."""
+    """Gives a graph that is imported into a program variables whose memory can be shared."""
     if traced_graph.current() is not None:
         if not isinstance(meta_graph_or_file, tf.compat.v1.MetaGraphDef):
             meta_graph_or_file = tf_meta_graphs.read_meta_graph(meta_graph_or_file)
@@ -210,7 +219,7 @@ def _is_called_by(module: str) -> bool:
 
 
 def _get_seed(original: Any, op_seed: int | None) -> Any:
-    """An input_fn that is called eagerly gets the seeds that it would get in its graph."""
+    """Gives an input_fn that is called eagerly the seeds that it would get in a graph."""
     seeds = _seeds.of_input()
     if seeds is None:
         return original(op_seed)
@@ -223,10 +232,10 @@ def _is_called_by_tf_data() -> bool:
 
 
 class _PythonRandom:
-    """Python's `random` as Keras draws default seeds from it: the trace's own, or the process'.
+    """Python's `random` for the default seeds of Keras: that of the trace, or of the process.
 
     Args:
-        process: The module.
+        process: The module `random`.
     """
 
     def __init__(self, process: types.ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""Training on several replicas: one trace that holds them all, one step that runs them all.
+"""Training on several replicas: one trace contains them all, and one step runs them all.
 
 Synopsis::
 
@@ -8,10 +8,10 @@ Synopsis::
     made = program.trace(..., distribution=distribution)
     distribution.broadcast(made.graph)       # replicas start from the primary's values
 
-Each replica traces the model_fn into the same graph, in a thread of its own, as
-`tf.distribute.MirroredStrategy` does it; `merge_call` and with it every optimizer work as they
-are. A variable is one name with a component per replica. The first component is the memory that
-the estimator's other programs use, and the only one that checkpoints know.
+Each replica traces the model_fn into the same graph, in a thread of its own. This is how
+`tf.distribute.MirroredStrategy` works, so `merge_call` and all optimizers work unchanged. A
+variable has one name and a component per replica. The first component is the memory that the
+estimator's other programs use. Checkpoints only contain this one.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ _v1 = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
 _MIRRORED = (tf.distribute.MirroredStrategy, _v1.distribute.MirroredStrategy)
 _Replica = Callable[[Any, Any], specs.EstimatorSpec]
+# By strategy, since estimators may share one; weakly, so that a strategy is not kept alive here.
 _locks: weakref.WeakKeyDictionary[tf.distribute.Strategy, threading.RLock] = (
     weakref.WeakKeyDictionary()
 )
 
 
 class Distribution:
-    """How training is spread: here over one replica, which is no spreading at all.
+    """The distribution of training over replicas. This base class has one replica.
 
     Args:
         strategy: The strategy of one replica, or None.
 
     Attributes:
-        replicas: How many replicas a step runs, and how many batches it takes.
+        replicas: The number of replicas that a step runs, and of batches that it takes.
     """
 
     replicas = 1
@@ -57,10 +58,10 @@ class Distribution:
         self._strategy = strategy
 
     def check(self) -> None:
-        """Raises an error if the strategy cannot train here."""
+        """Raises an error if the strategy is not supported."""
 
     def element_spec(self, element_spec: Any) -> Any:
-        """The spec of what one step takes."""
+        """The spec of the input of one step."""
         return element_spec
 
     def creator(
@@ -74,7 +75,7 @@ class Distribution:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """What a trace runs in: the device of the one replica."""
+        """The scope of a trace: the device of the one replica."""
         if self._strategy is None:
             yield
             return
@@ -83,7 +84,7 @@ class Distribution:
             yield
 
     def run(self, replica: _Replica, inputs: Any) -> specs.EstimatorSpec:
-        """Calls `replica` for every replica, and makes one spec of theirs.
+        """Calls `replica` for every replica, and combines their specs into one.
 
         Args:
             replica: Builds the model and its train op from features and labels.
@@ -93,7 +94,7 @@ class Distribution:
         return replica(features, labels)
 
     def broadcast(self, graph: tf.Graph) -> None:
-        """Gives all replicas the values of the first one."""
+        """Copies the values of the first replica to all others."""
 
 
 class MirroredDistribution(Distribution):
@@ -107,13 +108,14 @@ class MirroredDistribution(Distribution):
         super().__init__(strategy)
         self._strategy: tf.distribute.Strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
+        # A store of its own: checkpoints must not see the components of the other replicas.
         self._copies = variable_store.VariableStore()
 
     def check(self) -> None:
-        """Checks that the strategy is one that runs within this process.
+        """Checks that the strategy runs within this process.
 
         Raises:
-            errors.ArgumentError: It is not.
+            errors.ArgumentError: The strategy needs other processes.
         """
         if not isinstance(self._strategy, _MIRRORED):
             raise errors.ArgumentError(
@@ -141,9 +143,9 @@ class MirroredDistribution(Distribution):
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """What a trace runs in: the strategy, its gradients scaled for the sum over replicas.
+        """The scope of a trace: the strategy, with gradients scaled for the sum over replicas.
 
-        Estimators that share a strategy trace one after the other, as this changes the strategy.
+        The scope changes the strategy, so estimators that share one trace one after the other.
         """
         with (
             _locks.setdefault(self._strategy, threading.RLock()),
@@ -154,13 +156,15 @@ class MirroredDistribution(Distribution):
             yield
 
     def run(self, replica: _Replica, inputs: Any) -> specs.EstimatorSpec:
-        """Calls `replica` in a thread per replica, and combines what they return."""
+        """Calls `replica` in a thread per replica, and combines the specs that they return."""
         results: dict[int, specs.EstimatorSpec] = {}
+        # Keras keeps its settings and its seeds per thread: a replica's thread has none of its own.
         settings, seeds = keras_state.settings(), keras_state.python_random()
 
         def run_one() -> None:
             position = _replica_id()
             keras_state.use_settings(settings)
+            # Each replica starts from the same point, so it draws what one replica would draw.
             keras_state.draw_seeds_like(seeds)
             graph = _v1.get_default_graph()
             keras_state.count_names_by_scope(graph)
@@ -174,7 +178,7 @@ class MirroredDistribution(Distribution):
         return _combined([results[position] for position in range(self.replicas)])
 
     def broadcast(self, graph: tf.Graph) -> None:
-        """Gives all replicas the values of the first one, which loads and hooks have set."""
+        """Copies the values of the first replica, which loads and hooks set, to all others."""
         with program.eager_mode():
             for variable in graph.get_collection(_GraphKeys.GLOBAL_VARIABLES):
                 if isinstance(variable, MirroredVariable) and _has_value(variable.memory):
@@ -183,7 +187,7 @@ class MirroredDistribution(Distribution):
 
 
 def of(strategy: tf.distribute.Strategy | None) -> Distribution:
-    """The distribution of training that a `RunConfig.train_distribute` asks for."""
+    """The distribution for the value of `RunConfig.train_distribute`."""
     if strategy is None:
         return Distribution()
     if strategy.num_replicas_in_sync > 1:
@@ -192,30 +196,30 @@ def of(strategy: tf.distribute.Strategy | None) -> Distribution:
 
 
 def input_context(replicas: int) -> tf.distribute.InputContext:
-    """What an input_fn is offered: one pipeline, whose batches go to the replicas in turn."""
+    """The context for an input_fn: one pipeline, whose batches go to the replicas in turn."""
     return tf.distribute.InputContext(
         num_input_pipelines=1, input_pipeline_id=0, num_replicas_in_sync=replicas
     )
 
 
 class MirroredVariable(tf_distribution.MirroredVariable):
-    """A variable with a component per replica; its memory is that of the first one."""
+    """A variable with a component per replica. Its memory is that of the first component."""
 
     @property
     def memory(self) -> tf.Variable:
-        """The memory that the estimator's other programs share."""
+        """The memory that the variable shares with the estimator's other programs."""
         return self._values[0].memory
 
 
 class MirroredCreator(variable_creator.VariableCreator):
-    """A variable creator that makes a component per replica of every variable.
+    """A variable creator that makes a component per replica for every variable.
 
     Args:
         graph: The program's graph.
-        store: Where variables live that a checkpoint holds.
-        local: Where variables live that belong to this program alone.
+        store: The store of the variables that checkpoints contain.
+        local: The store of the variables that belong to this program alone.
         strategy: The strategy.
-        copies: Where the components of the other replicas live.
+        copies: The store of the other replicas' components.
     """
 
     def __init__(
@@ -229,7 +233,7 @@ class MirroredCreator(variable_creator.VariableCreator):
         super().__init__(graph, store, local)
         self._strategy = strategy
         self._copies = copies
-        self._containers: list[Any] = []  # components point to them weakly
+        self._containers: list[Any] = []  # keeps them alive: components only hold weak references
 
     def finished(
         self,
@@ -237,10 +241,11 @@ class MirroredCreator(variable_creator.VariableCreator):
         keras_variable: keras.Variable | None,
         kwargs: dict[str, Any],
     ) -> tf.Variable:
-        """Makes the other components, and the variable that stands for all of them.
+        """Makes the other components, and the variable that combines all of them.
 
-        Variables outside of the local ones are equal on all replicas at all times, those too
-        that ask to be reduced only when they are read, so that a checkpoint is the memory.
+        All variables but local ones are equal on all replicas at all times. So the memory of the
+        first component is what a checkpoint contains. This includes variables that ask to be
+        reduced only when they are read.
         """
         devices = self._strategy.extended.worker_devices
         others = [self._copy(primary, i, device) for i, device in enumerate(devices) if i > 0]
@@ -251,6 +256,7 @@ class MirroredCreator(variable_creator.VariableCreator):
         container = kind(self._strategy, (primary, *others), aggregation)
         self._containers.append(container)
         if keras_variable is not None:
+            # TensorFlow makes their assignments on behalf of Keras: see `order_keras_state`.
             self.keras_handles.update(id(view.op.outputs[0]) for view in (primary, *others))
         return container
 
@@ -260,14 +266,14 @@ class MirroredCreator(variable_creator.VariableCreator):
             return variable_creator.stored_variable(name, kwargs)
 
     def given_to_keras(self, memory: tf.Variable, view: Any) -> tf.Variable:
-        """Keras works on the mirrored variable: its replicas find their components there."""
+        """Gives Keras the mirrored variable, in which each replica finds its component."""
         del memory
         return view
 
     def _copy(
         self, primary: variable_store.ProgramVariable, position: int, device: str
     ) -> variable_store.ProgramVariable:
-        """A component of another replica, initialized with what the first one gets."""
+        """A component of another replica, initialized like the first component."""
         name = f"{primary.name.split(':')[0]}/replica_{position}"
         with tf.device(device):
             slot = self._copies.uninitialized(name, primary.shape, primary.dtype)
@@ -280,9 +286,10 @@ def _component(
     memory: tf.Variable,
     name: str,
 ) -> variable_store.ProgramVariable:
-    """A view of another replica's memory; its initializer gives it what the first one gets."""
+    """A view of another replica's memory, initialized like the first component."""
     handle = variable_store.memory_handle(memory)
     placeholder = graph.placeholder_for(handle, f"{name}/")  # the slash: exactly this name
+    # A view of memory that holds its value already has a no-op for an initializer.
     source = primary.initializer
     with tf.name_scope(f"{name}/"):
         initializer = (
@@ -305,7 +312,7 @@ def _component(
 
 
 def components(variable: Any) -> Sequence[variable_store.ProgramVariable]:
-    """The components of a mirrored variable; another variable is its own only one."""
+    """The components of a mirrored variable; any other variable is its only component."""
     if isinstance(variable, tf_distribution.DistributedVariable):
         return tuple(variable.values)
     return (variable,)
@@ -316,9 +323,9 @@ def _aggregation(
     keras_variable: keras.Variable | None,
     asked: tf.VariableAggregation | None,
 ) -> tf.VariableAggregation:
-    """How values that replicas assign become one.
+    """How the values that replicas assign become one value.
 
-    Keras layers keep moving statistics without saying how; their mean keeps replicas equal.
+    Keras layers do not say how to combine moving statistics. Their mean keeps replicas equal.
     """
     aggregation = asked or tf.VariableAggregation.NONE
     is_state = keras_variable is not None and not keras_variable.trainable
@@ -328,7 +335,7 @@ def _aggregation(
 
 
 def _combined(replicas: Sequence[specs.EstimatorSpec]) -> specs.EstimatorSpec:
-    """One spec of those of all replicas: the mean loss, all train ops, the rest of the first."""
+    """Combines specs: the mean loss, all train ops, and everything else of the first replica."""
     loss = tf.add_n([spec.loss for spec in replicas]) / len(replicas)
     train_op = tf.group(*(spec.train_op for spec in replicas))
     return replicas[0]._replace(loss=loss, train_op=train_op)
@@ -339,6 +346,7 @@ def _replica_id() -> int:
 
 
 def _has_value(memory: tf.Variable) -> bool:
+    # A slot without a name, in no store: it only offers the test.
     return variable_store.Slot("", memory).is_initialized
 
 
@@ -346,8 +354,8 @@ def _has_value(memory: tf.Variable) -> bool:
 def _reduction_that_does_not_hang(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Lets several CPU devices of one process reduce on one of them.
 
-    The collective ops that MirroredStrategy takes where no `cross_device_ops` are given wait for
-    each other over logical CPUs.
+    Without `cross_device_ops`, MirroredStrategy uses collective ops. On logical CPUs these wait
+    for each other forever.
     """
     kept = tf_distribution.reduction(strategy)
     on_cpus = any("CPU" in device.upper() for device in strategy.extended.worker_devices)

@@ -6,9 +6,10 @@ Synopsis::
     graph.get_collection("regularization_losses")     # holds them; so does `get_total_loss`
     graph.keras_losses.missing_from(spec.loss)        # those that a loss lacks
 
-Keras 3 keeps the losses of a layer in the layer. `tf.layers` put them, those of weights and of
-activities, into the collection of regularization losses, and so does this: those of a weight
-once for each variable, those of `add_loss` and of activities once for each call.
+Keras 3 keeps the losses of a layer in the layer. `tf.layers` put the losses of weights and
+activities into the collection of regularization losses. This module does the same. A weight's loss
+is added once for each variable. The losses of `add_loss` and of activities are added once for each
+call.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ class KerasLoss:
     """A loss of a Keras layer.
 
     Attributes:
-        description: What it is, for messages.
+        description: A description for messages.
         made: The tensor that Keras made.
-        collected: What the collection holds: the same in the dtype of losses.
-        is_of_weight: Whether it is a weight's; Keras makes another tensor of it whenever
-            `losses` is read.
+        collected: The tensor in the collection: `made`, cast to Keras' `floatx`.
+        is_of_weight: Whether it is the loss of a weight. Keras makes another tensor for it
+            whenever `losses` is read.
     """
 
     description: str
@@ -49,7 +50,7 @@ class KerasLoss:
 
 @contextlib.contextmanager
 def left_to_keras() -> Iterator[None]:
-    """Lets layers keep their losses: a compiled model's `compute_loss` says what they count."""
+    """Lets layers keep their losses, where a compiled model's `compute_loss` adds them."""
     outer = getattr(_local, "left", False)
     _local.left = True
     try:
@@ -59,7 +60,7 @@ def left_to_keras() -> Iterator[None]:
 
 
 class KerasLosses:
-    """The losses of the Keras layers of one trace, for each replica its own.
+    """The losses of the Keras layers of one trace, separate for each replica.
 
     Args:
         graph: The program's graph.
@@ -67,22 +68,24 @@ class KerasLosses:
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
+        # The keys are names of replicas. None stands for the first replica, or the only one.
         self._found: dict[str | None, list[KerasLoss]] = {}
         self._unreachable: dict[str | None, list[str]] = {}
         self._with_loss: dict[str | None, set[int]] = {}
 
     def record(self, loss: tf.Tensor, layer: Any) -> None:
-        """Takes in what a layer gave `add_loss`, from a regularizer of activities or by itself."""
+        """Records a loss that a layer or its activity regularizer passed to `add_loss`."""
         if getattr(_local, "left", False):
             return
         description = f"a loss of the layer {layer.name!r}"
+        # A tensor of a branch or a loop cannot be used outside of it, so it cannot be collected.
         if loss.graph is self._graph:
             self._add(description, loss, is_of_weight=False)
         else:
             self._unreachable.setdefault(self._graph.replica, []).append(description)
 
     def collect(self) -> None:
-        """Puts the losses of weights into the collection that are not there yet."""
+        """Adds the losses of weights to the collection, unless they are there already."""
         creator, replica = self._graph.creator, self._graph.replica
         known = self._with_loss.setdefault(replica, set())
         for name, variable in [] if creator is None else list(creator.keras_variables.items()):
@@ -92,6 +95,7 @@ class KerasLosses:
             with (
                 self._graph.as_default(),
                 tf.control_dependencies(None),
+                # The name must not depend on the scope of the code that asks for the collection.
                 tf.compat.v1.name_scope(None),
                 tf.name_scope(f"{name}/Regularizer"),
             ):
@@ -99,7 +103,7 @@ class KerasLosses:
             self._add(f"the regularizer of {name!r}", loss, is_of_weight=True)
 
     def of_other_replicas(self) -> set[int]:
-        """The ids of the tensors in the collection that other replicas made."""
+        """The ids of the tensors in the collection that belong to other replicas."""
         replica = self._graph.replica
         return {
             id(loss.collected)
@@ -109,10 +113,10 @@ class KerasLosses:
         }
 
     def missing_from(self, loss: tf.Tensor) -> list[KerasLoss]:
-        """The losses of the calling replica that `loss` is not computed from.
+        """The losses of the calling replica that are not part of `loss`.
 
-        A weight's loss counts as part of it when something equal is: the tensor that Keras made
-        of it when `losses` was read.
+        A weight's loss also counts as part of it if `loss` contains an equal computation. Keras
+        makes such a tensor whenever `losses` is read.
         """
         self.collect()
         reached = ordering.reachable_operations([loss])
@@ -120,17 +124,18 @@ class KerasLosses:
         missing = [candidate for candidate in found if candidate.made.op not in reached]
         if not any(candidate.is_of_weight for candidate in missing):
             return missing
+        # Comparing computations takes a pass over the graph, so it comes last.
         wanted = ordering.reachable_operations([candidate.made for candidate in missing])
         forms = _forms(self._graph, reached | wanted)
         present = {forms[op] for op in reached}
         return [c for c in missing if not (c.is_of_weight and forms[c.made.op] in present)]
 
     def out_of_reach(self) -> list[str]:
-        """Descriptions of losses that were made in branches or loops, where nothing reads them."""
+        """Descriptions of losses that were made in branches or loops, where they cannot be read."""
         return self._unreachable.get(self._graph.replica, [])
 
     def added_to(self, loss: tf.Tensor) -> tf.Tensor:
-        """`loss`, with those of the layers' losses that it lacks.
+        """Returns `loss` plus the losses of layers that it does not contain.
 
         Raises:
             errors.ArgumentError: A layer made a loss in a branch or a loop.
@@ -148,7 +153,7 @@ class KerasLosses:
             return tf.add_n([loss, *(tf.cast(m.collected, loss.dtype) for m in missing)])
 
     def lacking(self, loss: tf.Tensor) -> str | None:
-        """What to say of a loss that lacks losses of layers; None where it lacks none."""
+        """The message for a loss that lacks losses of layers; None if it lacks none."""
         missing = [*(m.description for m in self.missing_from(loss)), *self.out_of_reach()]
         if not missing:
             return None
@@ -173,15 +178,15 @@ def _listed(descriptions: list[str], most: int = 5) -> str:
 
 
 def _forms(graph: tf.Graph, operations: Iterable[tf.Operation]) -> dict[tf.Operation, int]:
-    """By op, a number: equal for ops that compute the same from the same.
+    """Numbers ops, so that ops with the same number compute the same value.
 
-    Ops with a state, and those without inputs, are equal to themselves alone; but a variable has
-    one value wherever it is read, and a constant is what it holds.
+    A stateful op, or one without inputs, equals only itself. Two exceptions: reads of one variable
+    are equal, and so are constants of one value.
     """
     wanted = set(operations)
     numbers: dict[Any, int] = {}
     forms: dict[tf.Operation, int] = {}
-    for op in graph.get_operations():  # what an op is computed from comes before it
+    for op in graph.get_operations():  # the inputs of an op come before it
         if op in wanted:
             inputs = tuple((forms.get(t.op, id(t.op)), t.value_index) for t in op.inputs)
             key = (op.type, inputs, _attributes(op)) if _is_told_by_inputs(op) else id(op)
@@ -200,5 +205,5 @@ def _attributes(op: tf.Operation) -> tuple[tuple[str, bytes], ...]:
     return tuple(
         (key, attributes[key].SerializeToString(deterministic=True))
         for key in sorted(attributes)
-        if not key.startswith("_")
+        if not key.startswith("_")  # hints for the runtime, such as `_class`
     )

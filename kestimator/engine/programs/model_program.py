@@ -1,4 +1,4 @@
-"""A model_fn as a program: traced for one mode and one input spec, with what a run needs of it.
+"""A model_fn as a program: traced for one mode and one input spec, with all that a run needs.
 
 Synopsis::
 
@@ -34,16 +34,16 @@ _OF_ONE_SESSION = (
     *("FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "RandomShuffleQueue", "Barrier", "Stack"),
     *("ConditionalAccumulator", "SparseConditionalAccumulator"),
 )
-"""What keeps state that begins anew with every call, and cannot be emptied: a program that has
-such an op is traced anew."""
+"""Ops whose state cannot be emptied but starts fresh with every call in tf.estimator. A program
+with such an op is traced again for each call."""
 
 
 class ModelSource(Protocol):
-    """A model_fn on its way into a program, and what completes its spec.
+    """A model_fn that becomes a program, and the functions that complete its spec.
 
     Attributes:
-        is_served: Whether the graph leaves for a SavedModel, and does not run here.
-        summary_writer: Where `tf.summary` in the model_fn writes; None for nowhere.
+        is_served: Whether the graph is exported to a SavedModel and does not run here.
+        summary_writer: The writer for `tf.summary` in the model_fn; None if there is none.
     """
 
     is_served: bool
@@ -69,10 +69,10 @@ class ModelProgram:
         global_step: The program's view of the global step.
         locals_are_ready: Whether tables and local variables have been initialized once.
         warm_started: Whether the initializers read the checkpoint of a warm start.
-        summary_writer: Where TF2 summaries go.
-        is_stale: Whether another call must trace anew: hooks added ops, or ops keep state.
-        random_ops_before: How many random ops its graph counts as made before its own.
-        input_variables: The names of the variables of the input_fn, which it saves and restores.
+        summary_writer: The writer of TF2 summaries.
+        is_stale: Whether another call must trace again, because hooks added ops or ops keep state.
+        random_ops_before: The number of random ops that its graph counts before its own.
+        input_variables: The names of the input_fn's variables, which it saves and restores.
     """
 
     def __init__(
@@ -114,25 +114,27 @@ class ModelProgram:
             element_spec: The spec of `(features, labels)`.
             seed: The graph-level seed.
             store: The variables of the estimator.
-            distribution: How training is spread over replicas.
-            random_ops_before: How many random ops the input_fn made, which come first in the
-                order by which ops get their seeds.
+            distribution: The distribution of training over replicas.
+            random_ops_before: The number of random ops that the input_fn made. They come first
+                in the order by which ops get their seeds.
             input_variables: The names of the variables that the input_fn made.
 
         Raises:
             errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode, or a metric
-                that it has not made itself.
+                that was made outside of it.
         """
         given: list[Any] = []
         distribution = distribution or _distribution.Distribution()
 
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(source.call(features, labels), mode)
+            # `complete` turns a Keras optimizer into ops, so the optimizer is kept here.
             given.append(spec.train_op)
             _check_metrics_are_new(spec, store)
             return source.complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
 
         def before(graph: _program.ProgramGraph) -> None:
+            # The input_fn has made its variables already: the program only views them.
             _make_global_step(graph)
             creator = variable_creator.VariableCreator(graph, store, store)
             for key in input_variables:
@@ -167,12 +169,12 @@ class ModelProgram:
     def _offer_global_step_read(self) -> None:
         """Gives stock hooks a plain read of the global step.
 
-        They would make one that guards against an uninitialized variable, for every graph, and
-        keep it under the same private key.
+        Otherwise they would make one themselves, with a guard against an uninitialized variable.
+        They keep it in the collection with the same private key.
         """
         with self.graph.as_default(), tf.control_dependencies(None):
             read = self.global_step.read_value()
-            tf_variables.fetched(self.global_step)  # what fetches by name read, made before steps
+            tf_variables.fetched(self.global_step)  # makes the read for fetches by name in time
         self.graph.add_to_collection("global_step_read_op_cache", read)
 
     @property
@@ -187,7 +189,7 @@ class ModelProgram:
 
     @functools.cached_property
     def operations(self) -> list[tf.Operation]:
-        """What one step runs: the train op or the metric updates, and Keras' own writes."""
+        """The ops of one step: the train op or the metric updates, and the writes of Keras."""
         wanted = {
             ModeKeys.TRAIN: [_operation(self.spec.train_op)],
             ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
@@ -197,7 +199,8 @@ class ModelProgram:
         return [*operations, *self._dumps(operations)]
 
     def _dumps(self, operations: Sequence[tf.Operation]) -> list[tf.Operation]:
-        """The ops by which `tf.debugging.experimental.enable_dump_debug_info` sees a step."""
+        """The ops with which `tf.debugging.experimental.enable_dump_debug_info` sees a step."""
+        # The debugger adds them beside the ops that it watches, so no fetch reaches them.
         dumps = [op for op in self.graph.get_operations() if op.type == "DebugIdentityV2"]
         if not dumps:
             return []
@@ -206,12 +209,13 @@ class ModelProgram:
         return [op for op in dumps if op.inputs[0].op in reached]
 
     def _state_updates(self) -> list[tf.Operation]:
-        """Keras' writes that belong to this mode: only training changes what a checkpoint holds."""
+        """The writes of Keras in this mode. Only training changes what a checkpoint contains."""
         if self.mode == ModeKeys.TRAIN:
             return self.program.state_updates
         kept = {
             id(view.op.outputs[0])
             for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
+            # Seeds are the exception: they move on in every mode.
             if not variable_creator.is_seed(name(view))
         }
         return [
@@ -222,29 +226,30 @@ class ModelProgram:
 
     @property
     def irregular_global_step(self) -> tf.Variable | None:
-        """The eager variable that counts steps, where a step may move it by other than 1."""
+        """The variable that counts steps, if a step may not advance it by exactly 1; else None."""
         return None if self.advances_by_one else self._store["global_step"].variable
 
     def made_once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made for the first caller and kept with the program."""
+        """The result of `make`, which is called once and kept with the program."""
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
 
     @functools.cached_property
     def fetches(self) -> dict[str, Any]:
-        """What a step that hooks see computes for the loop itself."""
+        """The values that the loop itself needs of an observed step."""
         if self.mode == ModeKeys.PREDICT:
             return {"predictions": self.spec.predictions, "operations": self.operations}
         return {"loss": self.spec.loss, "operations": self.operations}
 
     @property
     def metric_values(self) -> dict[str, tf.Tensor]:
-        """The values of the metrics, once all batches are counted in."""
+        """The values of the metrics, after all batches have been counted."""
         return {name: value for name, (value, _) in self._metrics.items()}
 
     def _evaluation_metrics(self) -> dict[str, tuple[tf.Tensor, tf.Operation | None]]:
         metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
+        # A local store of its own: no checkpoint contains the variables of these metrics.
         local = variable_store.VariableStore()
         creator = variable_creator.VariableCreator(self.graph, self._store, local)
         with (
@@ -257,7 +262,8 @@ class ModelProgram:
         return metrics
 
     def _initialize_own_metrics(self) -> None:
-        """Lets a `local_init_op` of the model_fn make the library's variables ready, too."""
+        """Makes a `local_init_op` of the model_fn initialize the library's variables as well."""
+        # Without this, the metrics of an evaluation would have no values.
         scaffold = self.spec.scaffold
         if scaffold.local_init_op is None:
             return
@@ -268,10 +274,10 @@ class ModelProgram:
             self.spec = self.spec._replace(scaffold=scaffold)
 
     def metrics_to_export(self) -> dict[str, tuple[tf.Tensor, Any]]:
-        """The value of each metric and what updates it, for who runs the graph by itself.
+        """The value and the update of each metric, for code that runs the graph by itself.
 
-        Called in the graph. A Keras metric's value is read anew, as it does not count the batch;
-        its update is all that the model_fn had it write.
+        Must be called in the graph. The value of a Keras metric is read again, because it does not
+        count the batch. Its update is everything that the model_fn made it write.
         """
         return {
             name: (tf.convert_to_tensor(metric.result()), tf.group(*self._writes_of(metric)))
@@ -290,9 +296,9 @@ class ModelProgram:
 
     @property
     def operation_to_export(self) -> Any:
-        """The spec's train op, for who runs the graph by itself. Called in the graph.
+        """The spec's train op, for code that runs the graph by itself.
 
-        In training it also runs what Keras code writes, if there is such code.
+        Must be asked for in the graph. In training, the op also runs the writes of Keras code.
         """
         if self.mode == ModeKeys.TRAIN and self.program.state_updates:
             return tf.group(*self.operations, name="train_op")
@@ -300,15 +306,21 @@ class ModelProgram:
         return None if isinstance(train_op, keras.optimizers.Optimizer) else train_op
 
     def serves(self, random_ops_before: int, input_variables: Sequence[str]) -> bool:
-        """Whether it may run again, after an input_fn with such random ops and variables."""
+        """Whether the program may run again, after an input_fn with these random ops and variables.
+
+        Args:
+            random_ops_before: The number of random ops that the input_fn made.
+            input_variables: The names of the variables that the input_fn made.
+        """
         if self.is_stale or self.input_variables != tuple(input_variables):
             return False
+        # The count of the input's random ops only matters if ops of a step get their seeds by it.
         draws = self.graph.seed is not None and self.graph.random_state.is_used_by_steps
         return self.random_ops_before == random_ops_before or not draws
 
     @contextlib.contextmanager
     def changing(self, hooks: Sequence[Any]) -> Iterator[None]:
-        """Lets hooks add ops in their `begin`; a program that grew by them is not used again."""
+        """Lets hooks add ops in `begin`. A program that a user's hook extends is not kept."""
         own = {id(hook) for hook in hooks if _begins_by_itself(hook)}
         if self.graph.finalized:
             self.graph.reopen()
@@ -325,15 +337,16 @@ class ModelProgram:
         return [slot.keras_variable for slot in slots if slot and slot.keras_variable is not None]
 
     def settle_global_step(self) -> None:
-        """Lets hooks and summaries see the global step as it was before their step."""
+        """Makes hooks and summaries see the global step from before their step."""
         for view in _distribution.components(self.global_step):
             ordering.read_before_writes(self.graph, view.op.outputs[0])
 
     @functools.cached_property
     def advances_by_one(self) -> bool:
-        """Whether a step's place is known beforehand: it adds 1 to the global step, or nothing.
+        """Whether the global step after each step is known beforehand.
 
-        That is so for one write, of a constant, and for modes that do not train.
+        It is if the step has a single write, which adds the constant 1. In modes that do not train,
+        the global step does not move.
         """
         if self.mode != ModeKeys.TRAIN:
             return True
@@ -354,7 +367,7 @@ class ModelProgram:
 
     @functools.cached_property
     def moves_global_step(self) -> bool:
-        """Whether the train op writes the global step; if not, a hook has to."""
+        """Whether the train op writes the global step. If not, a hook has to."""
         return bool(self._global_step_writers())
 
 
@@ -368,7 +381,7 @@ def name(view: Any) -> str:
 
 
 def _begins_by_itself(hook: Any) -> bool:
-    """Whether a hook of the user may add ops; TensorFlow's own add them once for a graph."""
+    """Whether the hook is the user's, and may add ops. Stock hooks add theirs once per graph."""
     module = type(hook).__module__
     return not module.startswith(("tensorflow.", "kestimator."))
 
@@ -398,6 +411,7 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
                 f"`eval_metric_ops` has a metric called {reserved!r}, which kestimator reports "
                 "itself. Give it another name."
             )
+    # tf.estimator sorted metrics as well, so that the graph is the same every time.
     named = sorted([*metrics.items(), ("loss", None)], key=lambda item: str(item[0]))
     return [
         (name, _v1.metrics.mean(spec.loss) if name == "loss" else metric) for name, metric in named
@@ -405,7 +419,7 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
 
 
 def _check_metrics_are_new(spec: specs.EstimatorSpec, store: variable_store.VariableStore) -> None:
-    """Refuses metrics made elsewhere: their counts would be the model's, and go on and on."""
+    """Refuses metrics made outside of the model_fn, because their counts would never restart."""
     outside = {id(slot.variable) for slot in store.outside}
     for name, metric in spec.eval_metric_ops.items():
         if not isinstance(metric, keras.metrics.Metric):
@@ -419,7 +433,7 @@ def _check_metrics_are_new(spec: specs.EstimatorSpec, store: variable_store.Vari
 
 
 def _as_tuples(spec: specs.EstimatorSpec) -> dict[str, Any]:
-    """The metrics of a spec, those of Keras 2 as the tuples that TF1 metrics are."""
+    """The metrics of a spec, with metrics of Keras 2 as tuples, like TF1 metrics."""
     graph = _v1.get_default_graph()
     return {
         name: keras2_state.value_and_update(metric, graph) if keras2.is_metric(metric) else metric

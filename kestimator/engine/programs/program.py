@@ -1,4 +1,4 @@
-"""Programs: a model_fn traced once into a graph, everything run as a pruned function of it.
+"""Programs: a model_fn is traced once into a graph, and pruned functions of the graph run.
 
 Synopsis::
 
@@ -7,9 +7,9 @@ Synopsis::
     step = program.function([loss], operations=[train_op])
     (value,) = step(*flat_batch)
 
-The graph has graph semantics: only what is fetched runs, and explicit control dependencies count.
-Writes of Keras code to its variables return no op to fetch; after the trace they are put into
-program order and collected in :attr:`Program.state_updates`, to run with every step.
+The graph has graph semantics: only fetched ops run, and explicit control dependencies count. Keras
+code writes to its variables and returns no op to fetch. After the trace these writes are put into
+program order. They are collected in :attr:`Program.state_updates`, and run with every step.
 """
 
 from __future__ import annotations
@@ -46,18 +46,19 @@ class ProgramGraph(traced_graph.TracedGraph):
     """The graph of a program.
 
     Args:
-        name: The name of the functions pruned from it.
+        name: The name for the functions that are pruned from the graph.
         seed: The graph-level random seed, or None.
-        replicas: How many replicas the trace holds.
+        replicas: The number of replicas in the trace.
 
     Attributes:
-        creator: What makes variables, while a trace goes on; None after it.
+        creator: The variable creator during the trace; None after it.
         keras_losses: The losses of the Keras layers that are called in the trace.
-        random_state: What random ops draw from.
-        replicas: How many replicas the trace holds.
+        random_state: The state that random ops draw from.
+        replicas: The number of replicas in the trace.
     """
 
     def __init__(self, name: str, seed: int | None = None, replicas: int = 1) -> None:
+        # The base class needs the stand-ins, so the state is made before it.
         self.random_state = random_ops.RandomState(self)
         super().__init__(name, seed, {**self.random_state.stand_ins, **small_updates.STAND_INS})
         self.replicas = replicas
@@ -66,32 +67,32 @@ class ProgramGraph(traced_graph.TracedGraph):
         self._thread = threading.local()
 
     def use_own_losses(self, owner: str) -> None:
-        """Gives the calling thread a collection of losses of its own, till it ends.
+        """Gives the calling thread its own collection of losses.
 
-        A replica's `get_total_loss` would sum those of the replicas before it, too.
+        Otherwise a replica's `get_total_loss` would also sum the losses of earlier replicas.
 
         Args:
-            owner: What to call it by.
+            owner: The name of the replica.
         """
         self._thread.replica = owner
 
     @property
     def replica(self) -> str | None:
-        """Whose losses the calling thread has for its own; None for those of the graph."""
+        """The replica whose losses the calling thread has; None for the losses of the graph."""
         return getattr(self._thread, "replica", None)
 
     def add_to_collection(self, name: str, value: Any) -> None:
-        """Adds to a collection of the graph, or to the thread's own."""
+        """Adds a value to a collection of the graph, or to the thread's own collection."""
         super().add_to_collection(self._own(name), value)
 
     def get_collection_ref(self, name: str) -> list[Any]:
-        """A collection of the graph, or the thread's own."""
+        """A collection of the graph, or the thread's own collection."""
         self._complete(name)
         collection: list[Any] = super().get_collection_ref(self._own(name))
         return collection
 
     def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
-        """A copy of a collection of the graph, or of the thread's own."""
+        """A copy of a collection of the graph, or of the thread's own collection."""
         self._complete(name)
         collection: list[Any] = super().get_collection(self._own(name), scope)
         if name == keras_losses.REGULARIZATION_LOSSES and self.replicas > 1:
@@ -100,25 +101,28 @@ class ProgramGraph(traced_graph.TracedGraph):
         return collection
 
     def _own(self, name: str) -> str:
+        # Only `LOSSES` is separate for each thread: of regularization losses, `get_collection`
+        # leaves out those of other replicas.
         is_losses = name == tf.compat.v1.GraphKeys.LOSSES
         return f"{name}/{self.replica}" if is_losses and self.replica else name
 
     def _complete(self, name: str) -> None:
-        """Adds what the collection lacks: Keras tells of no regularizer, so they are looked up."""
+        """Adds missing losses of weights: Keras does not report them by itself."""
         if name == keras_losses.REGULARIZATION_LOSSES:
             self.keras_losses.collect()
 
     def inputs_of(self, op_type: str, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        """The inputs of an op; a call of a function gets random state of its own."""
+        """The inputs of an op. A call of a function gets its own random state."""
         return self.random_state.inputs_of(op_type, inputs)
 
     def watch_variable(self, v: Any) -> None:
-        """Called by TensorFlow for every variable that is read in the graph itself."""
+        """Adopts a variable. TensorFlow calls this for every variable that the graph reads."""
         if self.creator is not None:
             self.creator.adopt(v)
 
     def meet(self, tensor: tf.Tensor) -> None:
-        """Takes in a variable from outside that a branch or a loop reads first."""
+        """Adopts a variable from outside that a branch or a loop reads first."""
+        # There TensorFlow calls `watch_variable` of the branch, and only the handle arrives here.
         is_variable = tensor.dtype == tf.resource and tf_tensors.handle_data(tensor) is not None
         if self.creator is not None and is_variable:
             variable = keras_state.variable_behind(tensor)
@@ -127,7 +131,7 @@ class ProgramGraph(traced_graph.TracedGraph):
 
     @contextlib.contextmanager
     def unlocked(self) -> Iterator[None]:
-        """Lets the library add ops, also after the graph was finalized for hooks."""
+        """Lets the library add ops, even after the graph was finalized for hooks."""
         was_finalized = self.finalized
         if was_finalized:
             self._unsafe_unfinalize()
@@ -142,14 +146,15 @@ class ProgramGraph(traced_graph.TracedGraph):
         self._unsafe_unfinalize()
 
     def as_graph_def(self, *args: Any, **kwargs: Any) -> Any:
-        """The program as a TF1 graph, with variables and tables in place of their captures."""
+        """The program as a TF1 graph, with variables and tables instead of captures."""
+        # TensorFlow's savers and writers call this, so every graph that leaves is a TF1 graph.
         names = standalone_graph.variable_names(self)
         graph_def = self.random_state.restored(super().as_graph_def(*args, **kwargs))
         return standalone_graph.standalone(graph_def, self.captures, names)
 
 
 class Distribution(Protocol):
-    """How a trace serves several replicas; see `kestimator.engine.programs.distribution`."""
+    """Support for several replicas in a trace: see `kestimator.engine.programs.distribution`."""
 
     replicas: int
 
@@ -162,21 +167,21 @@ class Distribution(Protocol):
         """The creator of the trace's variables."""
 
     def scope(self) -> contextlib.AbstractContextManager[None]:
-        """What the trace runs in."""
+        """The scope of the trace."""
 
 
 class Program:
-    """A traced function: its graph, its inputs, what it returned.
+    """A traced function: its graph, its inputs and its result.
 
     Attributes:
         graph: The graph.
-        inputs: The placeholders that stand for the inputs, flat.
-        result: What the traced function returned.
+        inputs: The placeholders for the inputs, flat.
+        result: The result of the traced function.
         local: The variables that belong to this program alone.
-        batches_per_step: How many batches of the input `inputs` stands for.
-        initial_writes: The ops by which Keras code wrote constants, such as loaded weights.
-        reads: For tensors that were fetched: the variable that they do nothing but read.
-        state_updates: The ops by which Keras code writes its state, in program order.
+        batches_per_step: The number of input batches that `inputs` takes.
+        initial_writes: The ops with which Keras code wrote constants, such as loaded weights.
+        reads: For fetched tensors that only read a variable: that variable.
+        state_updates: The ops with which Keras code writes its state, in program order.
     """
 
     def __init__(
@@ -202,7 +207,7 @@ class Program:
 
     @contextlib.contextmanager
     def growing(self) -> Iterator[None]:
-        """Lets code outside of the trace, such as a hook's `begin`, make variables as inside."""
+        """Lets code after the trace, such as a hook's `begin`, make variables as in the trace."""
         with eager_mode(), self.graph.as_default(), tf.variable_creator_scope(self._creator):
             yield
 
@@ -212,19 +217,20 @@ class Program:
         operations: Sequence[tf.Operation] = (),
         feeds: Sequence[tf.Tensor] = (),
     ) -> PrunedFunction:
-        """The function that computes `tensors` and runs `operations`; made once and kept.
+        """The function that computes `tensors` and runs `operations`. It is made once and kept.
 
         Args:
-            tensors: What it returns.
-            operations: What else it runs.
-            feeds: Tensors whose values the caller gives, besides those inputs that are needed.
+            tensors: The tensors that the function returns.
+            operations: The ops that it runs as well.
+            feeds: The tensors that the caller feeds, besides the inputs that are needed.
 
         Returns:
-            A function of `feeds` and then of the inputs in `PrunedFunction.inputs[len(feeds):]`.
+            A function of `feeds`, followed by the inputs in `PrunedFunction.inputs[len(feeds):]`.
 
         Raises:
-            tf.errors.InvalidArgumentError: A placeholder would be needed that nobody feeds.
+            tf.errors.InvalidArgumentError: The function needs a placeholder that is not fed.
         """
+        # Ids are safe as keys: the graph keeps every tensor and op alive.
         key = (
             tuple(map(id, tensors)),
             tuple(map(id, operations)),
@@ -247,6 +253,7 @@ class Program:
                 continue
             placeholder = id(op.outputs[0])
             if placeholder not in captures and placeholder not in inputs:
+                # The error that a session raises for a placeholder without a value.
                 raise tf.errors.InvalidArgumentError(
                     None,
                     op,
@@ -274,11 +281,11 @@ def trace(
         build: Called with placeholders in the structure of `element_spec`.
         element_spec: A nest of `tf.TypeSpec`.
         name: The name of the graph.
-        seed: The random seed of the graph, and of what Keras draws while it builds.
-        store: Where the variables live.
+        seed: The random seed of the graph, and of the default seeds that Keras draws.
+        store: The store for the variables.
         before: Called in the graph before the placeholders are made.
-        distribution: How many replicas share the graph, where that may be more than one.
-        random_ops_before: How many random ops the graph counts as made already.
+        distribution: The distribution over replicas, if there may be more than one.
+        random_ops_before: The number of random ops that the graph counts as already made.
 
     Returns:
         The program; `Program.result` is what `build` returned.
@@ -305,6 +312,7 @@ def trace(
         graph.creator = None
         imported_variables.take_over(graph, store, local)
         graph.random_state.take_over()
+    # The order matters: sparse reads replace ops that the ordering then has to put in place.
     _share_stateful_resources(graph)
     replaced = sparse_reads.read_rows_alone(graph, result, creator.keras_handles)
     initial_writes, state_updates = ordering.order_keras_state(
@@ -316,18 +324,19 @@ def trace(
 
 
 def spec_key(element_spec: Any) -> str:
-    """A key that is equal for inputs that one program serves."""
+    """A key that is equal for all inputs that the same program can serve."""
     return repr(element_spec)
 
 
 def flatten(structure: Any) -> list[Any]:
-    """The tensors (or specs) of a nest, the parts of composites among them, without Nones."""
+    """The tensors (or specs) of a nest without Nones, with composites split into their parts."""
     flat = tf.nest.flatten(structure, expand_composites=True)
     return [leaf for leaf in flat if leaf is not None]
 
 
 def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
     flat = [
+        # None stays None: labels may be missing.
         spec and tf.compat.v1.placeholder(spec.dtype, spec.shape, name="kestimator/input")
         for spec in tf.nest.flatten(element_spec, expand_composites=True)
     ]
@@ -336,7 +345,8 @@ def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
 
 
 def _share_stateful_resources(graph: ProgramGraph) -> None:
-    """Gives anonymous resources (iterators, queues) a name, so that all functions share them."""
+    """Names anonymous resources (iterators, queues), so that all functions share them."""
+    # Each function has kernels of its own. They find the same resource by its shared name.
     for op in graph.get_operations():
         if op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
             continue
@@ -344,7 +354,7 @@ def _share_stateful_resources(graph: ProgramGraph) -> None:
 
 
 def unique_name(name: str) -> str:
-    """A name for a resource that nothing else in the process has."""
+    """A name for a resource, unique in the process."""
     return f"kestimator_{next(_resource_ids)}/{name}"
 
 

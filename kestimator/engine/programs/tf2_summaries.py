@@ -20,9 +20,9 @@ _v1 = tf.compat.v1
 
 
 class LazyWriter(tf_summaries.ResourceSummaryWriter):
-    """A default writer that opens its event file for the first summary, and none otherwise.
+    """A default writer that only opens its event file for the first summary.
 
-    TensorFlow's writers open a file at once; a subclass is the one way to become the default.
+    TensorFlow's writers open a file at once. Only a subclass can become the default writer.
 
     Args:
         directory: Where the event file goes.
@@ -37,6 +37,7 @@ class LazyWriter(tf_summaries.ResourceSummaryWriter):
     def _resource(self) -> tf.Tensor:
         """The resource that summary ops write to."""
         if self._opened is None:
+            # Summary ops ask for the resource during the trace, but the writer has to be eager.
             with execution_modes.outside():
                 self._opened = tf.summary.create_file_writer(
                     self._directory, filename_suffix=".tf2"
@@ -44,7 +45,7 @@ class LazyWriter(tf_summaries.ResourceSummaryWriter):
         return tf_summaries.resource_of(self._opened)
 
     def flush(self) -> None:
-        """Writes out what summaries have left in memory. Called eagerly."""
+        """Writes buffered summaries to the file. Must be called eagerly."""
         if self._opened is not None:
             self._opened.flush()
 
@@ -52,9 +53,10 @@ class LazyWriter(tf_summaries.ResourceSummaryWriter):
 def run_with_tf1_summaries() -> None:
     """Makes the TF2 summaries of the default graph part of its merged TF1 summary.
 
-    A scaffold takes the merged summary from the collection that this fills.
+    A scaffold takes the merged summary from the collection that this function fills.
     """
     operations = _v1.summary.all_v2_summary_ops()
+    # A merged summary that is there already is the model_fn's own choice.
     if operations and not _v1.get_collection(_v1.GraphKeys.SUMMARY_OP):
         with tf.control_dependencies(operations):
             merged = tf.identity(_v1.summary.merge_all())

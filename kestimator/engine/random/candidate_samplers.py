@@ -1,9 +1,9 @@
-"""Candidate samplers whose draws follow from a seed alone: TensorFlow has none.
+"""Stateless candidate samplers, whose draws only depend on a seed: TensorFlow has none.
 
-`tf.nn.nce_loss` and `tf.nn.sampled_softmax_loss` take their negative classes from these. Each
-function makes one op with the outputs of the op that it stands for: the sampled classes,
-(num_sampled,); how often each true class is expected among them, (batch, num_true); and how often
-each sampled class is, (num_sampled,). The distributions are those of TensorFlow's documentation.
+`tf.nn.nce_loss` and `tf.nn.sampled_softmax_loss` take their negative classes from such samplers.
+Each function makes one op with the outputs of the op that it replaces: the sampled classes
+(num_sampled,), the expected count of each true class (batch, num_true), and the expected count of
+each sampled class (num_sampled,). The distributions are those of TensorFlow's documentation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Attrs = Mapping[str, Any]
 
 
 def uniform(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Operation:
-    """Classes from 0 up to `range_max`, all alike."""
+    """Draws classes from 0 up to `range_max`, all with the same probability."""
     classes = attrs["range_max"].i
 
     def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
@@ -32,11 +32,12 @@ def uniform(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Op
 
 
 def log_uniform(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Operation:
-    """Classes by Zipf's law: P(k) = log((k + 2) / (k + 1)) / log(range_max + 1)."""
+    """Draws classes by Zipf's law: P(k) = log((k + 2) / (k + 1)) / log(range_max + 1)."""
     classes = attrs["range_max"].i
     span = float(np.log1p(classes))
 
     def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
+        # P(class <= k) is log(k + 2) / span: a uniform point is mapped by the inverse of it.
         point = tf.random.stateless_uniform([count], seed, dtype=tf.float64)
         return tf.cast(tf.exp(point * span), tf.int64) - 1
 
@@ -48,7 +49,7 @@ def log_uniform(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> t
 
 
 def fixed_unigram(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Operation:
-    """Classes by counts that are given: each to the power of `distortion`."""
+    """Draws classes by given counts, each to the power of `distortion`."""
     weights = _weights(attrs)
     shares = weights / weights.sum()
     ends, known = np.cumsum(shares), tf.constant(shares.astype(np.float32))
@@ -56,7 +57,8 @@ def fixed_unigram(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) ->
     def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
         point = tf.random.stateless_uniform([count], seed, dtype=tf.float64)
         found = tf.searchsorted(tf.constant(ends), point, side="right", out_type=tf.int64)
-        return tf.minimum(found, np.int64(np.flatnonzero(weights)[-1]))  # sums round
+        # The last sum may be rounded to less than 1, and a point may lie beyond it.
+        return tf.minimum(found, np.int64(np.flatnonzero(weights)[-1]))
 
     def probability(ids: tf.Tensor) -> tf.Tensor:
         return tf.gather(known, ids)
@@ -66,7 +68,7 @@ def fixed_unigram(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) ->
 
 
 def _weights(attrs: _Attrs) -> np.ndarray:
-    """The weight of each class: none for those that are reserved or of another shard."""
+    """The weight of each class: zero for reserved classes and for classes of other shards."""
     path = attrs["vocab_file"].s.decode()
     if path:
         with tf.io.gfile.GFile(path) as lines:
@@ -94,14 +96,14 @@ def _sampled(
     Args:
         true_classes: (batch, num_true).
         attrs: The attributes of the op.
-        possible: How many classes can be drawn.
+        possible: The number of classes that can be drawn.
         seed: (2,).
         name: The name of the op, as a scope.
-        draw: Draws so many classes, of a seed.
-        probability: The probability of classes to be drawn.
+        draw: Draws a number of classes from a seed.
+        probability: Returns the probabilities of classes.
 
     Raises:
-        ValueError: More different classes are asked for than there are.
+        ValueError: More different classes are asked for than exist.
     """
     wanted, unique = attrs["num_sampled"].i, attrs["unique"].b
     if unique and wanted > possible:
@@ -116,9 +118,10 @@ def _sampled(
             sampled, tries = draw(seed, wanted), tf.constant(wanted)
 
         def expected(ids: tf.Tensor) -> tf.Tensor:
-            # Of n independent draws: 1 - (1 - p)^n that a class is among them.
+            # A class is among n independent draws with probability 1 - (1 - p)^n.
             share, draws = probability(ids), tf.cast(tries, tf.float32)
             among = -tf.math.expm1(draws * tf.math.log1p(-share))
+            # TensorFlow's ops, too, expect p * n if no draw was repeated.
             return tf.where(tf.equal(tries, wanted), share * draws, among)
 
         outputs = [sampled, expected(true_classes), expected(sampled)]
@@ -128,12 +131,13 @@ def _sampled(
 def _different(
     draw: Callable[[tf.Tensor, int], tf.Tensor], seed: tf.Tensor, wanted: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first `wanted` different classes of a stream, and how many draws that took."""
+    """The first `wanted` different classes of a stream, and the number of draws that it took."""
 
     def goes_on(turn: tf.Tensor, drawn: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
         return found < wanted
 
     def go_on(turn: tf.Tensor, drawn: tf.Tensor, found: tf.Tensor) -> list[tf.Tensor]:
+        # The place in the stream counts by 256, so the turns do not use the seed of the next draw.
         more = draw(seed + tf.stack([tf.constant(0, tf.int64), turn]), wanted)
         drawn = tf.concat([drawn, more], 0)
         return [turn + 1, drawn, tf.size(tf.unique(drawn).y)]

@@ -1,4 +1,4 @@
-"""Random ops of TF1, drawing from state that belongs to the program.
+"""Random ops of TF1 that draw from state that belongs to the program.
 
 Synopsis::
 
@@ -7,15 +7,15 @@ Synopsis::
     ...                                 # tf.nn.dropout, tf.random.uniform in the graph
     state.restart()                     # the streams begin anew, as in a new session
 
-A random op of TF1 keeps its place in its stream inside its kernel, and each function has kernels
-of its own: a step that writes summaries would draw again what the step before it drew. So an op
-with a seed gives way to one that draws from a variable of the program. A step then draws the same
-whichever function runs it.
+A random op of TF1 keeps its place in its stream inside its kernel, and each function has its own
+kernels. So a step that writes summaries would repeat the draws of the step before it. Therefore an
+op with a seed is replaced by an op that draws from a variable of the program. A step then draws
+the same numbers in every function that runs it.
 
-For uniform and normal numbers the draws are those of the op itself, to the last bit: both count
-the blocks of the Philox generator (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
-2011) and skip 256 of them for each number that is asked for. Other ops have a stateless twin, or
-none, that draws from the same distribution other numbers; its seed comes from such a state.
+Uniform and normal numbers are those of the original op, to the last bit. Both ops count the blocks
+of the Philox generator (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011), and
+skip 256 of them for each number. The other ops are replaced by a stateless op, or by several. These
+draw other numbers from the same distribution, and their seed comes from such a state.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from kestimator.engine.tf_internals import tf_operations
 from kestimator.engine.tracing import execution_modes, traced_graph
 
 CLASSICAL = "_kestimator_random_op"
-"""The attribute of an op that says which op of TF1 it stands for, and with which seeds."""
+"""The attribute of an op that names the TF1 op that it replaces, and its seeds."""
 _PHILOX = 1  # `tf.random.Algorithm.PHILOX`
 _SCOPE = "/kestimator/"
-"""Behind the name of a draw, the scope of what is made for it."""
+"""The scope, after the name of a draw, of the ops that are made for the draw."""
 
 _Inputs = Sequence[tf.Tensor]
 _Attrs = Mapping[str, Any]
@@ -50,10 +50,10 @@ class _State:
 
     Attributes:
         variable: The counter and the key of the generator, int64 of shape [3].
-        start: Its value at the beginning of the stream.
-        handle: What stands for the variable in the program's graph.
-        is_initial: Whether a variable's initializer draws from it, which no step runs.
-        is_called: Whether a call of a function has it for its own.
+        start: The variable's value at the beginning of the stream.
+        handle: The variable's placeholder in the program's graph.
+        is_initial: Whether a variable's initializer draws from it. No step runs initializers.
+        is_called: Whether a call of a function uses it already.
     """
 
     variable: tf.Variable
@@ -64,7 +64,7 @@ class _State:
 
 
 class RandomState:
-    """The states of a program's random ops: one for each op, as in a TF1 session.
+    """The states of a program's random ops: one per op, as in a TF1 session.
 
     Args:
         graph: The program's graph.
@@ -73,12 +73,12 @@ class RandomState:
     def __init__(self, graph: traced_graph.TracedGraph) -> None:
         self._graph = graph
         self._states: dict[int, _State] = {}  # by the ids of their handles
-        self._originals: dict[str, Any] = {}
+        self._originals: dict[str, Any] = {}  # the ops of TF1, by the names of their replacements
         self._is_initializing = False
 
     @property
     def stand_ins(self) -> dict[str, traced_graph.StandIn]:
-        """What makes a draw from the state, by the type of the op that it stands for."""
+        """The functions that replace random ops, by the type of the op."""
         return {
             **{kind: functools.partial(self._exact, kind, twin) for kind, twin in _EXACT.items()},
             **{kind: functools.partial(self._seeded, kind, make) for kind, make in _SEEDED.items()},
@@ -87,12 +87,12 @@ class RandomState:
 
     @property
     def is_used_by_steps(self) -> bool:
-        """Whether an op that a step may run draws from it."""
+        """Whether an op that a step may run draws from a state."""
         return not all(state.is_initial for state in self._states.values())
 
     @contextlib.contextmanager
     def initializing(self) -> Iterator[None]:
-        """Marks the making of a variable's initializer, which no step runs."""
+        """Marks ops made inside as part of a variable's initializer, which no step runs."""
         outer, self._is_initializing = self._is_initializing, True
         try:
             yield
@@ -100,11 +100,11 @@ class RandomState:
             self._is_initializing = outer
 
     def restart(self, *, initializers: bool = False) -> None:
-        """Lets streams begin anew, as those of a new session do.
+        """Restarts streams, as in a new session.
 
         Args:
-            initializers: Whether to restart those of initializers, or those of steps: a call that
-                reads a checkpoint runs no initializer, and need not spend time on them.
+            initializers: Whether to restart the streams of initializers, or those of steps. A
+                call that reads a checkpoint runs no initializer, so it can save the time.
         """
         with execution_modes.eager_mode():
             for state in self._states.values():
@@ -119,7 +119,7 @@ class RandomState:
         attrs: _Attrs,
         name: str,
     ) -> tf.Operation | None:
-        """A draw of the very numbers that the op would draw."""
+        """Replaces an op by a draw of exactly the same numbers."""
         seeds = _seeds(attrs)
         if seeds is None:
             return None
@@ -127,8 +127,10 @@ class RandomState:
         with tf.name_scope(f"{scope}kestimator/"):
             alg = tf.constant(_PHILOX)
             place = tf.bitcast(self._advanced(seeds, _count(inputs[0]), alg), tf.uint64)
+            # As Philox has it: two words of counter, then one of key.
             counter, key = tf.split(place, [2, 1])
         drawn = twin(inputs, attrs, key, counter, alg, scope).op
+        # In a branch or a loop, `restored` only finds the op by this mark.
         mark = f"{kind},{seeds[0]},{seeds[1]}".encode()
         tf_operations.set_attribute(drawn, CLASSICAL, mark)
         self._remember(kind, inputs, attrs, drawn)
@@ -142,7 +144,7 @@ class RandomState:
         attrs: _Attrs,
         name: str,
     ) -> tf.Operation | None:
-        """What a stateless op draws, whose seed moves on with every draw."""
+        """Replaces an op by stateless ops, with a seed that changes with every draw."""
         seeds = _seeds(attrs)
         if seeds is None:
             return None
@@ -156,7 +158,8 @@ class RandomState:
         return drawn
 
     def _remember(self, kind: str, inputs: _Inputs, attrs: _Attrs, drawn: tf.Operation) -> None:
-        """Notes the op itself, for graphs that leave the program; see `restored`."""
+        """Keeps the definition of the TF1 op, for graphs that leave the program; see `restored`."""
+        # Only ops of the program's own graph: nodes of functions are restored by their marks.
         if drawn.graph is not self._graph:
             return
         node = tf.compat.v1.NodeDef(op=kind, name=drawn.name, device=drawn.device)
@@ -167,7 +170,8 @@ class RandomState:
         self._originals[drawn.name] = node
 
     def take_over(self) -> None:
-        """Draws from the state what imported random ops would draw; call it after the trace."""
+        """Replaces random ops that were imported. Must be called after the trace."""
+        # An import adds ops as a whole, and does not ask `_create_op_internal` for each.
         stand_ins = self.stand_ins
         for op in self._graph.get_operations():
             make = stand_ins.get(op.type)
@@ -179,6 +183,7 @@ class RandomState:
                 tf.control_dependencies(op.control_inputs),
                 tf.device(op.device),
             ):
+                # The imported op stays in the graph and keeps its name, but nothing consumes it.
                 drawn = make(op.inputs, op.node_def.attr, f"{op.name}/drawn")
             assert drawn is not None
             for old, new in zip(op.outputs, drawn.outputs, strict=True):
@@ -188,14 +193,15 @@ class RandomState:
                             tf_operations.replace_input(consumer, position, new)
 
     def restored(self, graph_def: Any) -> Any:
-        """A graph with the random ops of TF1 themselves, which keep their state by themselves.
+        """Puts the random ops of TF1 back into a graph. Their kernels keep the state.
 
         Args:
-            graph_def: The `GraphDef` of the program's graph; it is changed.
+            graph_def: The `GraphDef` of the program's graph. This function changes it.
         """
         for node in graph_def.node:
             if node.name in self._originals:
                 node.CopyFrom(self._originals[node.name])
+        # A state that a function gets as an input still has a user, and stays.
         unused = {
             state.handle.op.name
             for state in self._states.values()
@@ -207,18 +213,19 @@ class RandomState:
         return graph_def
 
     def _advanced(self, seeds: tuple[int, int], count: tf.Tensor, alg: tf.Tensor) -> tf.Tensor:
-        """The state from before the draw; it moves on by so many numbers.
+        """The state before the draw. The variable moves on by `count` numbers.
 
         Args:
             seeds: The seeds of the op.
-            count: How many numbers it draws, uint64.
+            count: The number of numbers that the op draws, uint64.
             alg: The generator's algorithm, int32.
         """
+        # TF1 seeds its generator the same way: `seed` is the key, `seed2` the counter's upper word.
         handle = self._new_state([0, seeds[1], seeds[0]])
         return tf.raw_ops.RngReadAndSkip(resource=handle, alg=alg, delta=count)
 
     def _new_state(self, start: list[int]) -> tf.Tensor:
-        """The handle, in the program's graph, of a state that starts there."""
+        """Makes a state with a start value, and returns its handle in the program's graph."""
         with execution_modes.outside(), tf.device("/cpu:0"):
             variable = tf.Variable(start, trainable=False, dtype=tf.int64, name="random_state")
             memory = variable.handle
@@ -228,11 +235,11 @@ class RandomState:
         return handle
 
     def inputs_of(self, op_type: str, inputs: _Inputs) -> _Inputs:
-        """The inputs of an op, with states of its own if it calls a function that draws.
+        """The inputs of an op, with its own states if it calls a function that draws.
 
-        In a TF1 graph each call of a `tf.function` has kernels of its own, which all start from
-        the seeds of the function's ops. A state that two calls shared would also give its
-        numbers to the one that comes first, and nothing orders them.
+        In a TF1 graph, each call of a `tf.function` has its own kernels. All of them start from
+        the seeds of the function's ops. If two calls shared a state, the first one to run would
+        get its numbers, and nothing orders the calls.
         """
         if op_type not in CALLS or not self._states:
             return inputs
@@ -243,6 +250,7 @@ class RandomState:
         state = self._states.get(id(handle))
         if state is None:
             return tensor
+        # The first call takes the state that the trace of the function made.
         if state.is_called:
             tensor = self._new_state(state.start)
             state = self._states[id(tensor)]
@@ -251,7 +259,7 @@ class RandomState:
 
 
 def _in_program(tensor: tf.Tensor) -> tf.Tensor:
-    """What a tensor of a branch, loop or function stands for in the program's graph."""
+    """The tensor of the program's graph that a branch, loop or function captured as `tensor`."""
     graph = getattr(tensor, "graph", None)
     captures = () if isinstance(graph, traced_graph.TracedGraph) else getattr(graph, "captures", ())
     outside = next((external for external, internal in captures if internal is tensor), None)
@@ -259,19 +267,21 @@ def _in_program(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _seeds(attrs: _Attrs) -> tuple[int, int] | None:
-    """The seeds of an op; None where it has none, and draws what no other run draws."""
+    """The seeds of an op; None if it has none, so that every run draws other numbers."""
+    # TensorFlow's kernels take two zeros for no seed.
     seeds = attrs["seed"].i, attrs["seed2"].i
     return seeds if any(seeds) else None
 
 
 def _is_part_of(name: str, draws: Container[str]) -> bool:
-    """Whether an op was made for one of some draws, beside what is named as the draw."""
+    """Whether an op was made as a helper for one of `draws`, by the scope in its name."""
     draw, scope, _ = name.rpartition(_SCOPE)
     return bool(scope) and draw in draws
 
 
 def _drop(nodes: Any, is_dropped: Callable[[str], bool]) -> set[str]:
-    """Drops some nodes, and edges that wait for them; gives the names of the nodes."""
+    """Drops nodes and the control edges that wait for them; returns the names of the nodes."""
+    # By falling positions: a deletion does not move what is still to be deleted.
     names = [node.name for node in nodes]
     dropped = {name for name in names if is_dropped(name)}
     for position in reversed(range(len(names) if dropped else 0)):
@@ -285,7 +295,7 @@ def _drop(nodes: Any, is_dropped: Callable[[str], bool]) -> set[str]:
 
 
 def _restore_in_function(function: Any) -> None:
-    """Puts ops of TF1 in the place of what stands for them in a branch or loop."""
+    """Puts the random ops of TF1 back into a branch or loop."""
     restored = set()
     for node in function.node_def:
         if CLASSICAL not in node.attr:
@@ -293,7 +303,7 @@ def _restore_in_function(function: Any) -> None:
         kind, seed, seed2 = node.attr[CLASSICAL].s.decode().split(",")
         inputs = [name for name in node.input if not name.startswith("^")]
         waits = [name for name in node.input if name.startswith("^")]
-        own = [inputs[0], *inputs[4:]]  # not the key, the counter and the algorithm
+        own = [inputs[0], *inputs[4:]]  # without key, counter and algorithm
         node.op = kind
         node.input[:] = [*own, *waits]
         del node.attr[CLASSICAL]
@@ -312,7 +322,7 @@ def _restore_in_function(function: Any) -> None:
 
 
 def _scope(name: str) -> str:
-    """The name of an op as a scope; a name that ends in a slash is taken as it is."""
+    """The name of an op as a scope. A name that ends in a slash is used as it is."""
     graph = tf.compat.v1.get_default_graph()
     return name if name.endswith("/") else f"{graph.unique_name(name)}/"
 
@@ -393,14 +403,14 @@ def _poisson(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.O
 
 
 def _followed_by(shape: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
-    """The shape of as many numbers as `shape` says for each element of a parameter."""
+    """The shape of a draw of `shape` numbers for each element of a parameter."""
     return tf.concat([shape, tf.shape(parameter, shape.dtype)], 0)
 
 
 def _truncated(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> tf.Operation:
     shape, *parameters = inputs
     with tf.name_scope(f"{name}kestimator/"):
-        # A parameter with a value for each batch stands before the other dimensions.
+        # A parameter has one value per batch, so it needs ones for the other dimensions.
         ones = tf.ones([tf.size(shape) - 1], tf.int32)
         means, deviations, least, limit = (
             tf.broadcast_to(tf.reshape(p, tf.concat([[-1], ones], 0)), shape) for p in parameters
@@ -457,11 +467,12 @@ _REFUSED = {
 
 
 def _refused(kind: str, inputs: _Inputs, attrs: _Attrs, name: str) -> None:
-    """Refuses an op that would draw the same numbers again, in each function that runs it.
+    """Refuses an op that would draw the same numbers again in each function that runs it.
 
     Raises:
-        errors.ArgumentError: It has a seed.
+        errors.ArgumentError: The op has a seed.
     """
+    # `deterministic=True` fixes the numbers on purpose.
     is_fixed = "deterministic" in attrs and attrs["deterministic"].b
     if _seeds(attrs) is not None and not is_fixed:
         raise errors.ArgumentError(
@@ -477,4 +488,4 @@ CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """The types of the ops that call a function."""
 
 TYPES = frozenset([*_EXACT, *_SEEDED, *_REFUSED])
-"""The types of the ops in whose place others are made."""
+"""The types of the ops that are replaced or refused."""

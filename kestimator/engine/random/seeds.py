@@ -1,4 +1,4 @@
-"""The seeds that random ops of an input_fn get where they have none of their own.
+"""The seeds for random ops of an input_fn that have no seed of their own.
 
 Synopsis::
 
@@ -6,10 +6,10 @@ Synopsis::
         dataset = input_fn()            # eagerly; shuffles count as they would in a graph
     seeds.used                          # how many ops took a seed by their order
 
-tf.estimator called the input_fn and the model_fn in one graph with one seed. There, a random op
-without a seed of its own takes the count of such ops before it for one: first those of the input,
-then those of the model. An input_fn that is called eagerly gets the same seeds here, so that
-shuffles come in the original's order, and the model's count goes on where the input's ended.
+tf.estimator called the input_fn and the model_fn in one graph with one seed. In such a graph, a
+random op without its own seed uses the number of such ops before it: first those of the input, then
+those of the model. This module gives the same seeds to an input_fn that is called eagerly. So
+shuffles have the original's order, and the model's count continues where the input's ended.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class InputSeeds:
         seed: The graph-level seed.
 
     Attributes:
-        used: How many ops took a seed by their order.
-        drew: Whether an op drew numbers eagerly, which in a graph would draw them at each step.
+        used: The number of ops that took a seed by their order.
+        drew: Whether an op drew numbers eagerly. In a graph, it would draw at each step.
     """
 
     def __init__(self, seed: int | None) -> None:
@@ -51,12 +51,14 @@ class InputSeeds:
             op_seed: The seed of the op itself, or None.
             is_for_data: Whether the op is a Dataset.
         """
-        if not tf.executing_eagerly():  # in a function of the Dataset, which counts by itself
+        if not tf.executing_eagerly():  # in a function of the Dataset, which has its own count
             graph = tf.compat.v1.get_default_graph()
+            # A seed that the input_fn set in this graph itself is kept.
             if graph.seed is None or graph.seed == self._before:
                 graph.seed = self._graph_seed
             return original(op_seed)
         self.drew = self.drew or not is_for_data
+        # In a graph that is thrown away, `get_seed` computes what it would compute in TF1.
         with tf.Graph().as_default() as graph:
             graph.seed = self._graph_seed
             if op_seed is None:
@@ -66,19 +68,19 @@ class InputSeeds:
 
     @property
     def _graph_seed(self) -> int | None:
-        """The seed of the graph; the input_fn itself may have set another one."""
+        """The seed of the graph, unless the input_fn itself has set another one."""
         now = tf_seeds.global_seed()
         return self._seed if now == self._before else now
 
 
 def of_input() -> InputSeeds | None:
-    """The seeds of the input_fn that the calling thread calls eagerly, or None."""
+    """The seeds of the input_fn that the calling thread is calling eagerly, or None."""
     return getattr(_local, "seeds", None)
 
 
 @contextlib.contextmanager
 def for_input(seed: int | None) -> Iterator[InputSeeds]:
-    """Gives random ops the seeds of an input_fn, in the calling thread."""
+    """Gives random ops in the calling thread the seeds of an input_fn."""
     outer = of_input()
     _local.seeds = InputSeeds(seed)
     try:

@@ -1,8 +1,8 @@
 """TensorFlow's private names: the one place in the engine that knows them.
 
-What belongs here: what TensorFlow does not offer in public and the engine cannot do without. Each
-name stands behind one small function, or behind an alias where TensorFlow wants a class to derive
-from or an object whose function is replaced. What is done with them belongs to the rooms above.
+This room holds what the engine needs and TensorFlow has no public API for. Each name has one small
+function. It has an alias where TensorFlow needs a class to derive from, or an object whose function
+is replaced. The rooms above decide what to do with these names.
 
-`tests/engine/tf_internals` calls each of them: a TensorFlow that moves one fails there first.
+`tests/engine/tf_internals` calls each of them. A TensorFlow version that moves one fails there.
 """

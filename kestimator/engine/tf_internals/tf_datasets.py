@@ -1,4 +1,4 @@
-"""What a Dataset does, and which code is that of tf.data."""
+"""What a Dataset does, and which code belongs to tf.data."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 import tensorflow as tf
 
 PACKAGE = "tensorflow.python.data."
-"""What the names of tf.data's own modules begin with: frames tell no other way who calls."""
+"""The prefix of the names of tf.data's modules. A frame tells its caller in no other way."""
 TRACER = "tensorflow.python.data.ops.structured_function"
 """The name of the module that traces the functions of Datasets."""
 
 
 def kind(dataset: tf.data.Dataset) -> str:
-    """What a Dataset does, by the name of TensorFlow's class for it; no public name tells."""
+    """What a Dataset does, by the name of its TensorFlow class. There is no public way."""
     return type(dataset).__name__.removeprefix("_").removesuffix("Dataset")
 
 
 def inputs(dataset: tf.data.Dataset) -> Sequence[Any]:
-    """The Datasets that a Dataset is made of, which only a private method tells."""
+    """The Datasets that a Dataset is made of. Only a private method returns them."""
     datasets: Sequence[Any] = dataset._inputs()
     return datasets
 
 
 def cache_file(dataset: tf.data.Dataset) -> tf.Tensor:
-    """The file of a Dataset made by `cache`, empty for memory; no public name tells."""
+    """The file of a Dataset made by `cache`, empty for memory. There is no public way."""
     return dataset._filename

@@ -8,22 +8,22 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.distribute import cross_device_ops, values
 
-# Optimizers and savers know a variable of several replicas by these classes alone.
+# Optimizers and savers recognize a variable of several replicas only by these classes.
 DistributedVariable = values.DistributedVariable
 """The class of a variable with a component per replica."""
 MirroredVariable = values.MirroredVariable
-"""The class of one whose components are equal."""
+"""The class of such a variable whose components are equal."""
 SyncOnReadVariable = values.SyncOnReadVariable
-"""The class of one whose components are reduced when it is read."""
+"""The class of such a variable whose components are reduced when it is read."""
 
 
 def reduction(strategy: tf.distribute.Strategy) -> Any:
-    """How a strategy reduces over replicas; in public, that is said when it is made."""
+    """How a strategy reduces over replicas. Public code can only set this at construction."""
     return strategy.extended._cross_device_ops
 
 
 def set_reduction(strategy: tf.distribute.Strategy, ops: Any) -> None:
-    """Lets a strategy reduce in another way; in public, that is said when it is made.
+    """Changes how a strategy reduces. Public code can only set this at construction.
 
     Args:
         strategy: The strategy.
@@ -33,14 +33,14 @@ def set_reduction(strategy: tf.distribute.Strategy, ops: Any) -> None:
 
 
 def is_collective(ops: Any) -> bool:
-    """Whether a reduction is made of collective ops, whose class has no public name."""
+    """Whether a reduction uses collective ops. Their class has no public name."""
     return isinstance(ops, cross_device_ops.CollectiveAllReduce)
 
 
 def scaled_losses(strategy: tf.distribute.Strategy) -> contextlib.AbstractContextManager[None]:
-    """Lets TF1 optimizers divide the loss by the replicas, whose gradients they sum.
+    """Makes TF1 optimizers divide the loss by the number of replicas, since they sum gradients.
 
-    It is the switch that TensorFlow made for estimators, under a private name.
+    TensorFlow made this switch for estimators, under a private name.
     """
     switch: contextlib.AbstractContextManager[None] = strategy._scale_loss_for_estimator_enabled()
     return switch

@@ -1,4 +1,4 @@
-"""How TensorFlow runs what it is given: the eager context, its executors, sessions."""
+"""How TensorFlow runs ops: the eager context, its executors, sessions."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from tensorflow.python.eager import context, executor
 from tensorflow.python.util import deprecation
 
 SessionInterface = session.SessionInterface
-"""The class that TensorFlow takes for a session where it is handed one; it has no public name."""
+"""The class by which TensorFlow recognizes a session. It has no public name."""
 
 
 def eager_mode() -> contextlib.AbstractContextManager[None]:
-    """Runs eagerly in any graph; `tf.init_scope` does not where eager execution is turned off."""
+    """Runs eagerly in any graph, even where eager execution is off, unlike `tf.init_scope`."""
     mode: contextlib.AbstractContextManager[None] = tf.__internal__.eager_context.eager_mode()
     return mode
 
 
 def background_executor() -> Any:
-    """Makes a thread that runs functions; `tf.experimental.async_scope` gives nobody its own."""
+    """Makes a thread that runs functions. `tf.experimental.async_scope` cannot make a new one."""
     return executor.new_executor(enable_async=True)
 
 
 def running_on(one: Any) -> contextlib.AbstractContextManager[None]:
-    """Runs functions on an executor; `tf.experimental.async_scope` waits for them at its end."""
+    """Runs functions on an executor. `tf.experimental.async_scope` would wait at its end."""
     scope: contextlib.AbstractContextManager[None] = context.executor_scope(one)
     return scope
 
 
 def call_options() -> Any:
-    """Returns how functions are run; the public switches set parts of it, and tell none."""
+    """Returns how functions are run. Public switches can set parts of it, but read nothing."""
     return context.context().function_call_options
 
 
 def set_call_options(options: Any) -> None:
-    """Says how functions are run; the public switches of rewriting hold for the whole process.
+    """Sets how functions are run. The public switches of rewriting affect the whole process.
 
     Args:
         options: What `call_options` returned, or a changed copy of it.
@@ -46,21 +46,21 @@ def set_call_options(options: Any) -> None:
 
 
 def start_recording() -> None:
-    """Records the `RunMetadata` of functions, which in public a session alone does."""
+    """Starts recording the `RunMetadata` of functions. In public, only a session records it."""
     context.enable_run_metadata()
 
 
 def recorded() -> Any:
-    """Takes the `RunMetadata` of what has run since `start_recording` or the last call."""
+    """Returns the `RunMetadata` of what ran since `start_recording` or the last call."""
     return context.export_run_metadata()
 
 
 def stop_recording() -> None:
-    """Ends what `start_recording` began."""
+    """Stops the recording that `start_recording` started."""
     context.disable_run_metadata()
 
 
 def without_deprecations() -> contextlib.AbstractContextManager[None]:
-    """Drops TensorFlow's notes on deprecated names; in public, only the whole log can be quiet."""
+    """Silences notes on deprecated names. Public code can only silence the whole log."""
     silence: contextlib.AbstractContextManager[None] = deprecation.silence()
     return silence

@@ -13,22 +13,23 @@ from tensorflow.python.eager.polymorphic_function import atomic_function
 from tensorflow.python.framework import func_graph
 
 MAKER_OF_NESTED_OPS = (func_graph.FuncGraph, "_create_op_internal")
-"""The class and the method that make each op of a function, a branch or a loop: TensorFlow has no
-public hook that could give another op instead."""
+"""The class and the method that make each op of a function, a branch or a loop. TensorFlow has no
+public hook that could make another op instead."""
 
 
 def function_graph(name: str) -> Any:
-    """A graph of TensorFlow's for a function, which public code only gets for Python functions."""
+    """Makes a TensorFlow graph for a function. Public code only gets one for a Python function."""
+    # Without `collections`, it would share those of the graph that is the default one now.
     return func_graph.FuncGraph(name, collections={})
 
 
 def called_functions(graph: Any) -> list[Any]:
-    """The functions that ops of a graph call, which a graph lists under a private name alone."""
+    """The functions that ops of a graph call. The graph only lists them under a private name."""
     return list(graph._functions.values())
 
 
 def add_function(graph: Any, function: Any) -> None:
-    """Lets ops of a graph call a function: public code can only add one by calling it."""
+    """Adds a function for the ops of a graph to call. Public code only adds one by calling it."""
     graph._add_function(function)
 
 
@@ -42,21 +43,22 @@ def function_of_ops(
 ) -> Any:
     """Makes a function of some ops of a graph, in place.
 
-    TensorFlow's runtime can take any part of a graph; its public face takes whole graphs.
+    TensorFlow's runtime accepts any part of a graph, but its public API only whole graphs.
 
     Args:
         graph: The graph.
-        name: The name of the function, which no other one has.
+        name: The name of the function. No other function may have it.
         body: The ops.
-        inputs: The tensors whose values a call gives.
-        outputs: The tensors whose values it returns.
-        operations: The ops of `body` that it runs in any case.
+        inputs: The tensors that a call feeds.
+        outputs: The tensors that a call returns.
+        operations: The ops of `body` that a call always runs.
 
     Returns:
-        The function, whose `call_flat` takes tensors and gives tensors.
+        The function. Its `call_flat` takes and returns tensors.
     """
     eager_context = context.context()
     functions = called_functions(graph)
+    # The runtime finds the functions that the body calls by name, so it must know them.
     for function in functions:
         eager_context.add_function_def(function.cached_definition)
     with graph._c_graph.get() as c_graph:
@@ -74,6 +76,7 @@ def function_of_ops(
             "",
         )
     eager_context.add_c_function(record)
+    # The eager context has registered the function by now; nothing else frees the record.
     pywrap_tf_session.TF_DeleteFunction(record)
     return atomic_function.AtomicFunction(
         name,
@@ -85,7 +88,7 @@ def function_of_ops(
 
 
 def call_by_name(name: str, arguments: Sequence[tf.Tensor], outputs: int) -> Any:
-    """Calls a function without asking where its ops were made if it fails; no public call does.
+    """Calls a function, but does not look up where an op was made if it fails. No public call can.
 
     Args:
         name: The name of the function.

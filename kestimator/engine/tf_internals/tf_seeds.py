@@ -1,4 +1,4 @@
-"""Seeds of random ops: the global one, and the count of ops by which a graph gives them."""
+"""Seeds of random ops: the global seed, and the count of ops that a graph derives seeds from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PUBLIC = ("tensorflow.compat.v1", "tensorflow._api.v2.compat.v1")
 
 
 def owners_of_get_seed() -> list[Any]:
-    """The modules by which TensorFlow's own code and users call `get_seed`.
+    """The modules through which TensorFlow's own code and users call `get_seed`.
 
-    TensorFlow's own code has no public place to be told another answer. `tf.compat.v1` is another
-    object before and after `import tensorflow.compat.v1`, so both are asked for by their names.
+    There is no public way to make TensorFlow's own code use other seeds. `tf.compat.v1` is another
+    object before and after `import tensorflow.compat.v1`, so both are looked up by name.
     """
     v1 = [tf.compat.v1, *(sys.modules[name] for name in _PUBLIC if name in sys.modules)]
     owners = [random_seed, *v1, *(module.random for module in v1)]
@@ -24,16 +24,16 @@ def owners_of_get_seed() -> list[Any]:
 
 
 def global_seed() -> int | None:
-    """TensorFlow's global seed, which the public names only set."""
+    """TensorFlow's global seed. Public code can only set it."""
     seed: int | None = context.global_seed()
     return seed
 
 
 def count_from(graph: tf.Graph, count: int) -> None:
-    """Lets a graph count its random ops from a number; the count has no public name."""
+    """Makes a graph count its random ops from a number. The count has no public name."""
     random_seed._graph_to_seed_dict[graph] = count
 
 
 def counted(graph: tf.Graph) -> int:
-    """How many random ops of a graph took a seed by their order; the count has no public name."""
+    """The number of a graph's random ops that took a seed by their order. It has no public name."""
     return int(random_seed._graph_to_seed_dict.get(graph, 0))

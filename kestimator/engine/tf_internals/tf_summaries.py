@@ -6,9 +6,9 @@ import tensorflow as tf
 from tensorflow.python.ops import summary_ops_v2
 
 ResourceSummaryWriter = summary_ops_v2._ResourceSummaryWriter
-"""The class that a default writer has to derive from; the public base class writes nothing."""
+"""The class that a default writer must derive from. The public base class writes nothing."""
 
 
 def resource_of(writer: tf.summary.SummaryWriter) -> tf.Tensor:
-    """The resource that summary ops write to; the public writers do not show it."""
+    """The resource that summary ops write to. Public writers do not expose it."""
     return writer._resource

@@ -1,4 +1,4 @@
-"""What a tensor is, and what TensorFlow keeps with it."""
+"""Kinds of tensors, and the data that TensorFlow keeps with them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _EagerTensor = tf.__internal__.EagerTensor
 
 
 def is_eager(value: Any) -> bool:
-    """Whether a value is an eager tensor: the class that says so has no public name."""
+    """Whether a value is an eager tensor. The class has no public name."""
     return isinstance(value, _EagerTensor)
 
 
 def class_in_graphs() -> type:
-    """The class of the tensors of graphs, whose operators public code cannot replace."""
+    """The class of graph tensors, whose operators public code cannot replace."""
     with tf.Graph().as_default():
         return type(tf.constant(0))
 
@@ -24,20 +24,20 @@ def class_in_graphs() -> type:
 def handle_data(handle: tf.Tensor) -> Any:
     """The dtype and shape behind a variable's handle; None for other resources.
 
-    TensorFlow keeps them with the handle, and offers them under a private name alone.
+    TensorFlow keeps them with the handle, but only under a private name.
     """
     data = resource_variable_ops.get_eager_safe_handle_data(handle)
     return data.shape_and_type[0] if data is not None and data.shape_and_type else None
 
 
 def copy_handle_data(source: tf.Tensor, target: tf.Tensor) -> None:
-    """Tells a placeholder what is behind the handle it stands for, which public code cannot."""
+    """Copies the dtype and shape behind a handle to its placeholder. Public code cannot do this."""
     handle_data_util.copy_handle_data(source, target)
 
 
 def record_capture(internal: tf.Tensor, external: tf.Tensor) -> None:
-    """Lets a tape's gradients pass from a placeholder to what it stands for.
+    """Lets a tape's gradients pass from a placeholder to the tensor that it captured.
 
-    No public function connects two tensors that are there already.
+    No public function connects two existing tensors.
     """
     internal._record_tape(external)

@@ -1,1 +1,1 @@
-"""What TensorFlow is told while a model_fn or an input_fn is traced, and how it runs ops."""
+"""The graphs in which model_fns and input_fns are traced, and the modes in which ops run."""

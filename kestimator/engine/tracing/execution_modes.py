@@ -1,4 +1,4 @@
-"""How TensorFlow runs what it is given: eagerly, on the calling thread alone, in the background."""
+"""How TensorFlow runs ops: eagerly, on the calling thread alone, or in the background."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from kestimator.engine.tf_internals import tf_execution
 from kestimator.engine.tf_internals.tf_execution import eager_mode as eager_mode
 
 SMALL_STEP_SECONDS = 0.002
-"""A step that takes longer gains more by running ops side by side than it loses by handing them
-from thread to thread."""
+"""A longer step gains more from running ops in parallel than it loses by passing them between
+threads."""
 _ONE_THREAD = "SINGLE_THREADED_EXECUTOR"
+# A graph for `outside` to enter. Nothing is ever added to it.
 _NOWHERE = tf.Graph()
 
 
 @contextlib.contextmanager
 def outside() -> Iterator[None]:
-    """Runs eagerly, and where code sees nothing of a graph that is being traced.
+    """Runs eagerly, and hides the graph that is being traced.
 
-    Eager mode alone leaves that graph the default one: functions that are traced meanwhile would
-    be nested in it.
+    Eager mode alone would leave that graph the default one. Functions that are traced inside
+    would then be nested in it.
     """
     with _NOWHERE.as_default(), eager_mode():
         yield
 
 
 def on_one_thread(wanted: bool) -> contextlib.AbstractContextManager[None]:
-    """Builds and runs functions for the calling thread, op by op, where `wanted`.
+    """Builds and runs functions on the calling thread, op by op, if `wanted`.
 
-    To hand each op from thread to thread costs more than a small op itself: a small step runs
-    two to five times faster so.
+    Passing each op between threads costs more than a small op itself. A small step runs two to
+    five times faster on one thread.
 
     Args:
-        wanted: Whether to do it; only for what `PrunedFunction.runs_on_one_thread`.
+        wanted: Whether to use one thread. Only for functions for which
+            `PrunedFunction.runs_on_one_thread` holds.
     """
     if not wanted:
         return contextlib.nullcontext()
@@ -48,33 +50,34 @@ def on_one_thread(wanted: bool) -> contextlib.AbstractContextManager[None]:
 
 
 class Background:
-    """A thread of TensorFlow's that runs functions while the calling thread goes on.
+    """A TensorFlow thread that runs functions while the calling thread continues.
 
-    `tf.experimental.async_scope`, its public face, waits at the end of the scope: nothing could
-    be done meanwhile but in the scope, which a generator cannot keep open over a `yield`.
+    The public `tf.experimental.async_scope` waits at the end of its scope. Other work could only
+    be done inside the scope, and a generator cannot keep a scope open over a `yield`.
     """
 
     def __init__(self) -> None:
         self._executor = tf_execution.background_executor()
 
     def running(self) -> contextlib.AbstractContextManager[None]:
-        """Lets functions called inside return at once; their tensors have their values later."""
+        """Makes functions called inside return at once. Their tensors get their values later."""
         return tf_execution.running_on(self._executor)
 
     def wait(self) -> None:
-        """Waits until nothing runs. An error shows where the tensors it concerns are read."""
+        """Waits until nothing runs. An error is raised where the tensors it concerns are read."""
         try:
             self._executor.wait()
         except tf.errors.OpError:
+            # An executor with an error refuses all further work.
             self._executor.clear_error()
 
 
 @contextlib.contextmanager
 def as_written() -> Iterator[None]:
-    """Runs functions as they are written: for those that run once, or now and then.
+    """Runs functions without rewriting them first: for functions that run once or rarely.
 
-    TensorFlow rewrites a function before its first run, which takes longer than initializing or
-    saving a model does. It has no public switch for some functions alone.
+    TensorFlow rewrites a function before its first run. That takes longer than initializing or
+    saving a model. There is no public switch for single functions.
     """
     kept = tf_execution.call_options()
     changed = copy.copy(kept)
@@ -94,5 +97,5 @@ def _without_rewriting(serialized: bytes | None) -> Any:
 
 
 def is_on_one_thread() -> bool:
-    """Whether functions are built for `on_one_thread`."""
+    """Whether functions are currently built for one thread; see `on_one_thread`."""
     return bool(tf_execution.call_options().executor_type == _ONE_THREAD)

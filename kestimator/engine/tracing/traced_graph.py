@@ -1,4 +1,4 @@
-"""What TensorFlow is told while a model_fn or an input_fn is traced: that it builds a graph.
+"""The graph in which a model_fn or an input_fn is traced, and what it tells TensorFlow.
 
 Synopsis::
 
@@ -7,11 +7,11 @@ Synopsis::
         ...                                   # TF1 code finds what it found in tf.estimator
     current()                                 # the graph that is being traced here, or None
 
-tf.estimator called a model_fn in a plain `tf.Graph`, and TF1 code, TensorFlow's own above all,
-asks where it is: `init_scope`, `executing_eagerly_outside_functions`, `building_function`. A
-`TracedGraph` is such a graph. It adds one thing: what lives outside, such as the memory of a
-variable, may be used inside. It becomes a placeholder, which the functions made of parts of the
-graph are called with.
+tf.estimator called a model_fn in a plain `tf.Graph`. TF1 code, above all in TensorFlow itself, asks
+where it runs: `init_scope`, `executing_eagerly_outside_functions`, `building_function`. A
+`TracedGraph` gives the answers of a plain graph. It adds one thing: values from outside, such as
+the memory of a variable, may be used inside. Each one becomes a placeholder. The functions that
+are made of parts of the graph get its value with every call.
 """
 
 from __future__ import annotations
@@ -29,62 +29,64 @@ from kestimator.engine.tf_internals import tf_operations, tf_tensors, tf_variabl
 from kestimator.engine.tracing.execution_modes import eager_mode as eager_mode
 
 LARGEST_CONSTANT = 128
-"""Captured numbers up to so many become a constant, as in a `tf.function`."""
+"""Captured tensors of up to this many elements become constants, as in a `tf.function`."""
 
 _FUNCTION_IS_BUILT = tf_operations.BUILDERS_THAT_CAPTURE | tf_operations.BUILDERS_OF_CONTROL_FLOW
-"""The functions of TensorFlow that are told that a function is built. Of two kinds of control
-flow, the one that is made of functions runs on one thread, after `disable_v2_behavior()`, too."""
+"""The TensorFlow functions that are told that a function is being built. Those of control flow are
+among them so that control flow is made of functions, which one thread can run. This holds after
+`disable_v2_behavior()` as well."""
 
 _KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
 _TENSORFLOW = os.path.dirname(os.path.abspath(tf.__file__)) + os.sep
 
 StandIn = Callable[[Sequence[tf.Tensor], Mapping[str, Any], str], "tf.Operation | None"]
-"""Makes what stands for an op, of its inputs, attributes and name; None for the op itself."""
+"""Makes a replacement for an op from its inputs, attributes and name; None keeps the op."""
 
 
 class TracedGraph(tf.Graph):
-    """A `tf.Graph` in which tensors and variables from outside of it may be used.
+    """A `tf.Graph` in which tensors and variables from outside may be used.
 
     Args:
-        name: What functions made of it are called by.
+        name: The name for functions that are made of the graph.
         seed: The graph-level random seed, or None.
-        stand_ins: By type, the ops in whose place others are made, here and in nested graphs.
+        stand_ins: By op type, the makers of replacements, for this graph and for nested graphs.
     """
 
     def __init__(self, name: str, seed: int | None, stand_ins: Mapping[str, StandIn]) -> None:
         super().__init__()
         self.name = name
         self.seed = seed
-        # Branches and bodies of loops run what is written in them, in its order, as in a
+        # Branches and loop bodies run all that is written in them, in order, as in a
         # `tf.function`: Keras code in them returns nothing that could be fetched.
         self._add_control_dependencies = True
         self._stand_ins = stand_ins
+        # By the ids of the outside tensors. The values hold these tensors, so no id is reused.
         self._captured: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
         self._constants: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
 
     @property
     def building_function(self) -> bool:
-        """False, but for those who ask because of captures.
+        """False, except for a few functions of TensorFlow (see `_FUNCTION_IS_BUILT`).
 
-        TensorFlow has no other way to be told: it asks at forty places by this one name.
+        TensorFlow reads this one attribute in about forty places, for different reasons. Only the
+        name of the calling function tells the reason.
         """
         return sys._getframe(1).f_code.co_name in _FUNCTION_IS_BUILT
 
     @property
     def captures(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """What lives outside and is used inside: pairs of a tensor and its placeholder."""
+        """The outside tensors that are used inside: pairs of a tensor and its placeholder."""
         return list(self._captured.values())
 
     def capture(self, tensor: tf.Tensor, name: str | None = None) -> tf.Tensor:
-        """The tensor of this graph that stands for one from outside.
+        """The placeholder or constant of this graph for a tensor from outside.
 
         Args:
-            tensor: An eager tensor, or one of this graph, which stands for itself.
-            name: The name of the placeholder, made unique; one that ends in a slash is taken as
-                it is.
+            tensor: An eager tensor, or a tensor of this graph, which is returned as it is.
+            name: The name of the placeholder. It is made unique, unless it ends in a slash.
 
         Raises:
-            ValueError: It is a tensor of another graph.
+            ValueError: The tensor belongs to another graph.
         """
         if not tf_tensors.is_eager(tensor):
             if tensor.graph is not self:
@@ -94,13 +96,14 @@ class TracedGraph(tf.Graph):
                 )
             return tensor
         if id(tensor) not in self._captured and id(tensor) not in self._constants:
+            # First, as it may adopt a variable, whose placeholder then gets the variable's name.
             self.meet(tensor)
         internal = self.placeholder_for(tensor, name)
         tf_tensors.record_capture(internal, tensor)
         return internal
 
     def placeholder_for(self, tensor: tf.Tensor, name: str | None) -> tf.Tensor:
-        """As `capture`, for the memory of a variable that the program makes itself."""
+        """Like `capture`, for the memory of a variable that the program makes itself."""
         known = self._captured.get(id(tensor)) or self._constants.get(id(tensor))
         return (known or self._stand_for(tensor, name))[1]
 
@@ -108,6 +111,7 @@ class TracedGraph(tf.Graph):
         """Called before an eager tensor is captured for the first time."""
 
     def _stand_for(self, tensor: tf.Tensor, name: str | None) -> tuple[tf.Tensor, tf.Tensor]:
+        # The first use may be in a branch or under a control dependency; later uses are elsewhere.
         with self.as_default(), tf.control_dependencies(None):
             if _is_small(tensor):
                 constant = tf.constant(tensor.numpy(), tensor.dtype, tensor.shape, name=name)
@@ -128,7 +132,7 @@ class TracedGraph(tf.Graph):
         return tensor, placeholder
 
     def control_dependencies(self, control_inputs: Any) -> Any:
-        """As of `tf.Graph`; what eager code computed is there already, and is left out."""
+        """Like that of `tf.Graph`, but ignores eager values, which are already computed."""
         if control_inputs is not None:
             control_inputs = [c for c in map(_operation, control_inputs) if c is not None]
         return super().control_dependencies(control_inputs)
@@ -144,7 +148,7 @@ class TracedGraph(tf.Graph):
         *args: Any,
         **options: Any,
     ) -> tf.Operation:
-        """Makes an op, or what stands for it; TensorFlow makes all ops here."""
+        """Makes an op or its replacement. TensorFlow makes all ops of a graph here."""
         stand_in = self.stand_in(op_type, inputs, attrs, name)
         if stand_in is not None:
             return stand_in
@@ -154,7 +158,7 @@ class TracedGraph(tf.Graph):
         )
 
     def inputs_of(self, op_type: str, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        """The inputs that an op gets which is about to be made, here or in a nested graph."""
+        """The inputs for an op that is about to be made, here or in a nested graph."""
         del op_type
         return inputs
 
@@ -165,20 +169,21 @@ class TracedGraph(tf.Graph):
         attrs: Mapping[str, Any] | None,
         name: str | None,
     ) -> tf.Operation | None:
-        """What stands for an op that is about to be made; None for the op itself."""
+        """The replacement for an op that is about to be made; None to make the op itself."""
         make = self._stand_ins.get(op_type)
         return make(inputs, attrs or {}, name or op_type) if make else None
 
 
 def is_keras_calling(frame: types.FrameType | None) -> bool:
-    """Whether Keras code runs a frame, or calls it through functions of TensorFlow."""
+    """Whether a frame belongs to Keras code, or Keras calls it through TensorFlow."""
     while frame is not None and frame.f_code.co_filename.startswith(_TENSORFLOW):
         frame = frame.f_back
     return frame is not None and frame.f_code.co_filename.startswith(_KERAS)
 
 
 def _operation(control_input: Any) -> Any:
-    """What of a control input a graph can wait for; None for what is no part of one."""
+    """The op that a graph can wait for; None for a value that is not part of a graph."""
+    # `tf.Graph.control_dependencies` does the same for these.
     if isinstance(control_input, tf.IndexedSlices) or (
         tf_variables.has_handle(control_input) and hasattr(control_input, "op")
     ):
@@ -196,7 +201,7 @@ def _is_small(tensor: tf.Tensor) -> bool:
 
 
 def current() -> TracedGraph | None:
-    """The graph that is being traced by the calling thread, also from a branch or loop in it."""
+    """The graph that the calling thread traces, even from a branch or loop in it; or None."""
     if tf.executing_eagerly():
         return None
     graph = tf.compat.v1.get_default_graph()

@@ -1,1 +1,1 @@
-"""The variables of an estimator: the store, its views in programs, and what creates them."""
+"""The variables of an estimator: the store, the views in programs, and the variable creators."""

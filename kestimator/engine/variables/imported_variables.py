@@ -1,15 +1,14 @@
-"""Variables that code of TensorFlow puts into a program's graph past all variable creators.
+"""Variables that TensorFlow puts into a program's graph without asking a variable creator.
 
 Synopsis::
 
     meta_graph = with_resources(meta_graph)      # before `import_meta_graph` puts it into the graph
     take_over(graph, store, local)               # after the trace
 
-`import_meta_graph`, and with it modules of TF-Hub's kind, bring ops that make variables. In a
-program a variable is memory of the estimator's store; so each such op gives way to what captures
-that memory, under the variable's name. Variables of TF1's first kind, which pass references from
-op to op, cannot live outside of a graph: a graph that is imported gets resource variables, which
-compute the same.
+`import_meta_graph`, which TF-Hub modules use, brings ops that make variables. In a program, a
+variable is memory of the estimator's store. So a placeholder replaces each such op. It captures
+that memory under the variable's name. Reference variables of TF1 pass references from op to op,
+and cannot live outside of a graph. They become resource variables, which compute the same.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from kestimator.engine.variables import variable_store
 
 _GraphKeys = tf.compat.v1.GraphKeys
 _REFERENCES = ("Variable", "VariableV2")
+# A read of a reference variable is an `Identity` of its reference.
 _BECOME = {
     "Identity": "ReadVariableOp",
     "Assign": "AssignVariableOp",
@@ -37,10 +37,10 @@ def with_resources(meta_graph: Any) -> Any:
     """A `MetaGraphDef` whose reference variables are resource variables.
 
     Args:
-        meta_graph: The `MetaGraphDef`; a copy is changed.
+        meta_graph: The `MetaGraphDef`. It stays as it is; the result is a changed copy.
 
     Raises:
-        errors.ArgumentError: An op uses the reference that another one passes on.
+        errors.ArgumentError: An op uses the reference that another op passes on.
     """
     references = {node.name: node for node in meta_graph.graph_def.node if node.op in _REFERENCES}
     if not references:
@@ -48,6 +48,7 @@ def with_resources(meta_graph: Any) -> Any:
     changed = type(meta_graph)()
     changed.CopyFrom(meta_graph)
     del changed.graph_def.node[:]
+    # Writes to a reference pass the reference on; writes to a resource have no output.
     writes: set[str] = set()
     for node in meta_graph.graph_def.node:
         copy = changed.graph_def.node.add()
@@ -66,7 +67,7 @@ def with_resources(meta_graph: Any) -> Any:
 
 
 def _converted(op: str) -> str | None:
-    """The op on a resource variable that does what one on a reference does, if there is one."""
+    """The op on resource variables that does the same as an op on references, or None."""
     if op in _BECOME:
         return _BECOME[op]
     is_update = op.startswith(("Apply", "SparseApply", "Scatter"))
@@ -79,6 +80,7 @@ def _source(name: str) -> str:
 
 def _become_handle(node: Any) -> None:
     node.op = "VarHandleOp"
+    # A reference variable without a shared name goes by the name of its node.
     if not node.attr["shared_name"].s:
         node.attr["shared_name"].s = node.name.encode()
 
@@ -94,7 +96,8 @@ def _become_resource_op(node: Any) -> None:
 
 
 def _read_before_others(graph_def: Any, references: dict[str, Any]) -> None:
-    """Reads variables for the ops that took a reference for a value."""
+    """Adds reads of variables for the ops that used a reference as a value."""
+    # Any op may take a reference where it wants a value. It does not take a resource.
     reads: set[str] = set()
     for node in list(graph_def.node):
         on_resource = node.op.startswith((*_BECOME.values(), "Resource"))
@@ -108,7 +111,7 @@ def _read_before_others(graph_def: Any, references: dict[str, Any]) -> None:
 
 
 def _takes_handle(node: Any, position: int) -> bool:
-    """Whether an op on resources takes one at a position: optimizers take several, first."""
+    """Whether an op takes a resource at a position. Optimizer ops take several, before values."""
     definition = tf.compat.v1.get_default_graph().op_def_for_type(node.op)
     return bool(definition.input_arg[position].type == tf.resource.as_datatype_enum)
 
@@ -126,11 +129,12 @@ def _check_not_passed_on(graph_def: Any, writes: set[str]) -> None:
 
 
 def _as_resource(serialized: bytes) -> bytes:
-    """A `VariableDef` of a resource variable; other bytes as they are."""
+    """Turns a `VariableDef` into one of a resource variable; returns other bytes unchanged."""
     try:
         definition = tf_variables.VariableDef.FromString(serialized)
     except Exception:  # the collection holds something else
         return serialized
+    # Another proto may parse as a `VariableDef`, but it lacks these names.
     if not (definition.variable_name and definition.initializer_name):
         return serialized
     definition.is_resource = True
@@ -140,13 +144,14 @@ def _as_resource(serialized: bytes) -> bytes:
 def take_over(
     graph: Any, store: variable_store.VariableStore, local: variable_store.VariableStore
 ) -> None:
-    """Gives the variables that are ops of a graph memory of the stores.
+    """Moves variables that are ops of the graph into the stores.
 
     Args:
         graph: The program's graph, after its trace.
-        store: Where variables live that a checkpoint holds.
-        local: Where variables live that belong to the program alone.
+        store: The store of the variables that checkpoints contain.
+        local: The store of the variables that belong to the program alone.
     """
+    # One variable is in several collections: all of them must get the same view.
     found: dict[int, Any] = {}
     for key in graph.get_all_collection_keys():
         collection = graph.get_collection_ref(key)
@@ -163,6 +168,7 @@ def _is_op_of(graph: Any, variable: Any) -> bool:
         variable, variable_store.ProgramVariable
     ):
         return False
+    # A variable of several replicas has no handle of its own, and no import brought it.
     handle = tf_variables.own_handle(variable)
     return (
         isinstance(handle, tf.Tensor)
@@ -177,6 +183,7 @@ def _view(graph: Any, variable: Any, store: variable_store.VariableStore) -> Any
     memory = store.uninitialized(name, variable.shape, variable.dtype).variable
     handle = variable_store.memory_handle(memory)
     with graph.as_default(), tf.control_dependencies(None), tf.name_scope(""):
+        # The name of the variable is taken: the op that the import brought still has it.
         placeholder = graph.placeholder_for(handle, f"{name}/resource")
     for consumer in variable.handle.consumers():
         for position, tensor in enumerate(consumer.inputs):

@@ -7,9 +7,9 @@ Synopsis::
         metric.update_state(loss)
         value, update = value_and_update(metric, graph)
 
-Its legacy optimizers and its metrics are written for graphs, so that a program takes their
-variables as any others. Metrics do not say that their variables are local; optimizers of the new
-kind make a counter and a rate that nobody uses, as they are turned into legacy ones.
+The legacy optimizers and the metrics of Keras 2 are written for graphs. So a program treats their
+variables like any others, with two exceptions. Metrics do not declare their variables as local.
+New optimizers are turned into legacy ones, so nobody uses the counter and the rate that they make.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _Keys = tf.compat.v1.GraphKeys
 
 @contextlib.contextmanager
 def keras2_variables_in_their_place() -> Iterator[None]:
-    """Makes variables of metrics local ones, and those of new optimizers outside of the trace."""
+    """Makes variables of metrics local, and variables of new optimizers outside of the trace."""
     with tf.variable_creator_scope(_in_its_place):
         yield
 
 
 def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operation]:
-    """The value of a metric of a graph, and the op that counts what the model_fn had it count.
+    """The value of a metric, and the op that runs the updates that the model_fn made.
 
-    Called in the graph.
+    Must be called in the graph.
 
     Args:
         metric: A `tf_keras.metrics.Metric`.
@@ -60,6 +60,7 @@ def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operat
 
 
 def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+    # Keras 2 is never imported here: if nobody has, no frame can be one of it.
     maker = _maker() if "tf_keras" in sys.modules else None
     if keras2.is_metric(maker):
         kwargs["collections"] = [_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES]
@@ -69,7 +70,7 @@ def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf
 
 
 def _maker() -> Any:
-    """The metric or optimizer that is asking for a variable: nothing but its frame tells."""
+    """The metric or optimizer that asks for a variable, found by its frame: nothing else tells."""
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         candidate = frame.f_locals.get("self")

@@ -1,4 +1,4 @@
-"""Variables of a Keras model that was made beforehand, lent to the program that is traced.
+"""Lends variables of an existing Keras model to the program that is being traced.
 
 Synopsis::
 
@@ -7,8 +7,8 @@ Synopsis::
         model(features)                                # reads the program's variable
     # the variable is the model's own again
 
-A model that is made once, and serves all programs of an estimator, has its variables before any
-trace. What a trace makes of them (a view, or a component for each replica) is theirs meanwhile.
+One model serves all programs of an estimator, and has its variables before any trace. During a
+trace, its Keras variables hold what the trace makes of them: a view, or a component per replica.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _AGGREGATIONS = {
 
 @contextlib.contextmanager
 def lending(creator: variable_creator.VariableCreator) -> Iterator[None]:
-    """Gives variables that are lent meanwhile their own memory back."""
+    """Returns their own memory to the variables that are lent inside."""
     try:
         yield
     finally:
@@ -46,14 +46,17 @@ def lending(creator: variable_creator.VariableCreator) -> Iterator[None]:
 def lend(
     graph: Any, variable: keras.Variable, *, initial_value: Any, is_metric: bool = False
 ) -> None:
-    """Makes a Keras variable one of the program's, under its path; once for a trace.
+    """Makes a Keras variable a variable of the program, under its path.
+
+    Lending the same variable again in the same trace does nothing.
 
     Args:
-        graph: The program's graph, amid its trace.
-        variable: The variable; it has a value.
-        initial_value: What training starts from where there is no checkpoint: a value, or a
-            function that gives it.
-        is_metric: Whether it is a metric's, which no checkpoint holds and each run starts afresh.
+        graph: The program's graph, during its trace.
+        variable: The variable. It has a value.
+        initial_value: The value, or a function that returns it, that training starts from if
+            there is no checkpoint.
+        is_metric: Whether the variable belongs to a metric. Then no checkpoint contains it, and
+            each run resets it.
     """
     creator = graph.creator
     if id(variable) in creator.lent:
@@ -64,6 +67,7 @@ def lend(
         variable_store.Slot(variable.path, memory, variable, initial_value)
     )
     creator.lent[id(variable)] = (variable, memory)
+    # A layer that the model_fn makes must not get the checkpoint name of a lent variable.
     creator.reserve(variable.path)
     aggregation = _AGGREGATIONS[variable.aggregation]
     view = creator.view(

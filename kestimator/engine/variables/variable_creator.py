@@ -1,4 +1,4 @@
-"""What makes a program's variables: those of the estimator's store, seen from one graph.
+"""Creates the variables of a program: views, in one graph, of the estimator's store.
 
 Synopsis::
 
@@ -35,8 +35,8 @@ class VariableCreator:
 
     Args:
         graph: The program's graph.
-        store: Where variables live that a checkpoint holds.
-        local: Where variables live that belong to this program alone (TF1 metrics).
+        store: The store of the variables that checkpoints contain.
+        local: The store of the variables that belong to this program alone (TF1 metrics).
     """
 
     def __init__(self, graph: tf.Graph, store: VariableStore, local: VariableStore) -> None:
@@ -45,29 +45,30 @@ class VariableCreator:
         self._local = local
         self._keras_names: set[str] = set()
         self.keras_handles: set[int] = set()
-        """The ids of handles whose writes count as Keras', whichever code makes them."""
+        """The ids of handles whose writes count as Keras', no matter which code makes them."""
         self.lent: dict[int, tuple[keras.Variable, tf.Variable]] = {}
-        """By id, the Keras variables that `lending` lent, and their memory."""
+        """By id, the Keras variables that are lent to the trace, and their own memory."""
         self.keras_variables: dict[str, keras.Variable] = {}
-        """By name, the variables that layers have made, or that were read, in this trace."""
-        self._held: dict[str, tf.Variable] = {}  # by name, what Keras got
+        """By name, the variables that layers made or that were read in this trace."""
+        self._held: dict[str, tf.Variable] = {}  # by name, the variable that Keras holds
 
     @property
     def store(self) -> VariableStore:
-        """Where variables live that a checkpoint holds."""
+        """The store of the variables that checkpoints contain."""
         return self._store
 
     @property
     def local(self) -> VariableStore:
-        """Where variables live that belong to this program alone."""
+        """The store of the variables that belong to this program alone."""
         return self._local
 
     def reserve(self, name: str) -> None:
-        """Keeps a name from the variables that Keras makes in this trace."""
+        """Reserves a name, so that no variable that Keras makes in this trace gets it."""
         self._keras_names.add(name)
 
     def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         """Makes the variable, or finds the one that another program of the estimator made."""
+        # The next creator is never called: it would make a variable of TensorFlow's own.
         keras_variable = keras_state.variable_being_made()
         if keras_variable is not None:
             return self._keras_variable(keras_variable, kwargs)
@@ -78,10 +79,11 @@ class VariableCreator:
         keras_variable: keras.Variable,
         kwargs: dict[str, Any],
     ) -> tf.Variable:
-        """Keras makes its variables eagerly, with a value, whatever is being traced."""
+        """Makes a variable for Keras, which makes its variables eagerly and with a value."""
         is_metric = keras_state.is_metric_being_made()
         name = self._keras_name(keras_variable)
         keras_state.take_name(keras_variable.path.split("/")[0])
+        # Optimizers, metrics and seeds have a state of their own, also in a scope with `reuse`.
         if not (is_metric or is_seed(name) or keras_state.is_optimizer_being_made()):
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:
@@ -89,6 +91,7 @@ class VariableCreator:
         name = keras_names.unused_name(name, self._keras_names)
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
+        # The program of another mode may have made it: then its memory and first value count.
         known = store.matching(name, *_asked(keras_variable, kwargs))
         variable = known.variable if known else self.memory(name, kwargs)
         initial = known.initial_value if known else kwargs["initial_value"]
@@ -107,11 +110,11 @@ class VariableCreator:
     def _shared(
         self, name: str, keras_variable: keras.Variable, kwargs: dict[str, Any]
     ) -> tf.Variable | None:
-        """What a layer made under this name before, where the variable scope says to reuse it.
+        """The variable that a layer made under this name, if the variable scope reuses it.
 
         Raises:
-            errors.ArgumentError: There is none in a scope that makes none, or it has another
-                shape or dtype.
+            errors.ArgumentError: There is no such variable although `reuse` is True, or it has
+                another shape or dtype.
         """
         with self._graph.as_default():
             reuse = tf.compat.v1.get_variable_scope().reuse
@@ -146,25 +149,25 @@ class VariableCreator:
         keras_variable: keras.Variable | None,
         kwargs: dict[str, Any],
     ) -> tf.Variable:
-        """Makes of a view what a trace works with: for one replica, the view itself.
+        """Turns a view into the variable for the trace. For one replica, this is the view itself.
 
         Called in the program's graph, outside of any control dependency.
 
         Args:
             primary: The view.
-            keras_variable: The Keras variable in front of it, if there is one.
-            kwargs: What the variable was asked for with.
+            keras_variable: The Keras variable that holds it, if there is one.
+            kwargs: The arguments of the variable creator.
         """
         del keras_variable, kwargs
         return primary
 
     def given_to_keras(self, memory: tf.Variable, view: tf.Variable) -> tf.Variable:
-        """What Keras gets for the variable that it asked for: for one replica, the memory."""
+        """The variable that the Keras variable holds. For one replica, this is the memory."""
         del view
         return memory
 
     def adopt(self, variable: tf.Variable) -> None:
-        """Takes in a variable made outside of the trace: a Keras model built beforehand."""
+        """Adds a variable from outside of the trace, such as that of an existing Keras model."""
         if isinstance(variable, ProgramVariable) or self._knows(variable):
             return
         owner = keras_state.owner_of(variable)
@@ -181,7 +184,7 @@ class VariableCreator:
         self._graph.add_to_collections(collections, self.view(slot))
 
     def view_of(self, variable: keras.Variable | tf.Variable) -> tf.Variable:
-        """The program's view of a variable of Keras, or of the one that it holds."""
+        """The program's view of a Keras variable, or of the `tf.Variable` that it holds."""
         variable = variable.value if isinstance(variable, keras.Variable) else variable
         self.adopt(variable)
         views = self._graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
@@ -193,6 +196,7 @@ class VariableCreator:
         return any(_stands_for(view, variable) for view in views)
 
     def _keras_name(self, keras_variable: keras.Variable) -> str:
+        # Variable scopes belong to the graph, which need not be the default one here.
         with self._graph.as_default():
             scope = str(tf.compat.v1.get_variable_scope().name)
         return f"{scope}/{keras_variable.path}" if scope else str(keras_variable.path)
@@ -205,19 +209,20 @@ class VariableCreator:
         keras_variable: keras.Variable | None = None,
         kwargs: dict[str, Any] | None = None,
     ) -> tf.Variable:
-        """A view of a variable that holds its value already.
+        """A view of a variable that already has its value.
 
         Args:
             slot: The variable.
-            resets: Whether its initializer gives it its first value again.
-            keras_variable: The Keras variable that is being made, if one is.
-            kwargs: What Keras asked for it with.
+            resets: Whether its initializer assigns the first value again.
+            keras_variable: The Keras variable that is being made, if any.
+            kwargs: The arguments of the variable creator, if Keras asked for the variable.
         """
         with (
             self._graph.as_default(),
             tf.control_dependencies(None),
             tf.compat.v1.name_scope(None),
         ):
+            # The op gets the checkpoint name, whatever scope the caller is in.
             handle = memory_handle(slot.variable)
             placeholder = self._graph.placeholder_for(handle, slot.name)
             with tf.name_scope(f"{slot.name}/"):
@@ -228,6 +233,7 @@ class VariableCreator:
                         name="Assign",
                     )
                     if resets
+                    # The memory has its value already, so there is nothing to initialize.
                     else tf.no_op(name="Assign")
                 )
             view = ProgramVariable(
@@ -245,6 +251,7 @@ class VariableCreator:
         collections = list(kwargs.get("collections") or [_GraphKeys.GLOBAL_VARIABLES])
         trainable = kwargs.get("trainable")
         trainable = True if trainable is None else bool(trainable)
+        # TensorFlow, too, makes these variables untrainable by default.
         if kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ:
             trainable = False
         is_loaded = kwargs.get("initial_value") is None  # TensorFlow trains it only when told to
@@ -254,6 +261,7 @@ class VariableCreator:
         with (
             self._graph.as_default(),
             tf.control_dependencies(None),
+            # The trailing slash re-enters the caller's scope; None is the root.
             tf.compat.v1.name_scope(f"{scope}/" if scope else None),
         ):
             store = self._local if _is_local(collections) else self._store
@@ -267,6 +275,7 @@ class VariableCreator:
     ) -> ProgramVariable:
         initial_value, dtype = kwargs["initial_value"], kwargs.get("dtype")
         with tf.compat.v1.name_scope(kwargs.get("name"), "Variable") as scope:
+            # The unique op name in the graph becomes the checkpoint name, as in TF1.
             name = scope.rstrip("/")
             if initial_value is None:
                 return self._restored_later(store, name, kwargs)
@@ -279,6 +288,7 @@ class VariableCreator:
                 )
             shape = kwargs.get("shape")
             shape = value.shape if shape is None else tf.TensorShape(shape)
+            # `validate_shape=False` allows an initial value of unknown shape, as in TF1.
             if kwargs.get("validate_shape") is False and kwargs.get("shape") is None:
                 shape = tf.TensorShape(None) if not value.shape.is_fully_defined() else value.shape
             memory = store.uninitialized(name, shape, value.dtype).variable
@@ -295,8 +305,8 @@ class VariableCreator:
     ) -> ProgramVariable:
         """A variable of an object that `tf.saved_model.load` loads in the trace.
 
-        TensorFlow asks for it by its shape alone, and then makes the op that reads its value its
-        initializer.
+        TensorFlow only gives its shape. Later it makes the op that reads the value from the file
+        the initializer of the variable.
         """
         shape, dtype = tf.TensorShape(kwargs["shape"]), tf.as_dtype(kwargs["dtype"])
         memory = store.uninitialized(name, shape, dtype).variable
@@ -338,13 +348,13 @@ class VariableCreator:
 
 
 def stored_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
-    """Makes the memory of a variable of Keras', past all variable creators.
+    """Makes the memory of a Keras variable, without asking any variable creator.
 
-    Its initializer runs eagerly, as part of no program.
+    Its initializer runs eagerly, and is not part of a program.
 
     Args:
-        name: Its name.
-        kwargs: What a variable creator was asked for.
+        name: The name of the variable.
+        kwargs: The arguments of the variable creator.
     """
     options = {key: kwargs.get(key) for key in ("trainable", "dtype", "shape")}
     with execution_modes.outside():
@@ -352,22 +362,25 @@ def stored_variable(name: str, kwargs: dict[str, Any]) -> tf.Variable:
 
 
 def _named_capture(graph: tf.Graph, handle: tf.Tensor, name: str) -> tf.Tensor:
-    """Captures `handle` as an op called exactly `name`, as a TF1 graph calls its variables.
+    """Captures `handle` as an op with exactly this name, like the variables of a TF1 graph.
 
-    A trailing slash tells TensorFlow to take a name as it is.
+    A trailing slash makes TensorFlow use a name as it is.
     """
     return graph.placeholder_for(handle, f"{name}/")
 
 
 def is_seed(variable: str) -> bool:
-    """Whether a variable of that name holds what Keras draws random numbers from."""
+    """Whether a variable of this name is the state of a Keras seed generator."""
     return variable.endswith("seed_generator_state")
 
 
 def _asked(
     keras_variable: keras.Variable, kwargs: dict[str, Any]
 ) -> tuple[tf.TensorShape, tf.DType]:
-    """The shape and dtype that Keras asks for; its variable has none yet if it has a value."""
+    """The shape and dtype that Keras asks for.
+
+    A Keras variable that is made from a value does not have its shape yet, but the value has one.
+    """
     value = kwargs["initial_value"]
     shape = keras_variable.shape if callable(value) else value.shape
     return tf.TensorShape(shape), tf.as_dtype(kwargs["dtype"])
@@ -388,7 +401,8 @@ def _called(value: Any) -> Any:
 
 
 def _without_graph(value: Any) -> Any:
-    """Turns a constant of the graph being traced into a plain value; leaves others alone."""
+    """Turns a constant of the traced graph into a plain value, and leaves other values alone."""
+    # Keras converts values to tensors in the trace, but the memory is made outside of its graph.
     if isinstance(value, tf.Tensor) and not tf_tensors.is_eager(value):
         constant = tf.get_static_value(value)
         return value if constant is None else constant

@@ -1,4 +1,4 @@
-"""One store of variables for an estimator, and the views its programs have of them.
+"""One store of variables for an estimator, and the views that its programs have of them.
 
 Synopsis::
 
@@ -6,9 +6,9 @@ Synopsis::
     slot = store.uninitialized("dense/kernel", tf.TensorShape([3, 1]), tf.float32)
     slot.variable.assign(...)      # `kestimator.engine.variables.variable_creator` makes the views
 
-A variable lives once, as a resource that the store owns, under the name that a checkpoint uses.
-Each program sees it through a :class:`ProgramVariable`: the same memory, with the initializer,
-the initial value and the ops that belong to that program's graph.
+A variable exists once, as a resource that the store owns, under its name in checkpoints. Each
+program sees it through a :class:`ProgramVariable`. The view has the same memory, and the
+initializer, the initial value and the ops of that program's graph.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Slot:
 
     Attributes:
         name: The name in checkpoints.
-        variable: The eager variable that owns the memory. It may hold no value yet.
-        keras_variable: The Keras variable in front of it, if Keras made it.
-        initial_value: What Keras gave it first, to start afresh; None for the others, whose
-            initializers are ops.
-        is_outside: Whether it was made outside of the trace, so that others may use it, too.
+        variable: The eager variable that owns the memory. It may have no value yet.
+        keras_variable: The Keras variable that holds it, if Keras made it.
+        initial_value: The first value of a Keras variable, for a fresh start. None for other
+            variables, whose initializers are ops.
+        is_outside: Whether it was made outside of the trace, so that other estimators may use it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Slot:
     is_outside: bool = False
 
     def reset(self) -> None:
-        """Gives a variable of Keras its first value again."""
+        """Resets a variable of Keras to its first value."""
         if self.initial_value is not None:
             value = self.initial_value
             self.variable.assign(value() if callable(value) else value)
@@ -55,12 +55,13 @@ class Slot:
     @property
     def is_trainable(self) -> bool:
         """Whether training may change it."""
+        # Keras keeps the flag in its own variable, where users set it.
         keras_variable = self.keras_variable
         return bool((self.variable if keras_variable is None else keras_variable).trainable)
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the memory holds a value. Asked eagerly."""
+        """Whether the memory has a value. Must be asked eagerly."""
         return bool(tf.raw_ops.VarIsInitializedOp(resource=self.variable.handle).numpy())
 
 
@@ -68,7 +69,7 @@ class VariableStore:
     """Variables by checkpoint name, shared by all programs of an estimator.
 
     Attributes:
-        outside: Those that were made outside of all traces.
+        outside: The slots of variables that were made outside of all traces.
     """
 
     def __init__(self) -> None:
@@ -96,7 +97,7 @@ class VariableStore:
         return slot
 
     def uninitialized(self, name: str, shape: tf.TensorShape, dtype: tf.DType) -> Slot:
-        """Finds the variable `name`, or makes one that holds no value yet.
+        """Finds the variable `name`, or makes one that has no value yet.
 
         Raises:
             errors.CheckpointMismatchError: The variable exists with another shape or dtype.
@@ -129,27 +130,27 @@ def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -
 
 
 def memory_handle(variable: tf.Variable) -> tf.Tensor:
-    """The handle of a variable's memory, whatever is being traced."""
+    """The handle of a variable's memory, even during a trace."""
     with execution_modes.eager_mode():
         return variable.handle
 
 
 class StoredVariable(tf_variables.ResourceVariable):
-    """A variable with memory of its own, which Keras objects hold while programs are traced.
+    """A variable with its own memory, which Keras objects hold while programs are traced.
 
-    Code that is traced finds the program's placeholder in the place of its handle, in branches
-    and loops, too: TensorFlow looks for gradients with respect to that.
+    In a trace, its handle is the program's placeholder, in branches and loops as well. TensorFlow
+    looks for gradients with respect to that placeholder.
     """
 
     @property
     def handle(self) -> tf.Tensor:
-        """The handle of the memory, or what stands for it in the program that is traced."""
+        """The handle of the memory, or its placeholder in the program that is being traced."""
         graph = traced_graph.current()
         return self._handle if graph is None else graph.capture(self._handle)
 
     @property
     def device(self) -> str:
-        """Where the memory is."""
+        """The device of the memory."""
         return str(self._handle.device)
 
     def _lazy_read(self, op: tf.Operation) -> tf.Variable:
@@ -159,8 +160,8 @@ class StoredVariable(tf_variables.ResourceVariable):
 class ProgramVariable(tf_variables.BaseResourceVariable):
     """A program's view of a variable: shared memory, initializer and reads in the program's graph.
 
-    `_in_graph_mode` stays False, so that TF1 optimizers use the resource kernels; what graph code
-    asks of a variable (`op`, `graph`, `initializer`, `initial_value`) is answered all the same.
+    `_in_graph_mode` stays False, so that TF1 optimizers use the resource kernels. The attributes
+    that graph code asks for (`op`, `graph`, `initializer`, `initial_value`) work nevertheless.
     """
 
     def __init__(
@@ -179,6 +180,7 @@ class ProgramVariable(tf_variables.BaseResourceVariable):
             dtype=memory.dtype,
             handle=memory_handle(memory),
             name=name,
+            # All views of a variable have its id: optimizers find its slots by it.
             unique_id=tf_variables.unique_id(memory),
             handle_name=name,
             initial_value=initial_value,
@@ -193,31 +195,31 @@ class ProgramVariable(tf_variables.BaseResourceVariable):
 
     @property
     def handle(self) -> tf.Tensor:
-        """The program's placeholder where the program is traced, else the handle of the memory.
+        """The program's placeholder while the program is traced, else the handle of the memory.
 
-        In a branch or a loop of the program, too: TensorFlow looks there for gradients with
-        respect to it, and for the writes that have to wait for each other.
+        This includes branches and loops of the program. There TensorFlow looks for gradients with
+        respect to the placeholder, and for the writes that have to wait for each other.
         """
         is_inside = traced_graph.current() is self._program_graph
         return self._placeholder if is_inside else self._handle
 
     @property
     def device(self) -> str:
-        """Where the memory is: savers write a file for each device."""
+        """The device of the memory. Savers write one file per device."""
         return str(self.memory.device)
 
     def __hash__(self) -> int:
         return id(self)
 
     def __eq__(self, other: object) -> bool:
-        return self is other  # as in a TF1 graph: `variable in variables` is about identity
+        return self is other  # as in a TF1 graph: `variable in variables` compares identity
 
     def __ne__(self, other: object) -> bool:
         return self is not other
 
     @property
     def op(self) -> tf.Operation:
-        """The op that stands for the variable in the program's graph."""
+        """The op of the variable's placeholder in the program's graph."""
         return self._placeholder.op
 
     @property
@@ -227,14 +229,16 @@ class ProgramVariable(tf_variables.BaseResourceVariable):
 
     @property
     def initial_value(self) -> tf.Tensor | None:
-        """The value the variable starts from, as a tensor of the program's graph."""
+        """The initial value, as a tensor of the program's graph."""
         return self._initial_value
 
     def read_by(self, read: tf.Tensor) -> None:
-        """Lets fetches of the variable use a read that the graph has already."""
+        """Makes fetches of the variable use a read that is already in the graph."""
         self._graph_read = read
 
     def _as_graph_element(self) -> tf.Tensor:
+        # A session may fetch a variable after the graph was finalized, hence `unlocked`. The read
+        # waits for nothing, and has the name that TF1 gives it (see `name_of_read`).
         if self._graph_read is None:
             scope = self.name.split(":")[0] + "/Read/"
             with (
@@ -251,6 +255,7 @@ class ProgramVariable(tf_variables.BaseResourceVariable):
 
     def to_proto(self, export_scope: str | None = None) -> Any:
         """The variable as a `VariableDef`, for the collections of a MetaGraphDef."""
+        # None is TensorFlow's answer for a variable that is not in the exported scope.
         prefix = f"{export_scope}/" if export_scope else ""
         if not self.op.name.startswith(prefix):
             return None
@@ -258,13 +263,14 @@ class ProgramVariable(tf_variables.BaseResourceVariable):
 
 
 class _AssignedVariable(tf_variables.UnreadVariable):
-    """What an assignment returns: reads of it see the assigned value.
+    """The result of an assignment. Reads of it see the assigned value.
 
-    TensorFlow's own reads the variable at once, for sessions to fetch. A write that comes later
-    would have to wait for that read, and the step would run an assignment that nobody asked for.
+    TensorFlow's own class reads the variable at once, so that sessions can fetch it. A later write
+    would have to wait for that read. Then a step would run an assignment that nobody fetched.
     """
 
     def __init__(self, variable: Any, assignment: tf.Operation) -> None:
+        # Past the constructor of `UnreadVariable`, which makes the read.
         tf_variables.BaseResourceVariable.__init__(
             self,
             handle=variable.handle,
@@ -300,12 +306,13 @@ class _AssignedVariable(tf_variables.UnreadVariable):
 
 
 def name_of_read(operation: str) -> str:
-    """The name of the op that reads a variable when it is fetched."""
+    """The name of the op that a fetch of a variable runs."""
     return f"{operation}/Read/ReadVariableOp"
 
 
 def _variable_def(variable: ProgramVariable, read: tf.Tensor | None, skip: int) -> Any:
     definition = tf_variables.VariableDef()
+    # `skip` cuts the export scope off all names.
     definition.variable_name = variable.op.outputs[0].name[skip:]
     definition.initializer_name = variable.initializer.name[skip:]
     definition.snapshot_name = (
