@@ -70,6 +70,7 @@ def write_evaluation(
         checkpoint_path: What was evaluated; goes into an event of its own.
     """
     step = int(values["global_step"])
+    # TF1's FileWriter refuses eager execution.
     with tf.Graph().as_default():
         writer = _v1.summary.FileWriterCache.get(directory)
         writer.add_summary(_evaluation_summary(values), step)

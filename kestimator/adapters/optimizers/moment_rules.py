@@ -1,7 +1,7 @@
 """The updates of Adam and RMSprop; see `kestimator.adapters.optimizers.update_rules`.
 
-Their moments decay in every row at every step, but for those of RMSprop with momentum, which
-touches the rows of a sparse gradient alone.
+Their moments decay in every row at every step. RMSprop with momentum is the exception: it changes
+only the rows of a sparse gradient.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Adam(Rule):
 
     def prepared(self, values: Values, step: tf.Tensor) -> Values:
         """The powers of the betas."""
+        # `step` counts the finished steps; the formula counts from 1.
         count = tf.cast(step + 1, values["beta_1"].dtype)
         powers = {f"{name}_power": tf.pow(values[name], count) for name in self.settings}
         return {**values, **powers}
@@ -81,6 +82,7 @@ class Adam(Rule):
         speed = _decayed(slots["v"], second, rows, tf.square(gradients) * (1 - second), dtype)
         if self.amsgrad:
             speed = tf.maximum(_read(slots["vhat"], dtype), speed)
+            # Nobody fetches this write, so the update of the variable depends on it.
             stored = _ops.AssignVariableOp(resource=slots["vhat"], value=speed)
             with tf.control_dependencies([stored]):
                 speed = tf.identity(speed)
@@ -185,6 +187,7 @@ def _decayed(
     handle: tf.Tensor, factor: tf.Tensor, rows: tf.Tensor, added: tf.Tensor, dtype: tf.DType
 ) -> tf.Tensor:
     """Multiplies a slot by `factor`, adds to some of its rows, and gives what it holds then."""
+    # The order matters: the scatter adds to decayed values, and the read must see both writes.
     decay = _ops.AssignVariableOp(resource=handle, value=_read(handle, dtype) * factor)
     with tf.control_dependencies([decay]):
         add = _ops.ResourceScatterAdd(resource=handle, indices=rows, updates=added)
