@@ -47,7 +47,7 @@ def training_hooks(
         model: The program that trains.
         callbacks: Keras callbacks, or None.
         verbose: 1 shows a progress bar, 0 none, 'auto' one on a terminal.
-        steps: How many steps there will be, if that is known.
+        steps: The number of steps, if it is known.
         evaluations: The results of evaluations, which the bar shows.
 
     Raises:
@@ -184,7 +184,7 @@ class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
 
     Args:
         loss: The loss.
-        steps: How many steps there will be, if that is known.
+        steps: The number of steps, if it is known.
         evaluations: The results of evaluations; those that come from here on are shown.
     """
 

@@ -70,7 +70,7 @@ class SaverHook(_v1.train.CheckpointSaverHook):
         save_secs: The seconds between two checkpoints, or None.
         save_steps: The steps between two checkpoints, or None.
         wanted_steps: More distances in steps at which to save.
-        **others: As of TensorFlow's hook.
+        **others: Other arguments of TensorFlow's hook.
     """
 
     def __init__(

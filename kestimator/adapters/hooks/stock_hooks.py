@@ -167,7 +167,8 @@ def only_looks(hook: Any) -> bool:
 def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
     """Gives a `CheckpointSaverHook` of the model_fn the listeners of a train call.
 
-    Listeners of an earlier call are removed. The internal attribute `is_of_a_train_call` marks them.
+    Listeners of an earlier call are removed: the internal attribute `is_of_a_train_call` marks
+    them.
     """
     before = _internals.listeners_of(hook)
     own = [one for one in before if not getattr(one, "is_of_a_train_call", False)]

@@ -50,7 +50,7 @@ class Adam(Rule):
     def dense(
         self, handle: tf.Tensor, gradient: tf.Tensor, slots: Handles, values: Values
     ) -> tf.Operation:
-        """One op, or some small ones."""
+        """One op; the engine's `small_updates` may replace it by some small ones."""
         arguments = {
             "var": handle,
             "m": slots["m"],
@@ -86,6 +86,7 @@ class Adam(Rule):
             stored = _ops.AssignVariableOp(resource=slots["vhat"], value=speed)
             with tf.control_dependencies([stored]):
                 speed = tf.identity(speed)
+        # Kingma and Ba, "Adam", the form at the end of section 2.
         rate = values["learning_rate"] * tf.sqrt(1 - values["beta_2_power"])
         rate = rate / (1 - values["beta_1_power"])
         change = rate * moment / (tf.sqrt(speed) + self.epsilon)

@@ -33,7 +33,7 @@ _STATES = standalone_graph.DenseTable(
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the optimizer is told.
+    """The settings of the optimizer.
 
     Attributes:
         loss_type: "logistic_loss" or "squared_loss".
@@ -124,7 +124,7 @@ class ExampleStates:
         return self._table.insert(prints, states)
 
     def size(self) -> tf.Tensor:
-        """How many examples there are."""
+        """The number of examples."""
         return self._table.size()
 
     def sums(self) -> tf.Tensor:
@@ -155,7 +155,7 @@ def minimize(
     Args:
         examples: The batch.
         states: What is known of examples.
-        settings: What the optimizer is told.
+        settings: The settings of the optimizer.
         logits: What has to be computed before weights change.
 
     Returns:

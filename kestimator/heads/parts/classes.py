@@ -23,7 +23,7 @@ class Classes:
     """The classes of a head.
 
     Args:
-        count: How many there are.
+        count: Their number.
         vocabulary: Their names by id, or None.
 
     Raises:

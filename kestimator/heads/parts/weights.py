@@ -1,4 +1,4 @@
-"""The weights of examples: a feature that says how much each one counts."""
+"""The weights of examples, which a feature holds."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def weights_of(
         return None
     key = weight_column if isinstance(weight_column, str) else weight_column.key
     given = _feature(key, features)
+    # A last dimension of 1, or none, means one weight per example; otherwise each loss has its own.
     has_one_each = width == 1 or given.shape.rank != logits.shape.rank or given.shape[-1] == 1
     name, remedy = f"features[{key!r}]", "`weight_column` needs one weight for each example."
     weights = value_checks.shaped(name, given, logits, 1 if has_one_each else width, remedy)
