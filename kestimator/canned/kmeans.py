@@ -47,14 +47,14 @@ class KMeans(Estimator):
         model_dir: The directory for checkpoints and events.
         initial_clusters: The first centers, an array; `RANDOM_INIT`, different points of the first
             batches; `KMEANS_PLUS_PLUS_INIT`, points of the first batch that lie apart; or a
-            function of `[points]` and of how many are wanted, that returns so many or less, and is
-            called with one batch after the other.
+            function of `[points]` and of the number of missing centers. It returns at most that
+            many centers, and is called with one batch after the other.
         distance_metric: `SQUARED_EUCLIDEAN_DISTANCE` or `COSINE_DISTANCE`.
         seed: The seed for the choice of the first centers.
         use_mini_batch: Whether a batch is only a part of the points.
         mini_batch_steps_per_iteration: The number of steps after which moved centers are used.
-        kmeans_plus_plus_num_retries: How many more points kmeans++ draws for each center before it
-            takes the best; if negative, a number that grows with the number of centers.
+        kmeans_plus_plus_num_retries: The number of additional points that kmeans++ draws for each
+            center before it takes the best. If negative, it grows with the number of centers.
         relative_tolerance: Training ends when the relative change of the loss is below it, or None.
         config: A `RunConfig`.
         feature_columns: Dense columns that make points of features. None: all features, in the

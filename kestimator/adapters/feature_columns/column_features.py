@@ -242,7 +242,7 @@ def _crossed(features: Features, column: Any) -> Ids | None:
             raws.append(raw)
             continue
         found = features.ids(key)
-        # A cross of weighted ids has no fast path.
+        # TensorFlow's code refuses weighted ids in a cross, and raises its own error.
         if found is None or found.weights is not None:
             return None
         ids.append(found)

@@ -39,7 +39,7 @@ _PLAIN = (
 
 @dataclasses.dataclass(frozen=True)
 class _Wanted:
-    """What a column wants of a feature: its dtype (None takes any), and its shape."""
+    """A column's requirements of a feature: the dtype (None takes any), and the shape."""
 
     key: str
     dtype: str | None
@@ -84,7 +84,7 @@ def no_layer(column: Any, reason: str, remedy: str) -> errors.ArgumentError:
 
 
 def _wanted(column: column_kinds.Column) -> Iterator[_Wanted]:
-    """What a column wants of which features."""
+    """A column's requirements of its features."""
     kind = type(column)
     if column_kinds.is_keras(column):
         yield from _wanted_by_keras(column)

@@ -77,7 +77,7 @@ class ColumnLayers:
         self.inputs: dict[str, Symbolic] = column_inputs.inputs_of(columns, given)
 
     def dense(self, column: column_kinds.Column, scope: str) -> Symbolic:
-        """What a dense column gives, (batch, n), float32.
+        """The values of a dense column, (batch, n), float32.
 
         Args:
             column: The column.

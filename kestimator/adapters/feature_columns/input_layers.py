@@ -212,7 +212,7 @@ def _part(
     state: column_state.ColumnState,
     training: bool,
 ) -> Any:
-    """What a dense column gives: (batch, n) or (batch,), or what to look up."""
+    """The values of a dense column, (batch, n) or (batch,), or its lookup."""
     if column_kinds.is_keras(column):
         return _keras_part(features, column, training)
     if isinstance(column, _internals.SharedEmbeddingColumn):

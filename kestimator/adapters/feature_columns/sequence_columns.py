@@ -81,7 +81,7 @@ def _part(
     state: column_state.ColumnState,
     training: bool,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a column gives, (batch, time, n), and the lengths, (batch,)."""
+    """The values of a column, (batch, time, n), and the lengths, (batch,)."""
     with _scope(column, training):
         if hasattr(column, "create_state"):
             state.create(column)

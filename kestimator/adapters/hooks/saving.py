@@ -29,7 +29,7 @@ def wanted_steps(listeners: Sequence[Any]) -> list[int]:
 
 
 class AnyTimer(_v1.train.SecondOrStepTimer):
-    """Triggers when one of several timers does; each goes on at its own pace.
+    """Triggers when one of several timers does; each timer keeps its own distance.
 
     Attributes:
         timers: The timers.

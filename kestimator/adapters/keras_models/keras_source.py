@@ -74,7 +74,7 @@ class Source:
         """The copy of the estimator whose model_fn is being called, compiled for its program.
 
         Args:
-            x: What the model is going to be called with.
+            x: The argument of the model's next call.
             mode: The mode.
 
         Raises:

@@ -32,7 +32,7 @@ _LOSS = "loss"
 
 
 class Batch(NamedTuple):
-    """What a step takes, as `fit` names it."""
+    """The input of a step, with the names of `fit`."""
 
     x: Any
     y: Any = None
@@ -223,7 +223,7 @@ def _collecting(metric: keras.metrics.Metric, found: list[tf.Tensor]) -> Iterato
 
 
 def _metrics_of_logs(model: keras.Model, logs: dict[str, Any]) -> dict[str, Any]:
-    """What a step returns, over all batches: results of metrics, and means of other values."""
+    """The values that a step returns, over all batches: results of metrics, means of others."""
     known = results(model)
     return {
         name: known[name] if name in known else _v1.metrics.mean(value)

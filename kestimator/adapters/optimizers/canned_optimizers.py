@@ -86,7 +86,7 @@ class _Clipping:
 
 
 def _with_different_rows(gradient: Any) -> Any:
-    """Sums what belongs to the same row of a sparse gradient: its norm is that of the sums."""
+    """Sums repeated rows of a sparse gradient, so that its norm is the norm of the sums."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, sums = sparse_updates.summed(gradient.indices, gradient.values)
@@ -141,9 +141,9 @@ def minimize(
     Args:
         optimizer: A name, an optimizer, or a function that returns one, which is called here.
         loss: The loss, a scalar.
-        variables: What to train.
-        step: The global step, to count and to advance; None for a second optimizer, which
-            counts for itself.
+        variables: The variables to train.
+        step: The global step, which this step advances; None for a second optimizer, which has a
+            counter of its own.
         learning_rate: The rate of an optimizer given by name. None: the optimizer's own default.
         clipnorm: The norm to which an optimizer given by name clips every gradient.
         used_names: The names of this model's other optimizers. A second optimizer of one kind gets
@@ -403,7 +403,7 @@ class _State:
         }
 
     def values(self) -> dict[str, tf.Tensor]:
-        """What the settings are in this step."""
+        """The values of the settings in this step."""
         step = self.step.read_value()
         values = {name: self._settings[name].read_value() for name in self._rule.settings}
         if self._schedule is None:
@@ -430,7 +430,7 @@ def exact_variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.V
 
 
 def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], Any] | None:
-    """What gives the rate of a step, if it is not a number: Keras takes functions, too."""
+    """A function from step to rate, if the rate is not a number: Keras takes functions, too."""
     kind = keras.optimizers.schedules.LearningRateSchedule
     if isinstance(learning_rate, kind) or keras2.is_schedule(learning_rate):
         return learning_rate  # type: ignore[no-any-return]

@@ -93,7 +93,7 @@ def apply(optimizer: Any, pairs: Sequence[tuple[Any, tf.Variable]], step: Any) -
     Args:
         optimizer: A legacy optimizer.
         pairs: Gradients and variables.
-        step: What it counts with; None for a counter of its own.
+        step: The variable that counts its steps; None for a counter of its own.
     """
     if step is not None and not optimizer.weights:
         # The global step counts the iterations, as in the original's checkpoints. Keras 2 takes

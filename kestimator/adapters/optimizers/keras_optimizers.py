@@ -1,4 +1,4 @@
-"""Keras optimizers as the settings that they were made with, and copies of them.
+"""The settings of Keras optimizers, and copies of the optimizers.
 
 Synopsis::
 
@@ -37,7 +37,7 @@ def learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
 
 
 def copied(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """An optimizer with the same settings: one that was used knows the variables of one trace."""
+    """An optimizer with the same settings: a used one is bound to the variables of one trace."""
     rate = learning_rate(optimizer)
     with (
         outside_programs.outside_of_the_trace(),

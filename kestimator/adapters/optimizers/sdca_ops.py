@@ -154,9 +154,9 @@ def minimize(
 
     Args:
         examples: The batch.
-        states: What is known of examples.
+        states: The states of examples.
         settings: The settings of the optimizer.
-        logits: What has to be computed before weights change.
+        logits: The logits, which are computed before the weights change.
 
     Returns:
         The operation that makes the step and counts it.

@@ -55,10 +55,10 @@ def rows_alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
 
 
 def summed(indices: tf.Tensor, *values: tf.Tensor) -> tuple[tf.Tensor, *tuple[tf.Tensor, ...]]:
-    """Sums what belongs to the same row.
+    """Sums the values of repeated rows.
 
     Args:
-        indices: The rows, (n,); one may come several times.
+        indices: The rows, (n,), which may repeat.
         *values: Tensors, (n, ...).
 
     Returns:
@@ -150,7 +150,7 @@ def _ftrl(
 def _ftrl_weights(
     optimizer: Any, accumulated: tf.Tensor, linear: tf.Tensor, rate: tf.Tensor
 ) -> tf.Tensor:
-    """Ftrl's weights follow from its state; nothing of their value before is in them."""
+    """Ftrl's weights: they follow from its state alone, not from their previous values."""
     l1, power = optimizer.l1_regularization_strength, -optimizer.learning_rate_power
     l2 = optimizer.l2_regularization_strength + optimizer.beta / (2.0 * rate)
     return (tf.clip_by_value(linear, -l1, l1) - linear) / (
@@ -165,10 +165,10 @@ def _settle_other_rows(
     linear: keras.Variable,
     rate: tf.Tensor,
 ) -> None:
-    """Gives all rows the weights of their state, when these differ from what they have.
+    """Gives all rows the weights that follow from their state, if these differ from their values.
 
-    That is so at the first step, as Keras' Ftrl forgets initial weights, and whenever the
-    learning rate has changed. What it was is kept beside the program: no checkpoint has it.
+    They differ at the first step, as Keras' Ftrl forgets initial weights, and after a change of
+    the learning rate. A local variable keeps the last rate; no checkpoint has it.
     """
     # NaN equals no rate, so the first step in a process settles all rows.
     known = _v1.Variable(

@@ -84,7 +84,7 @@ def minimize(
     Args:
         optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer`.
         loss: A scalar.
-        variables: What it changes: variables of Keras and of TensorFlow.
+        variables: The variables that it trains, of Keras and of TensorFlow.
         counts: Whether it advances the global step; of several optimizers one does.
         sum_over_replicas: Whether a Keras optimizer applies the sum of the replicas' gradients;
             otherwise it applies their mean. A TF1 optimizer asks the graph.

@@ -74,7 +74,7 @@ class Rule(abc.ABC):
             handle: The variable's resource.
             gradient: Its gradient, of its shape.
             slots: The resources of its slots.
-            values: What `prepared` gave.
+            values: The result of `prepared`.
         """
 
     @abc.abstractmethod
@@ -93,7 +93,7 @@ class Rule(abc.ABC):
             rows: The rows, (m,), each once; SGD without momentum also takes repeated rows.
             gradients: Their gradients, (m, ...).
             slots: The resources of its slots.
-            values: What `prepared` gave.
+            values: The result of `prepared`.
         """
 
     @property

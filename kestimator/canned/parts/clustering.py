@@ -38,7 +38,7 @@ class Options:
         seed: The seed of the choice of first centers, or None.
         mini_batch: Whether a step moves centers a little, by the points of a batch.
         steps_per_iteration: The number of steps after which the moved centers are used.
-        retries: How many more points kmeans++ draws before it takes the best.
+        retries: The number of additional points that kmeans++ draws before it takes the best.
     """
 
     count: int

@@ -39,7 +39,7 @@ class LinearPart:
             argument: The name of the argument for the columns.
             columns: Dense and categorical columns.
             sparse_combiner: "sum", "mean" or "sqrtn".
-            prefix: What the name of the other argument begins with.
+            prefix: A prefix of the name of the other argument.
 
         Raises:
             errors.ArgumentError: Columns or combiner cannot be used.

@@ -35,7 +35,7 @@ class Built:
 
     Attributes:
         logits: (batch, units).
-        variables: What training changes.
+        variables: The variables that training changes.
         update_ops: Further operations of a training step.
     """
 
@@ -53,7 +53,7 @@ class Training:
         optimizer: A name, an optimizer, or a function that returns one.
         learning_rate: The rate of an optimizer given by name; None for its default.
         argument: The name of the caller's argument.
-        clipnorm: What an optimizer given by name clips the norm of each gradient to, or None.
+        clipnorm: The norm to which an optimizer given by name clips each gradient, or None.
     """
 
     variables: Sequence[Any]

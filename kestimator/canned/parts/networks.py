@@ -58,7 +58,7 @@ class NetworkPart:
             activation_fn: A function of a tensor, or a name that Keras knows; None for none.
             dropout: From 0 to less than 1, or None.
             batch_norm: As it is.
-            prefix: What the names of the caller's arguments begin with.
+            prefix: A prefix of the names of the caller's arguments.
 
         Raises:
             errors.ArgumentError: One of them is invalid.

@@ -124,7 +124,7 @@ def _drops(cell: Any) -> bool:
 
 
 def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bool], Any]:
-    """What makes the recurrent layer, given whether it returns sequences."""
+    """A function that makes the recurrent layer; its argument is `return_sequences`."""
     if rnn_cell_fn is not None:
         _check_cell_fn(rnn_cell_fn, units, cell_type)
         return lambda sequences: _of_cells(_made_cells(rnn_cell_fn), sequences)

@@ -106,7 +106,7 @@ class Head(abc.ABC):
         """Counts a batch in metrics, and returns them.
 
         Args:
-            eval_metrics: What `metrics` returned.
+            eval_metrics: The result of `metrics`.
             features: The features.
             logits: The logits, `[batch, logits_dimension]`.
             labels: The labels.

@@ -61,7 +61,7 @@ def area(curve: Literal["ROC", "PR"], histogram: str, method: str) -> Formula:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What a histogram counts.
+    """The scores that a histogram counts.
 
     Attributes:
         probabilities: In [0, 1].
@@ -100,7 +100,7 @@ class Sums(keras.metrics.Metric):
 
         Args:
             sums: Scalars by the names of sums; one that is missing stays as it is.
-            scores: What to count in histograms, by their names.
+            scores: The scores of histograms, by their names.
         """
         self._totals.assign_add(tf.stack([sums.get(name, 0.0) for name in self._sum_names]))
         if scores and self._histograms is not None:
@@ -159,9 +159,9 @@ class HeadMetric(keras.metrics.Metric):
 
     @property
     def updates(self) -> list[tf.Operation]:
-        """The ops that count a batch for all metrics of the head, in a TF1 graph of one's own.
+        """The ops that count a batch for all metrics of the head, in a user's own TF1 graph.
 
-        An Estimator runs them by itself; in eager mode there are none.
+        An Estimator runs them itself; in eager mode there are none.
         """
         return plain_graphs.updates_of(self.sums.variables)
 

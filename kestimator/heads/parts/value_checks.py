@@ -23,9 +23,9 @@ def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor)
 
     Args:
         condition: A scalar bool tensor.
-        tensor: What to return.
-        message: What was expected and the way out, if it does not hold.
-        *data: What was received: tensors that the message ends with.
+        tensor: The tensor to return.
+        message: The error message: what was expected, and the way out.
+        *data: The received tensors, with which the message ends.
 
     Raises:
         errors.ArgumentError: The condition does not hold, eagerly.

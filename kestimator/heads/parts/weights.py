@@ -41,10 +41,10 @@ def weights_of(
         weight_column: Which feature holds them.
         features: The features, a dict.
         logits: The logits, `[d0, ..., dn, logits dimension]`.
-        width: How many weights an example may have, besides a single one.
+        width: The number of weights that an example may have instead of a single one.
 
     Returns:
-        Float32 `[d0, ..., dn, 1]` or `[d0, ..., dn, width]`, or None where all count the same.
+        Float32 `[d0, ..., dn, 1]` or `[d0, ..., dn, width]`, or None if all count the same.
 
     Raises:
         errors.ArgumentError: The feature is missing or has another shape.

@@ -57,7 +57,7 @@ class NumbersHead(single.SingleHead):
 
     @property
     def inverse_link_fn(self) -> Callable[[Tensor], Tensor] | None:
-        """What makes predictions of logits; None where they are the logits."""
+        """The function from logits to predictions; None if the predictions are the logits."""
         return self._inverse_link_fn
 
     def export_outputs(self, predictions: Mapping[Any, Tensor]) -> dict[str, ExportOutput]:

@@ -69,7 +69,7 @@ class SingleHead(base.Head):
         loss_fn: The losses of examples, in place of the head's own.
         name: The head's name.
         areas: How areas under curves are computed, "interpolation" or "trapezoidal".
-        losses_per_example: How many losses, and at most weights, an example has.
+        losses_per_example: The number of losses per example, which may have as many weights.
     """
 
     def __init__(
@@ -178,10 +178,10 @@ class SingleHead(base.Head):
 
     @abc.abstractmethod
     def _columns(self, batch: Batch) -> dict[str, Tensor]:
-        """What the sums of the formulas count, in tensors of one shape."""
+        """The columns that the formulas sum, by name, in tensors of one shape."""
 
     def _scores(self, batch: Batch) -> dict[str, _metrics.Scores]:
-        """What the histograms of the formulas count."""
+        """The scores that the histograms of the formulas count, by name."""
         del batch
         return {}
 
