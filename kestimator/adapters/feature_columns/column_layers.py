@@ -245,8 +245,8 @@ class ColumnLayers:
         words, feature = _vocabulary(column), self.inputs[column.key]
         integers = column.dtype.is_integer
         kind = keras.layers.IntegerLookup if integers else keras.layers.StringLookup
-        # Keras keeps index 0 for unknown words, so the known ones count from 1; TensorFlow's from
-        # 0.
+        # Keras keeps index 0 for unknown words and counts known ones from 1. TensorFlow counts
+        # from 0.
         name = self._name(column.key, "lookup")
         found = kind(vocabulary=words, mask_token=None, name=name)(feature)  # 0 for all others
         if column.num_oov_buckets:

@@ -170,7 +170,7 @@ def _settle_other_rows(
     They differ at the first step, as Keras' Ftrl forgets initial weights, and after a change of
     the learning rate. A local variable keeps the last rate; no checkpoint has it.
     """
-    # NaN equals no rate, so the first step in a process settles all rows.
+    # NaN equals no rate, so the first step after initialization settles all rows.
     known = _v1.Variable(
         tf.constant(float("nan"), variable.dtype),
         trainable=False,

@@ -174,7 +174,7 @@ class Clusters:
         count = self.options.count
         sums = tf.math.unsorted_segment_sum(points, nearest, count)
         sizes = tf.math.unsorted_segment_sum(tf.ones_like(points[:, :1]), nearest, count)
-        # An empty cluster has neither points nor NaN: its center becomes zero.
+        # Epsilon keeps the center of an empty cluster from being NaN: it becomes zero.
         centers = sums / (sizes + _EPSILON)
         if self.options.keeps_unit_length:
             centers = tf.math.l2_normalize(centers, 1)

@@ -41,7 +41,7 @@ def _weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
 def _mean_of_weighted(losses: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return _mean(losses, None)
-    # Divides by the number of losses whose weight is not zero.
+    # The divisor of SUM_BY_NONZERO_WEIGHTS in tf.compat.v1.losses.
     counted = tf.cast(tf.not_equal(_as_many(weights, losses), 0.0), tf.float32)
     return _divided(_sum(losses, weights), tf.reduce_sum(counted))
 
