@@ -1,7 +1,7 @@
 """Canned estimators: linear models, deep networks, both combined, and baselines.
 
 A module holds one kind of model as three estimators: one that takes a head, a classifier and a
-regressor. They are Estimators whose model_fns return specs like anyone's.
+regressor. They are Estimators with ordinary model_fns.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Synopsis::
     estimator = kestimator.BaselineClassifier(n_classes=3)
     estimator.train(input_fn, steps=1000)
 
-A classifier learns how often each class comes, a regressor the mean of the labels. What a real
-model gains is what it does better. The one variable is called `baseline/bias`.
+A classifier learns how often each class occurs, a regressor the mean of the labels. A real model
+has to do better than these. The only variable is called `baseline/bias`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class BaselineEstimator(canned_estimator.CannedEstimator):
         >>> estimator = kestimator.BaselineEstimator(kestimator.RegressionHead())
 
     Args:
-        head: The head: what the logits mean, the loss, the predictions, the metrics.
-        model_dir: Where to keep checkpoints and events.
+        head: The head. It defines the loss, the predictions and the metrics.
+        model_dir: The directory for checkpoints and events.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
         config: A `RunConfig`.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class BaselineClassifier(canned_estimator.CannedEstimator):
         >>> estimator = kestimator.BaselineClassifier(n_classes=3)
 
     Args:
-        model_dir: Where to keep checkpoints and events.
-        n_classes: How many classes there are, from 2.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
-        label_vocabulary: The labels' words, if labels are strings; else they are
-            0, ..., n_classes - 1.
+        model_dir: The directory for checkpoints and events.
+        n_classes: The number of classes, an integer >= 2.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
+        label_vocabulary: The names of the classes, if labels are strings. Otherwise labels are
+            integers from 0 to n_classes - 1.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
         config: A `RunConfig`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -102,16 +102,16 @@ class BaselineRegressor(canned_estimator.CannedEstimator):
         >>> estimator = kestimator.BaselineRegressor()
 
     Args:
-        model_dir: Where to keep checkpoints and events.
-        label_dimension: How many numbers an example's label has.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
+        model_dir: The directory for checkpoints and events.
+        label_dimension: The number of values in the label of an example.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
         config: A `RunConfig`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class BaselineRegressor(canned_estimator.CannedEstimator):
 
 
 def _model(head: Head, optimizer: Any) -> canned_estimator.CannedModel:
-    """Checks what an estimator is given, and makes its model."""
+    """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
     canned_optimizers.check("optimizer", optimizer)
 
@@ -144,7 +144,7 @@ def _model(head: Head, optimizer: Any) -> canned_estimator.CannedModel:
 
 
 def _batch_size(features: Any) -> Tensor:
-    """How many examples there are, as any feature tells."""
+    """The number of examples, which any feature tells."""
     for feature in features.values() if isinstance(features, Mapping) else [features]:
         if isinstance(feature, tf.SparseTensor):
             return feature.dense_shape[0]

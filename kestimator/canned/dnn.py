@@ -39,21 +39,21 @@ class DNNEstimator(canned_estimator.CannedEstimator):
         >>> estimator = kestimator.DNNEstimator(kestimator.RegressionHead(), [8, 4], columns)
 
     Args:
-        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        head: The head. It defines the loss, the predictions and the metrics.
         hidden_units: The sizes of the hidden layers.
         feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
             dense tensor.
-        model_dir: Where to keep checkpoints and events.
+        model_dir: The directory for checkpoints and events.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
-        activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
-        dropout: The part of activations that training drops, or None.
+        activation_fn: The hidden layers' activation: a function, a name that Keras knows, or None.
+        dropout: The fraction of units to drop in training, or None.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
         batch_norm: Whether to normalize hidden layers over the batch.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -88,22 +88,22 @@ class DNNClassifier(canned_estimator.CannedEstimator):
         hidden_units: The sizes of the hidden layers.
         feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
             dense tensor.
-        model_dir: Where to keep checkpoints and events.
-        n_classes: How many classes there are, from 2.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
-        label_vocabulary: The labels' words, if labels are strings; else they are
-            0, ..., n_classes - 1.
+        model_dir: The directory for checkpoints and events.
+        n_classes: The number of classes, an integer >= 2.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
+        label_vocabulary: The names of the classes, if labels are strings. Otherwise labels are
+            integers from 0 to n_classes - 1.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
-        activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
-        dropout: The part of activations that training drops, or None.
+        activation_fn: The hidden layers' activation: a function, a name that Keras knows, or None.
+        dropout: The fraction of units to drop in training, or None.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -144,20 +144,20 @@ class DNNRegressor(canned_estimator.CannedEstimator):
         hidden_units: The sizes of the hidden layers.
         feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
             dense tensor.
-        model_dir: Where to keep checkpoints and events.
-        label_dimension: How many numbers an example's label has.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
+        model_dir: The directory for checkpoints and events.
+        label_dimension: The number of values in the label of an example.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
-        activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
-        dropout: The part of activations that training drops, or None.
+        activation_fn: The hidden layers' activation: a function, a name that Keras knows, or None.
+        dropout: The fraction of units to drop in training, or None.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class DNNRegressor(canned_estimator.CannedEstimator):
 
 
 def _model(head: Head, part: NetworkPart, optimizer: Any) -> canned_estimator.CannedModel:
-    """Checks what an estimator is given, and makes its model."""
+    """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
     canned_optimizers.check("optimizer", optimizer)
 

@@ -47,21 +47,21 @@ class DNNLinearCombinedEstimator(canned_estimator.CannedEstimator):
         ...     dnn_feature_columns=columns, dnn_hidden_units=[8, 4])
 
     Args:
-        head: The head: what the logits mean, the loss, the predictions, the metrics.
-        model_dir: Where to keep checkpoints and events.
+        head: The head. It defines the loss, the predictions and the metrics.
+        model_dir: The directory for checkpoints and events.
         linear_feature_columns: Columns of the linear part; see `LinearClassifier`.
-        linear_optimizer: What trains the linear part; see `LinearClassifier`.
+        linear_optimizer: The optimizer of the linear part; see `LinearClassifier`.
         dnn_feature_columns: Columns of the network; see `DNNClassifier`.
-        dnn_optimizer: What trains the network; see `DNNClassifier`.
+        dnn_optimizer: The optimizer of the network; see `DNNClassifier`.
         dnn_hidden_units: The sizes of the network's hidden layers.
-        dnn_activation_fn: What they apply: a function, a name that Keras knows, or None.
-        dnn_dropout: The part of their activations that training drops, or None.
+        dnn_activation_fn: Their activation: a function, a name that Keras knows, or None.
+        dnn_dropout: The fraction of their units to drop in training, or None.
         config: A `RunConfig`.
         batch_norm: Whether to normalize hidden layers over the batch.
         linear_sparse_combiner: How the linear part reduces several values of an example.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -102,26 +102,26 @@ class DNNLinearCombinedClassifier(canned_estimator.CannedEstimator):
         ...     dnn_hidden_units=[8, 4], n_classes=3)
 
     Args:
-        model_dir: Where to keep checkpoints and events.
+        model_dir: The directory for checkpoints and events.
         linear_feature_columns: Columns of the linear part; see `LinearClassifier`.
-        linear_optimizer: What trains the linear part; see `LinearClassifier`.
+        linear_optimizer: The optimizer of the linear part; see `LinearClassifier`.
         dnn_feature_columns: Columns of the network; see `DNNClassifier`.
-        dnn_optimizer: What trains the network; see `DNNClassifier`.
+        dnn_optimizer: The optimizer of the network; see `DNNClassifier`.
         dnn_hidden_units: The sizes of the network's hidden layers.
-        dnn_activation_fn: What they apply: a function, a name that Keras knows, or None.
-        dnn_dropout: The part of their activations that training drops, or None.
-        n_classes: How many classes there are, from 2.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
-        label_vocabulary: The labels' words, if labels are strings; else they are
-            0, ..., n_classes - 1.
+        dnn_activation_fn: Their activation: a function, a name that Keras knows, or None.
+        dnn_dropout: The fraction of their units to drop in training, or None.
+        n_classes: The number of classes, an integer >= 2.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
+        label_vocabulary: The names of the classes, if labels are strings. Otherwise labels are
+            integers from 0 to n_classes - 1.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
         linear_sparse_combiner: How the linear part reduces several values of an example.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -169,24 +169,24 @@ class DNNLinearCombinedRegressor(canned_estimator.CannedEstimator):
         ...     dnn_hidden_units=[8, 4])
 
     Args:
-        model_dir: Where to keep checkpoints and events.
+        model_dir: The directory for checkpoints and events.
         linear_feature_columns: Columns of the linear part; see `LinearClassifier`.
-        linear_optimizer: What trains the linear part; see `LinearClassifier`.
+        linear_optimizer: The optimizer of the linear part; see `LinearClassifier`.
         dnn_feature_columns: Columns of the network; see `DNNClassifier`.
-        dnn_optimizer: What trains the network; see `DNNClassifier`.
+        dnn_optimizer: The optimizer of the network; see `DNNClassifier`.
         dnn_hidden_units: The sizes of the network's hidden layers.
-        dnn_activation_fn: What they apply: a function, a name that Keras knows, or None.
-        dnn_dropout: The part of their activations that training drops, or None.
-        label_dimension: How many numbers an example's label has.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
+        dnn_activation_fn: Their activation: a function, a name that Keras knows, or None.
+        dnn_dropout: The fraction of their units to drop in training, or None.
+        label_dimension: The number of values in the label of an example.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
         batch_norm: Whether to normalize hidden layers over the batch.
         linear_sparse_combiner: How the linear part reduces several values of an example.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class _CombinedModel:
     dnn_optimizer: Any
 
     def model(self, head: Head) -> canned_estimator.CannedModel:
-        """Checks the rest of what an estimator is given, and makes its model."""
+        """Checks the other arguments of an estimator, and makes its model."""
         model_fns.check_head(head)
         if self.linear is None and self.network is None:
             raise errors.ArgumentError(
@@ -244,6 +244,8 @@ class _CombinedModel:
 
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
             given, units = column_features.Features(features), head.logits_dimension
+            # The first part counts the global step; of two optimizers of one kind, the second is
+            # named `_1`.
             parts = [*self._network(given, units, mode), *self._linear(given, units, mode)]
             logits = tf.add_n([built.logits for built, _ in parts])
             updates = [update for built, _ in parts for update in built.update_ops]
@@ -274,6 +276,7 @@ class _CombinedModel:
         with _v1.variable_scope("linear", auxiliary_name_scope=False):
             built = self.linear.build(features, units=units, mode=mode)
         model_fns.summarize_layer("linear", built.logits)
+        # The original's default: the more columns, the smaller the rate.
         rate = min(_LINEAR_LEARNING_RATE, 1.0 / math.sqrt(len(self.linear.columns)))
         training = model_fns.Training(
             built.variables, self.linear_optimizer, rate, "linear_optimizer"

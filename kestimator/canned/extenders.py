@@ -25,7 +25,7 @@ _ModelFn = Callable[..., specs.EstimatorSpec]
 
 
 def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]]) -> Estimator:
-    """Makes an estimator that also reports metrics of one's own.
+    """Makes an estimator that also reports the user's own metrics.
 
     Example:
         >>> import kestimator
@@ -40,8 +40,8 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
     Args:
         estimator: An estimator; the new one has its `model_dir` and `config`.
         metric_fn: Takes any of `features`, `labels`, `predictions` and `config`, and returns a
-            dict of metrics like `EstimatorSpec.eval_metric_ops`. Those of a name that the
-            estimator has itself replace its own.
+            dict of metrics like `EstimatorSpec.eval_metric_ops`. A metric replaces the estimator's
+            own metric of the same name.
 
     Returns:
         The new estimator.
@@ -78,7 +78,7 @@ def forward_features(
 ) -> Estimator:
     """Makes an estimator that passes features on to its predictions and its exports.
 
-    A key that tells which example a prediction belongs to can so come back from a server.
+    So a server can return a key that tells to which example a prediction belongs.
 
     Example:
         >>> import kestimator
@@ -90,8 +90,8 @@ def forward_features(
         estimator: An estimator whose predictions are a dict; the new one has its `model_dir` and
             `config`.
         keys: The feature, or features, to pass on. None: all.
-        sparse_default_values: What stands for the missing values of sparse features, by key;
-            0 or "" otherwise.
+        sparse_default_values: Values for the missing entries of sparse features, by key; the
+            default is 0 or "".
 
     Returns:
         The new estimator.

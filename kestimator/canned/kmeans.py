@@ -43,25 +43,25 @@ class KMeans(Estimator):
         >>> estimator = kestimator.experimental.KMeans(3, use_mini_batch=False, seed=1)
 
     Args:
-        num_clusters: How many clusters there are. `initial_clusters` as an array says it instead.
-        model_dir: Where to keep checkpoints and events.
+        num_clusters: The number of clusters. `initial_clusters` as an array says it instead.
+        model_dir: The directory for checkpoints and events.
         initial_clusters: The first centers, an array; `RANDOM_INIT`, different points of the first
             batches; `KMEANS_PLUS_PLUS_INIT`, points of the first batch that lie apart; or a
-            function of `[points]` and of how many are wanted, that returns so many or less, and is
-            called with one batch after the other.
+            function of `[points]` and of the number of missing centers. It returns at most that
+            many centers, and is called with one batch after the other.
         distance_metric: `SQUARED_EUCLIDEAN_DISTANCE` or `COSINE_DISTANCE`.
-        seed: The seed of the choice of first centers.
-        use_mini_batch: Whether a batch is a part of the points.
-        mini_batch_steps_per_iteration: After how many steps moved centers are put to use.
-        kmeans_plus_plus_num_retries: How many more points kmeans++ draws for each center before it
-            takes the best; if negative, a number that grows with the number of centers.
-        relative_tolerance: Training ends when the loss changes by less than this part, or None.
+        seed: The seed for the choice of the first centers.
+        use_mini_batch: Whether a batch is only a part of the points.
+        mini_batch_steps_per_iteration: The number of steps after which moved centers are used.
+        kmeans_plus_plus_num_retries: The number of additional points that kmeans++ draws for each
+            center before it takes the best. If negative, it grows with the number of centers.
+        relative_tolerance: Training ends when the relative change of the loss is below it, or None.
         config: A `RunConfig`.
         feature_columns: Dense columns that make points of features. None: all features, in the
             order of their names.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     SQUARED_EUCLIDEAN_DISTANCE = clustering.SQUARED_EUCLIDEAN
@@ -142,6 +142,7 @@ class KMeans(Estimator):
         """
         is_squared = self._metric == self.SQUARED_EUCLIDEAN_DISTANCE
         rows = self._rows(input_fn, self.ALL_DISTANCES)
+        # Rounding may make a squared distance slightly negative.
         return (np.sqrt(np.maximum(row, 0)) if is_squared else row for row in rows)
 
     def cluster_centers(self) -> np.ndarray:
@@ -167,6 +168,7 @@ def _model_fn(
         clusters = clustering.Clusters.made(options, _dimension(points, options))
         ready = clusters.put_to_use() if mode == ModeKeys.TRAIN else _assert_trained(clusters)
         compared = clusters.compared(points)
+        # The centers are read after `put_to_use` has written them, or after the check.
         with tf.control_dependencies([ready]):
             found = clusters.assigned(compared)
         loss = tf.reduce_sum(found.losses)
@@ -217,11 +219,13 @@ class _ChooseCenters(SessionRunHook):
     """Chooses the first centers before training, if there are none yet."""
 
     def __init__(self, clusters: clustering.Clusters, choose: tf.Operation) -> None:
+        # The ops are made while the program is traced: a hook that adds ops in `begin` would change
+        # the graph, and the program could not be used again.
         self._initialized = clusters.initialized.read_value()
         self._choose = choose
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        """Reads as many batches as it takes."""
+        """Reads batches until all first centers are chosen."""
         del coord
         while not session.run(self._initialized):
             session.run(self._choose)
@@ -247,6 +251,7 @@ class _StopWhenSteady(SessionRunHook):
     def after_run(self, run_context: Any, run_values: Any) -> None:
         """Compares it with the one before."""
         loss, last = float(run_values.results), self._last
+        # Relative to 1 + |last|, so a loss of zero divides by no zero.
         if last is not None and abs(loss - last) / (1.0 + abs(last)) < self._tolerance:
             run_context.request_stop()
         self._last = loss
@@ -289,7 +294,7 @@ def _checked_points(name: str, given: Any) -> Tensor:
 
 
 def _dimension(points: Tensor, options: clustering.Options) -> int:
-    """How many numbers a point has."""
+    """The number of coordinates of a point."""
     known = points.shape[1] if points.shape.rank else None
     initial = options.initial
     if isinstance(initial, np.ndarray):

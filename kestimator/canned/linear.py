@@ -41,10 +41,10 @@ class LinearEstimator(canned_estimator.CannedEstimator):
         >>> estimator = kestimator.LinearEstimator(kestimator.RegressionHead(), columns)
 
     Args:
-        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        head: The head. It defines the loss, the predictions and the metrics.
         feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
             dense tensor.
-        model_dir: Where to keep checkpoints and events.
+        model_dir: The directory for checkpoints and events.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
             Or a `LinearSDCA`.
@@ -54,7 +54,7 @@ class LinearEstimator(canned_estimator.CannedEstimator):
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -82,21 +82,21 @@ class LinearClassifier(canned_estimator.CannedEstimator):
     Args:
         feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
             dense tensor.
-        model_dir: Where to keep checkpoints and events.
-        n_classes: How many classes there are, from 2.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
-        label_vocabulary: The labels' words, if labels are strings; else they are
-            0, ..., n_classes - 1.
+        model_dir: The directory for checkpoints and events.
+        n_classes: The number of classes, an integer >= 2.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
+        label_vocabulary: The names of the classes, if labels are strings. Otherwise labels are
+            integers from 0 to n_classes - 1.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
             None, or a `LinearSDCA`: as for `LinearEstimator`.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
         sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -130,19 +130,19 @@ class LinearRegressor(canned_estimator.CannedEstimator):
     Args:
         feature_columns: `tf.feature_column` columns, or Keras layers that turn features into a
             dense tensor.
-        model_dir: Where to keep checkpoints and events.
-        label_dimension: How many numbers an example's label has.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
+        model_dir: The directory for checkpoints and events.
+        label_dimension: The number of values in the label of an example.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", a Keras or TF1 optimizer, or a
             function that returns one, called when the graph exists.
             None, or a `LinearSDCA`: as for `LinearEstimator`.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
         sparse_combiner: How several values of an example are reduced: "sum", "mean", "sqrtn".
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -165,12 +165,13 @@ class LinearRegressor(canned_estimator.CannedEstimator):
 def _model(
     head: Head, feature_columns: Any, optimizer: Any, sparse_combiner: str
 ) -> canned_estimator.CannedModel:
-    """Checks what an estimator is given, and makes its model."""
+    """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
     blueprint = to_keras.Blueprint(head, linear=part)
     if isinstance(optimizer, sdca.LinearSDCA):
         return canned_estimator.CannedModel(sdca.model_fn(head, part, optimizer), blueprint)
+    # Only optimizers given by name use this rate.
     rate = LEARNING_RATE
     if optimizer is None:
         optimizer, rate = "Ftrl", min(LEARNING_RATE, 1.0 / math.sqrt(len(part.columns)))

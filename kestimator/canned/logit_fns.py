@@ -1,4 +1,4 @@
-"""The models of canned estimators as functions, for a model_fn of one's own.
+"""The models of canned estimators as functions, for a user's own model_fn.
 
 Synopsis::
 
@@ -86,21 +86,21 @@ def dnn_logit_fn_builder(
     """Makes the logit_fn of a network.
 
     Args:
-        units: How many logits an example has.
+        units: The number of logits per example.
         hidden_units: The sizes of the hidden layers.
         feature_columns: As for `DNNClassifier`.
-        activation_fn: What hidden layers apply: a function, a name that Keras knows, or None.
-        dropout: The part of activations that training drops, or None.
+        activation_fn: The hidden layers' activation: a function, a name that Keras knows, or None.
+        dropout: The fraction of units to drop in training, or None.
         input_layer_partitioner: A partitioner for embeddings, or None.
-        batch_norm: Whether to normalize hidden layers. What moves the statistics is added to
-            `tf.compat.v1.GraphKeys.UPDATE_OPS`.
+        batch_norm: Whether to normalize hidden layers. The updates of the moving statistics are
+            added to `tf.compat.v1.GraphKeys.UPDATE_OPS`.
 
     Returns:
         A function of (features, mode) that gives (batch, units). It makes its variables in the
         variable scope that is open.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
     size = _checked_units(units)
     part = NetworkPart.checked(feature_columns, hidden_units, activation_fn, dropout, batch_norm)
@@ -125,7 +125,7 @@ def linear_logit_fn_builder(
     """Makes the logit_fn of a linear model.
 
     Args:
-        units: How many logits an example has.
+        units: The number of logits per example.
         feature_columns: As for `LinearClassifier`.
         sparse_combiner: As for `LinearClassifier`.
 
@@ -134,7 +134,7 @@ def linear_logit_fn_builder(
         `linear_model`, in the variable scope that is open.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
     size = _checked_units(units)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)

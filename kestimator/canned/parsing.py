@@ -1,4 +1,4 @@
-"""Parsing specs of canned estimators: what `tf.io.parse_example` needs to know.
+"""Parsing specs of canned estimators, for `tf.io.parse_example`.
 
 Synopsis::
 
@@ -34,10 +34,10 @@ def classifier_parse_example_spec(
 
     Args:
         feature_columns: The columns of the model.
-        label_key: What the label is called in an example.
+        label_key: The name of the label in an example.
         label_dtype: The label's type: tf.int64, or tf.string with a vocabulary.
         label_default: The label of examples that have none; None to require one.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
 
     Returns:
         A dict by feature name; the label is of shape (1,).
@@ -68,11 +68,11 @@ def regressor_parse_example_spec(
 
     Args:
         feature_columns: The columns of the model.
-        label_key: What the label is called in an example.
+        label_key: The name of the label in an example.
         label_dtype: The label's type.
         label_default: The label of examples that have none; None to require one.
-        label_dimension: How many numbers a label has.
-        weight_column: The feature that weighs examples, by name or as a numeric column.
+        label_dimension: The number of values in a label.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
 
     Returns:
         A dict by feature name; the label is of shape (label_dimension,).

@@ -41,23 +41,23 @@ class RNNEstimator(Estimator):
         ... )
 
     Args:
-        head: The head: what the logits mean, the loss, the predictions, the metrics.
+        head: The head. It defines the loss, the predictions and the metrics.
         sequence_feature_columns: Columns of sequences: `sequence_numeric_column`s, embeddings and
             indicators of `sequence_categorical_column_with_…`.
-        context_feature_columns: Dense columns, or Keras layers: what is the same at every step.
+        context_feature_columns: Dense columns, or Keras layers: the same at every step.
         units: The size of the recurrent layer, or a list of sizes of several.
         cell_type: "simple_rnn", "lstm", "gru", or a class of cells; None for "simple_rnn".
         rnn_cell_fn: In place of the two: a function that returns a cell, or a list of cells.
         return_sequences: Whether to have logits for every step, not for the last one alone. The
             head then is a `SequentialHeadWrapper`.
-        model_dir: Where to keep checkpoints and events.
+        model_dir: The directory for checkpoints and events.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", which have a rate of 0.05 and
             clip the norm of each gradient to 5; a Keras or TF1 optimizer; or a function that
             returns one, called when the graph exists.
         config: A `RunConfig`.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -97,26 +97,26 @@ class RNNClassifier(RNNEstimator):
     Args:
         sequence_feature_columns: Columns of sequences: `sequence_numeric_column`s, embeddings and
             indicators of `sequence_categorical_column_with_…`.
-        context_feature_columns: Dense columns, or Keras layers: what is the same at every step.
+        context_feature_columns: Dense columns, or Keras layers: the same at every step.
         units: The size of the recurrent layer, or a list of sizes of several.
         cell_type: "simple_rnn", "lstm", "gru", or a class of cells; None for "simple_rnn".
         rnn_cell_fn: In place of the two: a function that returns a cell, or a list of cells.
         return_sequences: Whether to classify every step, not the sequence. Labels are then
             (batch, time), and `weight_column` is a name.
-        model_dir: Where to keep checkpoints and events.
-        n_classes: How many classes there are, from 2.
+        model_dir: The directory for checkpoints and events.
+        n_classes: The number of classes, an integer >= 2.
         weight_column: The feature that weighs examples, or steps: its name or a numeric column.
-        label_vocabulary: The labels' words, if labels are strings; else they are
-            0, ..., n_classes - 1.
+        label_vocabulary: The names of the classes, if labels are strings. Otherwise labels are
+            integers from 0 to n_classes - 1.
         optimizer: As for `RNNEstimator`.
-        loss_reduction: How the losses of a batch become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of a batch are reduced: "sum_over_batch_size" or "sum".
         sequence_mask: With `return_sequences`, the feature that says which steps count, and what
             it is called among the predictions. Without such a feature the mask follows from the
             lengths of the sequences.
         config: A `RunConfig`.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class RNNClassifier(RNNEstimator):
 def _model_fn(
     head: Head, part: RecurrentPart, optimizer: Any
 ) -> Callable[..., specs.EstimatorSpec]:
-    """Checks what an estimator is given, and makes its model_fn."""
+    """Checks the arguments of an estimator, and makes its model_fn."""
     canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:

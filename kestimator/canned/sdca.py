@@ -43,17 +43,17 @@ class LinearSDCA:
         >>> estimator = kestimator.LinearClassifier(columns, optimizer=optimizer)
 
     Args:
-        example_id_column: The feature that names an example, a string of its own for each: the
-            optimizer remembers every example.
-        num_loss_partitions: How many workers train at once.
-        num_table_shards: Into how many parts the memory of examples is cut; None or 1.
-        symmetric_l1_regularization: From 0: what absolute values of weights cost, as against the
-            sum of all examples' losses.
-        symmetric_l2_regularization: Above 0: what their squares cost, halved.
+        example_id_column: The feature with a unique string for each example. The optimizer
+            remembers every example by it.
+        num_loss_partitions: The number of workers that train at once.
+        num_table_shards: The number of shards of the table of examples; None or 1.
+        symmetric_l1_regularization: A number >= 0, the cost of absolute values of weights relative
+            to the sum of all examples' losses.
+        symmetric_l2_regularization: A number > 0, the cost of half their squares.
         adaptive: Whether to prefer examples that matter.
 
     Raises:
-        errors.ArgumentError: Something cannot be used.
+        errors.ArgumentError: An argument is invalid.
     """
 
     example_id_column: str
@@ -81,11 +81,12 @@ class LinearSDCA:
     def _settle(self, name: str, expected: str, fits: Callable[[Any], bool]) -> None:
         """Checks a number, and keeps it as a plain one."""
         number = checks.checked_number(name, getattr(self, name), expected, fits)
+        # The dataclass is frozen, and the number of the user's may be numpy's.
         object.__setattr__(self, name, number)
 
 
 def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..., Any]:
-    """Checks what a linear estimator is given, and makes its model_fn."""
+    """Checks the arguments of a linear estimator, and makes its model_fn."""
     settings = sdca_ops.Settings(
         _loss_type(head),
         float(optimizer.symmetric_l1_regularization),

@@ -38,14 +38,14 @@ class MultiHead(base.Head):
 
     Args:
         heads: The heads, which all need names.
-        head_weights: How much the loss of each counts; None: all the same.
+        head_weights: The weight of each head's loss; None weighs all the same.
 
     Labels are a dict by head name. Logits are one tensor, of which each head takes its
     `logits_dimension` in turn, or a dict by head name.
 
     Raises:
-        errors.ArgumentError: An argument has a value that cannot be used.
-        errors.ArgumentTypeError: An argument has a type that cannot be used.
+        errors.ArgumentError: An argument has an invalid value.
+        errors.ArgumentTypeError: An argument has an invalid type.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class MultiHead(base.Head):
 
     @property
     def logits_dimension(self) -> int:
-        """How many logits all heads need together."""
+        """The number of logits that all heads need together."""
         return sum(head.logits_dimension for head in self._heads)
 
     @property
@@ -91,7 +91,7 @@ class MultiHead(base.Head):
         logits: Tensor | Mapping[str, Tensor],
         keys: Sequence[tuple[str, str]] | None = None,
     ) -> dict[Any, Tensor]:
-        """Returns what the heads predict, by `(head name, key)`; see `Head.predictions`."""
+        """Returns the predictions of the heads, by `(head name, key)`; see `Head.predictions`."""
         split = self._split(logits)
         found = {
             (name, key): prediction
@@ -133,6 +133,7 @@ class MultiHead(base.Head):
         outputs: dict[str, ExportOutput] = {}
         for name, head in zip(self._names, self._heads, strict=True):
             own = head.export_outputs({k: v for (of, k), v in predictions.items() if of == name})
+            # Only the first head sets the default signature.
             outputs.setdefault(default, own[default])
             outputs[name] = own[default]
             outputs |= {f"{name}/{key}": output for key, output in own.items() if key != default}
@@ -151,6 +152,7 @@ class MultiHead(base.Head):
         losses: dict[str, Tensor] = {}
         metrics = self._own_metrics(regularization_losses)
         for name, head in zip(self._names, self._heads, strict=True):
+            # Loss and metrics of a head come from one call, which computes the batch once.
             losses[name], own = base.evaluated(head, features, split[name], labels[name])
             metrics |= own
         self._count(metrics, losses, regularization_losses)

@@ -17,10 +17,10 @@ from kestimator.specs import EstimatorSpec
 
 
 class SequentialHeadWrapper(base.Head):
-    """Applies a head to every step of a sequence, and leaves out what only fills sequences up.
+    """Applies a head to every step of a sequence, and leaves out the padding.
 
-    Losses and metrics count the steps that a mask among the features names; predictions are made
-    for all steps, and have the mask beside them.
+    Losses and metrics count the steps of a mask, which is one of the features. Predictions are made
+    for all steps, and include the mask.
 
         >>> import kestimator
         >>> head = kestimator.experimental.SequentialHeadWrapper(kestimator.BinaryClassHead())
@@ -72,7 +72,7 @@ class SequentialHeadWrapper(base.Head):
 
     @property
     def logits_dimension(self) -> int:
-        """How many logits the head needs for a step."""
+        """The number of logits that the head needs per step."""
         return self._static_head.logits_dimension
 
     @property
@@ -131,7 +131,7 @@ class SequentialHeadWrapper(base.Head):
         update_ops: Sequence[Any] | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> EstimatorSpec:
-        """Returns what a `model_fn` returns; see `Head.create_estimator_spec`.
+        """Returns the spec that a `model_fn` returns; see `Head.create_estimator_spec`.
 
         The predictions of mode PREDICT have the mask among them, under its name.
         """
@@ -191,6 +191,7 @@ def _flat(name: str, tensor: Any, mask: Tensor) -> Tensor:
         flat = tf.boolean_mask(tensor, mask)
     else:
         flat = _of_sparse(name, tensor, mask)
+    # The wrapped head sees each step as an example: (steps, n), where n may be 1.
     return flat if tensor.shape.rank > 2 else tf.expand_dims(flat, -1)
 
 
@@ -212,6 +213,7 @@ def _dense(name: str, tensor: Any, mask: Tensor) -> Tensor:
 
 
 def _of_sparse(name: str, tensor: tf.SparseTensor, mask: Tensor) -> Tensor:
+    # The mask selects steps in row-major order, so the sparse values need that order too.
     tensor = tf.sparse.reorder(tensor)
     values = tensor.values
     if tensor.shape.rank > 2:

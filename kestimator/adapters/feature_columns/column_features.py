@@ -7,9 +7,9 @@ Synopsis::
     numbers = features.numbers(numeric_column)  # (batch,) or (batch, n), or None
     features.cache, features.tables             # for TensorFlow's own code
 
-The fast path is for features that are dense and have one value for each example: ids are a plain
-vector, and no sparse tensor is made. Its results are those of TensorFlow's code; what it cannot
-do, and what is wrong with the features, is left to that.
+The fast path handles dense features with one value per example. Ids are a plain vector there, and
+no sparse tensor is made. Its results equal those of TensorFlow's code. That code handles all other
+features, and it reports what is wrong with them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from kestimator import errors
 from kestimator.adapters.feature_columns import _internals, column_kinds, column_tables
 from kestimator.engine.keras_internals import outside_programs
 
+# TensorFlow's columns drop -1 and "" when they make a dense feature sparse.
 _ABSENT = -1
 
 
@@ -74,11 +75,13 @@ class Features:
                 )
             )
         self.raw = dict(features)
+        # `raw` keeps ragged tensors as they are, so that a numeric column can refuse them by name.
         self.tables = column_tables.Tables()
         self.cache = _internals.transformation_cache(
             {key: _without_ragged(value) for key, value in self.raw.items()}
         )
         self._fast = fast
+        # None is kept as well: a column without a fast path is not tried twice.
         self._ids: dict[Any, Ids | None] = {}
 
     def _dense(self, key: str) -> tf.Tensor | None:
@@ -112,10 +115,12 @@ class Features:
                 )
             )
         tensor = self._dense(column.key)
+        # TensorFlow's code gets these features, and raises its own error for a wrong shape.
         if tensor is None or tensor.dtype == tf.string or not _fits(tensor, column.shape):
             return None
         if column.normalizer_fn is not None:
             if tensor.shape.rank == 1:
+                # TensorFlow expands (batch,) as well, before a normalizer_fn sees the feature.
                 tensor = tf.expand_dims(tensor, 1)
             if isinstance(column.normalizer_fn, keras.Layer):
                 build_once(column.normalizer_fn, tensor)
@@ -124,7 +129,7 @@ class Features:
         return tensor if tensor.shape.rank in (1, 2) else None
 
     def ids(self, column: column_kinds.Column) -> Ids | None:
-        """The ids of a categorical column, or None where the fast path does not lead."""
+        """The ids of a categorical column, or None where the column has no fast path."""
         if column not in self._ids:
             transform = _TRANSFORMS.get(type(column))
             self._ids[column] = transform(self, column) if transform else None
@@ -132,7 +137,7 @@ class Features:
 
 
 def build_once(layer: keras.Layer, inputs: Any) -> None:
-    """Builds a layer for all traces to come: what it keeps besides variables must outlive one."""
+    """Builds a layer outside of the trace: what it keeps besides variables serves later traces."""
     if not layer.built and not isinstance(inputs, Mapping):
         with outside_programs.outside_of_the_trace():
             layer.build(tuple(inputs.shape))
@@ -159,7 +164,7 @@ def _words(features: Features, column: column_kinds.Column) -> tf.Tensor | None:
 
 
 def _is_present(raw: tf.Tensor) -> tf.Tensor:
-    """What TensorFlow's columns take for a value: not "" and not -1, which are padding."""
+    """Whether TensorFlow's columns see a value: "" and -1 are padding."""
     return tf.not_equal(raw, tf.constant("" if raw.dtype == tf.string else _ABSENT, raw.dtype))
 
 
@@ -173,6 +178,7 @@ def _identity(features: Features, column: Any) -> Ids | None:
         return None
     present, values = _is_present(raw), tf.cast(raw, tf.int64)
     if column.default_value is None:
+        # Padding is -1, which is negative, so the ids can be looked up without a mask.
         return Ids(values, present, values)
     outside = (values < 0) | (values >= column.number_buckets)
     values = tf.where(outside, tf.constant(column.default_value, tf.int64), values)
@@ -195,14 +201,15 @@ def _looked_up(features: Features, column: Any) -> Ids | None:
         return None
     present = _is_present(raw)
     words = raw if raw.dtype == tf.string else tf.cast(raw, tf.int64)
-    # An op that says the shape, which lookups forget: the loop on the device infers it anew.
+    # A lookup loses the static shape. An op restores it, as the device loop infers shapes again,
+    # and a loss of unknown shape cannot go through that loop.
     values = tf.ensure_shape(features.tables.of(column).lookup(words), words.shape)
     lookup = values if _drops_padding(column) else _where_present(present, values)
     return Ids(values, present, lookup)
 
 
 def _drops_padding(column: Any) -> bool:
-    """Whether looking up padding is known to give -1 by itself."""
+    """Whether the table is known to map padding to -1 without a mask."""
     padding = _ABSENT if column.dtype.is_integer else ""
     words = getattr(column, "vocabulary_list", None)
     known = words is not None and padding not in words
@@ -225,7 +232,7 @@ def buckets_of(features: Features, column: Any) -> tf.Tensor | None:
 
 
 def _crossed(features: Features, column: Any) -> Ids | None:
-    """The cross of ids first and of plain features then: the order in which TensorFlow hashes."""
+    """Crosses ids first and plain features second: TensorFlow hashes in this order."""
     ids, raws = [], []
     for key in _internals.leaves_of_cross(column):
         if isinstance(key, str):
@@ -235,6 +242,7 @@ def _crossed(features: Features, column: Any) -> Ids | None:
             raws.append(raw)
             continue
         found = features.ids(key)
+        # TensorFlow's code refuses weighted ids in a cross, and raises its own error.
         if found is None or found.weights is not None:
             return None
         ids.append(found)
@@ -242,6 +250,7 @@ def _crossed(features: Features, column: Any) -> Ids | None:
     crossed = tf.sparse.cross_hashed(
         [tf.expand_dims(part, 1) for part in parts], column.hash_bucket_size, column.hash_key
     ).values
+    # An example has a cross only if all parts of it have a value.
     masks = [found.present for found in ids if found.present is not None]
     if not masks:
         return Ids(crossed, None, crossed, is_certain=True)
@@ -252,6 +261,7 @@ def _crossed(features: Features, column: Any) -> Ids | None:
 def _weighted(features: Features, column: Any) -> Ids | None:
     found = features.ids(column.categorical_column)
     weights = features.one_per_example(column.weight_feature_key)
+    # TensorFlow's code raises the error for weights of another dtype.
     if found is None or weights is None or weights.dtype != column.dtype:
         return None
     return dataclasses.replace(found, weights=tf.cast(weights, tf.float32))

@@ -19,7 +19,7 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator.adapters.feature_columns import _internals, column_kinds
 
-# The columns that read no feature themselves, with what they call the column that does.
+# Columns that read no feature themselves, and the attribute with the column that does.
 _INNER: dict[type, str] = {
     _internals.BucketizedColumn: "source_column",
     _internals.IndicatorColumn: "categorical_column",
@@ -39,7 +39,7 @@ _PLAIN = (
 
 @dataclasses.dataclass(frozen=True)
 class _Wanted:
-    """What a column wants of a feature: its dtype (None takes any), and its shape."""
+    """A column's requirements of a feature: the dtype (None takes any), and the shape."""
 
     key: str
     dtype: str | None
@@ -53,7 +53,7 @@ def inputs_of(columns: Sequence[column_kinds.Column], given: Mapping[str, Any]) 
 
     Args:
         columns: The columns.
-        given: Inputs to take in place of those that would be made.
+        given: Inputs to use instead of new ones, by feature name.
 
     Raises:
         errors.ArgumentError: A column has no equal layer, two want different dtypes or shapes of
@@ -84,7 +84,7 @@ def no_layer(column: Any, reason: str, remedy: str) -> errors.ArgumentError:
 
 
 def _wanted(column: column_kinds.Column) -> Iterator[_Wanted]:
-    """What a column wants of which features."""
+    """A column's requirements of its features."""
     kind = type(column)
     if column_kinds.is_keras(column):
         yield from _wanted_by_keras(column)
@@ -100,6 +100,7 @@ def _wanted(column: column_kinds.Column) -> Iterator[_Wanted]:
     elif kind is _internals.NumericColumn:
         yield _Wanted(column.key, column.dtype.name, tuple(column.shape), column.name)
     elif kind in _PLAIN:
+        # Identity columns have no dtype: their features are ids.
         dtype = getattr(column, "dtype", tf.int64)
         yield _Wanted(column.key, dtype.name, (1,), column.name)
     else:
@@ -133,8 +134,10 @@ def model_inputs(column: Any) -> Any:
 
 
 def _input(key: str, requests: list[_Wanted]) -> Any:
-    """An input that all columns of a feature can read: the narrowest of their types."""
+    """An input that all columns of a feature can read: it has the narrowest of their dtypes."""
     dtypes = {request.dtype for request in requests if request.dtype is not None}
+    # Numeric columns cast what they read, so an integer input serves float columns too. An input of
+    # strings serves no other columns.
     exact = {dtype for dtype in dtypes if not dtype.startswith("float")}
     shapes = {request.shape for request in requests}
     if len(exact) > 1 or len(shapes) > 1 or ("string" in exact and dtypes > exact):
@@ -148,5 +151,5 @@ def _input(key: str, requests: list[_Wanted]) -> Any:
 
 
 def _default_dtype(requests: list[_Wanted]) -> str:
-    """Features of crosses alone are words, those of Keras layers alone are numbers."""
+    """The dtype where no column names one: float32 for Keras layers, string for crosses."""
     return "float32" if any(request.is_layer for request in requests) else "string"

@@ -1,4 +1,4 @@
-"""What kinds of feature columns there are, what they are called, and where each may stand.
+"""The kinds of feature columns, their names, and the places where each is allowed.
 
 Synopsis::
 
@@ -30,7 +30,7 @@ _KERAS = (keras.Layer, keras.utils.FeatureSpace)
 
 
 class Place(enum.Enum):
-    """Where columns stand, with what may stand there."""
+    """A place for columns; the value says in words which columns are allowed there."""
 
     DENSE = "a dense column (numeric, bucketized, indicator, embedding), or a Keras layer"
     LINEAR = "a dense or a categorical column, or a Keras layer"
@@ -54,6 +54,7 @@ def is_categorical(column: Column) -> bool:
 
 def is_sequence(column: Column) -> bool:
     """Whether a column gives a sequence of vectors for an example."""
+    # Embedding and indicator columns are SequenceDenseColumns by class; their source decides.
     source = getattr(column, "categorical_column", None)
     return isinstance(column, _internals.SequenceDenseColumn) and (
         source is None or isinstance(source, _internals.SequenceCategoricalColumn)
@@ -61,7 +62,7 @@ def is_sequence(column: Column) -> bool:
 
 
 def width(column: Column) -> int:
-    """How many numbers a dense column gives for an example."""
+    """The number of values that a dense column gives per example."""
     return int(column.variable_shape.num_elements())
 
 
@@ -74,9 +75,9 @@ def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, 
     """Returns columns ordered by name, as the original orders them.
 
     Args:
-        argument: What the caller's argument is called.
-        columns: An iterable of columns, or one.
-        place: Where they stand.
+        argument: The name of the caller's argument.
+        columns: An iterable of columns, or one column.
+        place: The place where the columns are used.
 
     Raises:
         errors.ArgumentError: There are none, one is of the wrong kind, or two have one name.
@@ -84,6 +85,7 @@ def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, 
     found = _listed(argument, columns)
     for position, column in enumerate(found):
         _check_kind(f"{argument}[{position}]", column, place)
+    # The rows of a network's first kernel follow this order, so it must be the checkpoint's.
     ordered = sorted(found, key=lambda column: str(column.name))
     names = [column.name for column in ordered]
     repeated = sorted({name for name in names if names.count(name) > 1})

@@ -1,4 +1,4 @@
-"""Feature columns as Keras layers, for a model that needs no feature columns any more.
+"""Feature columns as Keras layers, for a model that no longer needs feature columns.
 
 Synopsis::
 
@@ -7,8 +7,8 @@ Synopsis::
     rows = layers.rows(column, variable, "mean")     # (batch, n), of a categorical column
     model = keras.Model(layers.inputs, ...)
 
-Layers with variables are called after these: `keras_files.layer_name` makes the one name of the
-other. What Keras has no equal layer for is an error that names the column.
+A layer with variables has a name made of theirs by `keras_files.layer_name`. A column without an
+equal Keras layer raises an error that names the column.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ColumnLayers:
         self.inputs: dict[str, Symbolic] = column_inputs.inputs_of(columns, given)
 
     def dense(self, column: column_kinds.Column, scope: str) -> Symbolic:
-        """What a dense column gives, (batch, n), float32.
+        """The values of a dense column, (batch, n), float32.
 
         Args:
             column: The column.
@@ -119,18 +119,22 @@ class ColumnLayers:
         ids = self._ids_of(column)
         value, options = self._value_of(variable), {}
         if max_norm is not None:
+            # The column clips rows at each lookup, a Keras layer does not. So the values are
+            # clipped here, and a constraint clips them again after later updates.
             norms = np.linalg.norm(value, axis=1, keepdims=True)
             value = value * (max_norm / np.maximum(norms, max_norm))
             options["embeddings_constraint"] = keras.constraints.MaxNorm(max_norm, axis=1)
         layer = keras.layers.Embedding(
             *value.shape, name=keras_files.layer_name(variable), **options
         )
+        # An Embedding takes no negative ids. They read row 0, which `_combined` masks.
         rows = layer(keras.ops.maximum(ids.values, 0))
         self.weights.append((layer, [value]))
         return _combined(rows, ids, combiner)
 
     def bias(self, variable: str, like: Symbolic) -> Symbolic:
         """A variable of shape (n,), once for each row of `like`: (batch, n)."""
+        # A functional model has no bare variables, so an Embedding with one row holds the bias.
         value = self._value_of(variable)[None]
         layer = keras.layers.Embedding(*value.shape, name=keras_files.layer_name(variable))
         rows = layer(keras.ops.zeros_like(like, dtype="int32")[:, 0])
@@ -153,7 +157,7 @@ class ColumnLayers:
         return result
 
     def _name(self, base: str, kind: str) -> str:
-        """A name for a layer without variables, which no other has."""
+        """A unique name for a layer without variables."""
         name, count = f"{base}.{kind}", 0
         while name in self._names:
             count += 1
@@ -179,7 +183,7 @@ class ColumnLayers:
         return keras.ops.cast(layer(self._numbers(column.source_column)), "int64")
 
     def _counts(self, column: Any) -> Symbolic:
-        """(batch, n): how often each id comes."""
+        """(batch, n): the number of times that each id occurs."""
         ids = self._ids_of(column.categorical_column)
         layer = keras.layers.CategoryEncoding(
             num_tokens=column_kinds.width(column),
@@ -190,9 +194,9 @@ class ColumnLayers:
         return layer(keras.ops.maximum(ids.values, 0), count_weights=weights)
 
     def _keras(self, column: Any) -> Symbolic:
-        """A Keras layer of the user's, as it is."""
+        """The result of a copy of the user's own Keras layer."""
         structure = column_inputs.model_inputs(column)
-        if structure is None:  # the input has the layer's name
+        if structure is None:  # the input has the layer's name, so the copy gets another one
             copy = _copy_of(column, f"{keras_files.layer_name(column.name)}.")
             result = copy(self.inputs[column.name])
         else:
@@ -216,6 +220,7 @@ class ColumnLayers:
             feature = self.inputs[key]
             if feature.dtype == "string":
                 name = self._name(key, "padding")
+                # Of the two indices, 1 is the padding and 0 is any other word.
                 lookup = keras.layers.StringLookup(vocabulary=[""], mask_token=None, name=name)
                 self._padding[key] = keras.ops.equal(lookup(feature), 0)
             else:
@@ -240,6 +245,8 @@ class ColumnLayers:
         words, feature = _vocabulary(column), self.inputs[column.key]
         integers = column.dtype.is_integer
         kind = keras.layers.IntegerLookup if integers else keras.layers.StringLookup
+        # Keras keeps index 0 for unknown words and counts known ones from 1. TensorFlow counts
+        # from 0.
         name = self._name(column.key, "lookup")
         found = kind(vocabulary=words, mask_token=None, name=name)(feature)  # 0 for all others
         if column.num_oov_buckets:
@@ -256,6 +263,7 @@ class ColumnLayers:
         width = int(buckets.shape[1])
         if width == 1:
             return _Ids(buckets)
+        # Each number of the feature has a range of ids of its own.
         return _Ids(buckets + np.arange(width, dtype=np.int64) * (len(column.boundaries) + 1))
 
     def _crossed(self, column: Any) -> _Ids:
@@ -315,13 +323,15 @@ def _times(one: Symbolic, other: Symbolic | None) -> Symbolic:
 
 
 def _combined(rows: Symbolic, ids: _Ids, combiner: str) -> Symbolic:
-    """Adds up the rows of each example, (batch, k, n), and divides as the combiner has it."""
+    """Adds up the rows of each example, (batch, k, n), and divides as the combiner requires."""
     mask = _mask(ids)
+    # TensorFlow's mean and sqrtn drop ids whose weight is not positive; its sum keeps them.
     if combiner != "sum" and ids.weights is not None:
-        mask *= keras.ops.cast(ids.weights > 0, "float32")  # no average has the others
+        mask *= keras.ops.cast(ids.weights > 0, "float32")
     weights = _times(mask, ids.weights)
     total = keras.ops.sum(rows * keras.ops.expand_dims(weights, -1), axis=1)
     if combiner == "sum" or (ids.values.shape[1] == 1):
+        # The weighted mean of a single row is the row itself: its weight cancels out.
         single = combiner == "sum" or ids.weights is None
         return total if single else keras.ops.sum(rows * keras.ops.expand_dims(mask, -1), axis=1)
     if combiner == "mean":

@@ -1,4 +1,4 @@
-"""Rows of tables for the ids of categorical columns, all columns' missing ids in one go.
+"""Rows of tables for the ids of categorical columns; missing ids of all columns are found at once.
 
 Synopsis::
 
@@ -29,7 +29,7 @@ class Lookup:
     Attributes:
         ids: The ids, and their weights.
         table: The table, (rows, n).
-        combiner: What several ids of an example would be reduced by: "sum", "mean" or "sqrtn".
+        combiner: How several ids of an example would be reduced: "sum", "mean" or "sqrtn".
     """
 
     ids: column_features.Ids
@@ -38,7 +38,7 @@ class Lookup:
 
     @property
     def needs_weight(self) -> bool:
-        """Whether a weight that is not positive counts as missing: no average has it."""
+        """Whether an id counts as missing if its weight is not positive, like in averages."""
         return self.ids.weights is not None and self.combiner != "sum"
 
     @property
@@ -54,7 +54,7 @@ class Lookup:
         return tf.where(weights > 0, ids, tf.constant(-1, tf.int64))
 
     def rows(self, ids: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """The rows of valid ids, weighed: of a single one, the mean is the row itself."""
+        """The rows of valid ids times their weights; the mean of a single row is the row itself."""
         rows = _looked_up(self.table, ids, training=training)
         if self.ids.weights is None or self.combiner != "sum":
             return rows
@@ -67,9 +67,9 @@ class Rows:
 
     Attributes:
         lookups: The lookups.
-        values: (batch, n) for each of them; those without an id have just any row.
-        doubtful: Those lookups of which examples may have no id.
-        missing: Which examples have none, (batch, k), for `doubtful`; None if that is empty.
+        values: (batch, n) for each lookup; examples without an id have an arbitrary row.
+        doubtful: The lookups for which examples may have no id.
+        missing: Which examples have no id, (batch, k), for `doubtful`; None if that is empty.
     """
 
     lookups: Sequence[Lookup]
@@ -91,8 +91,9 @@ class Rows:
         for column, owner in enumerate(owners):
             if id(owner) in places:
                 owned[places[id(owner)], column] = 1
-        # Of all ways to spread flags over columns, a product takes the least time.
+        # A gather of the flags took longer than this product when the step was profiled.
         spread = tf.matmul(tf.cast(self.missing, tf.float32), owned)
+        # Gives zero even if the row that stands in for a missing id holds NaN.
         return tf.math.multiply_no_nan(net, 1.0 - spread)
 
     def terms(self) -> list[tf.Tensor]:
@@ -108,24 +109,25 @@ class Rows:
 
 
 def _zeroed(mask: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Zeros where the mask is True. The form without broadcasting has a short gradient."""
+    """Zeros where the mask is True. This form of `where` does not broadcast: a short gradient."""
     return tf.compat.v1.where(mask, tf.zeros_like(values), values)
 
 
 def rows_of(lookups: Sequence[Lookup], *, training: bool) -> Rows:
     """Looks rows up.
 
-    An example without an id gets the first row, and that a gradient of zero: as TensorFlow's
-    own lookup has it, so that optimizers see the same rows.
+    An example without an id gets the first row, with a gradient of zero. TensorFlow's own lookup
+    does the same, so optimizers see the same rows.
 
     Args:
-        lookups: What to look up.
-        training: Whether gradients of the rows may take a short way.
+        lookups: The lookups.
+        training: Whether the gradients of the rows use the short form.
     """
     ids = [lookup.valid_ids() for lookup in lookups]
     doubtful = [place for place, lookup in enumerate(lookups) if not lookup.is_certain]
     missing = None
     if doubtful:
+        # One comparison and one maximum serve all columns.
         stacked = tf.stack([ids[place] for place in doubtful], axis=1)
         missing = stacked < 0
         safe = tf.unstack(tf.maximum(stacked, 0), num=len(doubtful), axis=1)
@@ -146,7 +148,7 @@ def _looked_up(table: tf.Variable, ids: tf.Tensor, *, training: bool) -> tf.Tens
 
 @contextlib.contextmanager
 def _short_gradient() -> Iterator[None]:
-    """Spares the ops by which TensorFlow's gradient of a gather brings any shape into form."""
+    """Saves the ops with which TensorFlow's gradient of a gather reshapes ids of any shape."""
     graph = tf.compat.v1.get_default_graph()
     with graph.gradient_override_map({"ResourceGather": _GRADIENT}):
         yield

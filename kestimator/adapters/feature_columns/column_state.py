@@ -19,7 +19,7 @@ _v1 = tf.compat.v1
 
 
 class ColumnState(_internals.StateManager):
-    """What TensorFlow's columns make their variables and find their tables with.
+    """The object through which TensorFlow's columns create variables and find tables.
 
     Args:
         tables: The lookup tables.
@@ -59,6 +59,8 @@ class ColumnState(_internals.StateManager):
     def has_resource(self, feature_column: column_kinds.Column, resource_name: str) -> bool:
         """Whether there is a table for a column."""
         key = feature_column, resource_name
+        # Columns ask this before they make a table. True keeps them from making one outside the
+        # graph.
         return key in self._resources or self._tables.makes(feature_column)
 
     def add_resource(

@@ -1,6 +1,6 @@
 """The lookup tables of vocabulary columns, made in the graph that uses them.
 
-TensorFlow's columns make theirs outside of it, where an export would not find them.
+TensorFlow's columns make their tables outside of that graph, where an export would not find them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Tables:
         self._made: dict[Any, Any] = {}
 
     def makes(self, column: column_kinds.Column) -> bool:
-        """Whether a column's table is made here; TensorFlow makes those of TFRecord files."""
+        """Whether this class makes a column's table; TensorFlow makes those of TFRecord files."""
         return isinstance(column, _List) or (
             isinstance(column, _File) and column.file_format != "tfrecord_gzip"
         )

@@ -8,8 +8,8 @@ Synopsis::
     linear = linear_logits(features, columns, units=1, training=True)    # .logits: (batch, units)
 
 Variables have the names and shapes that tf.estimator 2.15 gives them below the variable scope
-that is open. Columns take the fast path of `column_features` where it leads, and TensorFlow's own
-code elsewhere; the results are the same.
+that is open. Columns use the fast path of `column_features` where they have one, and TensorFlow's
+own code otherwise. The results are the same.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Linear:
 def input_layer(
     features: column_features.Features, columns: Sequence[column_kinds.Column], *, training: bool
 ) -> tf.Tensor:
-    """Concatenates what dense columns give.
+    """Concatenates the tensors of dense columns.
 
     Args:
         features: The features.
         columns: Dense columns, ordered.
-        training: Whether to make what gradients need, and to tell it to Keras layers.
+        training: Whether gradients will be taken. Keras layers get this argument as well.
 
     Returns:
         (batch, n), float32.
@@ -72,6 +72,8 @@ def input_layer(
     parts = [_part(features, column, state, training) for column in columns]
     lookups = [part for part in parts if isinstance(part, column_lookups.Lookup)]
     rows = column_lookups.rows_of(lookups, training=training)
+    # Looked-up rows come back in the order of `lookups`, and take their places among the other
+    # parts.
     found = iter(rows.values)
     net = _side_by_side([next(found) if isinstance(p, column_lookups.Lookup) else p for p in parts])
     return rows.masked(net, _owners(parts))
@@ -85,14 +87,14 @@ def linear_logits(
     sparse_combiner: str = "sum",
     training: bool,
 ) -> Linear:
-    """Weighs what columns give, sums it up, and adds a bias. Weights start from zero.
+    """Multiplies columns by weights, sums them, and adds a bias. Weights start from zero.
 
     Args:
         features: The features.
         columns: Dense and categorical columns, ordered.
-        units: How many outputs there are.
+        units: The number of outputs.
         sparse_combiner: How several ids of an example are reduced: "sum", "mean" or "sqrtn".
-        training: Whether to make what gradients need.
+        training: Whether gradients will be taken.
 
     Returns:
         The logits, and the variables.
@@ -119,6 +121,7 @@ def linear_logits(
             )
     bias = _v1.get_variable("bias_weights", [units], initializer=_v1.zeros_initializer())
     if dense:
+        # One matrix product serves all dense columns.
         values = _side_by_side([part for part, _ in dense])
         terms.append(tf.matmul(values, tf.concat([weight for _, weight in dense], 0)))
     terms += column_lookups.rows_of(lookups, training=training).terms()
@@ -129,7 +132,7 @@ def linear_logits(
 def linear_inputs(
     features: column_features.Features, columns: Sequence[column_kinds.Column]
 ) -> tuple[list[tuple[column_kinds.Column, Any]], list[tuple[column_kinds.Column, tf.Tensor]]]:
-    """What a linear model weighs: of columns without variables of their own.
+    """The inputs of a linear model, for columns without variables of their own.
 
     Args:
         features: The features.
@@ -155,15 +158,15 @@ def linear_inputs(
 
 @contextlib.contextmanager
 def trainable_variables_made(columns: Sequence[column_kinds.Column]) -> Iterator[list[tf.Variable]]:
-    """Collects the trainable variables that are asked for, and those of Keras layers.
+    """Collects the trainable variables that code asks for, and those of Keras layers.
 
-    The graph's collection would not do: of several replicas, the first one fills it.
+    The graph's collection does not serve here: only the first of several replicas fills it.
 
     Args:
         columns: The columns that are used; Keras layers may be among them.
 
     Yields:
-        A list, which is complete in the end.
+        A list, which is complete when the context ends.
 
     Raises:
         errors.ArgumentError: There are Keras layers, and no Estimator is calling its model_fn.
@@ -181,8 +184,10 @@ def trainable_variables_made(columns: Sequence[column_kinds.Column]) -> Iterator
         return variable
 
     scope = _v1.get_variable_scope()
+    # Entering a scope a second time would open a new name scope, and rename the ops in it.
     with _v1.variable_scope(scope, custom_getter=custom, auxiliary_name_scope=False):
         yield made
+    # Keras makes its variables without asking a getter, so they are added here.
     made += [graph.creator.view_of(v) for layer in layers for v in layer.trainable_variables]
 
 
@@ -207,7 +212,7 @@ def _part(
     state: column_state.ColumnState,
     training: bool,
 ) -> Any:
-    """What a dense column gives: (batch, n) or (batch,), or what to look up."""
+    """The values of a dense column, (batch, n) or (batch,), or its lookup."""
     if column_kinds.is_keras(column):
         return _keras_part(features, column, training)
     if isinstance(column, _internals.SharedEmbeddingColumn):
@@ -230,14 +235,14 @@ def _shared_part(
 
 @contextlib.contextmanager
 def shared_table(column: column_kinds.Column, *, training: bool) -> Iterator[None]:
-    """Where the table of a shared embedding is made, as in the original.
+    """Opens the scope in which the table of a shared embedding is made, like the original's.
 
-    That is outside of all scopes, and the optimizer does not get it: the original's checkpoints
-    have no slots for it, so that none could be read if there were any here.
+    The scope is the root, and the optimizer does not get the table. The original's checkpoints
+    have no slots for it, so an optimizer here could not read any.
 
     Args:
         column: The column.
-        training: Whether to say that the table is not trained.
+        training: Whether to log that the table is not trained.
     """
     if training:
         _logger.warning(
@@ -279,6 +284,7 @@ def _is_plain(column: Any) -> bool:
 
 
 def _one_hot(ids: column_features.Ids, depth: int) -> tf.Tensor:
+    # A negative id gives zeros: that is the indicator of a missing value.
     rows = tf.one_hot(ids.lookup, depth)
     return rows if ids.weights is None else rows * tf.expand_dims(ids.weights, 1)
 
@@ -298,7 +304,7 @@ def _tensorflow_part(
 def _keras_part(
     features: column_features.Features, column: column_kinds.Column, training: bool
 ) -> tf.Tensor:
-    """What a Keras layer makes of the features that it names, or of all of them."""
+    """The result of a Keras layer for the features that it names, or for all features."""
     inputs = _inputs_of(features, column)
     if isinstance(column, keras.Layer):
         column_features.build_once(column, inputs)
@@ -320,10 +326,11 @@ def _keras_part(
 
 
 def _inputs_of(features: column_features.Features, column: column_kinds.Column) -> Any:
-    """A layer takes the feature of its name, a model those it has inputs for, others all."""
+    """A layer gets the feature of its name, a model those of its inputs, other layers all."""
     if isinstance(column, keras.utils.FeatureSpace):
         return {name: _needed(features, column, name) for name in column.features}
     structure = _input_structure(column)
+    # For a model with one input, a feature with the model's name comes before the input's name.
     is_one = isinstance(structure, keras.KerasTensor)
     if structure is not None and not (is_one and column.name in features.raw):
         return keras.tree.map_structure(
@@ -357,7 +364,7 @@ def _linear_part(
     state: column_state.ColumnState,
     training: bool,
 ) -> Any:
-    """What a column gives to a linear model: `Ids`, a tensor, or None for TensorFlow's way."""
+    """A column's part of a linear model: `Ids`, a tensor, or None to use TensorFlow's code."""
     if column_kinds.is_keras(column):
         return _keras_part(features, column, training)
     if hasattr(column, "create_state"):
@@ -382,7 +389,7 @@ def _input_size(column: column_kinds.Column, part: Any) -> int:
 
 
 def _owners(parts: Sequence[Any]) -> list[column_lookups.Lookup | None]:
-    """For each number that parts give to an example, the lookup that it comes from, if any."""
+    """For each output column of the parts, the lookup that it comes from, or None."""
     owners: list[column_lookups.Lookup | None] = []
     for part in parts:
         if isinstance(part, column_lookups.Lookup):
@@ -393,9 +400,10 @@ def _owners(parts: Sequence[Any]) -> list[column_lookups.Lookup | None]:
 
 
 def _side_by_side(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Concatenates (batch, n) and (batch,), those next to each other in one op."""
+    """Concatenates (batch, n) and (batch,); adjacent vectors are stacked in one op."""
     joined: list[tf.Tensor] = []
     vectors: list[tf.Tensor] = []
+    # None stands for the end, so that vectors at the end are stacked as well.
     for part in [*parts, None]:
         if part is not None and part.shape.rank == 1:
             vectors.append(part)

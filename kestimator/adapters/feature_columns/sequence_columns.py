@@ -1,4 +1,4 @@
-"""Feature columns of sequences: what a recurrent network gets at each step.
+"""Feature columns of sequences: the input of a recurrent network at each step.
 
 Synopsis::
 
@@ -30,11 +30,11 @@ _v1 = tf.compat.v1
 
 @dataclasses.dataclass(frozen=True)
 class Sequences:
-    """Sequences of vectors, filled up to equal length.
+    """Sequences of vectors, padded to equal length.
 
     Attributes:
-        values: (batch, time, n), float32; zeros or context behind a sequence's end.
-        lengths: (batch,), int64: how many steps a sequence has.
+        values: (batch, time, n), float32; zeros or context after the end of a sequence.
+        lengths: (batch,), int64: the number of steps of each sequence.
         mask: (batch, time): whether a step is one of the sequence.
     """
 
@@ -50,13 +50,13 @@ def sequence_layer(
     *,
     training: bool,
 ) -> Sequences:
-    """Concatenates what columns of sequences give, and to each step what the others do.
+    """Concatenates columns of sequences, and adds the context columns to each step.
 
     Args:
         features: The features.
         columns: Columns of sequences, ordered.
-        context: Dense columns, ordered: what is the same at every step.
-        training: Whether to make what gradients need, and to tell it to Keras layers.
+        context: Dense columns, ordered, which are the same at every step.
+        training: Whether gradients will be taken. Keras layers get this argument as well.
 
     Returns:
         The sequences; `time` is that of the features.
@@ -81,7 +81,7 @@ def _part(
     state: column_state.ColumnState,
     training: bool,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a column gives, (batch, time, n), and the lengths, (batch,)."""
+    """The values of a column, (batch, time, n), and the lengths, (batch,)."""
     with _scope(column, training):
         if hasattr(column, "create_state"):
             state.create(column)
@@ -112,5 +112,6 @@ def _of_one_length(
         )
         for other in others
     ]
+    # Nobody fetches the checks, so the lengths depend on them.
     with tf.control_dependencies(checks):
         return tf.identity(first)

@@ -1,4 +1,4 @@
-"""The hooks that a train call adds by itself: checkpoints, summaries, log lines, the NaN guard.
+"""The hooks that a train call adds itself: checkpoints, summaries, log lines, the NaN guard.
 
 Synopsis::
 
@@ -6,7 +6,7 @@ Synopsis::
     hooks += loss_hooks(model, config)
     hooks += step_hooks(model, hooks)
 
-The order is the original's, and each phase of a run goes through it from front to back.
+The order is the original's. Each phase of a run calls the hooks from first to last.
 """
 
 from __future__ import annotations
@@ -97,11 +97,14 @@ def _checkpoint_hooks(
     listeners: Sequence[Any],
 ) -> list[Any]:
     all_listeners = [
+        # First in the list: a listener of the user's may evaluate, and finds the checkpoint in
+        # memory.
         checkpoint_tracker.SavedListener(tracker, model, str(config.model_dir)),
         *listeners,
     ]
     for hook in own:
         if isinstance(hook, _train.CheckpointSaverHook):
+            # A saver hook of the model_fn replaces the library's own, like in the original.
             stock_hooks.add_listeners(hook, all_listeners)
             return []
     wanted_steps = saving.wanted_steps(listeners)

@@ -5,8 +5,8 @@ Synopsis::
     hooks = training_hooks(
         model, [keras.callbacks.CSVLogger("log.csv")], verbose=0, steps=100, evaluations=log)
 
-A train call is one epoch to a callback. A callback that overrides none of the batch methods, as
-most do not, is called at the begin and the end and leaves the loop on the device.
+For a callback, a train call is one epoch. Most callbacks override none of the batch methods. They
+are called at the start and at the end, and the loop stays on the device in between.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def training_hooks(
         model: The program that trains.
         callbacks: Keras callbacks, or None.
         verbose: 1 shows a progress bar, 0 none, 'auto' one on a terminal.
-        steps: How many steps there will be, if that is known.
+        steps: The number of steps, if it is known.
         evaluations: The results of evaluations, which the bar shows.
 
     Raises:
@@ -184,7 +184,7 @@ class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
 
     Args:
         loss: The loss.
-        steps: How many steps there will be, if that is known.
+        steps: The number of steps, if it is known.
         evaluations: The results of evaluations; those that come from here on are shown.
     """
 
@@ -225,9 +225,11 @@ class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
     def _show(self, loss: Any, *, finalize: bool = False) -> None:
         values = [] if loss is None else [("loss", _plain(loss))]
         for folder, scalars in self._evaluations.latest.items():
+            # Each evaluation makes a new dict, so identity tells whether it is on the line already.
             if scalars is not self._shown.get(folder):
                 values += _shown_metrics(folder, scalars)
         self._shown = dict(self._evaluations.latest)
+        # Progbar averages all other values over the steps; these are shown as they are.
         self._bar.stateful_metrics |= {name for name, _ in values}
         self._bar.update(self._done, values, finalize=finalize)
 

@@ -67,9 +67,10 @@ def write_evaluation(
     Args:
         directory: Where the event file is.
         values: Metrics by name, and `global_step`, which is the step of the event.
-        checkpoint_path: What was evaluated; goes into an event of its own.
+        checkpoint_path: The checkpoint that was evaluated; it is written as a separate event.
     """
     step = int(values["global_step"])
+    # TF1's FileWriter refuses eager execution.
     with tf.Graph().as_default():
         writer = _v1.summary.FileWriterCache.get(directory)
         writer.add_summary(_evaluation_summary(values), step)
@@ -90,7 +91,7 @@ def read_results(pattern: str) -> list[tuple[int, dict[str, float]]]:
     """The step and the scalar values of each event that has some, in the order of writing.
 
     Args:
-        pattern: What the paths of the event files match.
+        pattern: A pattern that the paths of the event files match.
     """
     found = []
     for event in _read_files(pattern):

@@ -29,7 +29,7 @@ def wanted_steps(listeners: Sequence[Any]) -> list[int]:
 
 
 class AnyTimer(_v1.train.SecondOrStepTimer):
-    """Triggers when one of several timers does; each goes on at its own pace.
+    """Triggers when one of several timers does; each timer keeps its own distance.
 
     Attributes:
         timers: The timers.
@@ -37,10 +37,11 @@ class AnyTimer(_v1.train.SecondOrStepTimer):
 
     def __init__(self, timers: Sequence[Any]) -> None:
         self.timers = tuple(timers)
+        # The base class requires a distance; only `timers` decide.
         super().__init__(every_steps=1)
 
     def reset(self) -> None:
-        """Starts all afresh."""
+        """Resets all timers."""
         for timer in self.timers:
             timer.reset()
 
@@ -69,7 +70,7 @@ class SaverHook(_v1.train.CheckpointSaverHook):
         save_secs: The seconds between two checkpoints, or None.
         save_steps: The steps between two checkpoints, or None.
         wanted_steps: More distances in steps at which to save.
-        **others: As of TensorFlow's hook.
+        **others: Other arguments of TensorFlow's hook.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class SaverHook(_v1.train.CheckpointSaverHook):
         timers = [_v1.train.SecondOrStepTimer(every_steps=steps) for steps in distances]
         if save_secs:
             timers.append(_v1.train.SecondOrStepTimer(every_secs=save_secs))
+        # TensorFlow's constructor takes one distance only, so its timer is replaced.
         super().__init__(checkpoint_dir, save_steps=1, **others)
         _internals.use_timer(self, timers[0] if len(timers) == 1 else AnyTimer(timers))
 
@@ -92,6 +94,7 @@ class SaverHook(_v1.train.CheckpointSaverHook):
         del coord
         step, graph = session.run(_internals.global_step_of(self)), session.graph
         directory, saves_graph = _internals.directory_of(self), _internals.saves_graph(self)
+        # The version grows with each op, so a graph that has changed is written again.
         state = (directory, graph.version, saves_graph)
         text = os.path.join(directory, "graph.pbtxt")
         is_there = not saves_graph or tf.io.gfile.exists(text)

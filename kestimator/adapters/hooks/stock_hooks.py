@@ -1,12 +1,12 @@
-"""How often TensorFlow's stock hooks look at a step.
+"""When TensorFlow's stock hooks are due.
 
 Synopsis::
 
     cadence = cadence_of(hook)
     cadence.steps_until_due(global_step)     # steps that may pass before the hook has to see one
 
-The stock hooks count steps in private attributes; between two looks the loop stays on the device
-and tells them here how far it went. Any other hook sees every step.
+The stock hooks count steps in private attributes. While none is due, the loop stays on the device,
+and then tells them here how far it went. Any other hook sees every step.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Cadence(abc.ABC):
 
     @abc.abstractmethod
     def steps_until_due(self, global_step: int) -> int:
-        """How many steps may pass before the hook has to see one, from `global_step` on."""
+        """The number of steps after `global_step` that may pass before the hook has to see one."""
 
     def seconds_until_due(self) -> float:
-        """How many seconds may pass before the hook has to see a step."""
+        """The number of seconds that may pass before the hook has to see a step."""
         return float("inf")
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:  # noqa: B027
@@ -52,7 +52,7 @@ class Cadence(abc.ABC):
 
 
 class EveryStep(Cadence):
-    """A hook that nothing is known of."""
+    """A hook of unknown cadence: it is due at every step."""
 
     def steps_until_due(self, global_step: int) -> int:
         """None at all."""
@@ -60,7 +60,7 @@ class EveryStep(Cadence):
 
 
 class Never(Cadence):
-    """A hook that looks at no step: it acts at the begin and at the end."""
+    """A hook that sees no step: it acts at the beginning and at the end."""
 
     def steps_until_due(self, global_step: int) -> int:
         """All of them."""
@@ -72,6 +72,7 @@ class Timed(Cadence):
 
     def steps_until_due(self, global_step: int) -> int:
         """The steps until the timer triggers."""
+        # The hook looks after a step, when the global step is one higher.
         return _steps_until_due(_internals.timer_of(self.hook), global_step + 1)
 
     def seconds_until_due(self) -> float:
@@ -106,6 +107,7 @@ class _Logging(Cadence):
 class _StopAtStep(Cadence):
     def steps_until_due(self, global_step: int) -> int:
         """The steps until the last one, which the hook has to see."""
+        # The hook has to see the step that reaches the last one, so one step less may pass.
         return max(0, _internals.last_step(self.hook) - global_step - 1)
 
 
@@ -143,7 +145,7 @@ _CADENCES: dict[type, type[Cadence]] = {
 
 
 def cadence_of(hook: Any) -> Cadence:
-    """How often `hook` looks. Subclasses of stock hooks may do anything: they see every step."""
+    """The cadence of `hook`. Subclasses of stock hooks may do anything, so they see every step."""
     if isinstance(hook, Cadence):
         return hook
     kind = _CADENCES.get(type(hook))
@@ -165,7 +167,8 @@ def only_looks(hook: Any) -> bool:
 def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
     """Gives a `CheckpointSaverHook` of the model_fn the listeners of a train call.
 
-    Those of an earlier call go: `is_of_a_train_call` of a listener, which is internal, marks them.
+    Listeners of an earlier call are removed: the internal attribute `is_of_a_train_call` marks
+    them.
     """
     before = _internals.listeners_of(hook)
     own = [one for one in before if not getattr(one, "is_of_a_train_call", False)]
@@ -183,6 +186,7 @@ def _steps_until_due(timer: Any, next_step: int) -> int:
     if isinstance(timer, saving.AnyTimer):
         return min(_steps_until_due(one, next_step) for one in timer.timers)
     every, last = _internals.every_steps(timer), timer.last_triggered_step()
+    # A new timer triggers at once. A NeverTriggerTimer has no last step either, and never triggers.
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
     if every is not None:

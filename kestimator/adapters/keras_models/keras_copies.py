@@ -1,4 +1,4 @@
-"""Copies of a compiled Keras model: what an estimator trains is never the user's own object.
+"""Copies of a compiled Keras model: an estimator never trains the user's own object.
 
 Synopsis::
 
@@ -6,8 +6,8 @@ Synopsis::
     copy = copied(model)              # the same layers and values, not compiled
     recipe.compile(copy)              # an optimizer and metrics of its own
 
-Layers are made anew from their configurations, and functions among these are passed on as they
-are, so that nothing has to be registered with Keras and no code is read from a file.
+Layers are made again from their configurations. Functions in a configuration are passed on as they
+are. So nothing has to be registered with Keras, and no code is read from a file.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """With what a model was compiled.
+    """The arguments with which a model was compiled.
 
     Attributes:
-        arguments: The arguments of `compile`, the optimizer as a function that makes it; None
-            where the model has a `compile` of its own.
-        config: What `compile_from_config` takes, where the model has them of its own.
+        arguments: The arguments of `compile`, with a function that makes the optimizer; None if
+            the model's class has its own `compile`.
+        config: The argument of `compile_from_config`, if the model's class has its own.
         custom_objects: Classes and functions that configurations name, by name.
     """
 
@@ -66,7 +66,7 @@ class Recipe:
     custom_objects: Mapping[str, Any]
 
     def compile(self, model: keras.Model, *, with_optimizer: bool = True) -> None:
-        """Compiles a copy, with metrics and, where it is wanted, an optimizer of its own."""
+        """Compiles a copy with its own metrics and, if wanted, its own optimizer."""
         with _problems_of(model), _known(model, self.custom_objects):
             if self.arguments is None:
                 model.compile_from_config(self.config)
@@ -79,7 +79,7 @@ class Recipe:
 
 
 def recipe_of(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> Recipe:
-    """With what a compiled model was compiled.
+    """The recipe of a compiled model.
 
     Raises:
         errors.ArgumentError: The model compiles itself, and does not say how.
@@ -112,6 +112,7 @@ def _maker(optimizer: Any) -> Callable[[], Any]:
         )
     elif not isinstance(rate := keras_objects.given_rate(optimizer), keras.Variable):
         config["learning_rate"] = rate
+    # Each call gets a configuration of its own, as `from_config` may change it.
     return lambda: kind.from_config(copy.deepcopy(config))
 
 
@@ -127,6 +128,7 @@ def _copied_metric(metric: Any) -> Any:
     if not isinstance(metric, keras.metrics.Metric):
         return metric  # a name, a function, or None
     if type(metric) is keras.metrics.MeanMetricWrapper:
+        # Passes on the function itself, which need not be registered.
         function, arguments = keras_objects.wrapped_function(metric)
         return keras.metrics.MeanMetricWrapper(
             function, name=metric.name, dtype=metric.dtype, **arguments
@@ -143,10 +145,10 @@ def _of_the_same_layers(model: keras.Model) -> keras.Model:
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:
-    """The same model to the eye, with the same layers, but for Keras to clone alone.
+    """A twin with the same layers, which looks uncompiled. Only Keras' cloning sees it.
 
-    Of a compiled model it would serialize losses and metrics, and compile the clone. The model
-    itself does not change: other threads may train it, or copy it too.
+    Keras would serialize the losses and metrics of a compiled model, and compile the clone. The
+    model itself does not change, since other threads may train or copy it.
     """
     twin = object.__new__(type(model))
     vars(twin).update(vars(model), compiled=False)  # past Keras, which looks for layers in it
@@ -155,6 +157,7 @@ def _not_compiled(model: keras.Model) -> keras.Model:
 
 def _copied_layer(layer: Any) -> Any:
     config = layer.get_config()
+    # A configuration describes a function by name or code; the layer still has the function itself.
     functions = {key: getattr(layer, key, None) for key in config}
     config |= {key: value for key, value in functions.items() if inspect.isfunction(value)}
     if isinstance(layer, keras.layers.Lambda):
@@ -164,17 +167,19 @@ def _copied_layer(layer: Any) -> Any:
     except TypeError:
         if not isinstance(layer, keras.Model):
             raise
+        # The configuration of a model of the user's class may have keys that its constructor lacks.
         taken = inspect.signature(type(layer).__init__).parameters
         return type(layer).from_config({k: v for k, v in config.items() if k in taken})
 
 
 def _copied_lambda(layer: keras.layers.Lambda, config: dict[str, Any]) -> keras.layers.Lambda:
-    """Keras would make the function anew of its code, without the module that it was in."""
+    """Passes on the function: Keras would make one from its code, without the module around it."""
     config |= {"function": layer.function, "arguments": layer.arguments, "mask": layer.mask}
     return type(layer)(**{**config, "output_shape": keras_objects.lambda_output_shape(layer)})
 
 
 def _copy_values(model: keras.Model, made: keras.Model) -> None:
+    # Values are assigned by position, which would mix up variables without this check.
     described = [[(v.name, tuple(v.shape)) for v in one.variables] for one in (model, made)]
     if described[0] != described[1]:
         raise ValueError(

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from kestimator import errors
 
+# Keras' names for unnamed inputs. A single feature of any name fits such an input.
 _AUTOMATIC_INPUT = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
 
 

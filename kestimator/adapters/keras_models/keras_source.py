@@ -74,7 +74,7 @@ class Source:
         """The copy of the estimator whose model_fn is being called, compiled for its program.
 
         Args:
-            x: What the model is going to be called with.
+            x: The argument of the model's next call.
             mode: The mode.
 
         Raises:
@@ -88,6 +88,7 @@ class Source:
             )
         with self._lock:
             model = self._copy_for(graph.creator.store, x)
+        # Training starts from the values of the copy that nobody trains.
         for variable, first in zip(model.variables, self._first.variables, strict=True):
             lending.lend(graph, variable, initial_value=first.numpy)
         for variable, value in self._states_of_metrics[model]:

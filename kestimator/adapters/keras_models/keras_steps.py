@@ -1,4 +1,4 @@
-"""The steps of a Keras model inside a model_fn: what `fit`, `evaluate` and `predict` do to a batch.
+"""The steps of a Keras model inside a model_fn, like `fit`, `evaluate` and `predict` run them.
 
 Synopsis::
 
@@ -8,8 +8,8 @@ Synopsis::
     outputs, loss, metrics = evaluate(model, batch)
     outputs = predict(model, x)
 
-A `train_step` or `test_step` of the model's own is called as it is. Otherwise the loss is the
-model's `compute_loss`, so that the engine makes the training step, as for any other model_fn.
+If the model's class has its own `train_step` or `test_step`, it is called as it is. Otherwise the
+loss is the model's `compute_loss`, and the engine makes the training step as for any model_fn.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOSS = "loss"
 
 
 class Batch(NamedTuple):
-    """What a step takes, as `fit` names it."""
+    """The input of a step, with the names of `fit`."""
 
     x: Any
     y: Any = None
@@ -65,6 +65,8 @@ def train(model: keras.Model, batch: Batch) -> tuple[tf.Tensor, Any, Any]:
                 "cannot be spread over several replicas. Leave out `train_distribute`, or "
                 "override `compute_loss` instead."
             )
+        # The writes of `train_step` run with every step of the program, so the train op only
+        # counts.
         _, loss = _own_step(model, "train_step", batch)
         return {}, loss, _v1.train.get_global_step().assign_add(1, read_value=False)
     outputs, loss = _outputs_and_loss(model, batch, training=True)
@@ -212,6 +214,7 @@ def _collecting(metric: keras.metrics.Metric, found: list[tf.Tensor]) -> Iterato
         found.append(tf.convert_to_tensor(values))
         return update_state(values, *args, **kwargs)
 
+    # Past Keras, which tracks what is set as an attribute.
     vars(metric)["update_state"] = collect
     try:
         yield
@@ -220,7 +223,7 @@ def _collecting(metric: keras.metrics.Metric, found: list[tf.Tensor]) -> Iterato
 
 
 def _metrics_of_logs(model: keras.Model, logs: dict[str, Any]) -> dict[str, Any]:
-    """What a step returns, over all batches: results of metrics, and means of other values."""
+    """The values that a step returns, over all batches: results of metrics, means of others."""
     known = results(model)
     return {
         name: known[name] if name in known else _v1.metrics.mean(value)

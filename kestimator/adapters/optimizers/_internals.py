@@ -15,17 +15,17 @@ import tensorflow as tf
 
 
 def saveable(table: tf.lookup.experimental.DenseHashTable, name: str) -> Any:
-    """What puts a table into a checkpoint of a TF1 saver: its class has no public name.
+    """The object with which a TF1 saver saves a table: its class has no public name.
 
     Args:
         table: The table.
-        name: What it is called in the checkpoint.
+        name: Its name in the checkpoint.
     """
     return tf.lookup.experimental.DenseHashTable._Saveable(table, name)
 
 
 def is_in_memory(handle: Any) -> bool:
-    """Whether a tensor has a value at hand: eager tensors are `tf.Tensor`s as those of graphs."""
+    """Whether a tensor is eager: `tf.Tensor` includes the tensors of graphs."""
     return isinstance(handle, tf.__internal__.EagerTensor)
 
 

@@ -63,7 +63,7 @@ class _Clipping:
         clipnorm: The largest norm of each.
         clipvalue: The largest absolute value in each.
         global_clipnorm: The largest norm of all together.
-        of_sums: Whether to sum first what belongs to the same row, as columns of the original do.
+        of_sums: Whether to sum repeated rows first, as columns of the original do.
     """
 
     clipnorm: float | None = None
@@ -76,6 +76,7 @@ class _Clipping:
             return list(gradients)
         if self.of_sums:
             gradients = [_with_different_rows(gradient) for gradient in gradients]
+        # Keras lets an optimizer have only one of the three.
         if self.clipnorm:
             return [tf.clip_by_norm(gradient, self.clipnorm) for gradient in gradients]
         if self.global_clipnorm:
@@ -85,7 +86,7 @@ class _Clipping:
 
 
 def _with_different_rows(gradient: Any) -> Any:
-    """Sums what belongs to the same row of a sparse gradient: its norm is that of the sums."""
+    """Sums repeated rows of a sparse gradient, so that its norm is the norm of the sums."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, sums = sparse_updates.summed(gradient.indices, gradient.values)
@@ -101,10 +102,10 @@ class _Named:
 
 
 def check(argument: str, optimizer: Any) -> None:
-    """Checks what is known of an optimizer before a graph exists.
+    """Checks an optimizer as far as possible before a graph exists.
 
     Args:
-        argument: What the caller's argument is called.
+        argument: The name of the caller's argument.
         optimizer: A name, an optimizer, or a function that returns one.
 
     Raises:
@@ -140,21 +141,21 @@ def minimize(
     Args:
         optimizer: A name, an optimizer, or a function that returns one, which is called here.
         loss: The loss, a scalar.
-        variables: What to train.
-        step: The global step, to count and to advance; None for a second optimizer, which
-            counts for itself.
+        variables: The variables to train.
+        step: The global step, which this step advances; None for a second optimizer, which has a
+            counter of its own.
         learning_rate: The rate of an optimizer given by name. None: the optimizer's own default.
-        clipnorm: What an optimizer given by name clips the norm of every gradient to.
-        used_names: What optimizers of this model are called; another one of the same kind gets
-            another name, as `Adagrad_1`.
+        clipnorm: The norm to which an optimizer given by name clips every gradient.
+        used_names: The names of this model's other optimizers. A second optimizer of one kind gets
+            another name, such as `Adagrad_1`.
         sum_over_replicas: Whether gradients of several replicas are summed; else they are averaged.
-        argument: What the caller's argument is called.
+        argument: The name of the caller's argument.
 
     Returns:
         The operation that makes the step.
 
     Raises:
-        errors.ArgumentError: There is nothing to train, or what a function returned is no
+        errors.ArgumentError: There is nothing to train, or the result of a function is no
             optimizer.
     """
     check(argument, optimizer)
@@ -170,6 +171,7 @@ def minimize(
         optimizer = _made(optimizer, argument)
     if keras2.is_optimizer(optimizer):
         optimizer = keras2_optimizers.legacy(optimizer)
+        # An object may be used again by another call; what the function made is new anyway.
         if not is_function:
             optimizer = keras2_optimizers.copied(optimizer)
         return minimize_keras2(
@@ -219,6 +221,7 @@ def minimize_keras2(
     """
     optimizer = keras2_optimizers.usable(keras2_optimizers.legacy(optimizer))
     known = _as_rule_of_keras2(optimizer)
+    # Weights besides the step are state of the optimizer's own, which a rule would not continue.
     if known is not None and all(weight is step for weight in optimizer.weights):
         over_replicas = _ReduceOp.SUM if sum_over_replicas else _ReduceOp.MEAN
         state = _State(known.rule, step, used_names)
@@ -247,6 +250,7 @@ def train_operation_of_keras2(spec: specs.EstimatorSpec) -> tf.Operation:
     Raises:
         errors.ArgumentError: As for `minimize_keras2`.
     """
+    # Leaves the scopes of the model_fn, so that the names of the ops begin with `training`.
     with _v1.name_scope(None), tf.name_scope("training"):
         return minimize_keras2(
             spec.train_op,
@@ -347,6 +351,7 @@ def _update(
     values = {name: _as_dtype(value, variable.dtype) for name, value in values.items()}
     if not isinstance(gradient, tf.IndexedSlices):
         return rule.dense(variable.handle, gradient, handles, values)
+    # Rows without a gradient keep their bits, so the dense op gives the same result.
     if rule.ignores_zeros and variable.shape.num_elements() <= SMALL_TABLE:
         sums = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
         return rule.dense(variable.handle, sums, handles, values)
@@ -365,7 +370,7 @@ class _State:
     Args:
         rule: The optimizer.
         step: The variable that counts its steps; None for one of its own.
-        used_names: What others are called; gets the name of this one.
+        used_names: The names of other optimizers; the name of this one is added.
     """
 
     def __init__(
@@ -377,6 +382,7 @@ class _State:
         used_names.add(self._name)
         self._schedule = _schedule(rule.learning_rate)
         self.step = self._scalar("iter", 0, tf.int64) if step is None else step
+        # The original's checkpoints hold a decay as well.
         settings = {"decay": 0.0, **rule.settings}
         if self._schedule is None:
             settings["learning_rate"] = float(rule.learning_rate)
@@ -397,7 +403,7 @@ class _State:
         }
 
     def values(self) -> dict[str, tf.Tensor]:
-        """What the settings are in this step."""
+        """The values of the settings in this step."""
         step = self.step.read_value()
         values = {name: self._settings[name].read_value() for name in self._rule.settings}
         if self._schedule is None:
@@ -410,6 +416,7 @@ class _State:
 def exact_variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.Variable:
     """A variable called exactly `name`, whatever scope is open."""
     reuse = _v1.get_variable_scope().reuse  # as it is in the second of several replicas
+    # The name holds the scopes of the trained variable already; an open scope would add to it.
     root = _v1.VariableScope(reuse=reuse, name="", use_resource=True)
     with _v1.variable_scope(root, auxiliary_name_scope=False):
         return _v1.get_variable(
@@ -423,7 +430,7 @@ def exact_variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.V
 
 
 def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], Any] | None:
-    """What gives the rate of a step, if it is not a number: Keras takes functions, too."""
+    """A function from step to rate, if the rate is not a number: Keras takes functions, too."""
     kind = keras.optimizers.schedules.LearningRateSchedule
     if isinstance(learning_rate, kind) or keras2.is_schedule(learning_rate):
         return learning_rate  # type: ignore[no-any-return]
@@ -448,6 +455,7 @@ _SAME: dict[type, tuple[type[update_rules.Rule], tuple[str, ...]]] = {
 }
 _OF_KERAS2 = {kind.__name__: rule for kind, rule in _SAME.items()}
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
+# No rule computes these. The last one is an option of Ftrl, in Keras 2 as well.
 _OPTIONS_OF_KERAS = (
     "weight_decay",
     "use_ema",
@@ -460,8 +468,8 @@ _OPTIONS_OF_KERAS = (
 def _as_rule(optimizer: keras.optimizers.Optimizer) -> _Named | None:
     """The rule that computes what a Keras optimizer computes, or None.
 
-    Of Keras' RMSprop only that with momentum is the same: without, it has epsilon inside the
-    root. An accumulator that may be zero tells the two definitions of Adagrad apart likewise.
+    Keras' RMSprop is the same only with momentum: without it, Keras has epsilon inside the root.
+    The two definitions of Adagrad also differ if an accumulator may be zero.
     """
     kind, options = _SAME.get(type(optimizer), (None, ()))
     if kind is None or any(getattr(optimizer, option, None) for option in _OPTIONS_OF_KERAS):
@@ -469,6 +477,7 @@ def _as_rule(optimizer: keras.optimizers.Optimizer) -> _Named | None:
     if isinstance(optimizer, keras.optimizers.RMSprop) and not optimizer.momentum:
         return None
     if isinstance(optimizer, keras.optimizers.Adagrad) and (
+        # The place of epsilon in the formula matters if the accumulator may be near it.
         optimizer.initial_accumulator_value < 1e4 * optimizer.epsilon
     ):
         return None
@@ -480,6 +489,8 @@ def _as_rule(optimizer: keras.optimizers.Optimizer) -> _Named | None:
 def _as_rule_of_keras2(optimizer: Any) -> _Named | None:
     """The rule that computes what a legacy optimizer of `tf_keras` computes, or None."""
     name, settings = type(optimizer).__name__, keras2_optimizers.settings_of(optimizer)
+    # A subclass may compute something else, another name gives other names in checkpoints, and no
+    # rule has a decay.
     is_own = not type(optimizer).__module__.startswith("tf_keras.")
     changed = settings["name"] != name or settings.get("decay")
     if name not in _OF_KERAS2 or is_own or changed or settings.get(_OPTIONS_OF_KERAS[-1]):

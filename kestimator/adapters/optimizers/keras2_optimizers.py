@@ -25,9 +25,9 @@ _DROPPED = ("weight_decay", "use_ema")  # what legacy optimizers have not
 
 
 def legacy(optimizer: Any) -> Any:
-    """A legacy optimizer of one of either kind: new ones do not return what they update.
+    """Turns an optimizer of either kind into a legacy one: new ones return no update op.
 
-    tf.estimator 2.15 meant to do so, too.
+    tf.estimator 2.15 was meant to do the same.
 
     Raises:
         errors.ArgumentError: There is no legacy optimizer that computes the same.
@@ -72,9 +72,9 @@ def copied(optimizer: Any) -> Any:
 
 
 def settings_of(optimizer: Any) -> dict[str, Any]:
-    """What a legacy optimizer was made with; its rate as it was given: a number, a tensor...
+    """The settings of a legacy optimizer, with the rate as it was given: a number, a tensor...
 
-    Its own description would compute the rate.
+    The optimizer's own `get_config` would compute the rate.
     """
     rate = _internals.given_rate_of_keras2(optimizer)
     with (
@@ -93,9 +93,11 @@ def apply(optimizer: Any, pairs: Sequence[tuple[Any, tf.Variable]], step: Any) -
     Args:
         optimizer: A legacy optimizer.
         pairs: Gradients and variables.
-        step: What it counts with; None for a counter of its own.
+        step: The variable that counts its steps; None for a counter of its own.
     """
     if step is not None and not optimizer.weights:
+        # The global step counts the iterations, as in the original's checkpoints. Keras 2 takes
+        # another counter only while the optimizer has no weights.
         optimizer.iterations = step
     operation = optimizer.apply_gradients(pairs)
     if step is None or optimizer.iterations is step:

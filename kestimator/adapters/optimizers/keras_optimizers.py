@@ -1,4 +1,4 @@
-"""Keras optimizers as the settings that they were made with, and copies of them.
+"""The settings of Keras optimizers, and copies of the optimizers.
 
 Synopsis::
 
@@ -37,7 +37,7 @@ def learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
 
 
 def copied(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """An optimizer with the same settings: one that was used knows the variables of one trace."""
+    """An optimizer with the same settings: a used one is bound to the variables of one trace."""
     rate = learning_rate(optimizer)
     with (
         outside_programs.outside_of_the_trace(),
@@ -61,12 +61,13 @@ def usable(
         optimizer: The optimizer.
         store: The variables of the estimator that uses it.
     """
+    # The first estimator uses the object itself, every other one a copy: their states must not mix.
     user = _users.setdefault(optimizer, weakref.ref(store))
     return copied(optimizer) if user() is not store or _of_graphs(optimizer) else optimizer
 
 
 def _of_graphs(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    """The variables that live in a graph of TensorFlow's, not in memory or in this program."""
+    """The variables that live in another graph, neither in memory nor in this program."""
     handles = [(variable, variable.value.handle) for variable in optimizer.variables]
     return [
         variable
@@ -81,6 +82,7 @@ def _values_of_graphs(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
     values = []
     for variable in _of_graphs(optimizer):
         with tf.compat.v1.Session(graph=variable.value.graph) as session:
+            # Outside of a session, a variable of a graph has no other value.
             values.append((variable, session.run(variable.value.initial_value)))
     if not values:
         yield

@@ -1,7 +1,7 @@
 """The updates of Adam and RMSprop; see `kestimator.adapters.optimizers.update_rules`.
 
-Their moments decay in every row at every step, but for those of RMSprop with momentum, which
-touches the rows of a sparse gradient alone.
+Their moments decay in every row at every step. RMSprop with momentum is the exception: it changes
+only the rows of a sparse gradient.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Adam(Rule):
 
     def prepared(self, values: Values, step: tf.Tensor) -> Values:
         """The powers of the betas."""
+        # `step` counts the finished steps; the formula counts from 1.
         count = tf.cast(step + 1, values["beta_1"].dtype)
         powers = {f"{name}_power": tf.pow(values[name], count) for name in self.settings}
         return {**values, **powers}
@@ -49,7 +50,7 @@ class Adam(Rule):
     def dense(
         self, handle: tf.Tensor, gradient: tf.Tensor, slots: Handles, values: Values
     ) -> tf.Operation:
-        """One op, or some small ones."""
+        """One op; the engine's `small_updates` may replace it by some small ones."""
         arguments = {
             "var": handle,
             "m": slots["m"],
@@ -81,9 +82,11 @@ class Adam(Rule):
         speed = _decayed(slots["v"], second, rows, tf.square(gradients) * (1 - second), dtype)
         if self.amsgrad:
             speed = tf.maximum(_read(slots["vhat"], dtype), speed)
+            # Nobody fetches this write, so the update of the variable depends on it.
             stored = _ops.AssignVariableOp(resource=slots["vhat"], value=speed)
             with tf.control_dependencies([stored]):
                 speed = tf.identity(speed)
+        # Kingma and Ba, "Adam", the form at the end of section 2.
         rate = values["learning_rate"] * tf.sqrt(1 - values["beta_2_power"])
         rate = rate / (1 - values["beta_1_power"])
         change = rate * moment / (tf.sqrt(speed) + self.epsilon)
@@ -185,6 +188,7 @@ def _decayed(
     handle: tf.Tensor, factor: tf.Tensor, rows: tf.Tensor, added: tf.Tensor, dtype: tf.DType
 ) -> tf.Tensor:
     """Multiplies a slot by `factor`, adds to some of its rows, and gives what it holds then."""
+    # The order matters: the scatter adds to decayed values, and the read must see both writes.
     decay = _ops.AssignVariableOp(resource=handle, value=_read(handle, dtype) * factor)
     with tf.control_dependencies([decay]):
         add = _ops.ResourceScatterAdd(resource=handle, indices=rows, updates=added)

@@ -20,6 +20,7 @@ from kestimator.engine.graphs import standalone_graph
 from kestimator.engine.keras_internals import outside_programs
 
 _v1 = tf.compat.v1
+# The original's name for the table in checkpoints.
 _TABLE = "ShardedMutableHashTable-1-of-1"
 _STATES = standalone_graph.DenseTable(
     tf.int64,
@@ -32,13 +33,13 @@ _STATES = standalone_graph.DenseTable(
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the optimizer is told.
+    """The settings of the optimizer.
 
     Attributes:
         loss_type: "logistic_loss" or "squared_loss".
-        l1: How much absolute values of weights cost, for all examples together.
-        l2: How much their squares cost.
-        partitions: How many optimizers work on the loss at once.
+        l1: The cost of absolute values of weights, for all examples together.
+        l2: The cost of their squares.
+        partitions: The number of optimizers that work on the loss at once.
         adaptive: Whether to prefer examples that matter.
     """
 
@@ -99,10 +100,11 @@ class Examples:
 
 
 class ExampleStates:
-    """What the optimizer knows of each example that it has seen: a table in memory."""
+    """The optimizer's state of each example that it has seen: a table in memory."""
 
     def __init__(self) -> None:
         with outside_programs.outside_of_the_trace():
+            # Made outside of the trace, as all programs of an estimator share the table.
             self._table = tf.lookup.experimental.DenseHashTable(
                 _STATES.key_dtype,
                 _STATES.value_dtype,
@@ -122,7 +124,7 @@ class ExampleStates:
         return self._table.insert(prints, states)
 
     def size(self) -> tf.Tensor:
-        """How many examples there are."""
+        """The number of examples."""
         return self._table.size()
 
     def sums(self) -> tf.Tensor:
@@ -152,9 +154,9 @@ def minimize(
 
     Args:
         examples: The batch.
-        states: What is known of examples.
-        settings: What the optimizer is told.
-        logits: What has to be computed before weights change.
+        states: The states of examples.
+        settings: The settings of the optimizer.
+        logits: The logits, which are computed before the weights change.
 
     Returns:
         The operation that makes the step and counts it.
@@ -183,6 +185,7 @@ def minimize(
         num_inner_iterations=1,
         adaptive=settings.adaptive,
     )
+    # The optimizer has to read the weights before they change.
     with tf.control_dependencies([updated]):
         updates = [states.insert(prints, updated)]
         updates += [
@@ -193,6 +196,7 @@ def minimize(
             slot.assign_add(tf.reshape(change, slot.shape), read_value=False)
             for slot, change in zip(dense_slots, dense_changes, strict=True)
         ]
+    # The logits read the weights too, and have to see those from before the step.
     with tf.control_dependencies([*updates, logits]):
         shrunk = [_shrunk(slot.read_value(), settings) for slot in slots]
         assigned = [
@@ -206,7 +210,7 @@ def minimize(
 def duality_gap(
     weights: Sequence[tf.Variable], states: ExampleStates, settings: Settings
 ) -> tf.Tensor:
-    """How far the examples seen so far are from the optimum, for each: 0 there."""
+    """The duality gap per example seen so far: 0 at the optimum."""
     values = [tf.cast(weight.read_value(), tf.float64) for weight in weights]
     l1 = settings.l1 * tf.add_n([tf.reduce_sum(tf.abs(value)) for value in values])
     l2 = settings.l2 * tf.add_n([tf.reduce_sum(tf.square(value)) for value in values])
@@ -223,6 +227,7 @@ def _slot(weights: tf.Variable) -> tf.Variable:
 def _shrunk(value: tf.Tensor, settings: Settings) -> tf.Tensor:
     if not settings.l1:
         return value
+    # Soft thresholding: the proximal step of the L1 term.
     return tf.sign(value) * tf.maximum(0.0, tf.abs(value) - settings.l1 / settings.l2)
 
 
@@ -239,6 +244,7 @@ def sparse_feature(pair: Any, variable: tf.Variable) -> SparseFeature:
     rows = tf.boolean_mask(ids.indices[:, 0], there)
     found = tf.cast(tf.boolean_mask(ids.values, there), tf.int64)
     width = tf.constant(int(variable.shape[0]), tf.int64)
+    # One key for each pair of example and id finds repeated ids of an example.
     keys, places = tf.unique(rows * width + found)
     summed = tf.math.unsorted_segment_sum(tf.boolean_mask(values, there), places, tf.size(keys))
     return SparseFeature(keys // width, keys % width, summed, variable)

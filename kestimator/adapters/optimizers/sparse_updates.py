@@ -1,12 +1,12 @@
-"""Updates of the rows of a batch alone, by the formulas of Keras' optimizers.
+"""Updates of only the rows of a batch, by the formulas of Keras' optimizers.
 
 Synopsis::
 
     with rows_alone(optimizer):
         optimizer.apply_gradients(pairs)         # Adagrad and Ftrl: a step costs what its rows cost
 
-Keras' own steps compute over all rows of a table, whichever rows its gradient has. The results
-here are the same, in all rows. That leaves out optimizers that change every row at every step.
+Keras' own steps compute over all rows of a table, even if the gradient has only a few. The results
+here are the same in all rows. So optimizers that change every row at every step are excluded.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _Step = Callable[[Any, tf.IndexedSlices, tf.Variable, Any], None]
 
 @contextlib.contextmanager
 def rows_alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Lets an optimizer update the rows of sparse gradients alone, if that changes no result.
+    """Lets an optimizer update only the rows of sparse gradients, if that changes no result.
 
-    Plain gradient descent does so by itself. Keras' way is left for other optimizers and
-    options, for dense gradients, and where there are several replicas.
+    Plain gradient descent does so by itself. Keras' own step remains for other optimizers and
+    options, for dense gradients, and for several replicas.
 
     Args:
         optimizer: The optimizer.
@@ -55,10 +55,10 @@ def rows_alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
 
 
 def summed(indices: tf.Tensor, *values: tf.Tensor) -> tuple[tf.Tensor, *tuple[tf.Tensor, ...]]:
-    """Sums what belongs to the same row.
+    """Sums the values of repeated rows.
 
     Args:
-        indices: The rows, (n,); one may come several times.
+        indices: The rows, (n,), which may repeat.
         *values: Tensors, (n, ...).
 
     Returns:
@@ -97,9 +97,12 @@ def _native(variable: Any) -> tf.Variable:
 
 def _step_of(optimizer: keras.optimizers.Optimizer) -> _Step | None:
     """The step of an optimizer that leaves rows without a gradient as they are."""
+    # Exact types only: a subclass may compute something else. Epsilon keeps the divisor above zero
+    # in rows whose accumulator is zero.
     if type(optimizer) is keras.optimizers.Adagrad and optimizer.epsilon > 0:
         return _adagrad
     if type(optimizer) is keras.optimizers.Ftrl:
+        # L2 shrinkage changes every row at every step.
         return None if optimizer.l2_shrinkage_regularization_strength else _ftrl
     return None
 
@@ -108,6 +111,7 @@ def _squares_and_sums(
     gradient: tf.IndexedSlices, dtype: tf.DType
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The rows, the sums of their gradients, and the sums of the squares, as Keras adds them."""
+    # Keras squares the slices first and sums repeated rows afterwards; a square of the sum differs.
     values = tf.cast(gradient.values, dtype)
     rows, sums, squares = summed(gradient.indices, values, tf.square(values))
     return rows, sums, squares
@@ -132,6 +136,7 @@ def _ftrl(
     accumulator = keras_objects.slot(optimizer, "accumulators", variable)
     linear = keras_objects.slot(optimizer, "linears", variable)
     rows, sums, squares = _squares_and_sums(gradient, variable.dtype)
+    # Read before the other rows settle, which writes the whole variable.
     before, weights = gather(accumulator, rows), gather(variable, rows)
     accumulated, power = before + squares, -optimizer.learning_rate_power
     sigma = (tf.pow(accumulated, power) - tf.pow(before, power)) / rate
@@ -145,7 +150,7 @@ def _ftrl(
 def _ftrl_weights(
     optimizer: Any, accumulated: tf.Tensor, linear: tf.Tensor, rate: tf.Tensor
 ) -> tf.Tensor:
-    """Ftrl's weights follow from its state; nothing of their value before is in them."""
+    """Ftrl's weights: they follow from its state alone, not from their previous values."""
     l1, power = optimizer.l1_regularization_strength, -optimizer.learning_rate_power
     l2 = optimizer.l2_regularization_strength + optimizer.beta / (2.0 * rate)
     return (tf.clip_by_value(linear, -l1, l1) - linear) / (
@@ -160,11 +165,12 @@ def _settle_other_rows(
     linear: keras.Variable,
     rate: tf.Tensor,
 ) -> None:
-    """Gives all rows the weights of their state, when these differ from what they have.
+    """Gives all rows the weights that follow from their state, if these differ from their values.
 
-    That is so at the first step, as Keras' Ftrl forgets initial weights, and whenever the
-    learning rate has changed. What it was is kept beside the program: no checkpoint has it.
+    They differ at the first step, as Keras' Ftrl forgets initial weights, and after a change of
+    the learning rate. A local variable keeps the last rate; no checkpoint has it.
     """
+    # NaN equals no rate, so the first step after initialization settles all rows.
     known = _v1.Variable(
         tf.constant(float("nan"), variable.dtype),
         trainable=False,

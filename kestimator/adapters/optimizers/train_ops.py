@@ -27,11 +27,11 @@ _logger = logging.getLogger("kestimator")
 
 
 def with_losses_of_layers(spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
-    """A spec whose loss holds the losses of Keras layers, if a Keras optimizer minimises it.
+    """Adds the losses of Keras layers to the loss of a spec, if a Keras optimizer minimises it.
 
-    They are those of regularizers and of `add_loss`, as under `fit` and Keras' `evaluate`. What
-    the loss holds already is not added. Another spec stays as it is, and the log says what its
-    loss lacks: what is minimised is up to the model_fn there.
+    These are the losses of regularizers and of `add_loss`, like under `fit` and Keras' `evaluate`.
+    Losses that the loss contains already are not added. Any other spec keeps its loss, since its
+    model_fn decides what is minimised. The log then names what the loss lacks.
 
     Raises:
         errors.ArgumentError: A loss that is to be added was made in a branch or a loop.
@@ -42,6 +42,7 @@ def with_losses_of_layers(spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
     if not isinstance(graph, program.ProgramGraph):
         return spec
     optimizer = spec.train_op
+    # An optimizer that the model_fn has applied minimised another loss than a sum made here.
     if isinstance(optimizer, keras.optimizers.Optimizer) and not (
         spec.mode == ModeKeys.TRAIN and _is_applied(optimizer)
     ):
@@ -83,7 +84,7 @@ def minimize(
     Args:
         optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer`.
         loss: A scalar.
-        variables: What it changes: variables of Keras and of TensorFlow.
+        variables: The variables that it trains, of Keras and of TensorFlow.
         counts: Whether it advances the global step; of several optimizers one does.
         sum_over_replicas: Whether a Keras optimizer applies the sum of the replicas' gradients;
             otherwise it applies their mean. A TF1 optimizer asks the graph.
@@ -110,6 +111,7 @@ def minimize(
             "calls its model_fn. Pass a tf.compat.v1.train.Optimizer here."
         )
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    # A Keras optimizer applies the mean over replicas. This factor makes it the sum.
     if sum_over_replicas and replicas > 1:
         loss = loss * replicas
     _minimize("optimizer", optimizer, loss, variables, graph.creator.store)
@@ -135,6 +137,7 @@ def _minimize(
             f"`{name}` is a Keras optimizer, but the model has no trainable variables. Make the "
             "layers inside the model_fn, or read variables of a model built outside."
         )
+    # A LossScaleOptimizer divides the gradients again when it applies them.
     scale = getattr(optimizer, "scale_loss", lambda value: value)
     gradients = tf.gradients(scale(loss), [variable.value for variable in variables])
     pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
@@ -153,6 +156,7 @@ def _as_keras(view: Any, store: variable_store.VariableStore) -> keras.Variable:
     slot = store.get(view.name.split(":")[0])
     if slot is not None and slot.keras_variable is not None:
         return slot.keras_variable
+    # Keras' optimizers update Keras variables only, so a TF1 variable is wrapped.
     return keras_objects.ForeignVariable(view)
 
 
@@ -161,6 +165,8 @@ def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     graph = tf.compat.v1.get_default_graph()
     if not isinstance(graph, program.ProgramGraph):
         return False
+    # Compared with both tensors of a capture: with the memory alone an applied optimizer was missed
+    # during a trace, and every step trained twice.
     counter = keras_objects.step_counter(optimizer).value.handle
     return any(
         op.type.startswith("Assign")

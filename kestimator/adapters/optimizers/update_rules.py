@@ -8,8 +8,8 @@ Synopsis::
     rule.sparse(handle, rows, gradients, slots, values)
 
 Slots and settings are those that tf.estimator 2.15 stores in its checkpoints, and the numbers are
-its numbers. Where the formula allows it, a sparse gradient touches the rows it has and no others:
-SGD, Adagrad and Ftrl here. Those that keep moments are in
+its numbers. Where the formula allows it, a sparse gradient changes only the rows that it contains:
+SGD, Adagrad and Ftrl here. Rules with moments are in
 `kestimator.adapters.optimizers.moment_rules`.
 """
 
@@ -42,24 +42,24 @@ class Rule(abc.ABC):
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """What the optimizer is called in checkpoints."""
+        """The optimizer's name in checkpoints."""
 
     @property
     @abc.abstractmethod
     def slots(self) -> dict[str, float]:
-        """The slots of a variable, and the value that they start from."""
+        """The slots of a variable, with their initial values."""
 
     @property
     def settings(self) -> dict[str, float]:
-        """What is stored beside the learning rate."""
+        """The settings that checkpoints store besides the learning rate."""
         return {}
 
     def prepared(self, values: Values, step: tf.Tensor) -> Values:
-        """What the updates of all variables share.
+        """The values that the updates of all variables share.
 
         Args:
-            values: The settings, the learning rate among them.
-            step: How many steps were made before this one.
+            values: The settings, including the learning rate.
+            step: The number of steps before this one.
         """
         del step
         return values
@@ -74,7 +74,7 @@ class Rule(abc.ABC):
             handle: The variable's resource.
             gradient: Its gradient, of its shape.
             slots: The resources of its slots.
-            values: What `prepared` gave.
+            values: The result of `prepared`.
         """
 
     @abc.abstractmethod
@@ -90,10 +90,10 @@ class Rule(abc.ABC):
 
         Args:
             handle: The variable's resource.
-            rows: The rows, (m,), each once, but for SGD without momentum.
+            rows: The rows, (m,), each once; SGD without momentum also takes repeated rows.
             gradients: Their gradients, (m, ...).
             slots: The resources of its slots.
-            values: What `prepared` gave.
+            values: The result of `prepared`.
         """
 
     @property
@@ -103,7 +103,7 @@ class Rule(abc.ABC):
 
     @property
     def ignores_zeros(self) -> bool:
-        """Whether `dense` leaves as it is what has a gradient of zero, to the last bit."""
+        """Whether `dense` keeps values whose gradient is zero exactly as they are."""
         return False
 
 
@@ -162,6 +162,7 @@ class SGD(Rule):
     ) -> tf.Operation:
         """The rows alone."""
         if not self.momentum:
+            # The scatter adds up repeated rows, so they need no sum before it.
             change = -values["learning_rate"] * gradients
             return _ops.ResourceScatterAdd(resource=handle, indices=rows, updates=change)
         return _ops.ResourceSparseApplyKerasMomentum(
@@ -194,7 +195,7 @@ class Adagrad(Rule):
 
     @property
     def ignores_zeros(self) -> bool:
-        """A gradient is a factor of its change, and epsilon keeps the divisor from zero."""
+        """The change is a multiple of the gradient, and epsilon keeps the divisor above zero."""
         return self.epsilon > 0
 
     def _arguments(self, handle: tf.Tensor, slots: Handles, values: Values) -> dict[str, Any]:
@@ -258,6 +259,7 @@ class Ftrl(Rule):
     def prepared(self, values: Values, step: tf.Tensor) -> Values:
         """L2 with the part of beta."""
         del step
+        # The op has no beta. In its formula this term of L2 has the same effect.
         half = values["beta"] / (2.0 * values["learning_rate"])
         return {**values, "l2": values["l2_regularization_strength"] + half}
 

@@ -1,4 +1,4 @@
-"""What canned estimators are made of: networks, linear models, their model_fns.
+"""The parts of canned estimators: networks, linear models, their model_fns.
 
 Not public.
 """

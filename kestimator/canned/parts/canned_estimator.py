@@ -1,4 +1,4 @@
-"""What every canned estimator is: an Estimator that knows what its model is made of."""
+"""The base of canned estimators: an Estimator that knows the parts of its model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CannedEstimator(Estimator):
 
     Args:
         model: The model.
-        model_dir: Where to keep checkpoints and events.
+        model_dir: The directory for checkpoints and events.
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
     """
@@ -53,9 +53,9 @@ class CannedEstimator(Estimator):
     ) -> keras.Model:
         """Makes a plain Keras model with the trained weights.
 
-        It has Keras' own layers alone, is saved and loaded without kestimator, and predicts
+        It has only Keras' own layers, so it is saved and loaded without kestimator. It predicts
         what `predict` does, as a dict of the head's numbers: "logits", "probabilities" and so on
-        (of a `MultiHead` under "<head>/<key>"). `warm_start_from` takes its files.
+        (under "<head>/<key>" for a `MultiHead`). `warm_start_from` takes its files.
 
         Example:
             >>> import kestimator

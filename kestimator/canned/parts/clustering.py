@@ -28,17 +28,17 @@ _EPSILON = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a clustering is told.
+    """The settings of a clustering.
 
     Attributes:
-        count: How many clusters there are.
+        count: The number of clusters.
         initial: The first centers, (count, n); "random" or "kmeans_plus_plus"; or a function of
             `[points]` and of how many are wanted.
         metric: "squared_euclidean" or "cosine".
         seed: The seed of the choice of first centers, or None.
         mini_batch: Whether a step moves centers a little, by the points of a batch.
-        steps_per_iteration: After how many steps the moved centers are put to use.
-        retries: How many more points kmeans++ draws before it takes the best.
+        steps_per_iteration: The number of steps after which the moved centers are used.
+        retries: The number of additional points that kmeans++ draws before it takes the best.
     """
 
     count: int
@@ -80,13 +80,13 @@ class Clusters:
     """The variables of a clustering.
 
     Attributes:
-        options: What it is told.
-        centers: (count, n): what points are compared with.
+        options: The settings.
+        centers: (count, n): the centers that points are compared with.
         initialized: Whether all first centers are chosen.
-        moved: What steps move: `centers`, or a copy of them.
-        counts: (count,), int64: how many points have moved each; None for full batches.
-        steps_left: How many steps there are until `moved` is put to use; None if it is `centers`.
-        chosen_count: How many first centers there are, while they are chosen.
+        moved: The variable that steps change: `centers`, or a copy of them.
+        counts: (count,), int64: the number of points that moved each; None for full batches.
+        steps_left: The number of steps until `moved` is used; None if it is `centers`.
+        chosen_count: The number of first centers chosen so far.
     """
 
     options: Options
@@ -102,8 +102,8 @@ class Clusters:
         """Makes the variables, under the names of tf.estimator 2.15.
 
         Args:
-            options: What the clustering is told.
-            dimension: How many numbers a point has.
+            options: The settings.
+            dimension: The number of coordinates of a point.
         """
         zeros = tf.zeros([options.count, dimension])
         centers = _variable(zeros, CLUSTERS)
@@ -114,7 +114,7 @@ class Clusters:
             steps = tf.constant(options.steps_per_iteration, tf.int64)
             steps_left = _variable(steps, "update_in_steps")
         if options.mini_batch:
-            # The first center counts as a point of its own, unless counts begin anew anyway.
+            # A first center counts as one point. With a copy, the counts restart from zero anyway.
             first = 0 if options.keeps_a_copy else 1
             counts = _variable(tf.fill([options.count], tf.constant(first, tf.int64)), "Variable")
         chosen = _v1.get_local_variable(
@@ -138,6 +138,7 @@ class Clusters:
             centers = tf.math.l2_normalize(centers, 1)
         nearest, losses = tf.raw_ops.NearestNeighbors(points=points, centers=centers, k=1)
         if is_cosine:
+            # Between vectors of length one, the squared distance is twice the cosine distance.
             distances, losses = 1.0 - tf.matmul(points, centers, transpose_b=True), 0.5 * losses
         else:
             distances = _squared_distances(points, centers)
@@ -155,7 +156,7 @@ class Clusters:
         return self._small_step(points, nearest, self.counts)
 
     def put_to_use(self) -> tf.Operation:
-        """Begins a step of mini-batches: after an iteration, its centers are put to use."""
+        """Begins a step of mini-batches: moved centers become the centers after an iteration."""
         if self.steps_left is None or self.counts is None:
             return tf.no_op()
         left, moved = self.steps_left.read_value(), self.moved.read_value()
@@ -173,6 +174,7 @@ class Clusters:
         count = self.options.count
         sums = tf.math.unsorted_segment_sum(points, nearest, count)
         sizes = tf.math.unsorted_segment_sum(tf.ones_like(points[:, :1]), nearest, count)
+        # Epsilon keeps the center of an empty cluster from being NaN: it becomes zero.
         centers = sums / (sizes + _EPSILON)
         if self.options.keeps_unit_length:
             centers = tf.math.l2_normalize(centers, 1)
@@ -187,7 +189,11 @@ class Clusters:
         sums = tf.math.unsorted_segment_sum(points, places, size)
         weights = tf.expand_dims(tf.cast(added, tf.float32), 1)
         totals = tf.expand_dims(tf.cast(before + added, tf.float32), 1)
+        # The incremental mean: c + (sum of the new points - their number * c) / number of all
+        # points.
         change = (sums - weights * centers) * tf.math.reciprocal(totals)
+        # All reads come before the writes. The original reads its counts while it writes them, so
+        # its results vary.
         with tf.control_dependencies([before, change]):
             return tf.group(_add_rows(counts, ids, added), _add_rows(self.moved, ids, change))
 
@@ -251,6 +257,7 @@ class Clusters:
 
 
 def _squared_distances(points: Tensor, centers: Tensor) -> Tensor:
+    # |p - c|^2 = |p|^2 - 2 p c + |c|^2, which needs no tensor of all differences.
     squares = tf.reduce_sum(tf.square(points), 1, keepdims=True)
     products = tf.matmul(points, centers, transpose_b=True)
     return squares - 2.0 * products + tf.reduce_sum(tf.square(centers), 1)

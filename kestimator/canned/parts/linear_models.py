@@ -33,13 +33,13 @@ class LinearPart:
     def checked(
         cls, argument: str, columns: Any, sparse_combiner: str, *, prefix: str = ""
     ) -> LinearPart:
-        """Checks what a caller passed.
+        """Checks the arguments of a caller.
 
         Args:
-            argument: What the argument for the columns is called.
+            argument: The name of the argument for the columns.
             columns: Dense and categorical columns.
             sparse_combiner: "sum", "mean" or "sqrtn".
-            prefix: What the name of the other argument begins with.
+            prefix: A prefix of the name of the other argument.
 
         Raises:
             errors.ArgumentError: Columns or combiner cannot be used.

@@ -1,4 +1,4 @@
-"""What the model_fns of canned estimators have in common: parts, heads, training.
+"""The common part of the model_fns of canned estimators: parts, heads, training.
 
 Synopsis::
 
@@ -35,8 +35,8 @@ class Built:
 
     Attributes:
         logits: (batch, units).
-        variables: What training changes.
-        update_ops: What else a training step runs.
+        variables: The variables that training changes.
+        update_ops: Further operations of a training step.
     """
 
     logits: Tensor
@@ -52,8 +52,8 @@ class Training:
         variables: The variables.
         optimizer: A name, an optimizer, or a function that returns one.
         learning_rate: The rate of an optimizer given by name; None for its default.
-        argument: What the caller's argument is called.
-        clipnorm: What an optimizer given by name clips the norm of each gradient to, or None.
+        argument: The name of the caller's argument.
+        clipnorm: The norm to which an optimizer given by name clips each gradient, or None.
     """
 
     variables: Sequence[Any]
@@ -72,9 +72,9 @@ def spec(
     parts: Sequence[Training],
     update_ops: Sequence[tf.Operation] = (),
 ) -> EstimatorSpec:
-    """What a canned model_fn returns.
+    """The result of a canned model_fn.
 
-    All parts follow the one loss, and the first counts the steps. Gradients of replicas are
+    All parts minimize the same loss, and the first part counts the steps. Gradients of replicas are
     averaged, or summed if the head sums losses.
 
     Args:
@@ -84,7 +84,7 @@ def spec(
         mode: One of `ModeKeys`.
         logits: (batch, units).
         parts: The parts of the model.
-        update_ops: What else a training step runs.
+        update_ops: Further operations of a training step.
     """
     return head.create_estimator_spec(
         features=features,
@@ -106,6 +106,7 @@ def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf
                 part.optimizer,
                 loss,
                 part.variables,
+                # The first part counts the global step, so that a step of all parts is one step.
                 step=None if place else step,
                 learning_rate=part.learning_rate,
                 clipnorm=part.clipnorm,
@@ -179,7 +180,7 @@ def refuse_replicas(name: str, why: str) -> None:
 
 
 def summarize_layer(tag: str, value: Tensor) -> None:
-    """Writes how many values of a layer are zero, and how they are distributed."""
+    """Writes the fraction of a layer's values that are zero, and their histogram."""
     zeros = tf.reduce_mean(tf.cast(tf.equal(value, 0.0), tf.float32))
     _v1.summary.scalar(f"{tag}/fraction_of_zero_values", zeros)
     _v1.summary.histogram(f"{tag}/activation", value)

@@ -17,6 +17,7 @@ from kestimator.keys import ModeKeys
 from kestimator.validation import checks
 
 _v1 = tf.compat.v1
+# The settings of batch normalization in the original's networks.
 _MOMENTUM, _EPSILON = 0.999, 0.001
 
 
@@ -27,8 +28,8 @@ class NetworkPart:
     Attributes:
         columns: Dense columns, ordered by name.
         hidden_units: The sizes of the hidden layers.
-        activation: What hidden layers apply.
-        dropout: The part of activations that training drops, or None.
+        activation: The activation of hidden layers.
+        dropout: The fraction of units to drop in training, or None.
         batch_norm: Whether hidden layers are normalized.
     """
 
@@ -49,7 +50,7 @@ class NetworkPart:
         *,
         prefix: str = "",
     ) -> NetworkPart:
-        """Checks what a caller passed.
+        """Checks the arguments of a caller.
 
         Args:
             columns: Dense columns.
@@ -57,10 +58,10 @@ class NetworkPart:
             activation_fn: A function of a tensor, or a name that Keras knows; None for none.
             dropout: From 0 to less than 1, or None.
             batch_norm: As it is.
-            prefix: What the names of the caller's arguments begin with.
+            prefix: A prefix of the names of the caller's arguments.
 
         Raises:
-            errors.ArgumentError: One of them cannot be used.
+            errors.ArgumentError: One of them is invalid.
         """
         ordered = column_kinds.checked_columns(
             f"{prefix}feature_columns", columns, column_kinds.Place.DENSE
@@ -82,7 +83,7 @@ class NetworkPart:
 
         Args:
             features: The features.
-            units: How many logits an example has.
+            units: The number of logits per example.
             mode: One of `ModeKeys`.
             partitioner: A partitioner for the variables of columns, or None.
         """
@@ -95,6 +96,7 @@ class NetworkPart:
                 net = input_layers.input_layer(features, self.columns, training=training)
             for position, size in enumerate(self.hidden_units):
                 name = f"hiddenlayer_{position}"
+                # Activation, dropout, normalization: the original's order.
                 net = self.activation(_dense(net, size, name))
                 if self.dropout is not None and training:
                     net = tf.nn.dropout(net, self.dropout)

@@ -40,7 +40,7 @@ class RecurrentPart:
 
     Attributes:
         columns: Columns of sequences, ordered by name.
-        context: Dense columns, ordered by name: what is the same at every step.
+        context: Dense columns, ordered by name: the same at every step.
         make_layer: Makes the recurrent layer.
     """
 
@@ -58,7 +58,7 @@ class RecurrentPart:
         rnn_cell_fn: Any,
         return_sequences: bool,
     ) -> RecurrentPart:
-        """Checks what a caller passed.
+        """Checks the arguments of a caller.
 
         Args:
             columns: Columns of sequences.
@@ -69,7 +69,7 @@ class RecurrentPart:
             return_sequences: Whether there are logits for each step.
 
         Raises:
-            errors.ArgumentError: One of them cannot be used.
+            errors.ArgumentError: One of them is invalid.
         """
         ordered = column_kinds.checked_columns(
             "sequence_feature_columns", columns, column_kinds.Place.SEQUENCE
@@ -89,7 +89,7 @@ class RecurrentPart:
 
         Args:
             features: The features.
-            units: How many logits an example, or a step, has.
+            units: The number of logits per example, or per step.
             mode: One of `ModeKeys`.
 
         Returns:
@@ -110,9 +110,9 @@ class RecurrentPart:
 
 
 def _layer(make: Callable[[], Any]) -> Any:
-    """A recurrent layer: one without dropout has no seeds in checkpoints, as in the original.
+    """A recurrent layer. Without dropout it has no seeds in checkpoints, like in the original.
 
-    Keras 3 gives seeds to every cell, and those that are made outside of the trace stay there.
+    Keras 3 gives seeds to every cell. If made outside of the trace, they do not join the program.
     """
     with outside_programs.outside_of_the_trace(), keras_state.names_from_zero(None):
         layer = make()
@@ -124,7 +124,7 @@ def _drops(cell: Any) -> bool:
 
 
 def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bool], Any]:
-    """What makes the recurrent layer, given whether it returns sequences."""
+    """A function that makes the recurrent layer; its argument is `return_sequences`."""
     if rnn_cell_fn is not None:
         _check_cell_fn(rnn_cell_fn, units, cell_type)
         return lambda sequences: _of_cells(_made_cells(rnn_cell_fn), sequences)
@@ -136,6 +136,8 @@ def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bo
                 "cell_type", cell_type, f"one of {list(_LAYERS)}, or a class of cells"
             )
         )
+    # One layer of a known cell is Keras' own layer, named after the cell; all others are named
+    # `rnn`.
     if isinstance(cell_type, str) and is_one:
         layer, _ = _LAYERS[cell_type]
         return lambda sequences: layer(sizes[0], return_sequences=sequences, name=cell_type)

@@ -1,4 +1,4 @@
-"""What heads are made of: losses, metrics, classes, weights.
+"""The parts of heads: losses, metrics, classes, weights.
 
 Not public.
 """

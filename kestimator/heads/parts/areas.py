@@ -1,8 +1,8 @@
 """Areas under curves, from one histogram of predictions.
 
-A histogram has 200 buckets, one for each threshold i/199: bucket i counts predictions in
-(i/199, (i+1)/199], and the first one 0, too. Column 0 counts positives, column 1 negatives. What
-lies above a threshold is the sum of its own bucket and of those after it.
+A histogram has 200 buckets, one for each threshold i/199. Bucket i counts predictions in
+(i/199, (i+1)/199]; the first bucket also counts 0. Column 0 counts positives, column 1 negatives.
+The predictions above a threshold are the sum of its own bucket and all later ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def histogram(probabilities: Tensor, positive: Tensor, weights: Tensor | None) -
     both = tf.stack([positive, 1.0 - positive], axis=-1)
     if weights is not None:
         both *= tf.expand_dims(weights, -1)
-    # The bound is that of integers, so that NaN lands in a bucket, too.
+    # The maximum is taken of integers, so that NaN lands in a bucket as well.
     bucket = tf.maximum(tf.cast(tf.math.ceil(probabilities * (THRESHOLDS - 1)), tf.int32), 1) - 1
     return tf.math.unsorted_segment_sum(
         tf.reshape(both, [-1, 2]), tf.reshape(bucket, [-1]), THRESHOLDS
@@ -68,12 +68,14 @@ def precision_recall(counts: Tensor) -> Tensor:
     gained = true[:-1] - true[1:]
     slope = tf.math.divide_no_nan(gained, tf.maximum(predicted[:-1] - predicted[1:], 0.0))
     intercept = true[1:] - slope * predicted[1:]
+    # The logarithm of the growth needs two positive counts; a growth of 1 drops the term.
     both_positive = (predicted[:-1] > 0) & (predicted[1:] > 0)
     growth = tf.where(both_positive, tf.math.divide_no_nan(predicted[:-1], predicted[1:]), 1.0)
     area = slope * (gained + intercept * tf.math.log(growth))
     return tf.reduce_sum(tf.math.divide_no_nan(area, tf.maximum(true[0], 0.0)))
 
 
+# The epsilon of `tf.compat.v1.metrics.auc`.
 _EPSILON = 1e-6
 
 

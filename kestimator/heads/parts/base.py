@@ -1,7 +1,7 @@
-"""The interface of heads, and how an EstimatorSpec follows from it.
+"""The interface of heads, and the EstimatorSpec that follows from it.
 
-A head is what stands on top of a model: it knows the loss, the predictions, the metrics and the
-signatures of one kind of task, given the model's logits.
+A head sits on top of a model. It computes the loss, the predictions, the metrics and the signatures
+of one kind of task from the model's logits.
 
     def model_fn(features, labels, mode):
         head = kestimator.BinaryClassHead()
@@ -34,17 +34,17 @@ REGRESSION = "regression"
 
 
 class Head(abc.ABC):
-    """What a head offers; a head of one's own implements the abstract members."""
+    """The interface of a head. A user's own head implements the abstract members."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str | None:
-        """The head's name, which ends its metrics' names, or None."""
+        """The head's name, a suffix of its metrics' names, or None."""
 
     @property
     @abc.abstractmethod
     def logits_dimension(self) -> int:
-        """How many logits the head needs for an example: the last dimension of the logits."""
+        """The number of logits per example: the last dimension of the logits."""
 
     @property
     @abc.abstractmethod
@@ -66,16 +66,16 @@ class Head(abc.ABC):
             labels: The labels.
             logits: The logits, `[batch, logits_dimension]`.
             features: The features, a dict: weights are among them.
-            mode: What the loss is for, one of `ModeKeys`.
+            mode: The mode of the call, one of `ModeKeys`.
             regularization_losses: Scalars to add.
 
         Raises:
-            errors.ArgumentError: Something has a shape, a dtype or a value that cannot be used.
+            errors.ArgumentError: Something has an invalid shape, dtype or value.
         """
 
     @abc.abstractmethod
     def predictions(self, logits: Tensor, keys: Sequence[Any] | None = None) -> dict[Any, Tensor]:
-        """Returns what the head predicts, by `PredictionKeys`.
+        """Returns the predictions of the head, by `PredictionKeys`.
 
         Args:
             logits: The logits, `[batch, logits_dimension]`.
@@ -106,11 +106,11 @@ class Head(abc.ABC):
         """Counts a batch in metrics, and returns them.
 
         Args:
-            eval_metrics: What `metrics` returned.
+            eval_metrics: The result of `metrics`.
             features: The features.
             logits: The logits, `[batch, logits_dimension]`.
             labels: The labels.
-            mode: What it is for, one of `ModeKeys`.
+            mode: The mode of the call, one of `ModeKeys`.
             regularization_losses: Scalars, if `metrics` was given some.
 
         Raises:
@@ -129,7 +129,7 @@ class Head(abc.ABC):
         update_ops: Sequence[Any] | None = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> EstimatorSpec:
-        """Returns what a `model_fn` returns.
+        """Returns the spec that a `model_fn` returns.
 
         Args:
             features: The features.
@@ -138,18 +138,18 @@ class Head(abc.ABC):
             labels: The labels; not needed to predict.
             optimizer: A Keras optimizer or a `tf.compat.v1.train.Optimizer` that minimizes the
                 loss in training, and advances the global step.
-            trainable_variables: What `optimizer` changes, a list or a tuple.
-            train_op_fn: In place of `optimizer`: makes the train op from the loss, and advances
-                the global step.
-            update_ops: What else a training step runs, a list or a tuple.
+            trainable_variables: The variables that `optimizer` trains, a list or a tuple.
+            train_op_fn: A function to pass instead of `optimizer`. It makes the train op from the
+                loss, and advances the global step.
+            update_ops: Further operations of a training step, a list or a tuple.
             regularization_losses: Scalars to add to the loss.
 
         Returns:
-            The spec, with summaries of the loss made on the side.
+            The spec. Summaries of the loss are added to the graph.
 
         Raises:
-            errors.ArgumentError: Something has a value, a shape or a dtype that cannot be used.
-            errors.ArgumentTypeError: An argument has a type that cannot be used.
+            errors.ArgumentError: Something has an invalid value, shape or dtype.
+            errors.ArgumentTypeError: An argument has an invalid type.
         """
         _check_mode(mode)
         predictions = self.predictions(logits)
@@ -216,9 +216,9 @@ class Head(abc.ABC):
 def evaluated(
     head: Head, features: Features, logits: Tensor, labels: Labels
 ) -> tuple[Tensor, dict[str, Any]]:
-    """The loss of a batch, and metrics that have counted it: for a head that is made of others.
+    """The loss of a batch, and metrics that have counted it, for a head made of other heads.
 
-    Not public: `Head` has `loss` and `update_metrics`, which compute the batch twice.
+    Not public. The public `loss` and `update_metrics` of `Head` compute the batch twice.
     """
     return head._evaluated(features, logits, labels, None)
 

@@ -1,4 +1,4 @@
-"""The classes of a classifier: their names, as a vocabulary has them or as their ids."""
+"""The classes of a classifier: their names come from a vocabulary, or are their ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Classes:
     """The classes of a head.
 
     Args:
-        count: How many there are.
+        count: Their number.
         vocabulary: Their names by id, or None.
 
     Raises:
@@ -93,7 +93,7 @@ class Classes:
         return _in_each_row(tf.constant(self.names), logits)
 
     def output(self, scores: Tensor) -> ClassificationOutput:
-        """What a served classifier gives: the score of each class, and all names."""
+        """The output of a served classifier: the score of each class, and all names."""
         return ClassificationOutput(scores=scores, classes=self.all_names(scores))
 
 
@@ -133,7 +133,7 @@ def class_ids(
         labels: The labels.
         logits: The logits.
         classes: The classes.
-        error: What to raise for ids where the vocabulary asks for names.
+        error: The error for ids if the vocabulary requires names.
 
     Raises:
         errors.ArgumentError: They have another shape.

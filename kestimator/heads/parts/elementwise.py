@@ -1,7 +1,7 @@
-"""Losses of single logits, whose gradients are written down.
+"""Losses of single logits, with explicit gradients.
 
-TensorFlow derives them op by op, and guards each against broadcasting and saturation, which is
-most of what a small training step would run. Labels and logits have one shape here.
+TensorFlow derives gradients op by op, and guards each against broadcasting and saturation. These
+guards would be most of the ops of a small training step. Labels and logits have one shape here.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def squared_error(labels: Tensor, logits: Tensor) -> Tensor:
 
 def _cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     """The form that loses no digits where the logits are large."""
+    # max(x, 0) - x * z + log(1 + exp(-|x|)), as in the documentation of
+    # tf.nn.sigmoid_cross_entropy_with_logits.
     return tf.nn.relu(logits) - logits * labels + tf.math.log1p(tf.exp(-tf.abs(logits)))
 
 

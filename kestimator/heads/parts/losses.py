@@ -24,10 +24,11 @@ def _sum(losses: Tensor, weights: Tensor | None) -> Tensor:
         return tf.reduce_sum(losses)
     weights = _as_many(weights, losses)
     product = tf.matmul(tf.reshape(losses, [1, -1]), tf.reshape(weights, [-1, 1]))
-    return tf.reshape(product, [])  # as a product of matrices, its gradient is one op
+    return tf.reshape(product, [])  # the gradient of a matrix product is one op
 
 
 def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    # The divisor is the number of losses, not the sum of their weights, like in tf.losses.
     return _divided(_sum(losses, weights), tf.cast(tf.size(losses), tf.float32))
 
 
@@ -40,12 +41,13 @@ def _weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
 def _mean_of_weighted(losses: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return _mean(losses, None)
+    # The divisor of SUM_BY_NONZERO_WEIGHTS in tf.compat.v1.losses.
     counted = tf.cast(tf.not_equal(_as_many(weights, losses), 0.0), tf.float32)
     return _divided(_sum(losses, weights), tf.reduce_sum(counted))
 
 
 def _divided(total: Tensor, count: Tensor) -> Tensor:
-    """The mean, 0 of nothing; times the inverse, so that its gradient is one op."""
+    """The mean, or 0 for a count of 0. A product with the inverse has a gradient of one op."""
     return total * tf.math.reciprocal_no_nan(count)
 
 
@@ -133,6 +135,7 @@ def call_loss_fn(
         errors.ArgumentError: The result has another shape.
     """
     offered = {"features": features}
+    # An optional `loss_reduction` keeps the function's own default.
     if _requires(loss_fn, "loss_reduction"):
         offered["loss_reduction"] = reduction
     losses = signatures.call_with_accepted(loss_fn, labels=labels, logits=logits, **offered)

@@ -10,9 +10,9 @@ Synopsis::
     )
     metrics["accuracy"].result()
 
-One `tf.keras.metrics` object for each metric would add up the same numbers many times, AUC over
-200 thresholds twice. Here every metric is a formula over sums that it shares with the others, and
-a batch is counted with one product of matrices and one histogram.
+One `tf.keras.metrics` object per metric would add up the same numbers many times, and AUC over
+200 thresholds twice. Here every metric is a formula over sums that all metrics share. A matrix
+product and a histogram count a batch.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _REGULARIZATION = "regularization"
 
 @dataclasses.dataclass(frozen=True)
 class Formula:
-    """How a metric follows from sums.
+    """A metric as a function of sums.
 
     Attributes:
-        value: Called with the sums, then the histograms.
+        value: The function; it is called with the sums, then the histograms.
         sums: The names of the sums.
         histograms: The names of the histograms.
     """
@@ -61,7 +61,7 @@ def area(curve: Literal["ROC", "PR"], histogram: str, method: str) -> Formula:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What a histogram counts.
+    """The scores that a histogram counts.
 
     Attributes:
         probabilities: In [0, 1].
@@ -86,6 +86,7 @@ class Sums(keras.metrics.Metric):
         super().__init__(name="sums", dtype="float32")
         self._sum_names = list(sums)
         self._histogram_names = list(histograms)
+        # One vector for all sums, so that a batch is one assignment.
         self._totals = self.add_variable([len(sums)], "zeros", name="totals")
         self._histograms = None
         if histograms:
@@ -99,7 +100,7 @@ class Sums(keras.metrics.Metric):
 
         Args:
             sums: Scalars by the names of sums; one that is missing stays as it is.
-            scores: What to count in histograms, by their names.
+            scores: The scores of histograms, by their names.
         """
         self._totals.assign_add(tf.stack([sums.get(name, 0.0) for name in self._sum_names]))
         if scores and self._histograms is not None:
@@ -158,9 +159,9 @@ class HeadMetric(keras.metrics.Metric):
 
     @property
     def updates(self) -> list[tf.Operation]:
-        """The ops that count a batch for all metrics of the head, in a TF1 graph of one's own.
+        """The ops that count a batch for all metrics of the head, in a user's own TF1 graph.
 
-        An Estimator runs them by itself; in eager mode there are none.
+        An Estimator runs them itself; in eager mode there are none.
         """
         return plain_graphs.updates_of(self.sums.variables)
 
@@ -173,6 +174,7 @@ def made(formulas: Mapping[str, Formula]) -> dict[str, keras.metrics.Metric]:
     """Makes the metrics of some formulas, over sums that no other metrics have."""
     sums = _distinct(name for formula in formulas.values() for name in formula.sums)
     histograms = _distinct(name for formula in formulas.values() for name in formula.histograms)
+    # In a TF1 graph the sums are local variables: a saver would miss global ones in checkpoints.
     with plain_graphs.metrics_are_local():
         shared = Sums(sums, histograms)
     return {name: HeadMetric(name, formula, shared) for name, formula in formulas.items()}
@@ -198,8 +200,8 @@ def weighted_sums(columns: Mapping[str, Tensor], weights: Tensor | None) -> dict
     """The sum of each column, scalars by name.
 
     Args:
-        columns: Float32 tensors of equal shape, by what they count.
-        weights: What to multiply them with, of a shape that broadcasts to theirs, or None.
+        columns: Float32 tensors of equal shape, by the names of their sums.
+        weights: Their weights, of a shape that broadcasts to theirs, or None.
     """
     some = next(iter(columns.values()))
     rows = tf.reshape(tf.stack(list(columns.values()), axis=-1), [-1, len(columns)])
@@ -208,19 +210,20 @@ def weighted_sums(columns: Mapping[str, Tensor], weights: Tensor | None) -> dict
     else:
         if not weights.shape.is_compatible_with(some.shape):
             weights = tf.broadcast_to(weights, tf.shape(some))
+        # The product multiplies by the weights and sums all columns in one op.
         totals = tf.linalg.matvec(rows, tf.reshape(weights, [-1]), transpose_a=True)
     return dict(zip(columns, tf.unstack(totals, num=len(columns)), strict=True))
 
 
 def regularization(losses: Sequence[Tensor] | None) -> dict[str, Tensor]:
-    """What the formula of `with_regularization` counts."""
+    """The sums of the formula of `with_regularization`."""
     return {_REGULARIZATION: tf.add_n(list(losses)), BATCHES: tf.constant(1.0)} if losses else {}
 
 
 def with_regularization(
     formulas: Mapping[str, Formula], losses: Sequence[Tensor] | None
 ) -> dict[str, Formula]:
-    """The formulas of a head, and if there are such losses that of their mean."""
+    """The formulas of a head and, if there are such losses, the formula of their mean."""
     if not losses:
         return dict(formulas)
     return {**formulas, MetricKeys.LOSS_REGULARIZATION: ratio(_REGULARIZATION, BATCHES)}

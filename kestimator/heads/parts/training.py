@@ -1,4 +1,4 @@
-"""What a head adds to a training step: the train op, and the summaries of its losses."""
+"""A head's part in a training step: the train op, and the summaries of its losses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kestimator.keys import MetricKeys
 from kestimator.validation import keras2
 
 _v1 = tf.compat.v1
+# The two enumerations have different strings for the sum.
 _SUMS = (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
 
 
@@ -48,6 +49,7 @@ def train_op(
     is_sum = loss_reduction in _SUMS
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         _tell_tf1_optimizers(is_sum)
+    # Leaves the scopes of the model_fn, so that the names of the ops begin with `training`.
     with _v1.name_scope(None), tf.name_scope("training"):
         if train_op_fn is not None:
             operation = train_op_fn(loss)
@@ -71,9 +73,9 @@ def _minimize(optimizer: Any, loss: Tensor, variables: Any, is_sum: bool) -> Any
 
 
 def _tell_tf1_optimizers(is_sum: bool) -> None:
-    """Lets them sum gradients over replicas for a sum, and take the mean for a mean.
+    """Lets TF1 optimizers sum gradients over replicas for a sum, and average them for a mean.
 
-    They ask the graph how the last loss was reduced, and this is the public way to tell it.
+    They ask the graph how the last loss was reduced. This call is the public way to tell it.
     """
     kinds = _v1.losses.Reduction
     reduction = kinds.SUM if is_sum else kinds.SUM_OVER_BATCH_SIZE
@@ -81,7 +83,7 @@ def _tell_tf1_optimizers(is_sum: bool) -> None:
 
 
 def losses(loss: Tensor, regularization_losses: Sequence[Tensor] | None) -> dict[str, Tensor]:
-    """The loss, regularized, and what is in it of regularization, by key."""
+    """The regularized loss, and its regularization part, by key."""
     if not regularization_losses:
         return {MetricKeys.LOSS: loss}
     total = tf.add_n(list(regularization_losses))

@@ -1,7 +1,7 @@
-"""Checks of what a head is given: of values when they are computed, of shapes as early as can be.
+"""Checks of the arguments of a head: of values when computed, of shapes as early as possible.
 
-Eagerly a check that fails raises `errors.ArgumentError` at once. In a graph it is an op that fails
-with `tf.errors.InvalidArgumentError` when the step runs.
+In eager mode a failing check raises `errors.ArgumentError` at once. In a graph it is an op, which
+fails with `tf.errors.InvalidArgumentError` when the step runs.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor)
 
     Args:
         condition: A scalar bool tensor.
-        tensor: What to return.
-        message: What was expected and the way out, if it does not hold.
-        *data: What was received: tensors that the message ends with.
+        tensor: The tensor to return.
+        message: The error message: what was expected, and the way out.
+        *data: The received tensors, with which the message ends.
 
     Raises:
         errors.ArgumentError: The condition does not hold, eagerly.
@@ -35,7 +35,7 @@ def tensor_where(condition: Tensor, tensor: Tensor, message: str, *data: Tensor)
             values = ", ".join(str(part.numpy()) for part in (data or (tensor,)))
             raise errors.ArgumentError(f"{message} Received: {values}.")
         return tensor
-    # The bare op: tf.debugging.Assert wraps it into a conditional, at several times its cost.
+    # The raw op: tf.debugging.Assert wraps it into a conditional, at several times its cost.
     received = [f"{message} Received:", *(data or (tensor,))]
     check = tf.raw_ops.Assert(condition=condition, data=received, summarize=_VALUES_SHOWN)
     with tf.control_dependencies([check]):
@@ -46,7 +46,7 @@ def within(name: str, values: Tensor, low: float, high: float, remedy: str = "")
     """Returns `values`, checked to lie in [low, high]; NaN does not.
 
     Args:
-        name: What the values are called in an error message.
+        name: The name of the values in an error message.
         values: Numbers of any shape.
         low: The least that is allowed.
         high: The most that is allowed.
@@ -61,7 +61,7 @@ def shaped(name: str, tensor: Tensor, like: Tensor, width: int, remedy: str = ""
     """Returns a tensor in the shape `[d0, ..., dn, width]` of what belongs to the logits.
 
     Args:
-        name: What the tensor is called in an error message.
+        name: The name of the tensor in an error message.
         tensor: Of that shape, or `[d0, ..., dn]` where `width` is 1.
         like: The logits, `[d0, ..., dn, logits dimension]`.
         width: The last dimension.
@@ -79,6 +79,7 @@ def shaped(name: str, tensor: Tensor, like: Tensor, width: int, remedy: str = ""
         raise errors.ArgumentError(wrong_shape(name, received, expected, like.shape, remedy))
     if received.rank < like.shape.rank:
         tensor = tf.expand_dims(tensor, -1)
+    # Only unknown dimensions need a check when the step runs.
     if tensor.shape.is_fully_defined() and expected.is_fully_defined():
         return tensor
     return _of_one_batch(name, tensor, like, width)

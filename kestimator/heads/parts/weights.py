@@ -1,4 +1,4 @@
-"""The weights of examples: a feature that says how much each one counts."""
+"""The weights of examples, which a feature holds."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def weights_of(
         weight_column: Which feature holds them.
         features: The features, a dict.
         logits: The logits, `[d0, ..., dn, logits dimension]`.
-        width: How many weights an example may have, besides a single one.
+        width: The number of weights that an example may have instead of a single one.
 
     Returns:
-        Float32 `[d0, ..., dn, 1]` or `[d0, ..., dn, width]`, or None where all count the same.
+        Float32 `[d0, ..., dn, 1]` or `[d0, ..., dn, width]`, or None if all count the same.
 
     Raises:
         errors.ArgumentError: The feature is missing or has another shape.
@@ -53,6 +53,7 @@ def weights_of(
         return None
     key = weight_column if isinstance(weight_column, str) else weight_column.key
     given = _feature(key, features)
+    # A last dimension of 1, or none, means one weight per example; otherwise each loss has its own.
     has_one_each = width == 1 or given.shape.rank != logits.shape.rank or given.shape[-1] == 1
     name, remedy = f"features[{key!r}]", "`weight_column` needs one weight for each example."
     weights = value_checks.shaped(name, given, logits, 1 if has_one_each else width, remedy)

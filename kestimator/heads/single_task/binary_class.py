@@ -37,23 +37,23 @@ class BinaryClassHead(single.SingleHead):
         [[0], [1]]
 
     Args:
-        weight_column: The feature that weighs examples: its name, or a
+        weight_column: The feature with the weights of examples: its name, or a
             `tf.feature_column.numeric_column`.
         thresholds: Numbers between 0 and 1: for each there are metrics "accuracy",
             "precision" and "recall" of predicting class 1 above it.
         label_vocabulary: The two names of the classes, if labels are strings. Otherwise labels
             are numbers from 0 to 1.
-        loss_reduction: How the losses of examples become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of examples are reduced: "sum_over_batch_size" or "sum".
         loss_fn: The losses of examples, in place of the sigmoid cross entropy: a function of
-            `labels` and `logits`, both float32 [batch, 1], and if it wants to of `features`,
+            `labels` and `logits`, both float32 [batch, 1], and optionally of `features`,
             that returns [batch, 1].
-        name: Ends the names of metrics and summaries.
+        name: A suffix of the names of metrics and summaries.
         areas: How the areas under curves are computed, "interpolation" or, as
             tf.compat.v1.estimator does it, "trapezoidal".
 
     Raises:
-        errors.ArgumentError: An argument has a value that cannot be used.
-        errors.ArgumentTypeError: An argument has a type that cannot be used.
+        errors.ArgumentError: An argument has an invalid value.
+        errors.ArgumentTypeError: An argument has an invalid type.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class BinaryClassHead(single.SingleHead):
 
     def _makers(self, logits: Tensor) -> dict[str, Callable[[], Tensor]]:
         ids = tf.cast(logits > 0, tf.int64)  # 0 where both are as likely
+        # The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)).
         both = tf.concat([tf.zeros_like(logits), logits], axis=-1)
         return {
             PredictionKeys.LOGITS: lambda: logits,

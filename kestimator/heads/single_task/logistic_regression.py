@@ -18,14 +18,14 @@ class LogisticRegressionHead(regression_base.NumbersHead):
         [[0.5]]
 
     Args:
-        weight_column: The feature that weighs examples: its name, or a
+        weight_column: The feature with the weights of examples: its name, or a
             `tf.feature_column.numeric_column`.
-        loss_reduction: How the losses of examples become one: "sum_over_batch_size" or "sum".
-        name: Ends the names of metrics and summaries.
+        loss_reduction: How the losses of examples are reduced: "sum_over_batch_size" or "sum".
+        name: A suffix of the names of metrics and summaries.
 
     Raises:
-        errors.ArgumentError: An argument has a value that cannot be used.
-        errors.ArgumentTypeError: An argument has a type that cannot be used.
+        errors.ArgumentError: An argument has an invalid value.
+        errors.ArgumentTypeError: An argument has an invalid type.
     """
 
     def __init__(

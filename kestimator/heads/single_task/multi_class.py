@@ -28,20 +28,20 @@ class MultiClassHead(single.SingleHead):
         [[b'b']]
 
     Args:
-        n_classes: How many classes there are, more than 2.
-        weight_column: The feature that weighs examples: its name, or a
+        n_classes: The number of classes, an integer >= 3.
+        weight_column: The feature with the weights of examples: its name, or a
             `tf.feature_column.numeric_column`.
         label_vocabulary: The names of the classes, if labels are strings. Otherwise labels are
             integers in [0, n_classes).
-        loss_reduction: How the losses of examples become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of examples are reduced: "sum_over_batch_size" or "sum".
         loss_fn: The losses of examples, in place of the cross entropy: a function of `labels`,
-            integers [batch, 1], and `logits`, and if it wants to of `features`, that returns
+            integers [batch, 1], and `logits`, and optionally of `features`, that returns
             [batch, 1].
-        name: Ends the names of metrics and summaries.
+        name: A suffix of the names of metrics and summaries.
 
     Raises:
-        errors.ArgumentError: An argument has a value that cannot be used.
-        errors.ArgumentTypeError: An argument has a type that cannot be used.
+        errors.ArgumentError: An argument has an invalid value.
+        errors.ArgumentTypeError: An argument has an invalid type.
     """
 
     def __init__(

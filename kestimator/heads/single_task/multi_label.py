@@ -28,18 +28,18 @@ class MultiLabelHead(single.SingleHead):
         0.6931
 
     Args:
-        n_classes: How many classes there are, more than 1.
-        weight_column: The feature that weighs examples: its name, or a
+        n_classes: The number of classes, an integer >= 2.
+        weight_column: The feature with the weights of examples: its name, or a
             `tf.feature_column.numeric_column`.
         thresholds: Numbers between 0 and 1: for each there are metrics "accuracy",
             "precision" and "recall" of predicting the classes above it.
         label_vocabulary: The names of the classes, if labels are strings.
-        loss_reduction: How the losses of examples become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of examples are reduced: "sum_over_batch_size" or "sum".
         loss_fn: The losses of examples, in place of the cross entropies: a function of `labels`
-            and `logits`, both [batch, n_classes], and if it wants to of `features`, that returns
+            and `logits`, both [batch, n_classes], and optionally of `features`, that returns
             [batch, 1].
         classes_for_class_based_metrics: Ids or names of classes that have metrics of their own.
-        name: Ends the names of metrics and summaries.
+        name: A suffix of the names of metrics and summaries.
         areas: How the areas under curves are computed, "interpolation" or, as
             tf.compat.v1.estimator does it, "trapezoidal".
 
@@ -47,8 +47,8 @@ class MultiLabelHead(single.SingleHead):
     `tf.RaggedTensor` of the classes that each example has: ids, or strings with a vocabulary.
 
     Raises:
-        errors.ArgumentError: An argument has a value that cannot be used.
-        errors.ArgumentTypeError: An argument has a type that cannot be used.
+        errors.ArgumentError: An argument has an invalid value.
+        errors.ArgumentTypeError: An argument has an invalid type.
     """
 
     def __init__(

@@ -17,19 +17,19 @@ class RegressionHead(regression_base.NumbersHead):
         2.0
 
     Args:
-        label_dimension: How many numbers an example has.
-        weight_column: The feature that weighs examples: its name, or a
+        label_dimension: The number of values in the label of an example.
+        weight_column: The feature with the weights of examples: its name, or a
             `tf.feature_column.numeric_column`. It may weigh each number of an example.
-        loss_reduction: How the losses of examples become one: "sum_over_batch_size" or "sum".
+        loss_reduction: How the losses of examples are reduced: "sum_over_batch_size" or "sum".
         loss_fn: The losses, in place of the squared error: a function of `labels` and `logits`,
-            both float32 [batch, label_dimension], and if it wants to of `features`, that returns
+            both float32 [batch, label_dimension], and optionally of `features`, that returns
             as many losses.
         inverse_link_fn: Makes predictions of logits. None: they are the logits.
-        name: Ends the names of metrics and summaries.
+        name: A suffix of the names of metrics and summaries.
 
     Raises:
-        errors.ArgumentError: An argument has a value that cannot be used.
-        errors.ArgumentTypeError: An argument has a type that cannot be used.
+        errors.ArgumentError: An argument has an invalid value.
+        errors.ArgumentTypeError: An argument has an invalid type.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What heads share that predict numbers."""
+"""The common part of heads that predict numbers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from kestimator.keys import MetricKeys, PredictionKeys, SignatureKeys
 
 
 class NumbersHead(single.SingleHead):
-    """A head that predicts numbers. Its leaves say with which loss.
+    """A head that predicts numbers. Its subclasses define the loss.
 
     Args:
-        label_dimension: How many numbers an example has.
+        label_dimension: The number of values in the label of an example.
         weight_column: The feature that weighs examples.
-        loss_reduction: How the losses of examples become one.
-        name: Ends the names of metrics and summaries.
+        loss_reduction: How the losses of examples are reduced.
+        name: A suffix of the names of metrics and summaries.
         loss_fn: The losses, in place of the head's own.
         inverse_link_fn: Makes predictions of logits. None: they are the logits.
         label_range: The least and the largest label, or None where all are good.
@@ -57,7 +57,7 @@ class NumbersHead(single.SingleHead):
 
     @property
     def inverse_link_fn(self) -> Callable[[Tensor], Tensor] | None:
-        """What makes predictions of logits; None where they are the logits."""
+        """The function from logits to predictions; None if the predictions are the logits."""
         return self._inverse_link_fn
 
     def export_outputs(self, predictions: Mapping[Any, Tensor]) -> dict[str, ExportOutput]:

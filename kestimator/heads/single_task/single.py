@@ -1,4 +1,4 @@
-"""What heads of one task share: names, weights, reductions, the counting of metrics."""
+"""The common part of heads of one task: names, weights, reductions, the counting of metrics."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ class Batch:
 
 
 class SingleHead(base.Head):
-    """A head of one task. Its leaves say what is particular to the task.
+    """A head of one task. Its subclasses define what is particular to the task.
 
     Args:
-        logits_dimension: How many logits an example has.
-        weight_column: The feature that weighs examples: its name or a numeric column.
-        loss_reduction: How the losses of examples become one.
+        logits_dimension: The number of logits per example.
+        weight_column: The feature with the weights of examples: its name or a numeric column.
+        loss_reduction: How the losses of examples are reduced.
         loss_fn: The losses of examples, in place of the head's own.
         name: The head's name.
         areas: How areas under curves are computed, "interpolation" or "trapezoidal".
-        losses_per_example: How many losses, and at most weights, an example has.
+        losses_per_example: The number of losses per example, which may have as many weights.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class SingleHead(base.Head):
 
     @property
     def logits_dimension(self) -> int:
-        """How many logits the head needs for an example."""
+        """The number of logits that the head needs per example."""
         return self._logits_dimension
 
     @property
@@ -120,7 +120,7 @@ class SingleHead(base.Head):
         return self._reduced(self.batch(features, logits, labels), regularization_losses)
 
     def predictions(self, logits: Tensor, keys: Sequence[str] | None = None) -> dict[Any, Tensor]:
-        """Returns what the head predicts; see `Head.predictions`."""
+        """Returns the predictions of the head; see `Head.predictions`."""
         logits = value_checks.checked_logits(logits, self.logits_dimension)
         makers = self._makers(logits)
         return {
@@ -178,10 +178,10 @@ class SingleHead(base.Head):
 
     @abc.abstractmethod
     def _columns(self, batch: Batch) -> dict[str, Tensor]:
-        """What the sums of the formulas count, in tensors of one shape."""
+        """The columns that the formulas sum, by name, in tensors of one shape."""
 
     def _scores(self, batch: Batch) -> dict[str, _metrics.Scores]:
-        """What the histograms of the formulas count."""
+        """The scores that the histograms of the formulas count, by name."""
         del batch
         return {}
 
@@ -214,6 +214,7 @@ class SingleHead(base.Head):
         regularization_losses: Sequence[Tensor] | None,
     ) -> dict[str, Any]:
         if batch.weights is not None:
+            # Checked here and not in `loss`: training takes negative weights.
             remedy = "A metric has no meaning with negative weights."
             weights = value_checks.within("weights", batch.weights, 0.0, math.inf, remedy)
             batch = dataclasses.replace(batch, weights=weights)

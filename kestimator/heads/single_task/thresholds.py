@@ -35,6 +35,7 @@ def precision_and_recall(precision: str, recall: str, mark: str) -> dict[str, me
     """The metrics called `precision` and `recall`, over the sums of `positives`."""
     return {
         precision: metrics.ratio(_TRUE % mark, _PREDICTED % mark),
+        # Actual positives do not depend on the threshold, so all thresholds share one sum.
         recall: metrics.ratio(_TRUE % mark, _POSITIVE % ""),
     }
 
@@ -42,7 +43,7 @@ def precision_and_recall(precision: str, recall: str, mark: str) -> dict[str, me
 def columns(
     thresholds: Sequence[float], probabilities: Tensor, labels: Tensor, positive: Tensor
 ) -> dict[str, Tensor]:
-    """What the formulas count.
+    """The columns that the formulas sum.
 
     Args:
         thresholds: The thresholds.
