@@ -1,1 +1,1 @@
-"""The legacy and Keras worlds, each in one file."""
+"""The legacy and Keras worlds, each in a room of its own. Not public."""

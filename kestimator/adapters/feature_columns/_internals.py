@@ -1,7 +1,7 @@
 """The private names of TensorFlow's feature columns that their adapter uses.
 
 `tf.feature_column` has the functions that make columns, but neither their classes nor what
-TensorFlow's own layers of columns are made of. `tests/test_adapter_internals.py` calls each name.
+TensorFlow's own layers of columns are made of. `tests/adapters/test_internals.py` calls each name.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The private state of TensorFlow's stock hooks and their timers that the hooks' adapter uses.
 
-The hooks have no public state at all. `tests/test_adapter_internals.py` calls each function.
+The hooks have no public state at all. `tests/adapters/test_internals.py` calls each function.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The private names of TensorFlow and of Keras 2 that the adapter of optimizers uses.
 
-Those of Keras 3 are in `kestimator.engine.keras_internals`. `tests/test_adapter_internals.py`
+Those of Keras 3 are in `kestimator.engine.keras_internals`. `tests/adapters/test_internals.py`
 calls each function.
 """
 

@@ -55,7 +55,7 @@ def ratio(numerator: str, denominator: str) -> Formula:
 
 
 def area(curve: Literal["ROC", "PR"], histogram: str, method: str) -> Formula:
-    """The area under a curve; see `_areas.METHODS`."""
+    """The area under a curve; see `areas.METHODS`."""
     return Formula(areas.METHODS[method][curve], (), (histogram,))
 
 
