@@ -1,7 +1,7 @@
 """The exceptions that kestimator raises.
 
 Each one also derives from the builtin (or TensorFlow) exception that programs written for
-`tf.estimator` already catch, so `except ValueError` goes on working:
+`tf.estimator` already catch, so `except ValueError` keeps working:
 
     KestimatorError
     ├── ArgumentError                 (ValueError)  an argument's value is wrong

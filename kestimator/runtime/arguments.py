@@ -12,6 +12,7 @@ from kestimator.config import RunConfig, default_session_config
 from kestimator.validation import checks
 
 _logger = logging.getLogger("kestimator")
+# `SavedModelEstimator` redefines the last two.
 _MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
 
 

@@ -60,6 +60,7 @@ def evaluate(
             runner.hooked.after_create_session()
             runner.run(steps)
             runner.hooked.end()
+        # Still under the lock: other evaluations share the variables of metrics.
         values = session.run({**model.metric_values, "global_step": model.global_step})
     step = values.pop("global_step")
     return {**values, "global_step": np.int64(step)}

@@ -46,7 +46,7 @@ def prepare(
         state.tracker.check_shared(path)  # before hooks write files
     # A checkpoint of the model directory comes before a warm start, as in the original.
     settings = None if as_it_is or path is not None else state.warm_start_settings
-    # A session of the original began its streams of random numbers anew in each call.
+    # In the original, each call had a new session, which restarted its random streams.
     model.graph.random_state.restart()
     # Before hooks begin: they find the initial values replaced, as in the original.
     with model.graph.unlocked():
@@ -63,7 +63,7 @@ def prepare(
         state.tracker.complete(model, session)
     else:
         state.tracker.load(model, session, path)
-    # Savers write and read the first replica's variables alone.
+    # Savers only write and read the variables of the first replica.
     state.distribution.broadcast(model.graph)
     state.tracker.initialize_locals(model, session)
 

@@ -100,6 +100,7 @@ def _converted(path: str, modified: int) -> str:
     if not values:
         raise errors.UnreadableCheckpointError(f"The Keras file {path!r} has no weights.")
     directory = tempfile.mkdtemp(prefix="kestimator-")
+    # A warm start may read the checkpoint at any later call, so it stays until the end.
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     prefix = os.path.join(directory, "keras")
     names = sorted(values)

@@ -96,6 +96,7 @@ def take(
         check(slots, tracker, is_fresh=is_fresh)
         for slot in slots:
             known = _holders.get(id(slot.variable))
+            # New values stay new: the values that the variable was created with are lost.
             was_new = known is not None and known.variable() is slot.variable and known.is_new
             is_new = not is_fresh or (trains and slot.is_trainable) or was_new
             _holders[id(slot.variable)] = _Holder(

@@ -253,7 +253,7 @@ def open_input(
     try:
         program = _trace(call, seed, store)
     except Exception as error:
-        if is_eager:  # it draws random numbers by itself, and can do so eagerly alone
+        if is_eager:  # it draws random numbers itself, and only runs eagerly
             return _counting(_open_dataset(result, []), seeds.used)
         if problem is not None and (type(problem), problem.args) != (type(error), error.args):
             error.add_note(f"Before that, called eagerly, `input_fn` raised {problem!r}.")

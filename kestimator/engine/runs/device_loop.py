@@ -300,6 +300,7 @@ class DeviceLoop:
     def _build_counted(self, source: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
         """Builds the loop for an input that is known to hold enough batches."""
         waits = isinstance(source, _program.PrunedFunction)  # such an input ends by an exception
+        # One iteration at a time: a step must see the variables that the step before wrote.
         done, loss, *flags = tf.while_loop(
             functools.partial(self._goes_on, limits),
             lambda done, *_: self._one_step(done, self._next_of(source), waits=waits),

@@ -63,7 +63,7 @@ class FairLock:
         return time.perf_counter() - float(getattr(self._waited, "seconds", 0.0))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FairLock:
-        return FairLock()  # what is copied is guarded by a lock of its own
+        return FairLock()  # the copy of the owner has its own lock
 
     def _wait(self) -> None:
         start, already = time.perf_counter(), getattr(self._waited, "seconds", 0.0)

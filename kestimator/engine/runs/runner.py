@@ -109,7 +109,7 @@ class Runner:
         try:
             while left > 0 and not self.hooked.should_stop:
                 unobserved = self._steps_until_due(left)
-                # Before, not after: an error amid steps leaves variables that equal no checkpoint.
+                # Before, not after: an error in a step leaves variables that equal no checkpoint.
                 self._before_steps()
                 # One call for both saves the cost of a second call, which counts with small steps.
                 if self._can_observe_within(unobserved, left):

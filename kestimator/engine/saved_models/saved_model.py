@@ -94,6 +94,7 @@ def servable_graph(
     with graph.unlocked(), graph.as_default():
         saver = scaffold.saver or _v1.train.Saver(sharded=True)
         saver.build()
+        # The scaffold of an export is not finalized, which would set these defaults.
         main_op = scaffold.local_init_op
         if main_op is None:
             main_op = _v1.train.Scaffold.default_local_init_op()
