@@ -200,7 +200,7 @@ class RunConfig:
 
     @property
     def service(self) -> dict[str, Any] | None:
-        """What TF_CONFIG holds under "service"."""
+        """The value of "service" in TF_CONFIG."""
         return self.cluster.service
 
     def replace(self, **changes: Any) -> RunConfig:
@@ -415,8 +415,7 @@ def _check(config: RunConfig) -> None:
 
 def _warn_if_without_effect(name: str, value: Any) -> None:
     if name == "session_config" and value is not None:
-        # The estimator puts the default in itself: only fields that differ from it come from the
-        # user.
+        # The estimator puts the default in itself: only fields that differ come from the user.
         usual = _set_fields(default_session_config())
         for path, content in _set_fields(value).items():
             if usual.get(path) != content:

@@ -59,7 +59,7 @@ class MetricNotFoundError(KestimatorError, KeyError):
 
 
 class InputError(KestimatorError, ValueError):
-    """What an `input_fn` returned, or what its data holds, cannot be used."""
+    """The result of an `input_fn`, or its data, cannot be used."""
 
 
 class NamesError(InputError, KeyError):

@@ -227,8 +227,8 @@ def build_raw_supervised_input_receiver_fn(
         default_batch_size: The size of a batch; None takes any.
 
     Returns:
-        A receiver function, whose placeholders have the names of features and labels. A tensor
-        without a name is fed as "input" if it is a feature, and as "label".
+        A receiver function, whose placeholders have the names of features and labels. A single
+        feature tensor is fed as "input", a single label tensor as "label".
 
     Raises:
         ArgumentError: Something is not a dense tensor, or a feature and a label have the same

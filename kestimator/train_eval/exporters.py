@@ -101,7 +101,7 @@ class FinalExporter(Exporter):
         eval_result: Mapping[str, Any],
         is_the_final_export: bool,
     ) -> bytes | None:
-        """Exports at the end; see `Exporter.export`."""
+        """Exports once training has reached its end; see `Exporter.export`."""
         del eval_result
         if not is_the_final_export:
             return None
@@ -277,8 +277,7 @@ class BestExporter(Exporter):
         started = kept.started
         if started is None:
             return kept
-        # No new export: the process was killed before the rename. Else only the file is out of
-        # date.
+        # No new export: the process was killed before the rename. Else only the file is stale.
         if set(export_files.exports_in(export_path)) <= set(started.exports):
             if not checkpoint_files.is_whole(started.checkpoint_path):
                 _logger.warning(

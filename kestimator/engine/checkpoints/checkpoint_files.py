@@ -101,7 +101,7 @@ def _parsed_state(model_dir: str, text: bytes) -> Any:
     Raises:
         ValueError: The text is empty or is not a checkpoint state. Errors are not cached.
     """
-    # The text only is the cache key: TensorFlow reads the file itself.
+    # The text is only the cache key: TensorFlow reads the file itself.
     del text
     state = tf.train.get_checkpoint_state(model_dir)
     if state is None:
@@ -216,7 +216,7 @@ def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> Def
 def restore(model: model_program.ModelProgram, session: _session.Session, path: str) -> None:
     """Reads a checkpoint into a program's variables."""
     saver = model.scaffold.saver
-    # Only of the default saver is it known which variables it reads, and under which names.
+    # Only the default saver is known to read each variable under its own name.
     if isinstance(saver, DefaultSaver):
         check_fits(path, global_views(model))
         if not saver.has_tables:

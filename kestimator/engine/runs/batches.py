@@ -1,4 +1,4 @@
-"""What an input_fn returns, as a stream of batches.
+"""Converts the result of an input_fn to a stream of batches.
 
 Synopsis::
 

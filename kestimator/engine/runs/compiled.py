@@ -55,8 +55,7 @@ class Compiled:
         """
         on_one_thread = on_one_thread and all(part.runs_on_one_thread for part in self._parts)
         with program.eager_mode(), execution_modes.on_one_thread(on_one_thread):
-            # TensorFlow lays open loops in a function for many threads; one thread needs them as
-            # loops.
+            # TensorFlow lowers loops in functions for many threads; one thread needs them whole.
             key = (on_one_thread, iterator and program.spec_key(iterator.element_spec))
             self.is_new = key not in self._functions
             if self.is_new:

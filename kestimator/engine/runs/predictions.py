@@ -191,8 +191,7 @@ class UnobservedPredictions:
     def _run_ahead(self, batches: _batches.Batches, may: Callable[[], bool]) -> None:
         if self._pace_is_known and batches.remaining and may():
             self._background = self._background or execution_modes.Background()
-            # Holds no lock until the values are taken: whoever changes variables calls `settle`
-            # first.
+            # Returns before the values exist, and the lock is free then: changes call `settle`.
             with self._background.running():
                 self._ahead = self._compute(batches, self._next_count(batches))
 

@@ -171,8 +171,7 @@ class Session(tf_execution.SessionInterface):
         needed = function.inputs[len(own) :]
         guard = self._guard_of(program, function, operations)
         with _program.eager_mode():
-            # Outside of the guard: a batch may take long to arrive, and other threads need the
-            # lock.
+            # Outside of the guard: a batch may take long to arrive, and others need the lock.
             batch = self._inputs_for(program, needed) if needed else []
             with (
                 contextlib.nullcontext() if how.is_rewritten else execution_modes.as_written(),

@@ -79,8 +79,7 @@ class ExportDirectory:
             second = str(int(time.time()))
             final = os.path.join(self._base, second)
             temporary = os.path.join(self._base, f"temp-{second}")
-            # Creating the directory claims the second: one of several threads or processes
-            # succeeds.
+            # Creating the directory claims the second: only one thread or process succeeds.
             if not tf.io.gfile.exists(final) and _is_made(temporary):
                 if not tf.io.gfile.exists(final):  # another thread's may have got its name since
                     self._final, self._temporary = final, temporary
