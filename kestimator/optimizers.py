@@ -127,7 +127,7 @@ class LazyAdamOptimizer(tf.compat.v1.train.AdamOptimizer):
 
 
 class LazyRMSPropOptimizer(tf.compat.v1.train.RMSPropOptimizer):
-    """TF1's RMSProp, which already only updates the rows of a batch.
+    """TF1's RMSProp, whose sparse updates are already limited to the rows of a batch.
 
     With g the sum of a row's gradients in the batch, a row's v, p and w become::
 

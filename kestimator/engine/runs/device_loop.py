@@ -160,7 +160,7 @@ class DeviceLoop:
             call = self._observing[observed] = compiled.Compiled(
                 run, [self._step, observed], _LIMITS
             )
-        # No `until_step`: callers come here only if every step adds 1 to the global step.
+        # No `until_step`: callers come here only if a step adds 1 at most to the global step.
         outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
         self.was_built = call.is_new
         own = len(outputs) - len(observed.outputs)
@@ -284,7 +284,7 @@ class DeviceLoop:
         steps, until_step = limits
         # A NaN differs from itself: `is_nan` and `not` would be two ops more in each turn.
         goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
-        # None means that every step adds 1, so that the count alone ends the loop.
+        # None means that a step adds 1 at most, so that the count is enough to end the loop.
         if self._global_step is not None:
             step = tf.cast(self._global_step, tf.int64)
             goes_on = tf.logical_and(goes_on, step < until_step)
