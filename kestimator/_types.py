@@ -1,8 +1,8 @@
 """Types that several modules share: the user's functions as Protocols, and aliases.
 
-The functions a user writes may take fewer arguments than they are offered
-(`_signatures.call_with_accepted`), which a static type cannot say; each Protocol's docstring
-lists what is offered.
+The functions a user writes may take fewer arguments than they are offered (see
+`kestimator.validation.signatures.call_with_accepted`). A static type cannot say that; the docstring
+of each Protocol lists what is offered.
 """
 
 from __future__ import annotations

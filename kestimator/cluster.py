@@ -1,4 +1,4 @@
-"""The place of this process in a cluster, as the TF_CONFIG environment variable tells it.
+"""The place of this process in a cluster, from the environment variable TF_CONFIG.
 
     >>> info = ClusterInfo.from_tf_config({
     ...     "cluster": {"chief": ["host0:2222"], "worker": ["host1:2222", "host2:2222"]},
@@ -7,7 +7,7 @@
     >>> info.is_chief, info.num_worker_replicas, info.global_id_in_cluster, info.master
     (False, 3, 2, 'grpc://host2:2222')
 
-An evaluator is a process of its own, beside the cluster: it is named under "task", not under
+An evaluator is a separate process, not part of the cluster: it is named under "task", not under
 "cluster".
 """
 
@@ -32,7 +32,7 @@ TF_CONFIG_VARIABLE = "TF_CONFIG"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterInfo:
-    """The place of this process in a cluster. The defaults are those of a lone process.
+    """The place of this process in a cluster. The defaults are those of a single process.
 
     Attributes:
         task_type: "chief" ("master" in old clusters), "worker", "ps" or "evaluator".
@@ -40,13 +40,13 @@ class ClusterInfo:
         is_chief: Whether this process writes checkpoints and summaries.
         num_ps_replicas: The number of parameter servers.
         num_worker_replicas: The number of workers, the chief included.
-        master: The address of this process's own server, "" where none is needed.
+        master: The address of the server of this process, "" if none is needed.
         evaluation_master: The same for evaluation.
         global_id_in_cluster: An index among all tasks: the chief first, then the other types
             by name, parameter servers last. None for an evaluator.
         cluster_spec: All addresses; empty without a cluster and for an evaluator.
-        service: What TF_CONFIG holds under "service".
-        model_dir: What TF_CONFIG holds under "model_dir".
+        service: The value of "service" in TF_CONFIG.
+        model_dir: The value of "model_dir" in TF_CONFIG.
     """
 
     task_type: str = TaskType.WORKER
@@ -85,7 +85,7 @@ class ClusterInfo:
 
     @classmethod
     def from_tf_config(cls, tf_config: Mapping[str, Any]) -> ClusterInfo:
-        """Finds this process's place from the content of TF_CONFIG.
+        """Finds the place of this process from the content of TF_CONFIG.
 
         Args:
             tf_config: A mapping that may hold "cluster" (task types to lists of addresses),
@@ -96,9 +96,9 @@ class ClusterInfo:
             The place.
 
         Raises:
-            ArgumentError: The cluster has no chief, or several; the task is not given, or not
-                one of the cluster; the model_dir is empty.
-            ArgumentTypeError: One of the parts is of a wrong type.
+            ArgumentError: The cluster has no chief, or several; the task is not given, or is not
+                in the cluster; the model_dir is empty.
+            ArgumentTypeError: A part has a wrong type.
         """
         _check_mapping("TF_CONFIG", tf_config)
         _check_mapping("TF_CONFIG['task']", tf_config.get("task", {}))
@@ -119,6 +119,7 @@ class ClusterInfo:
             task_id=task_id,
             is_chief=task_type == chief_type,
             num_ps_replicas=_count(cluster_spec, TaskType.PS),
+            # The chief counts as a worker.
             num_worker_replicas=_count(cluster_spec, TaskType.WORKER) + 1,
             master=_master(tf_config, cluster_spec, task_type, task_id),
             global_id_in_cluster=_global_id(cluster_spec, chief_type, task_type, task_id),
@@ -238,6 +239,7 @@ def _task(cluster_spec: tf.train.ClusterSpec, task: Mapping[str, Any]) -> tuple[
             )
         )
     task_id = _index(index)
+    # An evaluator is not in the cluster, so its index cannot be checked there.
     if task_type == TaskType.EVALUATOR and task_id >= 0:
         return task_type, task_id
     if not 0 <= task_id < _count(cluster_spec, task_type):

@@ -1,4 +1,4 @@
-"""How an estimator runs: where it saves, how often, on what.
+"""The configuration of an estimator: where it saves, how often, and on which devices it runs.
 
     >>> config = RunConfig(model_dir="/tmp/model", save_checkpoints_steps=1000)
     >>> config.save_checkpoints_secs is None
@@ -6,7 +6,7 @@
     >>> config.replace(save_checkpoints_secs=300).save_checkpoints_steps is None
     True
 
-A `RunConfig` never changes; `replace` returns another one.
+A `RunConfig` is immutable; `replace` returns another one.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ _SESSION_REMEDIES: Final = {
 
 
 class _Unset:
-    """Stands for an argument that was not given, where None means something."""
+    """Marks an argument that was not given, where None has a meaning of its own."""
 
     def __repr__(self) -> str:
         return "<not given>"
 
+    # Compared by identity, so a copy must be the same object.
     def __deepcopy__(self, memo: dict[int, Any]) -> _Unset:
         return self
 
@@ -84,8 +85,8 @@ class RunConfig:
     The task-related properties (`task_type`, `is_chief`, `cluster_spec`...) come from the
     TF_CONFIG environment variable, read once when the object is made.
 
-    What has no effect is there for programs that were written for `tf.estimator`: a warning in the
-    log names it, once in a process, where another value than the default is given.
+    Settings without effect exist for programs that were written for `tf.estimator`. If one has
+    another value than the default, a warning in the log names it, once per process.
 
     Attributes:
         model_dir: The directory of checkpoints, summaries and exports. None: TF_CONFIG's
@@ -98,7 +99,7 @@ class RunConfig:
         session_config: A `tf.compat.v1.ConfigProto`, for the session that writes the variables of
             an export. Training, evaluation and prediction have no session: it has no effect there.
         keep_checkpoint_max: How many of the newest checkpoints to keep; None or 0 keeps all.
-        keep_checkpoint_every_n_hours: Keeps, for good, one checkpoint in so many hours.
+        keep_checkpoint_every_n_hours: The hours between checkpoints that are kept permanently.
         log_step_count_steps: Steps between log lines with the loss and the speed; None for
             none.
         train_distribute: The `tf.distribute.Strategy` of training.
@@ -107,7 +108,7 @@ class RunConfig:
         eval_distribute: The `tf.distribute.Strategy` of evaluation. It has no effect: one device
             evaluates.
         experimental_distribute: An object with `train_distribute` and `eval_distribute`,
-            an older way to give the two.
+            an older way to pass the two.
         experimental_max_worker_delay_secs: The longest time, in seconds, that a worker waits
             before it starts. It has no effect.
         session_creation_timeout_secs: How long, in seconds, workers wait for variables that
@@ -116,8 +117,8 @@ class RunConfig:
         cluster: The place of this process in a cluster. Not given: read from TF_CONFIG.
 
     Raises:
-        ArgumentError: A value that cannot be used, or TF_CONFIG is not consistent.
-        ArgumentTypeError: A type that cannot be used.
+        ArgumentError: A value cannot be used, or TF_CONFIG is not consistent.
+        ArgumentTypeError: A type cannot be used.
     """
 
     model_dir: Path | None = None
@@ -140,7 +141,7 @@ class RunConfig:
     cluster: ClusterInfo = dataclasses.field(default=_UNSET, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Fills in what depends on other arguments and on TF_CONFIG, and checks the result."""
+        """Fills in defaults that depend on other arguments and TF_CONFIG; checks the result."""
         self._settle_save_checkpoints()
         if self.cluster is _UNSET:
             self._set("cluster", ClusterInfo.from_environment())
@@ -199,13 +200,13 @@ class RunConfig:
 
     @property
     def service(self) -> dict[str, Any] | None:
-        """What TF_CONFIG holds under "service"."""
+        """The value of "service" in TF_CONFIG."""
         return self.cluster.service
 
     def replace(self, **changes: Any) -> RunConfig:
         """Returns a deep copy with other values; strategies and `device_fn` are shared.
 
-        Giving `save_checkpoints_steps` clears `save_checkpoints_secs`, and the reverse.
+        Setting `save_checkpoints_steps` clears `save_checkpoints_secs`, and vice versa.
 
         Args:
             **changes: New values by the constructor's argument names, `cluster` excepted.
@@ -214,8 +215,8 @@ class RunConfig:
             The new configuration.
 
         Raises:
-            ArgumentError: A name that cannot be replaced, or a value that cannot be used.
-            ArgumentTypeError: A type that cannot be used.
+            ArgumentError: A name cannot be replaced, or a value cannot be used.
+            ArgumentTypeError: A type cannot be used.
         """
         _check_replaceable(self, changes)
         changed = copy.deepcopy(self)
@@ -223,13 +224,14 @@ class RunConfig:
             changed._set(name, value)
         changed._settle_strategies()
         _check(changed)
+        # `eval_distribute` may have come out of a new `experimental_distribute`.
         for name in [*changes, "eval_distribute"]:
             _warn_if_without_effect(name, getattr(changed, name))
         changed._set("model_dir", _path_text(changed.model_dir))
         return changed
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RunConfig:
-        """Copies all but strategies and functions, which stand for devices and code."""
+        """Copies all except strategies and functions, which stand for devices and code."""
         copied = copy.copy(self)
         for name, value in vars(self).items():
             if name not in _SHARED_BY_COPIES:
@@ -237,17 +239,19 @@ class RunConfig:
         return copied
 
     def _set(self, name: str, value: object) -> None:
+        # The dataclass is frozen.
         object.__setattr__(self, name, value)
 
     def _settle_save_checkpoints(self) -> None:
         steps, seconds = self.save_checkpoints_steps, self.save_checkpoints_secs
+        # None is a choice: with both None, no checkpoints are saved.
         if steps is _UNSET and seconds is _UNSET:
             seconds = _DEFAULT_SAVE_CHECKPOINTS_SECS
         self._set("save_checkpoints_steps", None if steps is _UNSET else steps)
         self._set("save_checkpoints_secs", None if seconds is _UNSET else seconds)
 
     def _settle_strategies(self) -> None:
-        """Takes the strategies out of `experimental_distribute`."""
+        """Copies the strategies from `experimental_distribute`."""
         older = self.experimental_distribute
         if getattr(older, "remote_cluster", None):
             raise errors.ArgumentError(
@@ -270,7 +274,7 @@ class RunConfig:
 
 
 def default_session_config() -> tf.compat.v1.ConfigProto:
-    """Returns what an estimator uses where its `RunConfig` has no `session_config`."""
+    """Returns the session configuration of an estimator whose `RunConfig` has none."""
     config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
     rewriting = config.graph_options.rewrite_options
     rewriting.meta_optimizer_iterations = type(rewriting).ONE
@@ -278,7 +282,7 @@ def default_session_config() -> tf.compat.v1.ConfigProto:
 
 
 def _cluster_session_config(cluster: ClusterInfo) -> tf.compat.v1.ConfigProto | None:
-    """Lets workers talk to parameter servers alone, so that none waits for another worker."""
+    """Lets workers only talk to parameter servers, so that none waits for another worker."""
     peers = {
         TaskType.MASTER: ["/job:ps", "/job:master"],
         TaskType.CHIEF: ["/job:ps", "/job:chief"],
@@ -311,7 +315,7 @@ def _path_text(path: Path | None) -> str | None:
 
 
 def _cleared_by(changes: dict[str, Any]) -> dict[str, None]:
-    """The other of the two intervals, where only one of them is set to something."""
+    """Returns the interval to clear, if `changes` sets only the other one."""
     pair = ("save_checkpoints_steps", "save_checkpoints_secs")
     set_ones = [name for name in pair if changes.get(name) is not None]
     return {name: None for name in pair if set_ones and name not in set_ones}
@@ -411,6 +415,7 @@ def _check(config: RunConfig) -> None:
 
 def _warn_if_without_effect(name: str, value: Any) -> None:
     if name == "session_config" and value is not None:
+        # The estimator puts the default in itself: only fields that differ come from the user.
         usual = _set_fields(default_session_config())
         for path, content in _set_fields(value).items():
             if usual.get(path) != content:
@@ -424,7 +429,7 @@ def _warn_if_without_effect(name: str, value: Any) -> None:
 
 
 def _set_fields(message: Any, prefix: str = "") -> dict[str, Any]:
-    """The fields of a protocol buffer that are set, by the path that leads to each."""
+    """Returns the fields of a protocol buffer that are set, by their paths."""
     found: dict[str, Any] = {}
     for descriptor, value in message.ListFields():
         path = f"{prefix}{descriptor.name}"

@@ -1,7 +1,7 @@
 """The exceptions that kestimator raises.
 
 Each one also derives from the builtin (or TensorFlow) exception that programs written for
-`tf.estimator` already catch, so `except ValueError` goes on working:
+`tf.estimator` already catch, so `except ValueError` keeps working:
 
     KestimatorError
     ├── ArgumentError                 (ValueError)  an argument's value is wrong
@@ -21,8 +21,8 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
             ├── MissingVariableError  (tf.errors.NotFoundError)  it lacks a variable
             └── VariableShapeError    (tf.errors.InvalidArgumentError)  another shape or dtype
 
-A message names the argument, what was expected, what was received and the way out;
-`invalid_argument` puts it into that form. A loss that becomes NaN raises TensorFlow's own
+A message names the argument, what was expected, what was received and the remedy;
+`invalid_argument` builds such a message. A loss that becomes NaN raises TensorFlow's own
 `tf.compat.v1.train.NanLossDuringTrainingError`.
 
     >>> from kestimator import errors
@@ -59,30 +59,30 @@ class MetricNotFoundError(KestimatorError, KeyError):
 
 
 class InputError(KestimatorError, ValueError):
-    """What an `input_fn` returned, or what its data holds, cannot be used."""
+    """The result of an `input_fn`, or its data, cannot be used."""
 
 
 class NamesError(InputError, KeyError):
-    """Features or labels do not have the names that a model has for them."""
+    """Features or labels do not have the names that a model expects."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its message in quotes
 
 
 class GlobalStepError(KestimatorError, RuntimeError):
-    """The global step does not move, so that training would never end."""
+    """The global step does not advance, so that training would never end."""
 
 
 class BusyError(KestimatorError, RuntimeError):
-    """The estimator is in the midst of something that the call would disturb."""
+    """The estimator is doing something that the call would disturb."""
 
 
 class ModeNotExportedError(KestimatorError, RuntimeError):
-    """A SavedModel has no graph for what a `SavedModelEstimator` is asked to do."""
+    """A SavedModel has no graph for the mode that a `SavedModelEstimator` needs."""
 
 
 class SavedModelError(KestimatorError, OSError):
-    """There is no SavedModel, or none that an Estimator has written."""
+    """There is no SavedModel, or an Estimator did not write it."""
 
 
 class CheckpointError(KestimatorError, ValueError):
@@ -134,7 +134,7 @@ class VariableShapeError(CheckpointMismatchError, _TensorFlowError, tf.errors.In
 
 
 def describe(value: object) -> str:
-    """Returns `repr(value)`, shortened, with the value's type: what an error message shows."""
+    """Returns a shortened `repr(value)` with the type of the value, for error messages."""
     representation = repr(value)
     if len(representation) > _LONGEST_REPRESENTATION:
         representation = _shortened(value)
@@ -147,8 +147,8 @@ def invalid_argument(name: str, received: object, expected: str, remedy: str = "
     Args:
         name: The argument as the caller knows it, such as `steps` or `predictions['logits']`.
         received: The value that was passed.
-        expected: What would have been accepted, as the end of "Expected: ...".
-        remedy: A full sentence with the way out, where `expected` does not say it already.
+        expected: The accepted values, as the end of "Expected: ...".
+        remedy: A full sentence with the way out, if `expected` does not already say it.
 
     Returns:
         The message, for `ArgumentError` or `ArgumentTypeError`.

@@ -10,7 +10,7 @@ Synopsis::
     estimator.train(input_fn, max_steps=1000)
     metrics = estimator.evaluate(eval_input_fn)
 
-This module orchestrates; the engine does the work.
+This module checks arguments and orders the calls; `kestimator.runtime` and the engine do the work.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _logger = logging.getLogger("kestimator")
 class Estimator:
     """Trains, evaluates, predicts and exports a model that a `model_fn` describes.
 
-    Everything is kept in `model_dir`: checkpoints under the names that tf.estimator 2.15 gives
-    them, event files, the graph. A second estimator over the same directory goes on from there.
+    Everything is stored in `model_dir`: checkpoints with the names of tf.estimator 2.15, event
+    files, the graph. A second estimator over the same directory resumes from there.
 
-    What a `model_fn` builds is traced once for each mode and input spec, and kept: a second
-    `evaluate` or `predict` builds nothing, and reads a checkpoint only if memory holds another.
+    A `model_fn` is traced once for each mode and input spec. A second `evaluate` or `predict`
+    builds nothing, and reads a checkpoint only if the variables hold another one.
 
-    Threads may share an estimator: each predicts, evaluates and exports the checkpoint that it
-    asks for, also while one of them trains.
+    Threads may share an estimator. Each predicts, evaluates and exports the checkpoint that it
+    asks for, even while one of them trains.
 
     Example:
         >>> def model_fn(features, labels, mode):
@@ -72,20 +72,20 @@ class Estimator:
         ...     return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
     Args:
-        model_fn: Called with `features` and, where it takes them, `labels`, `mode`, `params` and
+        model_fn: Called with `features` and, if it takes them, `labels`, `mode`, `params` and
             `config`; returns an `EstimatorSpec`.
-        model_dir: Where to keep checkpoints and events. By default that of `config`, else a
-            fresh temporary directory.
+        model_dir: The directory of checkpoints and events. By default that of `config`, else a
+            new temporary directory.
         config: A `RunConfig`.
         params: Hyperparameters, of any type; every call of `model_fn` gets a copy.
-        warm_start_from: A checkpoint, a directory, a SavedModel, a `.keras` or `.weights.h5` file
-            whose layers are named as `to_keras` names them, or `WarmStartSettings`, to start
-            from where `model_dir` has no checkpoint.
+        warm_start_from: The source of initial values if `model_dir` has no checkpoint: a
+            checkpoint, a directory, a SavedModel, a `.keras` or `.weights.h5` file with the layer
+            names of `to_keras`, or `WarmStartSettings`.
 
     Raises:
-        ValueError: `model_fn` cannot be called with the arguments an Estimator passes; `params`
-            is given but not taken; `model_dir` differs from that of `config`; a subclass
-            redefines a member.
+        ValueError: `model_fn` cannot be called with the arguments that an Estimator passes;
+            `params` is given, but `model_fn` does not take it; `model_dir` differs from that of
+            `config`; a subclass redefines a member.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Estimator:
 
     @property
     def model_dir(self) -> str:
-        """Where checkpoints and events are kept."""
+        """The directory of checkpoints and events."""
         return str(self._config.model_dir)
 
     @property
@@ -125,6 +125,7 @@ class Estimator:
         def public_model_fn(
             features: Any, labels: Any, mode: str, config: RunConfig
         ) -> specs.EstimatorSpec:
+            # Called in a plain graph, where nothing else keeps metrics out of checkpoints.
             with _plain_graphs.metrics_are_local():
                 return programs.call_model_fn(self._state, features, labels, mode, config)
 
@@ -141,14 +142,14 @@ class Estimator:
         callbacks: Sequence[Any] | None = None,
         verbose: int | str = "auto",
     ) -> Estimator:
-        """Trains from the latest checkpoint of `model_dir` on, or from the start.
+        """Trains from the latest checkpoint of `model_dir`, or from the start.
 
         Args:
-            input_fn: Gives the data: returns a `tf.data.Dataset` or tensors, of
-                `(features, labels)` or of features alone.
-            hooks: `SessionRunHook`s that see the steps.
-            steps: How many steps to train.
-            max_steps: The global step to train up to; nothing happens if it is reached already.
+            input_fn: Returns the data: a `tf.data.Dataset` or tensors, of `(features, labels)` or
+                of features alone.
+            hooks: `SessionRunHook`s that observe the steps.
+            steps: The number of steps to train.
+            max_steps: The global step to train up to; nothing happens if it is already reached.
             saving_listeners: `CheckpointSaverListener`s to call around each checkpoint.
             callbacks: Keras callbacks.
             verbose: 1 shows a progress bar, 0 shows none, 'auto' shows one on a terminal.
@@ -158,9 +159,9 @@ class Estimator:
 
         Raises:
             ValueError: `steps` and `max_steps` are both given, or not positive.
-            TypeError: `hooks` or `saving_listeners` hold something else.
-            errors.BusyError: Another call of `train` goes on, in another thread, or in the one
-                whose hook, listener or input_fn made this call.
+            TypeError: An element of `hooks` or `saving_listeners` has another type.
+            errors.BusyError: Another call of `train` is running: in another thread, or in this
+                one, if its hook, listener or input_fn made this call.
             tf.compat.v1.train.NanLossDuringTrainingError: The loss became NaN.
             errors.GlobalStepError: Neither the train op nor a hook advances the global step.
         """
@@ -199,6 +200,7 @@ class Estimator:
             )
             return
         if steps is not None or max_steps is not None:
+            # `steps` counts from the step at which the hook finds training, `max_steps` from 0.
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
         batches = programs.open_input(self._state, input_fn, ModeKeys.TRAIN)
         planned = steps if max_steps is None else max_steps - start
@@ -223,23 +225,23 @@ class Estimator:
         *,
         callbacks: Sequence[Any] | None = None,
     ) -> dict[str, Any]:
-        """Evaluates a checkpoint on all the data of `input_fn`, or on `steps` batches.
+        """Evaluates a checkpoint on all data of `input_fn`, or on `steps` batches.
 
         Args:
-            input_fn: Gives the data.
-            steps: How many batches to use; None goes to the end of the data.
-            hooks: `SessionRunHook`s that see the steps.
-            checkpoint_path: The checkpoint; by default the latest. Without any, the initial
+            input_fn: Returns the data.
+            steps: How many batches to use; None uses all data.
+            hooks: `SessionRunHook`s that observe the steps.
+            checkpoint_path: The checkpoint; by default the latest. If there is none, the initial
                 values are evaluated.
             name: Distinguishes evaluations: events go to `eval_<name>`.
             callbacks: Keras callbacks.
 
         Returns:
-            The metrics by name in sorted order, `loss` among them (the mean over batches), and
+            The metrics by name in sorted order, including `loss` (the mean over batches), and
             `global_step` last.
 
         Raises:
-            ValueError: `steps` is not positive, or there are none and neither an end of the data;
+            ValueError: `steps` is not positive; `steps` is None and the data has no end;
                 `checkpoint_path` does not exist.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
@@ -249,6 +251,7 @@ class Estimator:
         checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(checks.checked_hooks("hooks", hooks))
+        # Before the input is opened, so that a wrong path is an error at once.
         path = self._checkpoint(checkpoint_path)
         batches = programs.open_input(self._state, input_fn, ModeKeys.EVAL)
         with self._state.tracker.lock:
@@ -273,17 +276,17 @@ class Estimator:
     ) -> Iterator[Any]:
         """Predicts, one example at a time.
 
-        The arguments are checked at once; the data and the model are opened at the first `next`.
+        The arguments are checked at once. The data and the model are opened at the first `next`.
 
         Args:
-            input_fn: Gives features; labels are dropped.
-            predict_keys: The predictions to give, as keys of the dict that `model_fn` returns.
-            hooks: `SessionRunHook`s that see the steps.
+            input_fn: Returns features; labels are dropped.
+            predict_keys: The predictions to yield, as keys of the dict that `model_fn` returns.
+            hooks: `SessionRunHook`s that observe the steps.
             checkpoint_path: The checkpoint; by default the latest.
-            yield_single_examples: False gives whole batches.
+            yield_single_examples: False yields whole batches.
 
         Returns:
-            A generator of dicts of numpy values (or of arrays, where `predictions` is a tensor).
+            A generator of dicts of numpy values (or of arrays, if `predictions` is a tensor).
 
         Raises:
             ValueError: `checkpoint_path` does not exist; no prediction has a key of
@@ -313,17 +316,17 @@ class Estimator:
     ) -> bytes:
         """Exports the model for serving, as a SavedModel with a signature for each output.
 
-        Nothing of what the export reads is needed to load it, and it needs TensorFlow alone.
+        Loading the export only needs TensorFlow, and none of the files that it was made from.
 
         Args:
-            export_dir_base: Where to make the export's own directory, named by the second.
-            serving_input_receiver_fn: Makes the placeholders of requests and the features
-                behind them; see `kestimator.export`.
+            export_dir_base: The parent of the new directory, which is named by the second.
+            serving_input_receiver_fn: Creates the placeholders of requests and the features made
+                of them; see `kestimator.export`.
             assets_extra: Files to add, as a dict from paths below the export's `assets.extra`
                 to the paths of the sources.
             as_text: Whether to write `saved_model.pbtxt`, for people to read.
-            checkpoint_path: The checkpoint to export; by default the latest. Without any, the
-                values of the warm start.
+            checkpoint_path: The checkpoint to export; by default the latest. If there is none, the
+                values of the warm start are exported.
             experimental_mode: The mode to export, one of `ModeKeys`; see
                 `experimental_export_all_saved_models`.
 
@@ -331,8 +334,8 @@ class Estimator:
             The path of the export's directory.
 
         Raises:
-            ValueError: There is no checkpoint and no warm start; no receiver function; a path
-                of `assets_extra` leads out of the export.
+            ValueError: There is no checkpoint and no warm start; there is no receiver function; a
+                path of `assets_extra` leads out of the export.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
         receiver_fns = export.checked_mode(experimental_mode, serving_input_receiver_fn)
@@ -350,9 +353,9 @@ class Estimator:
         """Exports the graphs of several modes over one set of variables, as one SavedModel.
 
         A loader finds them by the tags "train", "eval" and "serve". The first two have one
-        signature of their mode's name, which gives the loss, the predictions and the metrics;
-        the train op is in the collection "saved_model_train_op". `SavedModelEstimator` goes on
-        with what was exported, without the model_fn.
+        signature with the name of the mode: the loss, the predictions and the metrics. The train
+        op is in the collection "saved_model_train_op". `SavedModelEstimator` can continue with
+        the export, without the model_fn.
 
         Example:
             >>> supervised_fn = kestimator.export.build_raw_supervised_input_receiver_fn(
@@ -368,20 +371,20 @@ class Estimator:
             ... )
 
         Args:
-            export_dir_base: Where to make the export's own directory, named by the second.
+            export_dir_base: The parent of the new directory, which is named by the second.
             input_receiver_fn_map: Receiver functions by mode, for one mode or more. Those for
-                TRAIN and EVAL also give labels; see `kestimator.export`. Of the modes given,
-                the first of TRAIN, EVAL and PREDICT decides which variables are written.
+                TRAIN and EVAL also return labels; see `kestimator.export`. The first given mode
+                of TRAIN, EVAL and PREDICT decides which variables are written.
             assets_extra: As for `export_saved_model`.
-            as_text: As there.
-            checkpoint_path: As there.
+            as_text: As for `export_saved_model`.
+            checkpoint_path: As for `export_saved_model`.
 
         Returns:
             The path of the export's directory.
 
         Raises:
             ValueError: There is no checkpoint and no warm start; the map is empty or has a key
-                that is no mode.
+                that is not a mode.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
         receiver_fns = export.checked_modes(input_receiver_fn_map)
@@ -412,19 +415,19 @@ class Estimator:
         checkpoint_path: str | None = None,
         strip_default_attrs: bool = True,
     ) -> bytes:
-        """The old name of `export_saved_model`, which see.
+        """The old name of `export_saved_model`.
 
         Args:
-            export_dir_base: As there.
-            serving_input_receiver_fn: As there.
-            assets_extra: As there.
-            as_text: As there.
-            checkpoint_path: As there.
-            strip_default_attrs: Accepted and not needed: default attributes are always left
-                out, so that older versions of TensorFlow can load the export.
+            export_dir_base: As for `export_saved_model`.
+            serving_input_receiver_fn: As for `export_saved_model`.
+            assets_extra: As for `export_saved_model`.
+            as_text: As for `export_saved_model`.
+            checkpoint_path: As for `export_saved_model`.
+            strip_default_attrs: Ignored: default attributes are always left out, so that older
+                versions of TensorFlow can load the export.
 
         Returns:
-            As there.
+            As for `export_saved_model`.
         """
         del strip_default_attrs
         return self.export_saved_model(
@@ -440,12 +443,13 @@ class Estimator:
     ) -> str:
         """Writes the trained Keras model, or the weights of any model, to a file.
 
-        A `.keras` file holds the model that the estimator was made of (`model_to_estimator`), the
+        A `.keras` file holds the model that the estimator was made from (`model_to_estimator`), the
         model of a canned estimator, or the one that a model_fn names in
-        `EstimatorSpec(keras_model=...)`. Where that is compiled, its optimizer's state goes along.
+        `EstimatorSpec(keras_model=...)`. If that is compiled, the file has its optimizer's state.
 
-        A `.weights.h5` file holds the weights of such a model, for its `load_weights`; of any other
-        model_fn, the variables of a scope as those of a layer. `warm_start_from` takes both.
+        A `.weights.h5` file holds the weights of such a model, for its `load_weights`. For any
+        other model_fn, the variables of a scope are stored like those of a layer.
+        `warm_start_from` accepts both.
 
         Example:
             >>> import keras
@@ -461,17 +465,16 @@ class Estimator:
             2
 
         Args:
-            path: The file; its ending says what to write. One that is there is replaced.
+            path: The file; its ending decides what is written. An existing file is replaced.
             checkpoint_path: The checkpoint; by default the latest.
-            input_fn: Gives data, from which a model_fn that was not called yet learns what its
-                features are.
+            input_fn: Returns data, for a model_fn that was not called yet and needs features.
 
         Returns:
             The path.
 
         Raises:
-            ValueError: `path` has another ending, or is a directory; there is no checkpoint; there
-                is no Keras model to write.
+            ValueError: `path` has another ending or is a directory; there is no checkpoint, or no
+                Keras model to write.
         """
         target = keras_export.checked_target(path)
         if input_fn is not None:
@@ -487,15 +490,15 @@ class Estimator:
             )
 
     def eval_dir(self, name: str | None = None) -> str:
-        """Where evaluations called `name` write their events."""
+        """Returns the directory in which evaluations called `name` write events."""
         return os.path.join(self.model_dir, f"eval_{name}" if name else "eval")
 
     def latest_checkpoint(self) -> str | None:
-        """The path of the newest checkpoint, or None."""
+        """Returns the path of the newest checkpoint, or None."""
         return _checkpoint_files.latest_checkpoint(self.model_dir)
 
     def get_variable_names(self) -> list[str]:
-        """The names of all variables in the latest checkpoint, sorted.
+        """Returns the sorted names of all variables in the latest checkpoint.
 
         Raises:
             ValueError: There is no checkpoint.
@@ -503,11 +506,11 @@ class Estimator:
         return _checkpoint_files.names(self._trained())
 
     def get_variable_value(self, name: str) -> np.ndarray:
-        """The value of a variable in the latest checkpoint.
+        """Returns the value of a variable in the latest checkpoint.
 
         Raises:
             ValueError: There is no checkpoint.
-            errors.MissingVariableError: It has no such variable.
+            errors.MissingVariableError: The checkpoint has no such variable.
         """
         if not isinstance(name, str):
             raise errors.ArgumentTypeError(
@@ -517,7 +520,7 @@ class Estimator:
         return value
 
     def _check_mode(self, mode: str) -> None:
-        """Lets a subclass refuse a mode that it cannot run."""
+        """Does nothing; a subclass may refuse a mode that it cannot run."""
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()
@@ -528,6 +531,7 @@ class Estimator:
         return path
 
     def _checkpoint(self, checkpoint_path: str | None) -> str | None:
+        # An empty path means the latest checkpoint, as in tf.estimator.
         if checkpoint_path is None or not (
             path := checks.checked_path("checkpoint_path", checkpoint_path)
         ):
@@ -544,14 +548,14 @@ class Estimator:
         return path
 
     def _still(self, path: str | None, checkpoint_path: str | None) -> str | None:
-        """The checkpoint to work on, once the lock is held.
+        """Returns the checkpoint to use, once the lock is held.
 
-        Training in another thread may have written the first one since, or deleted what was the
-        latest; while the lock is held it does not.
+        In the meantime, training in another thread may have written the first checkpoint, or
+        deleted the one that was the latest. While the lock is held, it does neither.
 
         Args:
-            path: What was found for `checkpoint_path`.
-            checkpoint_path: The argument of the user's.
+            path: The path that was found for `checkpoint_path`.
+            checkpoint_path: The argument of the user.
         """
         if checkpoint_path or self._state.tracker.was_read_from(path):
             return path
@@ -564,7 +568,7 @@ class Estimator:
         return 0 if path is None else _checkpoint_files.global_step_of(path)
 
     def _checkpoint_to_export(self, checkpoint_path: str | None) -> str | None:
-        """The checkpoint to export; None for the values that a partial warm start gives."""
+        """Returns the checkpoint to export; None for the values of a partial warm start."""
         path = self._checkpoint(checkpoint_path)
         if path is not None:
             return path
@@ -577,8 +581,8 @@ class Estimator:
 
 
 def state_of(estimator: Estimator) -> EstimatorState:
-    """What an Estimator keeps between calls: for modules above this one and for tests.
+    """Returns the state of an Estimator, for modules above this one and for tests.
 
-    Not public: what the state holds changes from version to version.
+    Not public: the content of the state changes between versions.
     """
     return estimator._state

@@ -1,4 +1,4 @@
-"""What tf.estimator has under `experimental`: recurrent networks, k-means, early stopping, ..."""
+"""The names of `tf.estimator.experimental`: recurrent networks, k-means, early stopping, ..."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exporting: SavedModels with many signatures, for serving and for training on.
+"""Exporting: SavedModels with many signatures, for serving and for further training.
 
 Synopsis::
 
@@ -71,9 +71,9 @@ class ExportRequest(NamedTuple):
     """The checked arguments of an export.
 
     Attributes:
-        base: The directory in which the export gets a directory of its own.
-        receiver_fns: The receiver functions by mode, in the order in which graphs are written:
-            the first one's variables are.
+        base: The parent of the directory of the export.
+        receiver_fns: The receiver functions by mode, in the order in which graphs are written.
+            The variables of the first graph are written.
         assets_extra: Files to add: from paths below `assets.extra` to paths of the sources.
         as_text: Whether to write the SavedModel as text.
     """
@@ -90,13 +90,13 @@ def checked_request(
     assets_extra: Any,
     as_text: Any,
 ) -> ExportRequest:
-    """Checks the arguments of `Estimator.export_saved_model` and its like.
+    """Checks the arguments of `Estimator.export_saved_model` and similar methods.
 
     Args:
-        export_dir_base: As there.
+        export_dir_base: As for `Estimator.export_saved_model`.
         receiver_fns: Checked receiver functions by mode.
-        assets_extra: As there.
-        as_text: As there.
+        assets_extra: As for `Estimator.export_saved_model`.
+        as_text: As for `Estimator.export_saved_model`.
 
     Raises:
         ArgumentError: A value cannot be used.
@@ -111,11 +111,11 @@ def checked_request(
 
 
 def checked_mode(mode: Any, receiver_fn: Any) -> dict[str, ServingInputReceiverFn]:
-    """Checks the one mode of an export: `experimental_mode` and `serving_input_receiver_fn`.
+    """Checks the single mode of an export: `experimental_mode` and `serving_input_receiver_fn`.
 
     Raises:
-        ArgumentError: There is no such mode, or no function.
-        ArgumentTypeError: The function is none.
+        ArgumentError: The mode does not exist, or the function is None.
+        ArgumentTypeError: The function is not callable.
     """
     _check_mode("experimental_mode", mode)
     _check_receiver_fn("serving_input_receiver_fn", receiver_fn)
@@ -126,8 +126,8 @@ def checked_modes(input_receiver_fn_map: Any) -> dict[str, ServingInputReceiverF
     """Checks the receiver functions of several modes.
 
     Raises:
-        ArgumentError: The map is empty, or has something else than a mode or a function in it.
-        ArgumentTypeError: It is no map, or a function is none.
+        ArgumentError: The map is empty, a key is not a mode, or a function is None.
+        ArgumentTypeError: It is not a map, or a function is not callable.
     """
     name = "input_receiver_fn_map"
     expected = f"a dict from some of {list(TAGS)} to functions that return receivers"
@@ -174,7 +174,7 @@ def _check_receiver_fn(name: str, receiver_fn: Any) -> None:
 
 
 def checked_receiver(receiver: Any) -> Any:
-    """Checks what a receiver function returned, in the graph that is exported.
+    """Checks the result of a receiver function, in the graph that is exported.
 
     Raises:
         ArgumentTypeError: It has no `features` or no `receiver_tensors`.
@@ -191,6 +191,7 @@ def checked_receiver(receiver: Any) -> Any:
     for name in ("receiver_tensors", "features", "labels", "receiver_tensors_alternatives"):
         given = getattr(receiver, name, None)
         for tensor in tf.nest.flatten(given, expand_composites=True):
+            # A feature or label may be a constant; a placeholder has to be in the graph.
             _check_graph(name, tensor, may_be_eager=name in ("features", "labels"))
     return receiver
 
@@ -210,9 +211,9 @@ def _check_graph(name: str, tensor: Any, *, may_be_eager: bool) -> None:
 
 
 def outputs_for_mode(model: _model_program.ModelProgram) -> dict[str, ExportOutput]:
-    """What a program's signatures give: what its spec exports, or loss, predictions and metrics.
+    """Returns the outputs of a program: its export outputs, or loss, predictions and metrics.
 
-    Called in the program's graph.
+    Called in the graph of the program.
     """
     spec = model.spec
     if spec.mode == ModeKeys.PREDICT:
@@ -226,8 +227,8 @@ def signature_defs(
 ) -> dict[str, Any]:
     """Describes every signature that the receiver's placeholders can serve.
 
-    Those that they cannot are left out, and logged: classifications and regressions for any
-    other receiver than one string tensor, and outputs that depend on something not fed.
+    The others are left out and logged: classifications and regressions, unless the receiver is
+    one string tensor, and outputs that depend on a placeholder that is not fed.
 
     Args:
         receiver: The receiver.
@@ -270,7 +271,7 @@ def _by_name(tensors: Any) -> dict[str, Tensor]:
 
 
 def _check_method(signature: Any) -> None:
-    """Checks that a server knows the method of a signature, with such inputs and outputs."""
+    """Checks that TensorFlow Serving accepts the method, inputs and outputs of a signature."""
     if not _v1.saved_model.signature_def_utils.is_valid_signature(signature):
         raise errors.ArgumentError(
             f"TensorFlow Serving knows no {signature.method_name!r} signature with the inputs "
@@ -279,10 +280,11 @@ def _check_method(signature: Any) -> None:
 
 
 def _check_inputs_suffice(tensors: Mapping[str, Nest], signature: Any) -> None:
-    """Checks that the outputs of a signature follow from the given placeholders."""
+    """Checks that the outputs of a signature only depend on the given placeholders."""
     graph = _v1.get_default_graph()
     fed = {id(tensor) for tensor in tf.nest.flatten(dict(tensors), expand_composites=True)}
     outputs = [tensor for info in signature.outputs.values() for tensor in _tensors_of(info, graph)]
+    # Placeholders of captures stand for variables and tables: nobody has to feed them.
     captured = {id(internal.op) for _, internal in getattr(graph, "captures", ())}
     for operation in _ordering.reachable_operations(outputs, fed):
         if operation.type == "Placeholder" and id(operation) not in captured:
@@ -316,7 +318,7 @@ def write(
     checkpoint: str,
     session_config: Any,
 ) -> bytes:
-    """Writes an export: into a temporary directory, which is renamed when it is whole.
+    """Writes an export into a temporary directory, which is renamed when it is complete.
 
     Args:
         request: The checked arguments.

@@ -1,12 +1,12 @@
-"""Hooks that see the steps of a run: TensorFlow's own, under the names that tf.estimator gave them.
+"""Hooks that observe the steps of a run: those of TensorFlow, under the names of tf.estimator.
 
 Synopsis::
 
     estimator.train(input_fn, hooks=[LoggingTensorHook({"accuracy": "acc:0"}, every_n_iter=100)])
 
-They are the same classes as in `tf.compat.v1.train`, so a hook from there is a hook from here.
-The stock hooks say how often they look, and leave the loop on the device in between; a
-`SessionRunHook` of one's own sees every step.
+They are the same classes as in `tf.compat.v1.train`, so hooks from there work here.
+The stock hooks define how often they observe a step; the other steps run in the device loop. A
+custom `SessionRunHook` observes every step.
 """
 
 from __future__ import annotations

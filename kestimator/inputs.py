@@ -1,11 +1,11 @@
-"""Input functions over data that is in memory already.
+"""Input functions over data in memory.
 
     input_fn = numpy_input_fn({"age": ages, "job": jobs}, labels, batch_size=32, shuffle=True)
     estimator.train(input_fn, steps=1000)
 
-The functions returned here make a `tf.data.Dataset`. A batch costs one gather per column,
-however many rows it has; a call after the first costs about a millisecond, and puts no data into
-a graph.
+The returned functions create a `tf.data.Dataset`. A batch costs one gather per column, regardless
+of its number of rows. A call after the first one costs about a millisecond, and puts no data into a
+graph.
 """
 
 from __future__ import annotations
@@ -44,28 +44,27 @@ def numpy_input_fn(
 ) -> ArrayInput:
     """Returns an input_fn that feeds numpy arrays.
 
-    Batches run across the borders of epochs, and the very last may be short: 5 rows in batches
-    of 2 for 2 epochs give 5 batches of 2.
+    Batches may span two epochs, and the last batch may be short: 5 rows in batches of 2 for 2
+    epochs give 5 batches of 2.
 
     Args:
-        x: Features: arrays by name, or one array. The first dimension is that of the examples.
-        y: Labels, likewise, or None.
-        batch_size: Examples in a batch.
-        num_epochs: How often to go through the data; None repeats it without end.
-        shuffle: Whether each epoch comes in a random order of its own. Must be given.
+        x: Features: arrays by name, or one array. The first dimension is the batch.
+        y: Labels in the same form, or None.
+        batch_size: The number of examples in a batch.
+        num_epochs: How often to repeat the data; None repeats it without end.
+        shuffle: Whether each epoch has its own random order. Must be given.
         queue_capacity: Ignored; all rows take part in a shuffle.
         num_threads: Ignored.
 
     Returns:
         A function without arguments that returns a Dataset of features, or of
-        (features, labels). It reads the arrays when it is called. In a graph, such as that in
-        which an `input_fn` is called that takes its result apart, it returns tensors of the next
-        batch.
+        (features, labels). It reads the arrays when it is called. In a graph, it returns tensors
+        of the next batch; for example inside an `input_fn` that unpacks the result.
 
     Raises:
         ArgumentError: `shuffle` is not a bool. From the returned function: arrays without rows
             or of different lengths, names in both `x` and `y`, an empty dict.
-        ArgumentTypeError: From the returned function: `x` or `y` are something else.
+        ArgumentTypeError: From the returned function: `x` or `y` has another type.
     """
     del queue_capacity, num_threads
     _check_shuffle(shuffle)
@@ -97,9 +96,9 @@ def pandas_input_fn(
         x: The features. It is not changed.
         y: The labels: a Series for a tensor, a DataFrame for a dict, or None. The index must
             be that of `x`.
-        batch_size: Examples in a batch.
-        num_epochs: How often to go through the data; None repeats it without end.
-        shuffle: Whether each epoch comes in a random order of its own. Must be given.
+        batch_size: The number of examples in a batch.
+        num_epochs: How often to repeat the data; None repeats it without end.
+        shuffle: Whether each epoch has its own random order. Must be given.
         queue_capacity: Ignored; all rows take part in a shuffle.
         num_threads: Ignored.
         target_column: A name that no column of `x` may have if there are labels.
@@ -111,7 +110,7 @@ def pandas_input_fn(
     Raises:
         ArgumentError: `shuffle` is not a bool, the indices differ, or `x` has a column called
             `target_column`.
-        ArgumentTypeError: `x` or `y` are something else, or `target_column` is not a string.
+        ArgumentTypeError: `x` or `y` has another type, or `target_column` is not a string.
             From the returned function: a column's dtype is not one of numpy's.
     """
     del queue_capacity, num_threads
@@ -130,14 +129,14 @@ def keras_input_fn(
 
     Args:
         py_dataset: Its items are batches: `x`, `(x,)` or `(x, y)`.
-        num_epochs: How often to go through it; None repeats it without end. `on_epoch_end` is
-            called after each time.
+        num_epochs: How often to repeat it; None repeats it without end. `on_epoch_end` is called
+            after each epoch.
 
     Returns:
         A function without arguments that returns a Dataset.
 
     Raises:
-        ArgumentTypeError: `py_dataset` is something else.
+        ArgumentTypeError: `py_dataset` has another type.
         ArgumentError: From the returned function: it is empty, or its batches hold sample
             weights.
     """
@@ -163,7 +162,7 @@ def keras_input_fn(
 
 @dataclasses.dataclass(frozen=True)
 class _Columns:
-    """Arrays of the same length and how a batch of them is put together.
+    """Arrays of the same length, and how a batch of them is structured.
 
     Attributes:
         names: The keys of a dict, `_BARE` for a tensor, None for nothing.
@@ -174,7 +173,7 @@ class _Columns:
     arrays: tuple[Any, ...] = ()
 
     def items(self) -> list[tuple[Any, Any]]:
-        """The arrays with what they are called in an error message."""
+        """Returns the arrays with their names for error messages."""
         names = self.names if isinstance(self.names, tuple) else (self.names,)
         return list(zip(names, self.arrays, strict=False))
 
@@ -185,9 +184,9 @@ class ArrayInput:
 
     Attributes:
         columns: Reads the features and the labels.
-        batch_size: Examples in a batch.
-        num_epochs: How often to go through the data; None repeats it without end.
-        shuffle: Whether each epoch comes in a random order of its own.
+        batch_size: The number of examples in a batch.
+        num_epochs: How often to repeat the data; None repeats it without end.
+        shuffle: Whether each epoch has its own random order.
     """
 
     columns: Callable[[], tuple[_Columns, _Columns]]
@@ -196,7 +195,8 @@ class ArrayInput:
     shuffle: bool
 
     def __call__(self) -> Any:
-        """Makes the Dataset of features, or of (features, labels); in a graph, tensors of these."""
+        """Creates the Dataset of features or (features, labels); in a graph, their tensors."""
+        # Before `init_scope`, which leaves the graph that the caller is in.
         as_tensors = _tensors_are_wanted()
         features, labels = self.columns()
         rows = _checked_rows(features, labels)
@@ -218,10 +218,9 @@ class ArrayInput:
         return _next_of(pipeline(*given))
 
     def only_batch(self) -> Any:
-        """All that a call's Dataset holds, where that is one batch in the order of the arrays.
+        """Returns the only batch of the Dataset; None for several batches or a random order.
 
-        Who predicts for a row needs no Dataset, which takes longer than the model does. None
-        where there are more batches, or random ones.
+        A prediction for one row needs no Dataset: creating one takes longer than the model does.
         """
         features, labels = self.columns()
         rows = _checked_rows(features, labels)
@@ -233,7 +232,7 @@ class ArrayInput:
 
 @contextlib.contextmanager
 def called_by_estimator() -> Iterator[None]:
-    """Marks the call of an input_fn; a call in a graph wants tensors of what it calls itself."""
+    """Marks the call of an input_fn: in a graph, functions of this module then return tensors."""
     token = _is_called_by_estimator.set(True)
     try:
         yield
@@ -242,15 +241,15 @@ def called_by_estimator() -> Iterator[None]:
 
 
 def _tensors_are_wanted() -> bool:
-    """Whether the graph is that of an input_fn's call, or a TF1 graph of the caller's own."""
+    """Returns whether the graph is that of a call of an input_fn, or a TF1 graph of the user."""
     is_function = tf.compat.v1.get_default_graph().building_function
     return not tf.executing_eagerly() and (_is_called_by_estimator.get() or not is_function)
 
 
 def _not_to_be_unpacked(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same Dataset, of a class that cannot be iterated while an input_fn is called.
+    """Returns the same Dataset, with a class that refuses iteration inside an input_fn.
 
-    `features, labels = numpy_input_fn(...)()` wants tensors, and would take two batches for them.
+    `features, labels = numpy_input_fn(...)()` expects tensors, but would unpack two batches.
     """
     kind: Any = type(dataset)
     dataset.__class__ = _guarded(kind)
@@ -272,7 +271,7 @@ def _guarded(kind: Any) -> Any:
 
 
 def _next_of(dataset: tf.data.Dataset) -> Any:
-    """The tensors of the next batch, in a graph whose table initializers make the iterator."""
+    """Returns tensors of the next batch; table initializers of the graph create the iterator."""
     iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
     tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
     return iterator.get_next()
@@ -297,7 +296,7 @@ def _frame(frame: Any) -> _Columns:
 
 
 def _series_array(name: Any, series: Any) -> np.ndarray[Any, Any]:
-    """A column's values as numpy holds them; pandas' own strings become objects."""
+    """Returns the values of a column as a numpy array; strings of pandas become objects."""
     if str(series.dtype) in ("str", "string"):
         series = series.astype(object)
     if not isinstance(series.dtype, np.dtype) or series.dtype.kind in "mM":
@@ -321,7 +320,7 @@ def _pipeline(
     endless: bool,
     shuffle: bool,
 ) -> Callable[..., tf.data.Dataset]:
-    """Returns the traced function from arrays to a Dataset: tracing costs more than all else."""
+    """Returns the traced function from arrays to a Dataset; tracing is the largest cost."""
 
     def make_dataset(
         tensors: list[tf.Tensor], rows: tf.Tensor, epochs: tf.Tensor, seed: tf.Tensor
@@ -338,6 +337,7 @@ def _pipeline(
 
         numbers = tf.data.Dataset.counter() if endless else tf.data.Dataset.range(epochs)
         batches = numbers.map(order).rebatch(batch_size, drop_remainder=endless).map(batch)
+        # A loop takes batches without asking for the end only where their number is known.
         size = tf.data.INFINITE_CARDINALITY if endless else -(-rows * epochs // batch_size)
         return batches.apply(tf.data.experimental.assert_cardinality(size))
 
@@ -350,7 +350,7 @@ def _pipeline(
 
 
 def _element(feature_names: Any, label_names: Any, values: Iterator[tf.Tensor]) -> Any:
-    """A batch: features, or (features, labels)."""
+    """Returns a batch: features, or (features, labels)."""
     packed = _packed(feature_names, values)
     return packed if label_names is None else (packed, _packed(label_names, values))
 
@@ -360,7 +360,7 @@ def _packed(names: Any, gathered: Iterator[tf.Tensor]) -> Any:
 
 
 def _seed() -> tf.Tensor:
-    """A new seed, which follows from `tf.random.set_seed` if that was called."""
+    """Returns a new seed, derived from `tf.random.set_seed` if that was called."""
     seeds: tuple[Any, Any] = tf.compat.v1.get_seed(None)
     of_graph, of_operation = seeds
     if of_graph is None:
@@ -512,7 +512,7 @@ def _keras_batch(batch: Any) -> Any:
 
 
 def _arrays(part: Any) -> Any:
-    """Makes arrays of the leaves, and tuples of the lists that Keras takes for several inputs."""
+    """Converts leaves to arrays, and lists to tuples if Keras takes them for several inputs."""
     if isinstance(part, Mapping):
         return {name: _arrays(value) for name, value in part.items()}
     is_several = isinstance(part, list | tuple) and not all(np.isscalar(item) for item in part)

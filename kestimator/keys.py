@@ -14,7 +14,7 @@ from typing import Final
 
 
 class ModeKeys:
-    """What a `model_fn` is asked for: its `mode` argument."""
+    """The values of the `mode` argument of a `model_fn`."""
 
     TRAIN: Final = "train"
     EVAL: Final = "eval"
@@ -25,7 +25,7 @@ ALL_MODES: Final = (ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT)
 
 
 class MetricKeys:
-    """Names of metrics in the results of `evaluate`; `%g`, `%d` and `%s` are to be filled in."""
+    """Names of metrics in the results of `evaluate`; `%g`, `%d` and `%s` are placeholders."""
 
     LOSS: Final = "loss"
     LOSS_MEAN: Final = "average_loss"
@@ -56,7 +56,7 @@ class MetricKeys:
 
 
 class PredictionKeys:
-    """Keys of the predictions that the heads give."""
+    """Keys of the predictions of heads."""
 
     LOGITS: Final = "logits"
     LOGISTIC: Final = "logistic"

@@ -1,14 +1,14 @@
-"""Lazy optimizers: Adam and RMSprop that leave the rows outside of a batch alone.
+"""Lazy optimizers: Adam and RMSprop that only update the rows of a batch.
 
 Synopsis::
 
     kestimator.EstimatorSpec(mode, loss=loss, train_op=kestimator.optimizers.LazyAdam(0.001))
     kestimator.optimizers.LazyAdamOptimizer(0.001).minimize(loss, global_step)
 
-Adam and RMSprop decay the moments of every row at every step, so that a step with a big embedding
-costs what all its rows cost. The lazy forms update weights and moments of those rows alone that a
-batch looks up: other numbers, by a little, for a step that costs what its rows cost. For variables
-with dense gradients they are what they derive from.
+Adam and RMSprop decay the moments of every row in every step. So the cost of a step grows with the
+size of an embedding. The lazy forms only update weights and moments of the rows that a batch looks
+up. The results differ slightly, and the cost of a step depends only on these rows. For variables
+with dense gradients, they equal their base classes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RMSPROP = inspect.signature(keras.optimizers.RMSprop).parameters["name"].defaul
 
 
 class LazyAdam(keras.optimizers.Adam):
-    """Keras' Adam, for the rows of a batch alone.
+    """Keras' Adam, which only updates the rows of a batch.
 
     With g the sum of a row's gradients in the batch, and t the number of the step::
 
@@ -34,8 +34,8 @@ class LazyAdam(keras.optimizers.Adam):
         v = v + (1 - beta_2) (g^2 - v)
         w = w - learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
 
-    A row that is not in the batch keeps w, m and v. With `amsgrad`, the greatest v so far takes
-    the place of v in the last line.
+    A row that is not in the batch keeps w, m and v. With `amsgrad`, the greatest v so far replaces
+    v in the last line.
 
     Args:
         learning_rate: As for `keras.optimizers.Adam`.
@@ -63,15 +63,15 @@ class LazyAdam(keras.optimizers.Adam):
 
 
 class LazyRMSprop(keras.optimizers.RMSprop):
-    """Keras' RMSprop, for the rows of a batch alone.
+    """Keras' RMSprop, which only updates the rows of a batch.
 
     With g the sum of a row's gradients in the batch::
 
         v = rho v + (1 - rho) g^2
         w = w - learning_rate g / sqrt(v + epsilon)
 
-    With `momentum`, the row's `p = momentum p + learning_rate g / sqrt(v + epsilon)` is what is
-    subtracted; if `centered`, `v - a^2` is divided by in place of v, with
+    With `momentum`, `p = momentum p + learning_rate g / sqrt(v + epsilon)` of the row is
+    subtracted instead. If `centered`, `v - a^2` replaces v in the divisor, with
     `a = rho a + (1 - rho) g`. A row that is not in the batch keeps w, v, p and a.
 
     Args:
@@ -100,9 +100,9 @@ class LazyRMSprop(keras.optimizers.RMSprop):
 
 
 class LazyAdamOptimizer(tf.compat.v1.train.AdamOptimizer):
-    """TF1's Adam, for the rows of a batch alone.
+    """TF1's Adam, which only updates the rows of a batch.
 
-    The formulas are those of `LazyAdam`. Slots are called as those of
+    The formulas are those of `LazyAdam`. Slots have the names of those of
     `tf.compat.v1.train.AdamOptimizer`, so that either continues from the other's checkpoints.
 
     Args:
@@ -118,7 +118,7 @@ class LazyAdamOptimizer(tf.compat.v1.train.AdamOptimizer):
     def _resource_apply_sparse(
         self, grad: tf.Tensor, handle: Any, indices: tf.Tensor
     ) -> tf.Operation:
-        """What TF1's optimizers are derived by: called with different rows, and their sums."""
+        """Updates distinct rows with their summed gradients; overrides a method of TF1."""
         settings = (*self._get_beta_accumulators(), self._beta1_t, self._beta2_t)
         slots = self.get_slot(handle, "m"), self.get_slot(handle, "v")
         return _sparse_updates.lazy_tf1_adam(
@@ -127,7 +127,7 @@ class LazyAdamOptimizer(tf.compat.v1.train.AdamOptimizer):
 
 
 class LazyRMSPropOptimizer(tf.compat.v1.train.RMSPropOptimizer):
-    """TF1's RMSProp, for the rows of a batch alone: which `tf.compat.v1.train` does by itself.
+    """TF1's RMSProp, whose sparse updates are already limited to the rows of a batch.
 
     With g the sum of a row's gradients in the batch, a row's v, p and w become::
 
@@ -135,7 +135,7 @@ class LazyRMSPropOptimizer(tf.compat.v1.train.RMSPropOptimizer):
         p = momentum p + learning_rate g / sqrt(v + epsilon)
         w = w - p
 
-    A row that is not in the batch keeps them. It is here so that the name says what it does.
+    A row that is not in the batch keeps them. This class exists so that the name says what it does.
 
     Args:
         *args: As for `tf.compat.v1.train.RMSPropOptimizer`.

@@ -1,4 +1,4 @@
-"""What a `model_fn` returns, and what training and evaluation are told to do.
+"""The result of a `model_fn`, and the specs of training, evaluation and warm starts.
 
     def model_fn(features, labels, mode):
         ...
@@ -10,7 +10,7 @@
         EvalSpec(eval_input_fn, steps=None),
     )
 
-All of them are namedtuples that check their fields when they are made.
+All of them are namedtuples that check their fields when they are created.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ class _EstimatorSpecFields(NamedTuple):
 
 
 class EstimatorSpec(_EstimatorSpecFields):
-    """Everything that an `Estimator` needs to know of a model.
+    """Everything that an `Estimator` needs to know about a model.
 
-    A `model_fn` may give all fields in every mode; what a mode has no use for is ignored.
+    A `model_fn` may set all fields in every mode; fields that a mode does not need are ignored.
 
     Attributes:
-        mode: What the `model_fn` was asked for, one of `ModeKeys`.
-        predictions: A tensor or a dict of tensors, first dimension the batch. Required in
-            PREDICT; {} if not given.
+        mode: The `mode` argument of the `model_fn`, one of `ModeKeys`.
+        predictions: A tensor or a dict of tensors whose first dimension is the batch. Required
+            in PREDICT; {} if not given.
         loss: A scalar, or a tensor of one element, which becomes a scalar. Required in TRAIN
             and EVAL.
         train_op: The operation (or a tensor, or a variable's assignment) that makes one
@@ -151,6 +151,7 @@ class EstimatorSpec(_EstimatorSpecFields):
             raise errors.ArgumentError(
                 errors.invalid_argument("_replace()", unknown, f"some of {self._fields}")
             )
+        # A namedtuple's own `_replace` would go around the checks of `__new__`.
         return type(self)(**{**self._asdict(), **changes})
 
 
@@ -166,14 +167,14 @@ class TrainSpec(_TrainSpecFields):
 
     Attributes:
         input_fn: Makes the training data.
-        max_steps: The global step to stop at. None: train to the end of the data.
+        max_steps: The global step to stop at. None: train until the end of the data.
         hooks: `tf.compat.v1.train.SessionRunHook`s for training.
         saving_listeners: `tf.compat.v1.train.CheckpointSaverListener`s, called around every
             checkpoint.
 
     Raises:
         ArgumentError: `max_steps` is not positive.
-        ArgumentTypeError: `input_fn` cannot be called, or a hook or listener is something else.
+        ArgumentTypeError: `input_fn` cannot be called, or a hook or listener has another type.
     """
 
     __slots__ = ()
@@ -211,18 +212,18 @@ class EvalSpec(_EvalSpecFields):
     """The evaluation part of `train_and_evaluate`.
 
     Attributes:
-        input_fn: Makes the evaluation data.
-        steps: How many batches to evaluate on. None: to the end of the data.
-        name: Names the results' directory `eval_<name>`, where there are several evaluations.
+        input_fn: Creates the evaluation data.
+        steps: How many batches to evaluate on. None: all data.
+        name: Names the directory of the results, `eval_<name>`, if there are several evaluations.
         hooks: `tf.compat.v1.train.SessionRunHook`s for evaluation.
         exporters: An `Exporter` or several, called after each evaluation.
-        start_delay_secs: Seconds that an evaluator in a process of its own waits before the first
-            evaluation. It has no effect: `train_and_evaluate` runs in one process, and there
-            `tf.estimator` does not wait either. A warning in the log says so, once in a process,
-            where another value than the default or 0 is given.
-        throttle_secs: The least seconds between the starts of two evaluations.
-        every_steps: The training steps between two evaluations, whatever the clock says. None:
-            after each checkpoint, as far as `throttle_secs` lets it. (Not in `tf.estimator`.)
+        start_delay_secs: Seconds that an evaluator in a separate process waits before the first
+            evaluation. It has no effect: `train_and_evaluate` runs in one process, where
+            `tf.estimator` does not wait either. A warning in the log says so, once per process,
+            if the value is neither the default nor 0.
+        throttle_secs: The minimum number of seconds between the starts of two evaluations.
+        every_steps: The training steps between two evaluations, regardless of the time. None:
+            after each checkpoint, as `throttle_secs` allows. (Not in `tf.estimator`.)
 
     Raises:
         ArgumentError: A number is out of range, or an exporter's name is empty or repeated.
@@ -272,17 +273,17 @@ class _WarmStartSettingsFields(NamedTuple):
 
 
 class WarmStartSettings(_WarmStartSettingsFields):
-    """Which variables start with the values of another model's checkpoint.
+    """Selects variables that start with the values of the checkpoint of another model.
 
     Attributes:
-        ckpt_to_initialize_from: A checkpoint, a directory that holds some, or a Keras file.
+        ckpt_to_initialize_from: A checkpoint, a directory with checkpoints, or a Keras file.
         vars_to_warm_start: A regular expression, matched from the start of the names of
             trainable variables; or a list of them (or of variables), matched with all
             variables, optimizer slots included; or None for only those in
             `var_name_to_vocab_info`.
-        var_name_to_vocab_info: `VocabInfo`s by variable name, where rows moved because a
-            vocabulary changed.
-        var_name_to_prev_var_name: Names in the checkpoint by names in this model, where they
+        var_name_to_vocab_info: `VocabInfo`s by variable name, for variables whose rows moved
+            because a vocabulary changed.
+        var_name_to_prev_var_name: Names in the checkpoint by names in this model, if they
             differ.
 
     Raises:
@@ -407,7 +408,7 @@ def _checked_keras_model(model: Any) -> Any:
 
 
 def _assignment(train_op: Any) -> Any:
-    """Returns the operation behind what `variable.assign(...)` returns, or a variable's value."""
+    """Returns the operation of the result of `variable.assign(...)`, or a variable's value."""
     if tensors.is_tensor(train_op) or tf.executing_eagerly():
         return train_op
     operation = getattr(train_op, "op", None)

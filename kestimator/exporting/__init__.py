@@ -1,4 +1,4 @@
-"""What the front and the outputs of an exported model are.
+"""The inputs (receivers) and the outputs of an exported model.
 
 Not public: the names are in `kestimator.export`.
 """

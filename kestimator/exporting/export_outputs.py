@@ -1,4 +1,4 @@
-"""What a model gives when it is served: the values of `EstimatorSpec.export_outputs`.
+"""The outputs of a served model: the values of `EstimatorSpec.export_outputs`.
 
     EstimatorSpec(
         mode, predictions=predictions,
@@ -8,8 +8,8 @@
         },
     )
 
-Each names a signature of the SavedModel. `ClassificationOutput` and `RegressionOutput` are for
-requests that hold serialized `tf.train.Example`s, so they need a receiver with one string tensor.
+Each key names a signature of the SavedModel. `ClassificationOutput` and `RegressionOutput` are for
+requests with serialized `tf.train.Example`s, so they need a receiver with one string tensor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SEPARATOR = "/"
 
 
 class ExportOutput(abc.ABC):
-    """The interface of what `EstimatorSpec.export_outputs` holds."""
+    """The interface of the values of `EstimatorSpec.export_outputs`."""
 
     @abc.abstractmethod
     def as_signature_def(self, receiver_tensors: Mapping[str, Tensor]) -> Any:
@@ -51,16 +51,16 @@ class ExportOutput(abc.ABC):
 
 
 class _NamedOutputs(ExportOutput):
-    """What all outputs of this module share: named tensors behind a signature's method."""
+    """The base of all outputs of this module: named tensors and the method of a signature."""
 
     method_name: ClassVar[str]
 
     @abc.abstractmethod
     def signature_outputs(self) -> dict[str, Tensor]:
-        """Returns the tensors by the names they get in the signature."""
+        """Returns the tensors by their names in the signature."""
 
     def signature_inputs(self, receiver_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the placeholders by the names they get in the signature."""
+        """Returns the placeholders by their names in the signature."""
         return dict(receiver_tensors)
 
     def as_signature_def(self, receiver_tensors: Mapping[str, Tensor]) -> Any:
@@ -88,7 +88,7 @@ class PredictOutput(_NamedOutputs):
         self.outputs = _named_tensors("outputs", outputs, SignatureKeys.SINGLE_OUTPUT)
 
     def signature_inputs(self, receiver_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the placeholders under their own names; there has to be one."""
+        """Returns the placeholders under their own names; there has to be at least one."""
         if not isinstance(receiver_tensors, Mapping) or not receiver_tensors:
             raise errors.ArgumentError(
                 errors.invalid_argument(
@@ -98,7 +98,7 @@ class PredictOutput(_NamedOutputs):
         return dict(receiver_tensors)
 
     def signature_outputs(self) -> dict[str, Tensor]:
-        """Returns `outputs`; there has to be one."""
+        """Returns `outputs`; there has to be at least one."""
         if not self.outputs:
             raise errors.ArgumentError(
                 errors.invalid_argument("outputs", self.outputs, "at least one tensor")
@@ -109,15 +109,15 @@ class PredictOutput(_NamedOutputs):
 class ClassificationOutput(_NamedOutputs):
     """Classes, their scores, or both.
 
-    Classes alone are the best ones, best first. Scores alone are one for every class, in order
-    of the class ids. Given both, each score belongs to the class at the same place.
+    Classes alone are the best ones, best first. Scores alone hold one score per class, in the
+    order of class ids. If both are given, each score belongs to the class at the same position.
 
     Attributes:
         scores: A float tensor [batch, n], or None.
         classes: A string tensor [batch, n] with the classes' names, or None.
 
     Raises:
-        ArgumentError: Neither is given, or one is not a tensor of that dtype.
+        ArgumentError: Neither is given, or one is not a tensor of its dtype.
     """
 
     method_name = SignatureMethods.CLASSIFY
@@ -139,7 +139,7 @@ class ClassificationOutput(_NamedOutputs):
         return _single_string_input(type(self).__name__, receiver_tensors)
 
     def signature_outputs(self) -> dict[str, Tensor]:
-        """Returns "classes" and "scores", those that are given."""
+        """Returns "classes" and "scores", if they are given."""
         outputs = {}
         if self.classes is not None:
             outputs[SignatureKeys.CLASSES] = self.classes
@@ -217,7 +217,7 @@ def checked_export_outputs(export_outputs: Any, predictions: Any) -> dict[str, E
     """Checks the `export_outputs` of an `EstimatorSpec` for prediction and fills in the default.
 
     Args:
-        export_outputs: A dict of ExportOutputs, or None for the predictions as they are.
+        export_outputs: A dict of ExportOutputs, or None to export the predictions.
         predictions: The predictions of the same spec.
 
     Returns:
@@ -249,6 +249,7 @@ def checked_export_outputs(export_outputs: Any, predictions: Any) -> dict[str, E
 def _with_default(export_outputs: dict[str, ExportOutput]) -> dict[str, ExportOutput]:
     if len(export_outputs) == 1:
         (output,) = export_outputs.values()
+        # A single output is the default as well, under both names.
         return {**export_outputs, SignatureKeys.SERVING_DEFAULT: output}
     if export_outputs and SignatureKeys.SERVING_DEFAULT not in export_outputs:
         raise errors.ArgumentError(
@@ -311,7 +312,10 @@ def _metric_tensors(metrics: Any) -> dict[str, Tensor]:
 
 
 def _value_and_update(name: str, metric: Any) -> tuple[Tensor, Tensor]:
-    """Returns a metric's two tensors; a Keras metric is updated wherever its result is read."""
+    """Returns the two tensors of a metric; for a Keras metric, its result twice.
+
+    Reading the result of a Keras metric in the exported graph also runs its update.
+    """
     if isinstance(metric, keras.metrics.Metric):
         result = metric.result()
         metric = (result, result)
@@ -330,7 +334,7 @@ def _value_and_update(name: str, metric: Any) -> tuple[Tensor, Tensor]:
 
 
 def _update_tensor(name: str, update: Any) -> Tensor:
-    """Stands an empty tensor in for an update without an output, as signatures hold tensors."""
+    """Returns an empty tensor for an update op without an output: signatures need tensors."""
     if _tensors.is_tensor(update):
         return update
     if not isinstance(update, tf.Operation | tf.Variable):

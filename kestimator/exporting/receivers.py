@@ -1,4 +1,4 @@
-"""Receivers: the front of an exported model.
+"""Receivers: the inputs of an exported model.
 
 Synopsis::
 
@@ -8,7 +8,7 @@ Synopsis::
     receiver.features            # what the model_fn gets
     receiver.receiver_tensors    # what a request feeds
 
-For training and evaluation a receiver has labels, too: `SupervisedInputReceiver`.
+For training and evaluation, a receiver also has labels: `SupervisedInputReceiver`.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class _ReceiverFields(NamedTuple):
 
 
 class ServingInputReceiver(_ReceiverFields):
-    """What a `serving_input_receiver_fn` returns: placeholders, and the features behind them.
+    """The result of a `serving_input_receiver_fn`: placeholders, and features made of them.
 
     Attributes:
-        features: A dict of tensors for the model_fn. A tensor alone becomes
-            `{"feature": tensor}`; see `TensorServingInputReceiver` to pass it as it is.
-        receiver_tensors: The placeholders that a request feeds, by name. One alone is called
+        features: A dict of tensors for the model_fn. A single tensor becomes
+            `{"feature": tensor}`; use `TensorServingInputReceiver` to pass it unchanged.
+        receiver_tensors: The placeholders that a request feeds, by name. A single one is called
             "input".
-        receiver_tensors_alternatives: More groups of tensors that can be fed instead, by name.
-            Each makes signatures called `<name>:<output>`. None for no others.
+        receiver_tensors_alternatives: Other groups of tensors that can be fed instead, by name.
+            Each creates signatures called `<name>:<output>`. None for no others.
 
     Raises:
         ArgumentError: Something is None or not a tensor, or a name is not a string.
@@ -121,12 +121,12 @@ class _SupervisedFields(NamedTuple):
 
 
 class SupervisedInputReceiver(_SupervisedFields):
-    """A receiver for training or evaluation: placeholders, and the features and labels behind.
+    """A receiver for training or evaluation: placeholders, features and labels.
 
     Attributes:
-        features: A tensor or a dict of tensors; the model_fn gets it as it is.
-        labels: A tensor or a dict of tensors; the model_fn gets it as it is.
-        receiver_tensors: The placeholders that are fed, by name. One alone is called "input".
+        features: A tensor or a dict of tensors; the model_fn gets it unchanged.
+        labels: A tensor or a dict of tensors; the model_fn gets it unchanged.
+        receiver_tensors: The placeholders that are fed, by name. A single one is called "input".
 
     Raises:
         ArgumentError: Something is None or not a tensor, or a name is not a string.
@@ -150,11 +150,11 @@ class SupervisedInputReceiver(_SupervisedFields):
 def build_parsing_serving_input_receiver_fn(
     feature_spec: Mapping[str, Any], default_batch_size: int | None = None
 ) -> Callable[[], ServingInputReceiver]:
-    """Makes a receiver of serialized `tf.train.Example`s.
+    """Makes a receiver function for serialized `tf.train.Example`s.
 
     Args:
-        feature_spec: What the examples hold: `tf.io.FixedLenFeature`s and the like, by name, as
-            `tf.feature_column.make_parse_example_spec` gives them.
+        feature_spec: The content of the examples: `tf.io.FixedLenFeature`s and the like, by name,
+            as `tf.feature_column.make_parse_example_spec` returns them.
         default_batch_size: The number of examples in a request; None takes any.
 
     Returns:
@@ -181,10 +181,10 @@ def build_parsing_serving_input_receiver_fn(
 def build_raw_serving_input_receiver_fn(
     features: Mapping[str, Tensor], default_batch_size: int | None = None
 ) -> Callable[[], ServingInputReceiver]:
-    """Makes a receiver that is fed the features as they are.
+    """Makes a receiver function whose placeholders are the features.
 
     Args:
-        features: Tensors by name, in a graph or eager: only dtypes and shapes count. Their first
+        features: Tensors by name, in a graph or eager: only dtypes and shapes are used. Their first
             dimension is the batch.
         default_batch_size: The size of a batch; None takes any.
 
@@ -212,7 +212,7 @@ def build_raw_supervised_input_receiver_fn(
     labels: Tensor | Mapping[str, Tensor],
     default_batch_size: int | None = None,
 ) -> Callable[[], SupervisedInputReceiver]:
-    """Makes a receiver for training and evaluation that is fed features and labels as they are.
+    """Makes a receiver function for training and evaluation, fed with features and labels.
 
     Example:
         >>> receiver_fn = kestimator.export.build_raw_supervised_input_receiver_fn(
@@ -221,18 +221,20 @@ def build_raw_supervised_input_receiver_fn(
         ...     estimator.model_dir, {"train": receiver_fn, "eval": receiver_fn})
 
     Args:
-        features: A tensor, or tensors by name, in a graph or eager: only dtypes and shapes
-            count. Their first dimension is the batch.
+        features: A tensor, or tensors by name, in a graph or eager: only dtypes and shapes are
+            used. Their first dimension is the batch.
         labels: A tensor, or tensors by name.
         default_batch_size: The size of a batch; None takes any.
 
     Returns:
-        A receiver function, whose placeholders have the names of features and labels. A tensor
-        without a name is fed as "input" if it is a feature, and as "label".
+        A receiver function, whose placeholders have the names of features and labels. A single
+        feature tensor is fed as "input", a single label tensor as "label".
 
     Raises:
-        ArgumentError: Something is no dense tensor, or a name stands for a feature and a label.
+        ArgumentError: Something is not a dense tensor, or a feature and a label have the same
+            name.
     """
+    # Described now: a placeholder can be made only later, in the graph that is exported.
     described = _described("features", features, SINGLE_RECEIVER, default_batch_size)
     answers = _described("labels", labels, _SINGLE_LABEL, default_batch_size)
     if both := sorted(set(described) & set(answers), key=str):
@@ -253,14 +255,14 @@ def build_raw_supervised_input_receiver_fn(
 
 
 def _as_given(given: Any, placeholders: Mapping[str, Tensor]) -> Any:
-    """Placeholders in the structure of what they stand for: a dict, or one tensor."""
+    """Returns placeholders in the structure of `given`: a dict, or one tensor."""
     return dict(placeholders) if isinstance(given, Mapping) else next(iter(placeholders.values()))
 
 
 def _described(
     name: str, given: Any, single: str, batch_size: int | None
 ) -> dict[str, dict[str, Any]]:
-    """The arguments of placeholders by the names in signatures."""
+    """Returns the arguments of placeholders by their names in signatures."""
     if not isinstance(given, Mapping):
         return {single: _placeholder_arguments(name, given, batch_size)}
     return {
@@ -288,7 +290,7 @@ def _placeholder_arguments(name: str, tensor: Any, batch_size: int | None) -> di
 
 
 def _operation_name(tensor: Any) -> str | None:
-    """The name of a tensor's operation; eager tensors have none."""
+    """Returns the name of the operation of a tensor; None for eager tensors."""
     try:
         return str(tensor.op.name)
     except AttributeError:

@@ -7,8 +7,8 @@ Synopsis::
     estimator.train(input_fn, max_steps=1000)
     estimator.export_keras("/tmp/trained.keras")
 
-A training step computes what a step of `fit` does, evaluation gives the metrics of
-`Model.evaluate`, and predictions are those of `Model.predict`, by the names of the outputs.
+A training step computes the same as a step of `fit`. Evaluation returns the metrics of
+`Model.evaluate`. Predictions are those of `Model.predict`, by the names of the outputs.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def model_to_estimator(
 ) -> KerasEstimator:
     """Makes an Estimator of a compiled Keras model.
 
-    A copy of the model is trained: the model itself stays as it is. The copy starts with the
-    model's weights, and with the state of its optimizer if it has been trained; a checkpoint in
-    `model_dir` wins over both.
+    A copy of the model is trained; the model itself does not change. The copy starts with the
+    weights of the model, and with the state of its optimizer if it has been trained. A checkpoint
+    in `model_dir` takes precedence over both.
 
-    Features are a dict by the names of the inputs, a tensor for the only input, or a tuple of
-    tensors in the order of the inputs; `{"features": features, "sample_weights": weights}` weighs
-    the examples. Labels are what `fit` takes. Checkpoints have the paths of the model's variables
-    as names, counted as if nothing else had been made in the process.
+    Features are a dict by the names of the inputs, a tensor for a single input, or a tuple of
+    tensors in the order of the inputs. `{"features": features, "sample_weights": weights}` weights
+    the examples. Labels are the same as for `fit`. Names in checkpoints are the paths of the
+    model's variables, numbered as if nothing else had been created in the process.
 
     Example:
         >>> import keras
@@ -63,28 +63,29 @@ def model_to_estimator(
         ['global_step', 'loss', 'mae']
 
     Args:
-        keras_model: The model: functional, Sequential or of a class of its own that has
+        keras_model: The model: functional, Sequential, or of a custom class that has
             `get_config`.
-        keras_model_path: A `.keras` or `.h5` file with the model, in place of `keras_model`. No
+        keras_model_path: A `.keras` or `.h5` file with the model, instead of `keras_model`. No
             code in it is run.
-        custom_objects: Classes and functions that configurations of the model name, by name.
-        model_dir: Where to keep checkpoints and events, as for `Estimator`.
+        custom_objects: Classes and functions that the configuration of the model refers to, by
+            name.
+        model_dir: The directory of checkpoints and events, as for `Estimator`.
         config: A `RunConfig`.
         checkpoint_format: "checkpoint" or "saver", as in tf.estimator. Either way a checkpoint
             holds variables by name.
-        metric_names_map: Names for the results of `evaluate`, by the names that Keras has for the
-            compiled metrics: all of them, and any of the losses of several outputs.
-        export_outputs: Kinds of signatures to export, by the names of outputs, besides
-            "serving_default", which predicts all outputs.
+        metric_names_map: Names for the results of `evaluate`, by the Keras names of the compiled
+            metrics: for all metrics, and optionally for losses of several outputs.
+        export_outputs: Classes of additional signatures to export, by the names of outputs. The
+            signature "serving_default" always predicts all outputs.
 
     Returns:
         The Estimator.
 
     Raises:
         ValueError: Neither or both of `keras_model` and `keras_model_path` are given; the model
-            is not compiled or cannot be copied; `checkpoint_format` is another.
-        KeyError: `export_outputs` names an output that the model has not.
-        OSError: There is no file `keras_model_path`, or it is damaged.
+            is not compiled or cannot be copied; `checkpoint_format` has another value.
+        KeyError: `export_outputs` names an output that the model does not have.
+        OSError: The file `keras_model_path` does not exist or is damaged.
     """
     if checkpoint_format not in _FORMATS:
         raise errors.ArgumentError(
@@ -100,13 +101,13 @@ def model_to_estimator(
 
 
 class KerasEstimator(Estimator):
-    """What `model_to_estimator` gives: an Estimator that knows its Keras model.
+    """The result of `model_to_estimator`: an Estimator that knows its Keras model.
 
     Args:
         source: The model.
         config: A `RunConfig`.
-        metric_names: Names of metrics by those that Keras has for them.
-        export_outputs: Kinds of signatures by names of outputs.
+        metric_names: Names of metrics by their Keras names.
+        export_outputs: Classes of signatures by the names of outputs.
     """
 
     def __init__(
@@ -117,6 +118,8 @@ class KerasEstimator(Estimator):
         export_outputs: Mapping[str, type[ExportOutput]],
     ) -> None:
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+            # The `compute_loss` of the model counts the losses of layers; adding them here would
+            # count them twice.
             with keras_losses.left_to_keras():
                 return _spec(source, features, labels, mode, metric_names, export_outputs)
 
@@ -124,13 +127,13 @@ class KerasEstimator(Estimator):
         self._source = source
 
     def to_keras(self, checkpoint_path: str | None = None) -> keras.Model:
-        """Makes a Keras model of its own: trained, and compiled with the optimizer's state.
+        """Makes an independent Keras model: trained, and compiled with the optimizer's state.
 
         Args:
             checkpoint_path: The checkpoint; by default the latest.
 
         Returns:
-            A copy of the model that the estimator was made of, with the values of the checkpoint.
+            A copy of the model that the estimator was made from, with the values of the checkpoint.
 
         Raises:
             errors.CheckpointNotFoundError: There is no checkpoint.
@@ -192,6 +195,7 @@ def _checked_outputs(outputs: Any) -> dict[str, type[ExportOutput]]:
 
 def _check_output_names(outputs: Mapping[str, Any], names: list[str]) -> None:
     unknown = sorted(set(outputs) - set(names))
+    # No names: the model does not know its outputs yet, and `_signatures_of` checks them.
     if names and unknown:
         raise errors.NamesError(
             errors.invalid_argument(
@@ -208,7 +212,7 @@ def _spec(
     metric_names: Mapping[str, str],
     export_outputs: Mapping[str, type[ExportOutput]],
 ) -> specs.EstimatorSpec:
-    """What the model does with a batch: the model_fn."""
+    """Runs the model on a batch: the model_fn."""
     features, weights = keras_steps.split_weights(features)
     x = keras_io.inputs_of(source.model, features)
     model = source.lent(x, mode)

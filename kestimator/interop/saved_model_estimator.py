@@ -1,4 +1,4 @@
-"""An estimator whose model_fn is the graphs of a SavedModel.
+"""An estimator whose model_fn uses the graphs of a SavedModel.
 
 Synopsis::
 
@@ -40,12 +40,11 @@ _METHODS = {ModeKeys.TRAIN: SignatureMethods.TRAIN, ModeKeys.EVAL: SignatureMeth
 class SavedModelEstimator(Estimator):
     """Trains, evaluates and predicts with the graphs that an Estimator has exported.
 
-    The model_fn is not needed any more, nor the library that exported: kestimator or
-    tf.estimator. Variables start with the exported values; `model_dir` keeps what comes after.
+    The export may come from kestimator or tf.estimator; neither that library nor the model_fn is
+    needed. Variables start with the exported values; later checkpoints are in `model_dir`.
 
-    `train` and `evaluate` take features and labels by the names that the receiver gave them,
-    `predict` takes the inputs of the signature "serving_default": serialized examples, if that
-    is what was exported.
+    `train` and `evaluate` take features and labels by the names of the receiver. `predict` takes
+    the inputs of the signature "serving_default", for example serialized examples.
 
     Example:
         >>> supervised_fn = kestimator.export.build_raw_supervised_input_receiver_fn(
@@ -61,11 +60,11 @@ class SavedModelEstimator(Estimator):
 
     Args:
         saved_model_dir: The directory of the SavedModel.
-        model_dir: Where to keep checkpoints and events. By default a fresh temporary directory.
+        model_dir: The directory of checkpoints and events. By default, a new temporary directory.
         config: A `RunConfig` without a distribution strategy.
 
     Raises:
-        errors.SavedModelError: There is no SavedModel of an Estimator.
+        errors.SavedModelError: The directory has no SavedModel of an Estimator.
         ValueError: `config` has a distribution strategy.
     """
 
@@ -88,14 +87,14 @@ class SavedModelEstimator(Estimator):
         return self._saved.directory
 
     def latest_checkpoint(self) -> str:
-        """The path of the newest checkpoint: that of the SavedModel before any training."""
+        """Returns the newest checkpoint; before any training, that of the SavedModel."""
         return super().latest_checkpoint() or self._saved.variables
 
     def _check_mode(self, mode: str) -> None:
         """Checks that there is a graph for a mode.
 
         Raises:
-            errors.ModeNotExportedError: There is none.
+            errors.ModeNotExportedError: There is no graph.
         """
         if mode not in self._modes:
             raise errors.ModeNotExportedError(
@@ -130,7 +129,7 @@ def _signature(saved: graph_import.SavedModel, mode: str) -> Any:
 def _model_fn(
     saved: graph_import.SavedModel, features: Any, labels: Any, mode: str, config: RunConfig
 ) -> specs.EstimatorSpec:
-    """What a graph of a SavedModel does with a batch: the model_fn, bound to the SavedModel."""
+    """Runs a graph of a SavedModel on a batch: the model_fn, bound to the SavedModel."""
     meta_graph, signature = saved.meta_graph(export.TAGS[mode]), _signature(saved, mode)
     feeds = _feeds(signature, features, labels)
     imported = saved.put_into_program(meta_graph, feeds)
@@ -149,7 +148,7 @@ def _model_fn(
 
 
 def _scaffold(imported: graph_import.Imported, variables: str, config: RunConfig) -> Any:
-    """Initializes with the variables of the SavedModel, and reads and writes as it does."""
+    """Returns a scaffold with the variables and a saver of the SavedModel."""
     return _v1.train.Scaffold(
         init_fn=lambda scaffold, session: scaffold.saver.restore(session, variables),
         local_init_op=imported.main_op,
@@ -169,7 +168,8 @@ def _metrics(outputs: Mapping[str, Any]) -> dict[str, Any]:
 def _export_outputs(
     meta_graph: Any, default: Any, imported: graph_import.Imported
 ) -> dict[str, ExportOutput]:
-    """The signatures that answer to the same inputs as the default one, to be exported again."""
+    """Returns the signatures with the same inputs as the default one, to be exported again."""
+    # Only these inputs are replaced by features: the others stay placeholders that nobody feeds.
     fed = {info.name for info in default.inputs.values()}
     return {
         name: _export_output(signature, imported)
@@ -188,7 +188,7 @@ def _export_output(signature: Any, imported: graph_import.Imported) -> ExportOut
 
 
 def _feeds(signature: Any, features: Features, labels: Labels) -> dict[str, tf.Tensor]:
-    """What stands for the inputs of a signature, by the names of their tensors.
+    """Returns the tensors that replace the inputs of a signature, by tensor name.
 
     Raises:
         errors.ArgumentError: An input is missing, or has another dtype or shape.
@@ -216,8 +216,9 @@ def _feeds(signature: Any, features: Features, labels: Labels) -> dict[str, tf.T
 
 
 def _named(signature: Any, features: Features, labels: Labels) -> dict[str, Any]:
-    """Features and labels by name. What is one tensor has the name of the input that is left."""
+    """Returns features and labels by name; a single tensor gets the name that is left."""
     given: dict[str, Any] = {}
+    # Labels first: a single feature gets the name of the one input that they leave.
     for part, single in ((labels, "label"), (features, None)):
         if isinstance(part, Mapping):
             given.update(part)

@@ -1,13 +1,13 @@
-"""The way out: a trained canned estimator as a plain Keras model.
+"""Converts a trained canned estimator to a plain Keras model.
 
 Synopsis::
 
     model = build(Blueprint(head, linear=part, network=None), value_of, inputs={})
     model.save("model.keras")
 
-The model has Keras' own layers alone, and is loaded without kestimator. A layer with variables has
-the name of its variable, or of their scope, with dots for slashes: `dnn.hiddenlayer_0` holds
-`dnn/hiddenlayer_0/kernel` and `/bias`. So a warm start finds its way back.
+The model only has layers of Keras, and is loaded without kestimator. A layer with variables has the
+name of its variable, or of their scope, with dots for slashes: `dnn.hiddenlayer_0` holds
+`dnn/hiddenlayer_0/kernel` and `/bias`. So a warm start can read the weights back.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Linear(Protocol):
 
     @property
     def sparse_combiner(self) -> str:
-        """How several ids of an example are reduced."""
+        """How the weights of several ids of an example are combined."""
 
 
 class Network(Protocol):
@@ -72,20 +72,20 @@ class Network(Protocol):
 
     @property
     def activation(self) -> Callable[..., Any]:
-        """What they apply."""
+        """The activation function of the hidden layers."""
 
     @property
     def dropout(self) -> float | None:
-        """The part of activations that training drops, or None."""
+        """The fraction of activations that training drops, or None."""
 
     @property
     def batch_norm(self) -> bool:
-        """Whether they are normalized."""
+        """Whether the hidden layers have batch normalization."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Blueprint:
-    """What a canned estimator is made of; without parts it is a baseline.
+    """The parts of a canned estimator; without parts it is a baseline.
 
     Attributes:
         head: The head.
@@ -98,7 +98,7 @@ class Blueprint:
     network: Network | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Blueprint:
-        """Copies of an estimator share it, as they share the model_fn that has its parts."""
+        """Returns itself: copies of an estimator share it, like the model_fn with its parts."""
         return self
 
 
@@ -110,15 +110,16 @@ def build(
     """Makes the model, with its weights.
 
     Args:
-        blueprint: What it is made of.
-        value_of: Gives the value of a variable by its name.
-        inputs: Keras inputs by feature name, in place of those of one value per example.
+        blueprint: The parts of the estimator.
+        value_of: Returns the value of a variable by its name.
+        inputs: Keras inputs by feature name, which replace the default ones of one value per
+            example.
 
     Returns:
         A functional model from a dict of features to a dict of predictions.
 
     Raises:
-        errors.ArgumentError: Something has no equal in Keras.
+        errors.ArgumentError: A part has no equivalent in Keras.
     """
     linear, network = blueprint.linear, blueprint.network
     columns = [*(linear.columns if linear else ()), *(network.columns if network else ())]
@@ -155,7 +156,7 @@ def _finished(model: keras.Model, layers: column_layers.ColumnLayers) -> keras.M
 def _baseline(
     head: heads.Head, value_of: Callable[[str], np.ndarray], given: Mapping[str, Any]
 ) -> keras.Model:
-    """A baseline has no columns: it takes any one feature, to know how many examples there are."""
+    """Makes a baseline; it has no columns, and uses one feature to count the examples."""
     layers = column_layers.ColumnLayers([], {}, value_of)
     inputs = dict(given) or {"example": keras.Input([1], name="example")}
     logits = layers.bias(_BASELINE, next(iter(inputs.values())))
@@ -185,6 +186,7 @@ def _network_logits(layers: column_layers.ColumnLayers, part: Network, units: in
             net = keras.layers.Dropout(part.dropout)(net)
         if part.batch_norm:
             name = keras_files.layer_name(f"{name}/batchnorm_{position}")
+            # The same numbers as in the network of the canned estimator.
             layer = keras.layers.BatchNormalization(momentum=0.999, epsilon=0.001, name=name)
             net = layers.scoped(layer, net, _NORMALIZATION)
     return _dense(layers, net, f"{_NETWORK}/logits", units, None)
@@ -202,10 +204,10 @@ def _sum(terms: list[Any]) -> Any:
 
 
 def _activation(argument: str, function: Callable[..., Any] | None) -> Any:
-    """The name of an activation for Keras, or a function that Keras can save.
+    """Returns the Keras name of an activation, or a function that Keras can save.
 
     Raises:
-        errors.ArgumentError: It is another function.
+        errors.ArgumentError: Keras cannot save the function.
     """
     for name, same in _SAME_FUNCTIONS:
         if function is same:
@@ -224,23 +226,25 @@ def _activation(argument: str, function: Callable[..., Any] | None) -> Any:
 
 
 def _is_saved_by_keras(function: Any) -> bool:
-    """Whether it is one of Keras' activations, or registered with `keras.saving`."""
+    """Returns whether it is an activation of Keras, or registered with `keras.saving`."""
     if not hasattr(function, "__name__"):
         return False
+    # For a function that is not registered, Keras returns the plain name.
     is_registered = keras.saving.get_registered_name(function) != function.__name__
     return is_registered or getattr(keras.activations, function.__name__, None) is function
 
 
 def _predictions(head: heads.Head, logits: Any, prefix: str = "") -> dict[str, Any]:
-    """What a head predicts in numbers, by key.
+    """Returns the numeric predictions of a head, by key.
 
     Raises:
-        errors.ArgumentError: The head is not one of kestimator's.
+        errors.ArgumentError: The head is not a head of kestimator.
     """
     if isinstance(head, heads.MultiHead):
         return _predictions_of_heads(head, logits)
     keys = PredictionKeys
     if isinstance(head, heads.BinaryClassHead):
+        # The logit of class 0 is 0, as in the head.
         both = keras.layers.Concatenate()([keras.ops.zeros_like(logits), logits])
         return {
             keys.LOGITS: _named(prefix, keys.LOGITS, "linear", logits),
@@ -267,7 +271,7 @@ def _predictions(head: heads.Head, logits: Any, prefix: str = "") -> dict[str, A
 
 
 def _predictions_of_heads(head: heads.MultiHead, logits: Any) -> dict[str, Any]:
-    """What all heads predict, under `<head>/<key>`, as in an export."""
+    """Returns the predictions of all heads under `<head>/<key>`, as in an export."""
     found: dict[str, Any] = {}
     start = 0
     for one in head.heads:

@@ -1,4 +1,4 @@
-"""What an Estimator's methods do: its programs, and the runs over them.
+"""The implementation of the methods of `Estimator`: its programs and their runs.
 
 Not public.
 """

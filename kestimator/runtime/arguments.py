@@ -1,4 +1,4 @@
-"""Checks of what an Estimator is given, before anything is opened or written."""
+"""Checks the arguments of an Estimator, before anything is opened or written."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from kestimator.config import RunConfig, default_session_config
 from kestimator.validation import checks
 
 _logger = logging.getLogger("kestimator")
+# `SavedModelEstimator` redefines the last two.
 _MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
 
 
 def checked_steps(steps: Any, max_steps: Any) -> tuple[Any, Any]:
-    """Returns both as plain numbers; at most one of them is given, and is positive.
+    """Checks both and returns them as plain numbers; at most one may be given.
 
     Raises:
         errors.ArgumentError: Both are given, or one is not above 0.
@@ -33,7 +34,7 @@ def checked_steps(steps: Any, max_steps: Any) -> tuple[Any, Any]:
 
 
 def check_trains(config: RunConfig) -> None:
-    """Checks that this process is one that trains.
+    """Checks that this process may train.
 
     Raises:
         errors.ArgumentError: TF_CONFIG makes it an evaluator or a parameter server.
@@ -46,7 +47,7 @@ def check_trains(config: RunConfig) -> None:
 
 
 def refuse_overrides(kind: type, base_class: type) -> None:
-    """Checks that a subclass only adds to `base_class`.
+    """Checks that a subclass does not redefine members of `base_class`.
 
     Raises:
         errors.ArgumentError: It redefines a member.
@@ -63,13 +64,15 @@ def refuse_overrides(kind: type, base_class: type) -> None:
 
 
 def resolved_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
-    """The configuration of an Estimator: a copy with a `model_dir` and a session configuration.
+    """Returns a copy of the configuration with a `model_dir` and a session configuration.
 
     Raises:
-        errors.ArgumentError: `config` is no RunConfig, or `model_dir` is given twice and differs.
+        errors.ArgumentError: `config` is not a RunConfig, or two different values of `model_dir`
+            are given.
     """
     if config is not None and not isinstance(config, RunConfig):
         raise errors.ArgumentError(errors.invalid_argument("config", config, "a RunConfig"))
+    # A copy: a RunConfig never changes, but the protos in it can.
     config = copy.deepcopy(config) if config is not None else RunConfig()
     given = None if model_dir is None else checks.checked_path("model_dir", model_dir)
     if given is not None and config.model_dir not in (None, given):
@@ -77,6 +80,7 @@ def resolved_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
             f"`model_dir` is given twice with different values: {given!r} to the Estimator and "
             f"{config.model_dir!r} in `config`. Give it once."
         )
+    # An empty `model_dir` argument counts as not given.
     directory = given or config.model_dir or _temporary_directory()
     if config.session_config is None:
         config = config.replace(session_config=default_session_config())
@@ -84,7 +88,7 @@ def resolved_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
 
 
 def copied_params(params: Any) -> Any:
-    """A deep copy of the hyperparameters; `{}` for None.
+    """Returns a deep copy of the hyperparameters; `{}` for None.
 
     Raises:
         errors.ArgumentTypeError: They cannot be copied.

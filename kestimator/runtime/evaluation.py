@@ -1,4 +1,4 @@
-"""Evaluation: a run over all batches, and the metrics at its end.
+"""Evaluation: a run over batches that ends with the values of the metrics.
 
 Synopsis::
 
@@ -36,39 +36,41 @@ def evaluate(
     *,
     as_it_is: bool = False,
 ) -> dict[str, Any]:
-    """Evaluates on all batches, or on `steps` of them, and gives the metrics.
+    """Evaluates on all batches, or on `steps` of them, and returns the metrics.
 
     Other threads wait until it has ended: the metrics are variables of the program.
 
     Args:
-        state: What the estimator keeps.
-        model: The program that evaluates.
+        state: The state of the estimator.
+        model: The program of the evaluation.
         batches: The input.
         path: The checkpoint to evaluate; None evaluates the initial values.
-        steps: How many batches to use; None goes to the end of the data.
+        steps: How many batches to use; None uses all data.
         hooks: The hooks.
-        as_it_is: Whether to evaluate what memory holds, instead of `path`.
+        as_it_is: Whether to evaluate the current values of variables instead of `path`.
     """
     session = runs.session_over(state, model, batches)
     with state.tracker.lock, model.graph.as_default():
         runner = runs.runner_over(state, model, session, batches, hooks)
         runs.prepare(state, model, session, hooks, runner.hooked.begin, path, as_it_is=as_it_is)
         batches.initialize(steps)
+        # Now, as a Dataset tells only when it is created whether it ends.
         _check_that_it_ends(batches, steps, hooks)
         with session.start_queue_runners():
             runner.hooked.after_create_session()
             runner.run(steps)
             runner.hooked.end()
+        # Still under the lock: other evaluations share the variables of metrics.
         values = session.run({**model.metric_values, "global_step": model.global_step})
     step = values.pop("global_step")
     return {**values, "global_step": np.int64(step)}
 
 
 def _check_that_it_ends(batches: _batches.Batches, steps: int | None, hooks: Sequence[Any]) -> None:
-    """Checks that an evaluation has an end; a hook may be there to make one.
+    """Checks that an evaluation ends; if there are hooks, one of them may end it.
 
     Raises:
-        errors.ArgumentError: The data has no end, and there is nothing else to stop at.
+        errors.ArgumentError: The data has no end, and neither `steps` nor hooks are given.
     """
     if steps is not None or batches.is_finite:
         return

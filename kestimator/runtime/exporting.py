@@ -1,4 +1,4 @@
-"""What leaves an estimator: graphs to serve, the values of a checkpoint, a Keras model.
+"""Exports of an estimator: graphs to serve, the values of a checkpoint, a Keras model.
 
 Synopsis::
 
@@ -34,7 +34,7 @@ _v1 = tf.compat.v1
 def trace_export(
     state: EstimatorState, mode: str, receiver_fn: ServingInputReceiverFn
 ) -> tuple[model_program.ModelProgram, saved_model.ServableGraph]:
-    """Traces the model_fn behind the placeholders of a receiver. Called under the lock."""
+    """Traces the model_fn on the placeholders of a receiver. Called under the lock."""
     source = _ServedSource(state, mode, receiver_fn)
     model = model_program.ModelProgram.trace(
         source,
@@ -51,12 +51,12 @@ def trace_export(
 
 
 class _ServedSource(programs.Source):
-    """A model_fn behind the placeholders of a receiver.
+    """A model_fn on the placeholders of a receiver.
 
     Args:
-        state: What the estimator keeps.
+        state: The state of the estimator.
         mode: The mode.
-        receiver_fn: Makes the receiver, in the graph.
+        receiver_fn: Creates the receiver, in the graph.
 
     Attributes:
         receiver: The receiver.
@@ -71,7 +71,7 @@ class _ServedSource(programs.Source):
         self._receiver_fn = receiver_fn
 
     def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
-        """Calls the receiver_fn, and the model_fn with what it gives."""
+        """Calls the receiver_fn, and the model_fn with its features and labels."""
         self.receiver = export.checked_receiver(self._receiver_fn())
         return super().call(self.receiver.features, getattr(self.receiver, "labels", None))
 
@@ -82,9 +82,10 @@ def exported_values(
     traced: Sequence[tuple[model_program.ModelProgram, saved_model.ServableGraph]],
     path: str | None,
 ) -> Iterator[str]:
-    """The path of the values to export; those of a partial warm start are written first.
+    """Yields the path of the values to export.
 
-    Called under the lock.
+    If `path` is None, the values of a partial warm start are written to a temporary checkpoint
+    first. Called under the lock.
     """
     if path is not None:
         for model, _ in traced:
@@ -94,6 +95,7 @@ def exported_values(
     model, graph = traced[0]
     session = runs.session_over(state, model, saved_model.NoBatches())
     with tempfile.TemporaryDirectory() as directory:
+        # The variables get their values back: training and predictions go on with them.
         with model.graph.as_default(), state.tracker.preserved():
             runs.prepare(state, model, session, [], lambda: None, None)
             values = os.path.join(directory, "model.ckpt")
@@ -105,15 +107,17 @@ def exported_values(
 def keras_model(
     state: EstimatorState, path: str, input_fn: InputFn | None
 ) -> Iterator[tuple[keras.Model | None, dict[int, str]]]:
-    """The Keras model that the model_fn names, with the values of a checkpoint meanwhile.
+    """Yields the Keras model that the model_fn names, with the values of a checkpoint.
+
+    The variables get their own values back afterwards.
 
     Args:
-        state: What the estimator keeps.
+        state: The state of the estimator.
         path: The checkpoint.
-        input_fn: What to call the model_fn for, if it was not called yet.
+        input_fn: The input to call the model_fn with, if it was not called yet.
 
     Yields:
-        The model, or None; and by the ids of its variables, their names.
+        The model, or None; and the names of its variables by their ids.
     """
     with state.tracker.lock:
         model = _named_keras_model(state)
@@ -135,7 +139,7 @@ def keras_model(
 
 
 def _named_keras_model(state: EstimatorState) -> keras.Model | None:
-    """The Keras model of a program; that of the training, if it has one replica alone."""
+    """Returns the Keras model of a program; that of training only if it has one replica."""
     modes = [ModeKeys.EVAL, ModeKeys.PREDICT]
     if state.distribution.replicas == 1:
         modes.insert(0, ModeKeys.TRAIN)

@@ -1,4 +1,4 @@
-"""What `Estimator.export_keras` writes: a Keras model, or the weights of any model.
+"""Writes the files of `Estimator.export_keras`: a Keras model, or weights of any model.
 
 Synopsis::
 
@@ -28,13 +28,13 @@ def write(
     make_model: Callable[[str], keras.Model] | None,
     held_model: Callable[[], HeldModel],
 ) -> str:
-    """Writes a file for Keras, whole or not at all.
+    """Writes a file for Keras atomically.
 
     Args:
-        target: The path, as `checked_target` gives it.
+        target: The path, as returned by `checked_target`.
         checkpoint: The checkpoint to write.
-        make_model: Makes a Keras model of a checkpoint; None where an estimator has no such way.
-        held_model: Gives the model that a model_fn named, if it did.
+        make_model: Creates a Keras model from a checkpoint; None if the estimator cannot.
+        held_model: Returns the model that a model_fn named, if it named one.
 
     Returns:
         The path.
@@ -65,7 +65,7 @@ def write(
 def _made(
     make_model: Callable[[str], keras.Model] | None, checkpoint: str, target: str
 ) -> keras.Model | None:
-    """The model, or None where something of it has no equal in Keras and its weights will do."""
+    """Returns the model; None if Keras has no equivalent of it and its weights are enough."""
     try:
         return None if make_model is None else make_model(checkpoint)
     except errors.ArgumentError:

@@ -37,15 +37,15 @@ def predict(
     path: Callable[[], str | None],
     yield_single_examples: bool,
 ) -> Iterator[Any]:
-    """Gives predictions of a checkpoint: row by row, or batch by batch.
+    """Yields predictions of a checkpoint: row by row, or batch by batch.
 
     Args:
-        state: What the estimator keeps.
-        input_fn: Gives features.
-        predict_keys: The predictions to give; None gives all.
+        state: The state of the estimator.
+        input_fn: Returns features.
+        predict_keys: The predictions to yield; None yields all.
         hooks: The hooks.
-        path: Gives the checkpoint, or None for initial values; asked under the lock.
-        yield_single_examples: Whether to go row by row.
+        path: Returns the checkpoint, or None for initial values; called under the lock.
+        yield_single_examples: Whether to yield rows.
     """
     batches = programs.open_input(state, input_fn, ModeKeys.PREDICT)
     model = programs.program(state, ModeKeys.PREDICT, batches)
@@ -66,15 +66,17 @@ def _batches_of(
     path: Callable[[], str | None],
     may_join: bool,
 ) -> Iterator[Any]:
-    """Gives one batch of predictions after the other, or several joined where allowed.
+    """Yields predictions batch by batch, or several batches joined where allowed.
 
-    The lock is held while they are computed: not at a `yield`, nor while hooks are called.
+    The lock is held while they are computed, but not at a `yield` and not while hooks run.
     """
     compute: predictions.HookedPredictions | predictions.UnobservedPredictions
     all_hooks = [*hooks, *model.spec.prediction_hooks]
     plain = runs.session_over(state, model, batches)
     with state.tracker.lock, model.graph.as_default():
         checkpoint = path()
+        # The loan reads the checkpoint through `plain`, whose guard is the lock. The guard of the
+        # hooked session is the loan itself.
         loan = checkpoint_tracker.Loan(state.tracker, model, plain, checkpoint)
         hooked = device_loop.HookedSession(
             _session.Session(model.program, batches, loan), all_hooks
@@ -86,6 +88,7 @@ def _batches_of(
             compute = predictions.HookedPredictions(model, chosen, hooked)
         else:
             compute = predictions.UnobservedPredictions(model, chosen, loan, may_join=may_join)
+        # From now on, whoever changes the variables waits for the background computation.
         state.tracker.read_by(compute)
     batches.initialize()
     with plain.start_queue_runners():
@@ -93,12 +96,14 @@ def _batches_of(
             hooked.after_create_session()
         try:
             while not compute.has_ended(batches):
+                # Only around the call: at a `yield`, the caller would get this default graph.
                 with model.graph.as_default():
                     batch = compute.next(batches, lambda: not state.tracker.training)
                 yield batch
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
         finally:
+            # Also if the caller drops the generator, so that nothing runs on in the background.
             compute.settle()
     with model.graph.as_default():
         hooked.end()

@@ -1,4 +1,4 @@
-"""From a model_fn and an input_fn to programs: called, traced, kept by mode and input spec.
+"""Calls a model_fn and an input_fn, traces programs, and keeps them by mode and input spec.
 
 Synopsis::
 
@@ -34,10 +34,10 @@ _v1 = tf.compat.v1
 def call_model_fn(
     state: EstimatorState, features: Any, labels: Any, mode: str, config: RunConfig
 ) -> specs.EstimatorSpec:
-    """Calls the model_fn with what it takes.
+    """Calls the model_fn with the arguments that it takes.
 
     Raises:
-        errors.ArgumentError: There are labels, and it takes none.
+        errors.ArgumentError: There are labels, and the model_fn takes none.
     """
     offered = {"mode": mode, "params": copy.deepcopy(state.params), "config": config}
     if "labels" in _signatures.accepted_arguments(state.model_fn):
@@ -54,7 +54,8 @@ def call_model_fn(
 
 
 def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.Batches:
-    """Calls an input_fn with what it takes, and opens what it returns."""
+    """Calls an input_fn with the arguments that it takes, and opens what it returns."""
+    # A Dataset for one batch takes longer than its prediction; see `only_batch`.
     if mode == ModeKeys.PREDICT and isinstance(input_fn, inputs.ArrayInput):
         with _program.eager_mode():
             batch = input_fn.only_batch()
@@ -84,7 +85,7 @@ def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.
 
 
 def _make_global_step(state: EstimatorState) -> None:
-    """Makes the one variable that graphs of inputs share with programs, before either asks."""
+    """Creates the global step, which the graphs of inputs and programs share."""
     with state.tracker.lock, _program.eager_mode():
         if "global_step" not in state.store:
             state.store.uninitialized("global_step", tf.TensorShape([]), tf.int64)
@@ -93,7 +94,7 @@ def _make_global_step(state: EstimatorState) -> None:
 def program(
     state: EstimatorState, mode: str, batches: _batches.Batches
 ) -> model_program.ModelProgram:
-    """The program for a mode and an input: traced now, or kept from before."""
+    """Returns the program for a mode and an input: kept from before, or traced now."""
     with state.tracker.lock:
         return _known_or_traced(state, mode, batches)
 
@@ -103,6 +104,7 @@ def _known_or_traced(
 ) -> model_program.ModelProgram:
     element_spec = batches.element_spec
     if mode == ModeKeys.PREDICT:
+        # Labels are dropped: inputs with and without them share a program.
         element_spec = (element_spec[0], None)
     key = (mode, _program.spec_key(element_spec))
     known = state.programs.get(key)
@@ -124,10 +126,10 @@ def _known_or_traced(
 
 
 class Source:
-    """A model_fn on its way into a program, and what the library adds to its spec.
+    """A model_fn to be traced, and what the library adds to its spec.
 
     Args:
-        state: What the estimator keeps.
+        state: The state of the estimator.
         mode: The mode.
     """
 
@@ -144,7 +146,7 @@ class Source:
         return call_model_fn(self._state, features, labels, self._mode, config)
 
     def complete(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
-        """Gives the spec of a replica its loss and its train op, in the graph."""
+        """Completes the spec of a replica with its loss and its train op, in the graph."""
         spec = train_ops.with_losses_of_layers(spec)
         if spec.mode != ModeKeys.TRAIN:
             return spec
@@ -155,12 +157,12 @@ class Source:
         return spec._replace(train_op=train_op)
 
     def finish(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
-        """Leaves the spec of all replicas as it is: a graph that is served needs no more."""
+        """Returns the spec of all replicas unchanged: a graph for serving needs no more."""
         return spec
 
 
 class TrainableSource(Source):
-    """A source whose program runs here: it writes summaries and has a saver."""
+    """A source whose program the estimator runs: it writes summaries and has a saver."""
 
     is_served = False
 
@@ -178,7 +180,7 @@ class TrainableSource(Source):
             return super().call(features, labels)
 
     def finish(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
-        """Adds what the original adds to the graph: summaries, a saver, ops that say ready."""
+        """Adds the same as tf.estimator to the graph: summaries, a saver and ready ops."""
         if spec.mode == ModeKeys.TRAIN:
             event_files.add_loss(spec.loss)
             tf2_summaries.run_with_tf1_summaries()

@@ -1,4 +1,4 @@
-"""What all runs over a program have in common: a session, a runner, variables with values.
+"""The common parts of all runs of a program: a session, a runner, variables with values.
 
 Synopsis::
 
@@ -38,7 +38,7 @@ def prepare(
     *,
     as_it_is: bool = False,
 ) -> None:
-    """Lets hooks add their ops, builds what the scaffold lacks, and gives variables values.
+    """Lets hooks add ops, finalizes the scaffold, and gives variables their values.
 
     Called under the lock.
     """
@@ -46,7 +46,7 @@ def prepare(
         state.tracker.check_shared(path)  # before hooks write files
     # A checkpoint of the model directory comes before a warm start, as in the original.
     settings = None if as_it_is or path is not None else state.warm_start_settings
-    # A session of the original began its streams of random numbers anew in each call.
+    # In the original, each call had a new session, which restarted its random streams.
     model.graph.random_state.restart()
     # Before hooks begin: they find the initial values replaced, as in the original.
     with model.graph.unlocked():
@@ -63,7 +63,7 @@ def prepare(
         state.tracker.complete(model, session)
     else:
         state.tracker.load(model, session, path)
-    # Savers write and read the first replica's variables alone.
+    # Savers only write and read the variables of the first replica.
     state.distribution.broadcast(model.graph)
     state.tracker.initialize_locals(model, session)
 
@@ -71,7 +71,7 @@ def prepare(
 def session_over(
     state: EstimatorState, model: model_program.ModelProgram, batches: _batches.Batches
 ) -> _session.Session:
-    """A session whose runs hold the lock."""
+    """Returns a session whose runs hold the lock."""
     return _session.Session(model.program, batches, lambda: state.tracker.lock)
 
 
@@ -82,13 +82,14 @@ def runner_over(
     batches: _batches.Batches,
     hooks: Sequence[Any],
 ) -> _runner.Runner:
-    """A runner over a session, for hooks in their order."""
+    """Returns a runner over a session, for hooks in their order."""
     trains = model.mode == ModeKeys.TRAIN
     return _runner.Runner(
         model,
         session,
         batches,
         [stock_hooks.cadence_of(hook) for hook in hooks],
+        # Without hooks, an evaluation needs no global step: 0 saves the read.
         global_step=state.current_global_step if trains or hooks else lambda: 0,
         report_nan=stock_hooks.report_nan,
         lock=state.tracker.lock,

@@ -1,4 +1,4 @@
-"""What an Estimator keeps between calls: its variables, its programs, its results.
+"""The state of an Estimator between calls: its variables, its programs, its results.
 
 Synopsis::
 
@@ -6,7 +6,7 @@ Synopsis::
     with state.claimed():                   # no other call of `train` meanwhile
         ...
 
-Several threads may call at once: who traces or touches the variables holds `tracker.lock`.
+Several threads may call at once: a thread that traces or uses the variables holds `tracker.lock`.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from kestimator.engine.variables import variable_store
 
 
 class EstimatorState:
-    """What an Estimator keeps between calls.
+    """The state of an Estimator between calls.
 
     Args:
         model_fn: The model_fn.
         params: Its hyperparameters; every call gets a copy.
         config: The configuration, with its `model_dir`.
-        warm_start_settings: Where variables start if there is no checkpoint.
+        warm_start_settings: The source of initial values if there is no checkpoint.
 
     Attributes:
         model_fn: The model_fn.
         params: Its hyperparameters.
         config: The configuration.
-        warm_start_settings: Where variables start if there is no checkpoint.
+        warm_start_settings: The source of initial values if there is no checkpoint.
         store: The variables, shared by all programs.
-        tracker: Which checkpoint the variables hold.
-        distribution: The replicas that train.
+        tracker: Knows which checkpoint the variables hold.
+        distribution: The replicas of training.
         programs: The traced programs, by mode and input spec.
         evaluations: The results of evaluations.
     """
@@ -64,16 +64,16 @@ class EstimatorState:
         self.evaluations = event_files.EvaluationLog()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy, by `copy` or by pickle, is made anew: it has read and traced nothing yet."""
+        """Makes `copy` and pickle create a new state, which has read and traced nothing yet."""
         settings = self.warm_start_settings
         return EstimatorState, (self.model_fn, self.params, self.config, settings)
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Keeps other calls of `train` away, whose variables these are meanwhile.
+        """Refuses other calls of `train` until the context ends.
 
         Raises:
-            errors.BusyError: One goes on.
+            errors.BusyError: Another call is running.
         """
         if not self.tracker.claim():
             raise errors.BusyError(
@@ -88,6 +88,6 @@ class EstimatorState:
             self.tracker.give_back()
 
     def current_global_step(self) -> int:
-        """The global step that the variables hold."""
+        """Returns the current global step of the variables."""
         with self.tracker.lock, execution_modes.eager_mode():
             return int(self.store["global_step"].variable.numpy())

@@ -1,4 +1,4 @@
-"""Training: the hooks that see it, and the run.
+"""Training: its hooks and its run.
 
 Synopsis::
 
@@ -32,7 +32,7 @@ def train(
     hooks: Sequence[Any],
     listeners: Sequence[Any],
 ) -> Any:
-    """Trains until a hook or the data ends it, and gives the last loss; None for no step."""
+    """Trains until a hook or the end of the data; returns the last loss, None for no step."""
     path = checkpoint_files.latest_checkpoint(str(state.config.model_dir))
     session = runs.session_over(state, model, batches)
     with model.graph.as_default(), state.tracker.in_training():
@@ -51,10 +51,12 @@ def train(
 
         with state.tracker.lock:
             runs.prepare(state, model, session, all_hooks, begin, path)
+        # The saver of a new process knows no checkpoints, and would delete none of the old ones.
         checkpoint_files.remember_kept(model.scaffold.saver, str(state.config.model_dir))
         batches.initialize()
         with session.start_queue_runners():
             runner.hooked.after_create_session()
+            # Hooks may have set variables, which changes those of the first replica only.
             with state.tracker.lock:
                 state.distribution.broadcast(model.graph)
             loss = runner.run()
@@ -67,6 +69,6 @@ def train(
 
 
 def _flush_events(state: EstimatorState) -> None:
-    """Has on disk what hooks wrote: of TensorFlow's, only the one for summaries sees to it."""
+    """Flushes the events of hooks; of TensorFlow's hooks, only the summary hook does so."""
     if state.config.log_step_count_steps or state.config.save_summary_steps:
         tf.compat.v1.summary.FileWriterCache.get(str(state.config.model_dir)).flush()

@@ -23,8 +23,8 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
     """Reads the argument `warm_start_from` of an Estimator.
 
     Args:
-        warm_start_from: None, settings, or a path: a checkpoint, a directory of checkpoints, a
-            SavedModel, or a `.keras` or `.weights.h5` file.
+        warm_start_from: None, settings, or the path of a checkpoint, a directory of checkpoints,
+            a SavedModel, or a `.keras` or `.weights.h5` file.
 
     Raises:
         errors.ArgumentError: It is something else.
@@ -46,9 +46,9 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
 
 
 def whole_checkpoint(settings: WarmStartSettings) -> str | None:
-    """The checkpoint that a warm start takes over as it is; None if it takes over only parts.
+    """Returns the checkpoint that a warm start uses completely; None if it uses only parts.
 
-    A Keras file gives only parts: it has no global step.
+    A Keras file counts as parts: it has no global step.
 
     Raises:
         errors.CheckpointNotFoundError: There is no checkpoint.
@@ -89,10 +89,10 @@ def apply(settings: WarmStartSettings) -> None:
 
 
 def _each_once(selection: Any) -> Any:
-    """What to warm-start, with each variable once, however many patterns of a list select it.
+    """Returns what to warm-start, with each variable once, even if several patterns select it.
 
-    A pattern selects what begins with it: "w" selects "w/Adam" as well. TensorFlow takes a variable
-    that comes twice for one in two parts.
+    A pattern selects all names that start with it: "w" also selects "w/Adam". TensorFlow would
+    treat a variable that is selected twice as two parts of one variable.
     """
     if not isinstance(selection, list) or not all(isinstance(one, str) for one in selection):
         return selection

@@ -1,4 +1,4 @@
-"""Which result is the best: how results are compared, and a file that keeps the best exported.
+"""The best result: how results are compared, and the file with the best exported one.
 
 Synopsis::
 
@@ -7,8 +7,8 @@ Synopsis::
     ...                                             # the export itself
     write(export_path, Kept(best={"loss": 0.5}))
 
-A process may be killed between any two of these. What was started is in the file, so that the
-next process knows whether it was finished, and can finish it.
+A process may be killed between any two of these steps. The file says which export was started, so
+that the next process knows whether it was finished, and can finish it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _COMPARED = {"best_eval_result", "current_eval_result"}
 
 @dataclasses.dataclass(frozen=True)
 class ByMetric:
-    """Compares results by one metric. A number is better than NaN.
+    """Compares results by one metric. Any number is better than NaN.
 
     Attributes:
         metric: The name of the metric.
@@ -49,8 +49,9 @@ class ByMetric:
     def __call__(
         self, best_eval_result: Mapping[str, Any], current_eval_result: Mapping[str, Any]
     ) -> bool:
-        """Whether the current result is better than the best."""
+        """Returns whether the current result is better than the best."""
         current = self.value(current_eval_result)
+        # The best result may come from a run that was compared by another metric.
         if self.metric not in best_eval_result:
             return True
         best = self.value(best_eval_result)
@@ -59,7 +60,7 @@ class ByMetric:
         return current < best if self.mode == "min" else current > best
 
     def value(self, eval_result: Mapping[str, Any]) -> float:
-        """The metric's value.
+        """Returns the value of the metric.
 
         Raises:
             errors.ArgumentError: The result has no such number.
@@ -82,10 +83,10 @@ loss_is_smaller = ByMetric(MetricKeys.LOSS, "min")
 
 
 def checked_comparison(compare_fn: Any, metric: str | None, mode: str | None) -> Callable[..., Any]:
-    """What compares results, of the arguments of `BestExporter`.
+    """Returns the comparison that the arguments of `BestExporter` define.
 
     Raises:
-        errors.ArgumentError: They do not say how, or say it twice.
+        errors.ArgumentError: They define none, or two.
     """
     if metric is not None or mode is not None:
         if compare_fn is not loss_is_smaller:
@@ -125,12 +126,12 @@ def _checked_metric(metric: Any, mode: Any) -> ByMetric:
 
 @dataclasses.dataclass(frozen=True)
 class Started:
-    """An export that was begun.
+    """An export that was started.
 
     Attributes:
-        checkpoint_path: What it exports.
+        checkpoint_path: The checkpoint that it exports.
         eval_result: The metrics of that checkpoint.
-        exports: The names of the exports that were there before.
+        exports: The names of the exports that existed before.
     """
 
     checkpoint_path: str
@@ -140,11 +141,11 @@ class Started:
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """What is known of the exports of one folder.
+    """What is known about the exports of one folder.
 
     Attributes:
-        best: The metrics of the best model that was exported; None if that is not known.
-        started: The export that was begun last, unless it is known to be finished.
+        best: The metrics of the best exported model; None if they are not known.
+        started: The export that was started last, unless it is known to be finished.
     """
 
     best: dict[str, Any] | None = None
@@ -153,13 +154,13 @@ class Kept:
     def starts(
         self, checkpoint_path: str, eval_result: Mapping[str, Any], exports: Sequence[str]
     ) -> Kept:
-        """The same once a better model's export begins."""
+        """Returns the same with the export of a better model started."""
         started = Started(checkpoint_path, dict(eval_result), tuple(exports))
         return dataclasses.replace(self, started=started)
 
 
 def read(export_path: str) -> Kept:
-    """What the file says; nothing if it is not there, or (with a warning) no such file."""
+    """Reads the file; returns `Kept()` if it is absent or, with a warning, not usable."""
     path = os.path.join(export_path, FILE_NAME)
     if not tf.io.gfile.exists(path):
         return Kept()
@@ -172,17 +173,18 @@ def read(export_path: str) -> Kept:
 
 
 def write(export_path: str, kept: Kept) -> None:
-    """Writes the file, whole at every moment."""
+    """Writes the file atomically."""
     tf.io.gfile.makedirs(export_path)
     text = json.dumps(_plain(kept), indent=1)
     checkpoint_files.write_whole(os.path.join(export_path, FILE_NAME), text.encode())
 
 
 def restore(export_path: str, kept: Kept) -> None:
-    """Puts the file back to what it said before an export that failed."""
+    """Restores the file to its content before an export that failed."""
     if kept != Kept():
         write(export_path, kept)
         return
+    # There was no file, and perhaps no folder: the failed export leaves none.
     tf.io.gfile.remove(os.path.join(export_path, FILE_NAME))
     if not tf.io.gfile.listdir(export_path):
         tf.io.gfile.rmtree(export_path)
@@ -215,10 +217,11 @@ def _kept(content: dict[str, Any]) -> Kept:
 
 
 def _plain_result(eval_result: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers, arrays of them and bytes with their dtype; a result of `evaluate` has no others."""
+    """Converts numbers, arrays and bytes to JSON; results of `evaluate` hold nothing else."""
     found: dict[str, Any] = {}
     for key, value in eval_result.items():
         if isinstance(value, bytes):
+            # JSON has no bytes; latin-1 maps each byte to one character and back.
             found[key] = {"bytes": value.decode("latin-1")}
         elif (array := np.asarray(value)).dtype.kind in "biuf":
             found[key] = {"dtype": array.dtype.name, "value": array.tolist()}
@@ -226,6 +229,7 @@ def _plain_result(eval_result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(plain: Mapping[str, Any]) -> dict[str, Any]:
+    # `[()]` makes a scalar of an array without dimensions, and leaves other arrays alone.
     return {
         key: kept["bytes"].encode("latin-1")
         if "bytes" in kept

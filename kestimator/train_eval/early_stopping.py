@@ -1,4 +1,4 @@
-"""Early stopping: hooks that end training by the results of evaluations.
+"""Early stopping: hooks that end training based on the results of evaluations.
 
 Synopsis::
 
@@ -6,8 +6,8 @@ Synopsis::
     train_spec = kestimator.TrainSpec(input_fn, hooks=[hook])
     kestimator.train_and_evaluate(estimator, train_spec, eval_spec)
 
-The estimator has the results of its own evaluations in memory; those of other processes, and of
-earlier ones, are in event files. Hooks that look by the clock also look whenever there is a new
+The estimator has the results of its own evaluations in memory. Those of other and of earlier
+processes are in event files. Hooks that check at time intervals also check whenever there is a new
 result in memory.
 """
 
@@ -41,11 +41,11 @@ def make_early_stopping_hook(
     run_every_secs: float | None = 60,
     run_every_steps: int | None = None,
 ) -> tf.compat.v1.train.SessionRunHook:
-    """Makes a hook that ends training when a function says so.
+    """Makes a hook that ends training when a function returns True.
 
     Args:
-        estimator: What is trained.
-        should_stop_fn: Called without arguments, after the first step and then in intervals.
+        estimator: The estimator to train.
+        should_stop_fn: Called without arguments, after the first step and then at intervals.
         run_every_secs: The seconds between two calls.
         run_every_steps: The steps between two calls; pass `run_every_secs=None` with it.
 
@@ -54,8 +54,8 @@ def make_early_stopping_hook(
         `signal_early_stopping/STOP` to checkpoints, as `tf.estimator` does.
 
     Raises:
-        ArgumentError: Not exactly one of the intervals is given, or it is out of range.
-        ArgumentTypeError: `estimator` or `should_stop_fn` is something else.
+        ArgumentError: None or both of the intervals are given, or one is out of range.
+        ArgumentTypeError: `estimator` or `should_stop_fn` has another type.
     """
     _check_estimator(estimator)
     _check_callable("should_stop_fn", should_stop_fn)
@@ -78,13 +78,13 @@ def stop_if_higher_hook(
         >>> train_spec = kestimator.TrainSpec(input_fn, hooks=[hook])
 
     Args:
-        estimator: What is trained.
-        metric_name: The metric, as `evaluate` calls it.
+        estimator: The estimator to train.
+        metric_name: The name of the metric in the results of `evaluate`.
         threshold: The threshold.
         eval_dir: The directory of the evaluation's events; by default `estimator.eval_dir()`.
         min_steps: Evaluations before this global step do not count.
-        run_every_secs: The seconds between two looks, besides those at new results.
-        run_every_steps: The steps between two looks; pass `run_every_secs=None` with it.
+        run_every_secs: The seconds between two checks, besides those of new results.
+        run_every_steps: The steps between two checks; pass `run_every_secs=None` with it.
 
     Returns:
         The hook; see `make_early_stopping_hook`.
@@ -137,7 +137,7 @@ def stop_if_no_increase_hook(
     patience: int | None = None,
     min_delta: float = 0.0,
 ) -> tf.compat.v1.train.SessionRunHook:
-    """Makes a hook that ends training when a metric has not gone up for long.
+    """Makes a hook that ends training when a metric has not increased for a while.
 
     Example:
         >>> hook = kestimator.experimental.stop_if_no_increase_hook(
@@ -152,9 +152,9 @@ def stop_if_no_increase_hook(
         min_steps: As there.
         run_every_secs: As there.
         run_every_steps: As there.
-        patience: How many evaluations in a row may be no better than the best before training
-            ends. (Not in `tf.estimator`.)
-        min_delta: By how much an evaluation has to be better to count as better.
+        patience: The number of evaluations in a row without an improvement that ends training.
+            (Not in `tf.estimator`.)
+        min_delta: An evaluation has to be better by more than this to count as better.
 
     Returns:
         As there.
@@ -187,7 +187,7 @@ def stop_if_no_decrease_hook(
     patience: int | None = None,
     min_delta: float = 0.0,
 ) -> tf.compat.v1.train.SessionRunHook:
-    """Makes a hook that ends training when a metric has not gone down for long.
+    """Makes a hook that ends training when a metric has not decreased for a while.
 
     Args:
         estimator: As in `stop_if_no_increase_hook`, and so are the others.
@@ -220,10 +220,10 @@ def make_stop_at_checkpoint_step_hook(
     """Makes a hook that ends training at a global step; a worker waits for its checkpoint.
 
     Args:
-        estimator: What is trained.
+        estimator: The estimator to train.
         last_step: The global step.
-        wait_after_file_check_secs: How long a worker that is not the chief waits between two
-            looks at the checkpoints.
+        wait_after_file_check_secs: The seconds that a worker other than the chief waits between
+            two checks for the checkpoint.
 
     Raises:
         ArgumentError: `last_step` is None or not positive, or the wait is negative.
@@ -240,12 +240,12 @@ def make_stop_at_checkpoint_step_hook(
 
 
 class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
-    """Asks a function in intervals whether to stop.
+    """Calls a function at intervals to decide whether to stop.
 
     Args:
         should_stop_fn: The function.
         timer: The intervals.
-        has_news: Says whether to ask at once.
+        has_news: Returns whether to call it at once.
         at_end: Called at the end.
     """
 
@@ -263,7 +263,7 @@ class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
         self._at_end = at_end
 
     def begin(self) -> None:
-        """Adds the variable that says in checkpoints whether training was stopped."""
+        """Adds the variable that records in checkpoints whether training was stopped."""
         with _v1.variable_scope("signal_early_stopping", reuse=_v1.AUTO_REUSE):
             stop = _v1.get_variable(
                 "STOP",
@@ -282,18 +282,20 @@ class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
         return _train.SessionRunArgs(self._global_step)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        """Asks, if it is time to."""
+        """Calls the function if it is due."""
         step = run_values.results
         is_due = self._timer.should_trigger_for_step(step)
         if is_due:
             self._timer.update_last_triggered_step(step)
+        # `_has_news` first, in any case: the call marks the news as seen.
         if (self._has_news() or is_due) and self._should_stop_fn():
             _logger.info("Requesting early stopping at global step %d.", step)
+            # Before the stop, so that the last checkpoint has the variable set.
             run_context.session.run(self._stop)
             run_context.request_stop()
 
     def end(self, session: Any) -> None:
-        """Ends."""
+        """Calls `at_end`."""
         del session
         self._at_end()
 
@@ -302,10 +304,10 @@ class StopAtCheckpointStepHook(_train.SessionRunHook, stock_hooks.Cadence):
     """Ends training once the checkpoint of a step is on disk.
 
     Args:
-        model_dir: Where the checkpoints are.
+        model_dir: The directory of the checkpoints.
         last_step: The step.
-        wait_secs: How long to wait between two looks.
-        sleep: Waits.
+        wait_secs: The seconds between two checks.
+        sleep: Waits for some seconds.
     """
 
     def __init__(
@@ -326,11 +328,11 @@ class StopAtCheckpointStepHook(_train.SessionRunHook, stock_hooks.Cadence):
         self._global_step = _train.get_global_step()
 
     def steps_until_due(self, global_step: int) -> int:
-        """The steps until the last one."""
+        """Returns the steps until the last one."""
         return max(0, math.ceil(self._last_step) - global_step - 1)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        """Looks for the checkpoint once the step has come, and waits if it is not there."""
+        """Looks for the checkpoint once the step is reached, and waits if it is absent."""
         del run_values
         if run_context.session.run(self._global_step) < self._last_step:
             return
@@ -352,13 +354,15 @@ class _EvaluationResults:
         self.were_there = False
 
     def have_news(self) -> bool:
-        """Whether the estimator has evaluated since this was asked last."""
+        """Returns whether the estimator has evaluated since the last call."""
         before, self._seen = self._seen, self._log.latest.get(os.path.basename(self.directory))
+        # By identity: a new result may equal the one before.
         return self._seen is not before
 
     def read(self) -> stopping_rules.Results:
-        """All results: those of this process from memory, others from event files."""
+        """Returns all results: those of this process from memory, others from event files."""
         own = self._log.scalars(self.directory)
+        # Without own results, another process may evaluate: its files grow, so read them each time.
         if self._in_files is None or not own:
             with program.eager_mode():
                 self._in_files = event_files.read_scalars(self.directory)
@@ -399,6 +403,7 @@ def _metric_hook(
                 results.directory,
             )
 
+    # A distance in steps is kept exactly; results in between do not count.
     has_news = results.have_news if run_every_steps is None else (lambda: False)
     return EarlyStoppingHook(should_stop, timer, has_news, warn_if_blind)
 

@@ -1,4 +1,4 @@
-"""Exporters: what `train_and_evaluate` exports after an evaluation.
+"""Exporters: they decide what `train_and_evaluate` exports after an evaluation.
 
 Synopsis::
 
@@ -7,7 +7,7 @@ Synopsis::
     final = FinalExporter("final", receiver_fn)
     eval_spec = kestimator.EvalSpec(input_fn, exporters=[exporter, final])
 
-Each writes into a folder of its name, `model_dir/export/<name>`.
+Each writes into a folder with its name, `model_dir/export/<name>`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _logger = logging.getLogger("kestimator")
 
 
 class Exporter(abc.ABC):
-    """The interface of exporters: derive from it to export in another way."""
+    """The interface of exporters; derive from it to write another one."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """The name, which is also the folder's below `model_dir/export`. Not empty."""
+        """The name, which is also that of the folder below `model_dir/export`. Not empty."""
 
     @abc.abstractmethod
     def export(
@@ -53,12 +53,12 @@ class Exporter(abc.ABC):
         """Exports a checkpoint, or decides not to.
 
         Args:
-            estimator: What to export.
+            estimator: The estimator to export.
             export_path: The folder to export into.
             checkpoint_path: The checkpoint to export.
             eval_result: What `Estimator.evaluate` returned for that checkpoint.
             is_the_final_export: Whether training has reached `TrainSpec.max_steps`. Always False
-                where that is None.
+                if that is None.
 
         Returns:
             The path of the export, or None if there is none.
@@ -66,7 +66,7 @@ class Exporter(abc.ABC):
 
 
 class FinalExporter(Exporter):
-    """Exports once: when training has reached `TrainSpec.max_steps`.
+    """Exports once, when training has reached `TrainSpec.max_steps`.
 
     Args:
         name: The name, which is also the folder's below `model_dir/export`.
@@ -101,7 +101,7 @@ class FinalExporter(Exporter):
         eval_result: Mapping[str, Any],
         is_the_final_export: bool,
     ) -> bytes | None:
-        """Exports at the end; see `Exporter.export`."""
+        """Exports once training has reached its end; see `Exporter.export`."""
         del eval_result
         if not is_the_final_export:
             return None
@@ -110,7 +110,7 @@ class FinalExporter(Exporter):
 
 
 class LatestExporter(Exporter):
-    """Exports after every evaluation, and deletes the oldest exports.
+    """Exports after every evaluation and deletes the oldest exports.
 
     Args:
         name: The name, which is also the folder's below `model_dir/export`.
@@ -158,12 +158,12 @@ class LatestExporter(Exporter):
 
 
 class BestExporter(Exporter):
-    """Exports after an evaluation that is better than that of all exports before.
+    """Exports after an evaluation that is better than those of all previous exports.
 
-    The first evaluation is exported in any case. The metrics of the best export are kept in the
-    file `best_eval_result.json` of the folder, so that training that goes on in another process
-    exports a model only if it is better. Where exports are without that file, as
-    `tf.estimator` leaves them, the event files tell the best result.
+    The first evaluation is always exported. The file `best_eval_result.json` of the folder keeps
+    the metrics of the best export. So training that resumes in another process exports a model
+    only if it is better. If there are exports without that file, as `tf.estimator` leaves them,
+    the best result is read from the event files.
 
     Example:
         >>> exporter = kestimator.BestExporter(
@@ -172,14 +172,15 @@ class BestExporter(Exporter):
     Args:
         name: The name, which is also the folder's below `model_dir/export`.
         serving_input_receiver_fn: See `kestimator.export`.
-        event_file_pattern: What the paths of the event files match, below `model_dir`. None
-            does not read them.
+        event_file_pattern: A pattern for the paths of event files below `model_dir`. None: they
+            are not read.
         compare_fn: Called with `best_eval_result` and `current_eval_result`, two dicts of
-            metrics; says whether the current one is better. By default the smaller loss is.
+            metrics; returns whether the current one is better. By default, a smaller loss is
+            better.
         assets_extra: Files to add; see `Estimator.export_saved_model`.
         as_text: Whether to write `saved_model.pbtxt`, for people to read.
         exports_to_keep: How many exports to keep; None keeps all.
-        metric: The metric to compare by, instead of `compare_fn`. (Not in `tf.estimator`.)
+        metric: The metric to compare by instead of `compare_fn`. (Not in `tf.estimator`.)
         mode: 'min' if a smaller `metric` is better, 'max' if a larger is.
 
     Raises:
@@ -229,6 +230,7 @@ class BestExporter(Exporter):
             errors.ArgumentError: `eval_result` lacks the metric to compare by.
         """
         del is_the_final_export
+        # A missing metric is an error before anything is written, also at the first evaluation.
         if isinstance(self._compare_fn, best_result.ByMetric):
             self._compare_fn.value(eval_result)
         kept = self._finished(estimator, export_path, best_result.read(export_path))
@@ -248,7 +250,8 @@ class BestExporter(Exporter):
         kept: best_result.Kept,
         eval_result: Mapping[str, Any],
     ) -> Mapping[str, Any] | None:
-        """The result to be better than; None if nothing is exported yet."""
+        """Returns the result to beat; None if nothing is exported yet."""
+        # Exports that were deleted count for nothing, whatever the file says.
         if not export_files.exports_in(export_path):
             return None
         if kept.best is not None or self._event_file_pattern is None:
@@ -256,12 +259,13 @@ class BestExporter(Exporter):
         return self._best_in_event_files(estimator, int(eval_result.get("global_step", -1)))
 
     def _best_in_event_files(self, estimator: Estimator, but: int) -> Mapping[str, Any] | None:
-        """The best result in the event files, but for the step that is being judged."""
+        """Returns the best result in the event files, except that of the step `but`."""
         pattern = os.path.join(estimator.model_dir, str(self._event_file_pattern))
         best = None
         with program.eager_mode():
             results = event_files.read_results(pattern)
         for step, result in results:
+            # The evaluation in question is in the event files already.
             if step != but and (best is None or self._is_better(best, result)):
                 best = result
         return best
@@ -269,10 +273,11 @@ class BestExporter(Exporter):
     def _finished(
         self, estimator: Estimator, export_path: str, kept: best_result.Kept
     ) -> best_result.Kept:
-        """Finishes the export in which an earlier process was killed, if there is one."""
+        """Finishes the export during which an earlier process was killed, if there is one."""
         started = kept.started
         if started is None:
             return kept
+        # No new export: the process was killed before the rename. Else only the file is stale.
         if set(export_files.exports_in(export_path)) <= set(started.exports):
             if not checkpoint_files.is_whole(started.checkpoint_path):
                 _logger.warning(
@@ -300,6 +305,7 @@ class BestExporter(Exporter):
         best_result.write(export_path, kept.starts(checkpoint_path, eval_result, exports))
         try:
             path = self._saved_models.write(estimator, export_path, checkpoint_path)
+        # Only a kill leaves the started export in the file, to be finished later.
         except BaseException:
             best_result.restore(export_path, kept)
             raise
@@ -309,7 +315,7 @@ class BestExporter(Exporter):
 
 
 class _SavedModels:
-    """What the exporters share: checked arguments, and a folder of SavedModels."""
+    """The common part of exporters: checked arguments and a folder of SavedModels."""
 
     def __init__(
         self,
@@ -327,7 +333,7 @@ class _SavedModels:
         self._exports_to_keep = checks.checked_positive("exports_to_keep", exports_to_keep)
 
     def write(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> bytes:
-        """Exports a checkpoint, after removing what a killed process left."""
+        """Exports a checkpoint after deleting what a killed process left."""
         export_files.delete_unfinished(export_path)
         return estimator.export_saved_model(
             export_path,

@@ -1,4 +1,4 @@
-"""Evaluation amid training, of the variables as they are: no checkpoint is written or read.
+"""Evaluation of the current variables during training, without a checkpoint.
 
 Synopsis::
 
@@ -29,22 +29,22 @@ _logger = logging.getLogger("kestimator")
 class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Cadence):
     """Evaluates before training, every `every_n_iter` steps, and at the end.
 
-    The results go where those of `Estimator.evaluate` go.
+    The results are written to the same directory as those of `Estimator.evaluate`.
 
     Example:
         >>> hook = kestimator.experimental.InMemoryEvaluatorHook(estimator, eval_input_fn)
         >>> _ = estimator.train(input_fn, hooks=[hook])
 
     Args:
-        estimator: What is trained.
-        input_fn: Gives the data of the evaluation; called once.
-        steps: How many batches to use; None goes to the end of the data.
-        hooks: `SessionRunHook`s that see the steps of the evaluation.
+        estimator: The estimator to train.
+        input_fn: Returns the data of the evaluation; called once.
+        steps: How many batches to use; None uses all data.
+        hooks: `SessionRunHook`s that observe the steps of the evaluation.
         name: Distinguishes evaluations: events go to `eval_<name>`.
-        every_n_iter: The steps of training between two evaluations.
+        every_n_iter: The training steps between two evaluations.
 
     Raises:
-        ArgumentError: A number is not positive, or the estimator's config is that of a cluster.
+        ArgumentError: A number is not positive, or the config of the estimator has a cluster.
             In training: the model_fn's scaffold has a saver or an init_fn of its own, or the
             hook is used with another estimator.
         ArgumentTypeError: An argument has a type that cannot be used.
@@ -88,12 +88,12 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
         _check_scaffold(self._program())
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        """Evaluates what training starts from."""
+        """Evaluates the variables before the first step."""
         del session, coord
         self._evaluate()
 
     def steps_until_due(self, global_step: int) -> int:
-        """The steps until the next evaluation."""
+        """Returns the steps until the next evaluation."""
         return max(0, self._every_n_iter - self._since - 1)
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
@@ -101,14 +101,14 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Caden
         self._since += steps
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        """Counts a step, and evaluates if it is time to."""
+        """Counts a step, and evaluates if it is due."""
         del run_context, run_values
         self._since += 1
         if self._since >= self._every_n_iter:
             self._evaluate()
 
     def end(self, session: Any) -> None:
-        """Evaluates what training came to."""
+        """Evaluates the variables after the last step."""
         del session
         self._evaluate()
 
@@ -152,7 +152,7 @@ def _checked_every_n_iter(every_n_iter: Any) -> Any:
 
 
 def _check_scaffold(model: model_program.ModelProgram) -> None:
-    """Refuses what changes variables when they are read: here they are evaluated as they are."""
+    """Refuses a saver or init_fn, which would change variables: here nothing is restored."""
     scaffold = model.spec.scaffold
     own_saver = scaffold.saver is not None and not isinstance(
         scaffold.saver, checkpoint_files.DefaultSaver

@@ -1,4 +1,4 @@
-"""Whether to stop training, by the results of evaluations.
+"""Rules that decide whether to stop training, based on the results of evaluations.
 
 Synopsis::
 
@@ -21,14 +21,14 @@ Results = Mapping[int, Mapping[str, float]]
 
 
 class Rule(Protocol):
-    """Says by the results of evaluations whether to stop."""
+    """Decides whether to stop, based on the results of evaluations."""
 
     @property
     def metric(self) -> str:
-        """The metric that it looks at."""
+        """The metric that the rule uses."""
 
     def checked(self) -> Rule:
-        """The rule with plain numbers, once what it was made of is checked.
+        """Checks the fields and returns the rule with plain numbers.
 
         Raises:
             errors.ArgumentError: A number is out of range.
@@ -36,7 +36,7 @@ class Rule(Protocol):
         """
 
     def reason_to_stop(self, results: Results) -> str | None:
-        """Why to stop; None to go on.
+        """Returns why to stop; None to continue.
 
         Raises:
             errors.MetricNotFoundError: There are results, and none has the metric.
@@ -45,13 +45,13 @@ class Rule(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Threshold:
-    """Stops once the metric was beyond a threshold.
+    """Stops once the metric was above or below a threshold.
 
     Attributes:
         metric: The metric.
         threshold: The threshold.
         min_steps: Evaluations before this step do not count.
-        higher: Whether beyond is above.
+        higher: Whether to stop above the threshold; False: below.
     """
 
     metric: str
@@ -80,15 +80,15 @@ class Threshold:
 
 @dataclasses.dataclass(frozen=True)
 class NoImprovement:
-    """Stops when the metric has not been better than its best for long.
+    """Stops when the metric has not improved for some steps or evaluations.
 
     Attributes:
         metric: The metric.
-        max_steps: How many steps are long; None if they do not matter.
-        patience: How many evaluations are long; None if they do not matter.
-        min_delta: By how much a value has to be better.
+        max_steps: The number of steps without improvement; None for no limit.
+        patience: The number of evaluations without improvement; None for no limit.
+        min_delta: A value has to be better by more than this to count as better.
         min_steps: Evaluations before this step do not count.
-        higher: Whether better is higher.
+        higher: Whether a higher value is better.
     """
 
     metric: str
@@ -116,6 +116,7 @@ class NoImprovement:
 
     def reason_to_stop(self, results: Results) -> str | None:
         """Why to stop; None to go on."""
+        # All results are gone through each time: a rule keeps no state between calls or processes.
         best, best_step, without = math.nan, 0, 0
         for position, (step, value) in enumerate(_series(results, self.metric, self.min_steps)):
             if position == 0 or self._is_better(value, best):
@@ -141,8 +142,9 @@ class NoImprovement:
 
 
 def _series(results: Results, metric: str, min_steps: int) -> Iterator[tuple[int, float]]:
-    """The metric's steps and values, from `min_steps` on."""
+    """Returns the steps and values of the metric, from `min_steps` on."""
     counted = {step: values for step, values in results.items() if step >= min_steps}
+    # Some evaluations may lack the metric. If all do, its name is wrong.
     if counted and not any(metric in values for values in counted.values()):
         names = sorted({name for values in counted.values() for name in values})
         raise errors.MetricNotFoundError(

@@ -8,7 +8,7 @@ Synopsis::
         kestimator.EvalSpec(eval_input_fn, exporters=[exporter]),
     )
 
-There is one call of `train`, so that its input goes on through the whole run. A listener of its
+There is one call of `train`, so that its input continues through the whole run. A listener of its
 checkpoints evaluates and exports.
 """
 
@@ -38,12 +38,12 @@ def train_and_evaluate(
     callbacks: Sequence[Any] | None = None,
     verbose: int | str = "auto",
 ) -> tuple[Any, Any]:
-    """Trains, evaluates each new checkpoint as far as `eval_spec` lets it, and exports.
+    """Trains, evaluates new checkpoints as `eval_spec` allows, and exports.
 
-    An evaluation follows each checkpoint but the one that training starts from: the first, then
-    those that come `throttle_secs` or more after the start of the evaluation before, and the
-    last. With `EvalSpec.every_steps`, checkpoints are saved and evaluated at that distance
-    instead. An evaluation that is left out is logged with the reason.
+    The checkpoint that training starts from is not evaluated. The first and the last one after it
+    are, and those at least `throttle_secs` after the start of the previous evaluation. With
+    `EvalSpec.every_steps`, checkpoints are saved and evaluated at that distance instead. A skipped
+    evaluation is logged with the reason.
 
     Example:
         >>> metrics, exports = kestimator.train_and_evaluate(
@@ -52,17 +52,17 @@ def train_and_evaluate(
         ...     kestimator.EvalSpec(eval_input_fn, throttle_secs=0))
 
     Args:
-        estimator: What to train.
-        train_spec: With which data, and how far.
-        eval_spec: With which data to evaluate, how often, and what to export; or several such
-            specs, each with a name of its own, in a list.
+        estimator: The estimator to train.
+        train_spec: The training data, and when to stop.
+        eval_spec: The evaluation data, how often to evaluate, and what to export; or a list of
+            such specs, each with its own name.
         callbacks: Keras callbacks for training.
-        verbose: 1 shows a line with progress, loss, speed and the latest evaluation, 0 shows
-            none, 'auto' shows one on a terminal.
+        verbose: 1 shows a line with progress, loss, speed and the latest evaluation; 0 shows
+            none; 'auto' shows one on a terminal.
 
     Returns:
-        The metrics of the last evaluation, and a list of what its exporters returned. Where
-        there was nothing left to train, None and None. For a list of specs, two lists of these.
+        The metrics of the last evaluation, and a list of what its exporters returned. None and
+        None if there was nothing left to train. For a list of specs, two lists of these.
 
     Raises:
         ValueError: TF_CONFIG describes several processes; nothing saves checkpoints; two specs
@@ -91,10 +91,10 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
     """Evaluates and exports the checkpoints of a call of `train`.
 
     Args:
-        estimator: What is trained.
+        estimator: The estimator that is trained.
         eval_specs: The evaluations.
-        max_steps: The global step that training ends at, if that is known.
-        clock: Gives the time in seconds.
+        max_steps: The global step at which training ends, if it is known.
+        clock: Returns the time in seconds.
 
     Attributes:
         evaluations: One for each spec, with its latest results.
@@ -113,12 +113,13 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
         self._has_begun = False
 
     def begin(self) -> None:
-        """Waits for the checkpoint that training starts from."""
+        """Resets the listener: the first checkpoint is the one that training starts from."""
         self._has_begun = False
 
     def after_save(self, session: Any, global_step_value: int) -> None:
-        """Evaluates what is due."""
+        """Runs the evaluations that are due."""
         del session
+        # `CheckpointSaverHook` saves once before the first step.
         if not self._has_begun:
             self._has_begun = True
             for evaluation in self.evaluations:
@@ -128,7 +129,7 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
             evaluation.run_if_due(global_step_value)
 
     def end(self, session: Any, global_step_value: int) -> None:
-        """Evaluates the last checkpoint, unless that is done."""
+        """Evaluates the last checkpoint, unless this was done already."""
         del session
         for evaluation in self.evaluations:
             if evaluation.last_step != global_step_value:
@@ -139,15 +140,15 @@ class Evaluation:
     """One `EvalSpec` at work.
 
     Args:
-        estimator: What is evaluated.
-        spec: How.
-        max_steps: The global step that training ends at, if that is known.
-        clock: Gives the time in seconds.
+        estimator: The estimator to evaluate.
+        spec: The spec of the evaluation.
+        max_steps: The global step at which training ends, if it is known.
+        clock: Returns the time in seconds.
 
     Attributes:
-        metrics: Those of the latest evaluation; None before the first.
-        exports: What the exporters returned after it.
-        last_step: The global step of it.
+        metrics: The metrics of the latest evaluation; None before the first.
+        exports: What the exporters returned after that evaluation.
+        last_step: The global step of that evaluation.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class Evaluation:
         self._start_step = step
 
     def run_if_due(self, step: int) -> None:
-        """Evaluates the checkpoint of `step`, or logs why not."""
+        """Evaluates the checkpoint of `step`, or logs why it is skipped."""
         reason = self._reason_to_skip(step)
         if reason is None:
             self.run(step)
@@ -182,6 +183,7 @@ class Evaluation:
 
     def run(self, step: int) -> None:
         """Evaluates the latest checkpoint, and calls the exporters."""
+        # The start counts: `throttle_secs` is the time between the starts of two evaluations.
         self.last_step, self._last_time = step, self._clock()
         path = self._estimator.latest_checkpoint()
         if path is None:
@@ -239,6 +241,7 @@ def _checked_eval_specs(eval_spec: Any) -> list[specs.EvalSpec]:
     expected = "a kestimator.EvalSpec"
     if isinstance(eval_spec, specs.EvalSpec):
         return [eval_spec]
+    # A spec is a namedtuple, so a TrainSpec would pass for a list.
     if isinstance(eval_spec, (specs.TrainSpec, str)) or not isinstance(eval_spec, Sequence):
         _check_instance("eval_spec", eval_spec, specs.EvalSpec, f"{expected}, or a list of them")
     for position, spec in enumerate(eval_spec):

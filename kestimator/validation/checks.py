@@ -41,7 +41,7 @@ _REFUSED_HOOKS = {
 
 
 def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
-    """Returns hooks as a tuple; None is empty.
+    """Checks hooks and returns them as a tuple; None becomes empty.
 
     Args:
         name: What the caller's argument is called.
@@ -51,8 +51,8 @@ def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
         The hooks.
 
     Raises:
-        ArgumentTypeError: Not an iterable, or something in it is not a hook, or one that only a
-            session can serve.
+        ArgumentTypeError: It is not an iterable, or an element is not a hook or needs a session
+            of TensorFlow.
     """
     hook_class = tf.compat.v1.train.SessionRunHook
     checked = _instances(name, hooks, hook_class, "tf.compat.v1.train.SessionRunHook")
@@ -67,7 +67,7 @@ def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
 
 
 def checked_listeners(listeners: Any, name: str = "saving_listeners") -> tuple[Any, ...]:
-    """Returns `tf.compat.v1.train.CheckpointSaverListener`s as a tuple; None is empty.
+    """Checks `CheckpointSaverListener`s and returns them as a tuple; None becomes empty.
 
     Args:
         listeners: An iterable of listeners, or None.
@@ -77,14 +77,14 @@ def checked_listeners(listeners: Any, name: str = "saving_listeners") -> tuple[A
         The listeners.
 
     Raises:
-        ArgumentTypeError: Not an iterable, or something in it is not a listener.
+        ArgumentTypeError: It is not an iterable, or an element is not a listener.
     """
     listener_class = tf.compat.v1.train.CheckpointSaverListener
     return _instances(name, listeners, listener_class, "tf.compat.v1.train.CheckpointSaverListener")
 
 
 def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
-    """Returns one exporter, several or none as a tuple.
+    """Checks exporters and returns them as a tuple.
 
     Args:
         exporters: None, an iterable, or one object with a `name` and an `export` method.
@@ -93,7 +93,7 @@ def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
         The exporters.
 
     Raises:
-        ArgumentTypeError: Something is not an exporter.
+        ArgumentTypeError: An element is not an exporter.
         ArgumentError: A name is empty, not a string, or repeated.
     """
     if not exporters:
@@ -123,26 +123,26 @@ def checked_int(
     remedy: str = "",
     type_error: type[errors.KestimatorError] = errors.ArgumentTypeError,
 ) -> int:
-    """Returns an integer, of Python's or numpy's, as an `int`.
+    """Checks an integer of Python or numpy and returns it as an `int`.
 
-    A bool is none, unless it is allowed: `n_classes=True` is a slip.
+    A bool is refused unless `takes_bools`: `n_classes=True` is a mistake.
 
     Args:
         name: What the caller's argument is called.
-        value: An integer; a numpy scalar or an array without dimensions will do.
-        minimum: The least that is allowed; None for no limit.
-        maximum: The largest that is allowed; None for no limit.
-        takes_bools: Whether True is 1 and False is 0.
-        expected: What to say that was expected, in place of the limits.
+        value: An integer; also a numpy scalar or an array without dimensions.
+        minimum: The smallest allowed value; None for no limit.
+        maximum: The largest allowed value; None for no limit.
+        takes_bools: Whether to accept True as 1 and False as 0.
+        expected: The expectation in the message, instead of the limits.
         remedy: As in `errors.invalid_argument`.
-        type_error: What to raise for something else than an integer.
+        type_error: The error for a value that is not an integer.
 
     Returns:
         The integer.
 
     Raises:
         ArgumentError: It is below or above the limits.
-        ArgumentTypeError: It is no integer; `type_error`, if that is another class.
+        ArgumentTypeError: It is not an integer. `type_error` replaces this class.
     """
     number = plain_number(value)
     message = errors.invalid_argument(name, value, expected or _range(minimum, maximum), remedy)
@@ -154,16 +154,16 @@ def checked_int(
 
 
 def checked_sizes(name: str, sizes: Iterable[Any], expected: str, remedy: str) -> list[int]:
-    """Returns the sizes of layers as a list of ints.
+    """Checks the sizes of layers and returns them as a list of ints.
 
     Args:
         name: What the caller's argument is called.
         sizes: Integers above 0, at least one.
-        expected: What to say that was expected.
+        expected: The expectation in the message.
         remedy: As in `errors.invalid_argument`.
 
     Raises:
-        ArgumentError: Something in it is no such integer, or it is empty.
+        ArgumentError: An element is not an integer above 0, or there are no elements.
     """
     listed = list(sizes)
     message = errors.invalid_argument(name, listed, expected, remedy)
@@ -181,23 +181,23 @@ def checked_number(
     *,
     type_error: type[errors.KestimatorError] = errors.ArgumentTypeError,
 ) -> Any:
-    """Returns a number, of Python's or numpy's, as an `int` or a `float`.
+    """Checks a number of Python or numpy and returns it as an `int` or a `float`.
 
-    True is 1, as in `tf.estimator`.
+    True counts as 1, as in `tf.estimator`.
 
     Args:
         name: What the caller's argument is called.
-        value: A number; a numpy scalar or an array without dimensions will do.
-        expected: What to say that was expected.
-        fits: Whether a number can be used; None for any.
-        type_error: What to raise for something else than a number.
+        value: A number; also a numpy scalar or an array without dimensions.
+        expected: The expectation in the message.
+        fits: Returns whether a number is allowed; None allows any.
+        type_error: The error for a value that is not a number.
 
     Returns:
         The number: an `int` if it was given as an integer.
 
     Raises:
         ArgumentError: The number does not fit.
-        ArgumentTypeError: It is no number; `type_error`, if that is another class.
+        ArgumentTypeError: It is not a number. `type_error` replaces this class.
     """
     number = plain_number(value)
     if number is None:
@@ -210,17 +210,17 @@ def checked_number(
 def checked_numbers(
     name: str, values: Iterable[Any], expected: str, fits: Callable[[Any], bool] | None = None
 ) -> list[float]:
-    """Returns numbers as floats; what is wrong with one of them is said of all.
+    """Checks numbers and returns them as floats; a message shows all of them.
 
     Args:
         name: What the caller's argument is called.
         values: Numbers, as `checked_number` takes them.
-        expected: What to say that was expected.
-        fits: Whether a number can be used; None for any.
+        expected: The expectation in the message.
+        fits: Returns whether a number is allowed; None allows any.
 
     Raises:
         ArgumentError: A number does not fit.
-        ArgumentTypeError: Something is no number.
+        ArgumentTypeError: An element is not a number.
     """
     listed = list(values)
     found = [plain_number(value) for value in listed]
@@ -233,7 +233,7 @@ def checked_numbers(
 
 
 def checked_positive(name: str, value: Any) -> Any:
-    """Returns a number above 0 as an `int` or a `float`; None stays None.
+    """Checks a number above 0 and returns it as an `int` or a `float`; None stays None.
 
     Raises:
         ArgumentError: It is not above 0.
@@ -245,7 +245,9 @@ def checked_positive(name: str, value: Any) -> Any:
 
 
 def checked_not_negative(name: str, value: Any, *, optional: bool = False) -> Any:
-    """Returns a number from 0 as an `int` or a `float`; if it is optional, None stays None.
+    """Checks a number from 0 and returns it as an `int` or a `float`.
+
+    If it is optional, None stays None.
 
     Raises:
         ArgumentError: It is below 0.
@@ -258,9 +260,10 @@ def checked_not_negative(name: str, value: Any, *, optional: bool = False) -> An
 
 
 def plain_number(value: Any) -> Any:
-    """A number as Python's own `bool`, `int` or `float`; None for what is no number."""
+    """Returns a number as a Python `bool`, `int` or `float`; None for other values."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
+    # A bool is a `numbers.Integral`, too: callers have to see that it is one.
     if isinstance(value, bool):
         return value
     if not isinstance(value, numbers.Real):
@@ -270,21 +273,22 @@ def plain_number(value: Any) -> Any:
 
 @functools.cache
 def warn_without_effect(setting: str, why: str) -> None:
-    """Logs that a setting has no effect: once in a process, however often it is given.
+    """Logs that a setting has no effect, only once per process.
 
     Args:
-        setting: As the caller knows it, such as `RunConfig.protocol`.
+        setting: The name that users know, such as `RunConfig.protocol`.
         why: The reason and the way out, as sentences.
     """
+    # The cache makes this run once for each setting.
     _logger.warning("The setting `%s` has no effect. %s", setting, why)
 
 
 def check_name(name: str, value: Any) -> None:
-    """Checks that a name is None, or a string that leads to a folder below the one it is put in.
+    """Checks that a name is None, or a string that leads to a folder below the parent folder.
 
     Raises:
-        ArgumentTypeError: It is something else.
-        ArgumentError: It leads elsewhere.
+        ArgumentTypeError: It has another type.
+        ArgumentError: It leads to another place.
     """
     if value is not None and not isinstance(value, str):
         raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a string, or None"))
@@ -295,10 +299,10 @@ def check_name(name: str, value: Any) -> None:
 
 
 def checked_path(name: str, value: Any) -> str:
-    """Returns a path as a string.
+    """Checks a path and returns it as a string.
 
     Raises:
-        ArgumentTypeError: It is no path.
+        ArgumentTypeError: It is not a path.
     """
     if not isinstance(value, str | bytes | os.PathLike):
         raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a path, or None"))

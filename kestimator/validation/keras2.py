@@ -1,10 +1,10 @@
-"""Objects of Keras 2, which goes on as the package `tf_keras`: known without importing it.
+"""Recognizes objects of Keras 2 (the package `tf_keras`) without importing it.
 
     >>> is_optimizer(3)
     False
 
-The package is optional. An object of it can only be there if somebody has imported it, so the
-names of its class tell.
+The package is optional. An object of it exists only if the package was imported. So the name and
+the module of its class are enough to recognize it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ def is_metric(value: Any) -> bool:
 
 
 def is_optimizer(value: Any) -> bool:
-    """Whether it is an optimizer of `tf_keras`, an old or a new one."""
+    """Returns whether it is an optimizer of `tf_keras`, legacy or new."""
     return is_legacy_optimizer(value) or is_new_optimizer(value)
 
 
 def is_legacy_optimizer(value: Any) -> bool:
-    """Whether it is one of `tf_keras.optimizers.legacy`."""
+    """Returns whether it is an optimizer of `tf_keras.optimizers.legacy`."""
     return _is_a(value, "OptimizerV2")
 
 
 def is_new_optimizer(value: Any) -> bool:
-    """Whether it is one of `tf_keras.optimizers` itself."""
+    """Returns whether it is an optimizer of `tf_keras.optimizers`, not of `legacy`."""
     return _is_a(value, "_BaseOptimizer")
 
 

@@ -1,11 +1,11 @@
-"""Call a function with those arguments that it accepts, and check early that it can be called.
+"""Calls functions with the arguments that they accept, and checks early that this is possible.
 
     >>> call_with_accepted(lambda features, mode: mode, features={}, mode="train", params={})
     'train'
 
-A `model_fn`, an `input_fn`, a `logit_fn` or a `loss_fn` may leave out arguments it has no use
-for. What a function accepts is what it names: `**kwargs` alone accepts nothing, as in
-`tf.estimator`, except in a decorator's wrapper, where the wrapped function's names count.
+A `model_fn`, an `input_fn`, a `logit_fn` or a `loss_fn` may leave out arguments that it does not
+use. A function accepts the arguments that it names. `**kwargs` alone accepts nothing, as in
+`tf.estimator`; but in the wrapper of a decorator, the names of the wrapped function count.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def accepted_arguments(function: Callable[..., Any]) -> frozenset[str]:
 
     Args:
         function: A function, a method, a `functools.partial`, a class, or an object with
-            `__call__`. `self` of a bound method and what a partial has bound do not count.
+            `__call__`. `self` of a bound method and bound arguments of a partial do not count.
 
     Returns:
         The names.
@@ -47,7 +47,7 @@ def accepted_arguments(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def call_with_accepted(function: Callable[..., _Result], /, *args: Any, **offered: Any) -> _Result:
-    """Calls a function with `args` and those of the offered keyword arguments it accepts.
+    """Calls a function with `args` and with the offered keyword arguments that it accepts.
 
     Args:
         function: The callable.
@@ -69,8 +69,8 @@ def check_model_fn(model_fn: Callable[..., Any] | None, params: Any = None) -> N
         params: The `params` that were passed to the estimator.
 
     Raises:
-        ArgumentError: It is None, does not take `features`, takes something that no estimator
-            offers, or does not take `params` although some were given.
+        ArgumentError: It is None, does not take `features`, takes an argument that no estimator
+            offers, or does not take `params` although they were given.
         ArgumentTypeError: It is not callable.
     """
     if model_fn is None:
@@ -110,11 +110,14 @@ def check_input_fn(input_fn: Callable[..., Any], name: str = "input_fn") -> None
 
 
 def _keyword_names(function: Callable[..., Any]) -> list[str]:
-    """The names that can be passed by keyword, in order."""
+    """Returns the names that can be passed by keyword, in order."""
     if isinstance(function, functools.partial):
+        # Positional arguments of a partial bind the first names.
         free = _keyword_names(function.func)[len(function.args) :]
         return [name for name in free if name not in function.keywords]
     try:
+        # The signature of the wrapper itself: only if it passes on `**kwargs` can it be called with
+        # the names of the wrapped function.
         signature = inspect.signature(function, follow_wrapped=False)
     except ValueError:  # Builtins written in C may not say what they take.
         return []
@@ -127,7 +130,7 @@ def _keyword_names(function: Callable[..., Any]) -> list[str]:
 
 
 def _required_arguments(function: Callable[..., Any]) -> set[str]:
-    """The names that a call must give; those bound by position are not seen at all."""
+    """Returns the required names; arguments that are bound by position do not count."""
     try:
         signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):

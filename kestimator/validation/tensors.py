@@ -1,11 +1,11 @@
-"""Tell tensors from what is not one, and graphs from each other.
+"""Checks that values are tensors, and that they belong to the current graph.
 
     >>> import tensorflow as tf
     >>> checked_tensor("loss", tf.constant(1.0)).dtype.name
     'float32'
 
-A `model_fn` may hand over tensors, TensorFlow variables and Keras variables; the latter two
-become tensors here, by a read at this place of the program.
+A `model_fn` may return tensors, TensorFlow variables and Keras variables. The variables become
+tensors here, by a read at this point of the program.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _COMPOSITES = (tf.SparseTensor, tf.RaggedTensor, tf.IndexedSlices)
 
 
 def is_tensor(value: object) -> bool:
-    """Whether a value is one dense tensor (not a variable, sparse or ragged)."""
+    """Returns whether a value is a dense tensor (not a variable, sparse or ragged)."""
     return isinstance(value, tf.Tensor)
 
 
 def is_tensor_or_variable(value: object) -> bool:
-    """Whether a value is one dense tensor or a variable of TensorFlow or Keras."""
+    """Returns whether a value is a dense tensor or a variable of TensorFlow or Keras."""
     if isinstance(value, keras.KerasTensor | tf.SparseTensor | tf.RaggedTensor):
         return False
     return is_tensor(value) or isinstance(value, tf.Variable | keras.Variable)
 
 
 def checked_tensor(name: str, value: object) -> Tensor:
-    """Returns a tensor as it is and a variable as the tensor that it holds.
+    """Returns a tensor unchanged, and for a variable the tensor that it holds.
 
     Args:
         name: What the value is called in an error message.
@@ -57,12 +57,12 @@ def checked_tensor(name: str, value: object) -> Tensor:
 
 
 def check_graph(name: str, value: Any) -> None:
-    """Checks that a tensor, a variable or an operation can be used where we are.
+    """Checks that a tensor, a variable or an operation can be used in the current graph.
 
     Args:
         name: What the value is called in an error message.
-        value: A tensor, an operation, or a variable. A variable outside any graph is fine
-            everywhere; eagerly, everything is.
+        value: A tensor, an operation, or a variable. A variable outside of graphs is allowed
+            everywhere; in eager mode, everything is allowed.
 
     Raises:
         ArgumentError: It belongs to another graph.
@@ -93,7 +93,7 @@ def _graph_of(value: Any) -> Any:
 
 
 def _way_to_a_tensor(value: object) -> str:
-    """Says how to get a tensor from something that people pass in its place."""
+    """Returns advice on how to get a tensor from a value that users pass instead of one."""
     if isinstance(value, keras.KerasTensor):
         return (
             "A KerasTensor only describes a layer's output while a functional model is built: "

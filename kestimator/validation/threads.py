@@ -1,4 +1,4 @@
-"""What is true for the whole process while any of its threads needs it.
+"""Contexts that change global state while at least one thread is in them.
 
 Synopsis::
 
@@ -6,8 +6,8 @@ Synopsis::
     with quiet:                  # in any number of threads at once
         ...
 
-Two threads that changed a global each for itself would each put back what it found: the second
-finds what the first has set, and leaves it so.
+If each of two threads changed and restored a global by itself, the change could stay: the second
+thread would find the value of the first one, and restore that.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 
 class Shared:
-    """A context that begins for the first thread that enters it, and ends with the last to leave.
+    """A context that begins with the first thread to enter and ends with the last to leave.
 
     Args:
-        make: Makes the context manager.
+        make: Creates the context manager.
     """
 
     def __init__(self, make: Callable[[], contextlib.AbstractContextManager[Any]]) -> None:
@@ -48,7 +48,7 @@ class Shared:
 
 
 def ignoring(**which: Any) -> Shared:
-    """Ignores some warnings.
+    """Returns a context that ignores some warnings.
 
     Args:
         **which: Arguments of `warnings.filterwarnings`.

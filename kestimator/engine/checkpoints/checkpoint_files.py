@@ -33,11 +33,11 @@ _silence = threads.Shared(tf_execution.without_deprecations)
 
 
 def latest_checkpoint(model_dir: str) -> str | None:
-    """The path of the newest whole checkpoint in `model_dir`, or None if there is none.
+    """Returns the path of the newest complete checkpoint in `model_dir`, or None.
 
     Raises:
-        errors.UnreadableCheckpointError: The state file cannot be read, or it names checkpoints
-            and none is there.
+        errors.UnreadableCheckpointError: The state file cannot be read, or none of the
+            checkpoints that it names exists.
     """
     state, before = _state(model_dir), None
     while state != before:  # another thread or process may have deleted what the file named
@@ -55,6 +55,7 @@ def latest_checkpoint(model_dir: str) -> str | None:
 
 
 def _newest_whole(state: Any) -> str | None:
+    # The state file lists checkpoints from the oldest to the newest.
     for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
         if is_whole(path):
             if path != state.model_checkpoint_path:
@@ -68,17 +69,18 @@ def _newest_whole(state: Any) -> str | None:
 
 
 def is_whole(path: str) -> bool:
-    """Whether a checkpoint has its index and all of its data files."""
+    """Returns whether a checkpoint has its index and all of its data files."""
     if not tf.io.gfile.exists(f"{path}.index"):
         return False
     if tf.io.gfile.exists(f"{path}.data-00000-of-00001"):  # quicker than a listing
         return True
     shards = tf.io.gfile.glob(f"{path}.data-?????-of-?????")
+    # The name of each shard says how many shards there are.
     return len(shards) in {int(shard.rpartition("-")[2]) for shard in shards}
 
 
 def _state(model_dir: str) -> Any:
-    """What the state file says; None if there is none."""
+    """Reads the state file; returns None if it does not exist."""
     try:
         with tf.io.gfile.GFile(f"{model_dir}/checkpoint", "rb") as file:
             return _parsed_state(model_dir, file.read())
@@ -94,11 +96,12 @@ def _state(model_dir: str) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _parsed_state(model_dir: str, text: bytes) -> Any:
-    """What a state file of this text says: to parse it takes a tenth of a prediction.
+    """Parses a state file with this text; parsing takes a tenth of the time of a prediction.
 
     Raises:
-        ValueError: It is empty, or no text of a state; nothing of that is kept.
+        ValueError: The text is empty or is not a checkpoint state. Errors are not cached.
     """
+    # The text is only the cache key: TensorFlow reads the file itself.
     del text
     state = tf.train.get_checkpoint_state(model_dir)
     if state is None:
@@ -110,7 +113,7 @@ def reader(path: str) -> Any:
     """Opens a checkpoint.
 
     Raises:
-        errors.CheckpointNotFoundError: There is none.
+        errors.CheckpointNotFoundError: The checkpoint does not exist.
         errors.UnreadableCheckpointError: It cannot be read.
     """
     if not tf.io.gfile.exists(f"{path}.index"):
@@ -123,10 +126,10 @@ def reader(path: str) -> Any:
 
 
 def global_step_of(path: str) -> int:
-    """The global step that a checkpoint holds.
+    """Returns the global step of a checkpoint.
 
     Raises:
-        errors.MissingVariableError: It holds none.
+        errors.MissingVariableError: The checkpoint has no global step.
         errors.UnreadableCheckpointError: It cannot be read.
     """
     checkpoint = reader(path)
@@ -139,7 +142,7 @@ def global_step_of(path: str) -> int:
 
 
 def value(path: str, key: str) -> Any:
-    """The value of a variable in a checkpoint, by its name or by that of its tensor, `name:0`.
+    """Returns the value of a variable in a checkpoint; accepts `name` and `name:0`.
 
     Raises:
         errors.MissingVariableError: The checkpoint has no such variable.
@@ -154,26 +157,27 @@ def value(path: str, key: str) -> Any:
 
 
 def names(path: str) -> list[str]:
-    """The names of the variables in a checkpoint, sorted."""
+    """Returns the sorted names of the variables in a checkpoint."""
     return sorted(reader(path).get_variable_to_shape_map())
 
 
 class DefaultSaver(_v1.train.Saver):
-    """The saver of a program whose model_fn brings none: every variable under its own name."""
+    """The saver for a model_fn without a saver: saves every variable under its own name."""
 
     _meta_graph: tuple[Any, int, bytes] | None = None
 
     @property
     def has_tables(self) -> bool:
-        """Whether it also saves tables, which each program has for itself."""
+        """Whether it also saves tables, which are not shared between programs."""
+        # Variables have no `specs`; saveable objects, such as those of tables, have.
         return any(hasattr(saveable, "specs") for saveable in self._var_list or ())
 
     def save(self, sess: Any, *args: Any, write_meta_graph: bool = True, **kwargs: Any) -> Any:
-        """Saves, without the notes that TensorFlow's saver is deprecated in parts.
+        """Saves the variables, without the deprecation warnings of TensorFlow's saver.
 
-        The `.meta` file says the same beside every checkpoint: it is made once for a graph. Other
-        threads that want the latest checkpoint meanwhile wait until the state file names it, and
-        what it replaces is deleted.
+        The content of the `.meta` file is the same for every checkpoint of a graph, so it is built
+        once. Other threads that need the latest checkpoint wait until the state file names the new
+        one and the replaced one is deleted.
         """
         guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
         with guard(), _silence:
@@ -191,7 +195,7 @@ class DefaultSaver(_v1.train.Saver):
 
 
 def write_whole(path: str, content: bytes) -> None:
-    """Writes a file so that it is whole at every moment."""
+    """Writes a file atomically: at every moment it is complete or absent."""
     part = f"{path}.part"
     with tf.io.gfile.GFile(part, "wb") as file:
         file.write(content)
@@ -199,7 +203,7 @@ def write_whole(path: str, content: bytes) -> None:
 
 
 def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> DefaultSaver:
-    """A saver as the original makes it; it is built when the scaffold is finalized."""
+    """Returns a saver like that of tf.estimator; it is built when the scaffold is finalized."""
     return DefaultSaver(
         sharded=True,
         max_to_keep=keep_max,
@@ -212,6 +216,7 @@ def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> Def
 def restore(model: model_program.ModelProgram, session: _session.Session, path: str) -> None:
     """Reads a checkpoint into a program's variables."""
     saver = model.scaffold.saver
+    # Only the default saver is known to read each variable under its own name.
     if isinstance(saver, DefaultSaver):
         check_fits(path, global_views(model))
         if not saver.has_tables:
@@ -223,11 +228,12 @@ def restore(model: model_program.ModelProgram, session: _session.Session, path: 
 
 
 def _restore_eagerly(path: str, views: list[Any]) -> None:
-    """Reads variables without a graph: as many ops, and nothing to build."""
+    """Reads variables eagerly: with as many ops as in a graph, and nothing to build."""
     whole = [view for view in views if not tf_variables.slice_info(view)]
     sliced = [view for view in views if tf_variables.slice_info(view)]
     parts = [tf_variables.slice_info(view) for view in sliced]
     names = [model_program.name(view) for view in whole] + [part.full_name for part in parts]
+    # An empty slice specification reads the whole variable.
     slices = [""] * len(whole) + [part.spec for part in parts]
     views = [*whole, *sliced]
     with program.eager_mode(), tf.device("/cpu:0"):
@@ -242,15 +248,16 @@ def _restore_eagerly(path: str, views: list[Any]) -> None:
 
 
 def check_fits(path: str, views: list[Any]) -> None:
-    """Checks that a checkpoint holds all variables of a program, with their shapes.
+    """Checks that a checkpoint holds all variables of a program with their shapes and dtypes.
 
     Raises:
-        errors.MissingVariableError: It lacks one.
-        errors.VariableShapeError: One has another shape or dtype.
+        errors.MissingVariableError: The checkpoint lacks a variable.
+        errors.VariableShapeError: A variable has another shape or dtype.
     """
     checkpoint = reader(path)
     shapes, dtypes = checkpoint.get_variable_to_shape_map(), checkpoint.get_variable_to_dtype_map()
     for view in views:
+        # A checkpoint holds the slices of a partitioned variable as one tensor.
         info = tf_variables.slice_info(view)
         key, shape = (
             (info.full_name, info.full_shape) if info else (model_program.name(view), view.shape)
@@ -283,16 +290,17 @@ def _missing(key: str, path: str, shapes: dict[str, Any]) -> str:
 
 
 def global_views(model: model_program.ModelProgram) -> list[Any]:
-    """The variables of a program that a checkpoint holds."""
+    """Returns the variables of a program that belong into a checkpoint."""
     views = [
         *model.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES),
         *model.graph.get_collection(_GraphKeys.SAVEABLE_OBJECTS),
     ]
+    # By id: a variable may be in both collections. Objects with `specs` are no variables.
     return list({id(view): view for view in views if not hasattr(view, "specs")}.values())
 
 
 def remember_kept(saver: Any, model_dir: str) -> None:
-    """Tells a saver which checkpoints are there, so that it goes on deleting the oldest."""
+    """Tells a saver which checkpoints exist, so that it continues to delete the oldest."""
     state = tf.train.get_checkpoint_state(model_dir)
     if state is not None and saver is not None:
         indexes = [(path, f"{path}.index") for path in state.all_model_checkpoint_paths]
@@ -307,7 +315,7 @@ def remember_kept(saver: Any, model_dir: str) -> None:
 
 @contextlib.contextmanager
 def unreadable_as_error(path: str) -> Iterator[None]:
-    """Raises `errors.UnreadableCheckpointError` for what TensorFlow says of a damaged file."""
+    """Converts errors of TensorFlow for a damaged file to `errors.UnreadableCheckpointError`."""
     try:
         yield
     except errors.KestimatorError:

@@ -1,4 +1,4 @@
-"""What the variables of an estimator hold: which checkpoint, or values that none has.
+"""Tracks what the variables of an estimator hold: a checkpoint, or values of none.
 
 Synopsis::
 
@@ -35,11 +35,11 @@ _claims = threading.Lock()  # held for as long as a flag is looked at and set
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """The values of variables at a moment; no copies until somebody changes the variables.
+    """The values of variables at one moment; copied only when a variable changes.
 
     Attributes:
         values: The variables, each with its value.
-        holds: Which checkpoint they held.
+        holds: The checkpoint that they held, like `CheckpointTracker._holds`.
         covered: The names of the variables that were read from it.
     """
 
@@ -49,39 +49,42 @@ class Snapshot:
 
 
 class Reader(Protocol):
-    """Who reads the variables in the background."""
+    """Reads the variables in the background."""
 
     def settle(self) -> None:
-        """Waits until nothing reads them any more."""
+        """Waits until this no longer reads them."""
 
 
 class CheckpointTracker:
-    """Knows which checkpoint the variables of an estimator hold, to read none twice.
+    """Knows which checkpoint the variables of an estimator hold, so that none is read twice.
 
-    Several threads may use the estimator at once. Each holds `lock` while the variables have to
-    stay what they are: while a program is traced or looked up, while values are loaded, while
-    steps or an evaluation run. Whenever nobody holds it amid training, the variables have the
-    values that training left them with.
+    Several threads may use the estimator at once. A thread holds `lock` while no other thread may
+    change the variables: while a program is traced or looked up, while values are loaded, and
+    while steps or an evaluation run. During training, whenever no thread holds the lock, the
+    variables have the values of training.
 
     Args:
         store: The variables.
 
     Attributes:
-        lock: Held by the thread that reads or changes the variables, or traces a program. What
-            follows is called under it, but for `claim`, `give_back`, `changed` and `saved`.
-        training: Whether a call of `train` goes on, in whichever thread.
+        lock: Held by the thread that reads or changes the variables, or traces a program. All
+            methods are called under it, except `claim`, `give_back`, `changed` and `saved`.
+        training: Whether a call of `train` is running, in any thread.
     """
 
     def __init__(self, store: variable_store.VariableStore) -> None:
         self._store = store
+        # A checkpoint and the key of the saver that read it; ("", id of a program) for the initial
+        # values of that program; None for values that equal no checkpoint.
         self._holds: tuple[str, Any] | None = None
+        # Another program may have more variables: those are not read yet.
         self._covered: set[str] = set()
         self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
         self.lock = locks.FairLock()
         self.training = False
 
     def claim(self) -> bool:
-        """Notes that a call of `train` begins; False if another one goes on."""
+        """Notes that a call of `train` begins; returns False if another one is running."""
         with _claims:
             is_free, self.training = not self.training, True
         return is_free
@@ -91,32 +94,32 @@ class CheckpointTracker:
         self.training = False
 
     def read_by(self, reader: Reader) -> None:
-        """Notes who may read the variables in the background, to wait for it before a change."""
+        """Registers a background reader of the variables; changes wait for it."""
         self._readers.add(reader)
 
     def settle(self) -> None:
-        """Waits for who reads the variables in the background: they are about to change."""
+        """Waits for background readers of the variables, before these change."""
         for reader in list(self._readers):
             reader.settle()
 
     def holds(self, path: str | None, saver: Any) -> bool:
-        """Whether the variables have the values of `path`, read through `saver`."""
+        """Returns whether the variables have the values of `path`, read by `saver`."""
         return self.was_read_from(path) and self._holds == (path, _saver_key(saver))
 
     def was_read_from(self, path: str | None) -> bool:
-        """Whether the variables have the values of `path`, whichever saver read them."""
+        """Returns whether the variables have the values of `path`, read by any saver."""
         if path is None or self._holds is None or self._holds[0] != path:
             return False
         return self._is_undisturbed()
 
     def is_at(self, model: model_program.ModelProgram, path: str | None) -> bool:
-        """Whether the variables have the values of `path`, or the program's initial ones."""
+        """Returns whether the variables have the values of `path`; None: the initial ones."""
         if path is None:
             return self._is_undisturbed() and self._holds == ("", id(model))
         return self.holds(path, model.scaffold.saver)
 
     def _is_undisturbed(self) -> bool:
-        """Whether no other estimator has changed variables that both use."""
+        """Returns whether no other estimator has changed shared variables."""
         outside = self._store.outside
         return not (outside and shared_variables.are_changed(outside, self))
 
@@ -132,23 +135,23 @@ class CheckpointTracker:
             self._covered = {slot.name for slot in self._slots()}
 
     def _slots(self) -> list[variable_store.Slot]:
-        """The variables there are now: an input_fn may make some at any time."""
+        """Returns the current variables: an input_fn may create more at any time."""
         return list(self._store)
 
     def check_shared(self, path: str | None) -> None:
-        """Checks that no other estimator stands in the way of `load`.
+        """Checks that no other estimator prevents `load`.
 
         Raises:
-            errors.BusyError: Another estimator works with variables that both use.
-            errors.ArgumentError: Another estimator has trained variables that both use, and no
-                checkpoint says what they were.
+            errors.BusyError: Another estimator is using shared variables.
+            errors.ArgumentError: Another estimator has trained shared variables, and there is no
+                checkpoint with their values.
         """
         shared_variables.check(self._store.outside, self, is_fresh=path is None)
 
     def load(
         self, model: model_program.ModelProgram, session: _session.Session, path: str | None
     ) -> None:
-        """Gives the variables of a program their values: from a checkpoint, or initial ones.
+        """Sets the variables of a program to the values of a checkpoint, or to initial values.
 
         Args:
             model: The program; its scaffold is finalized.
@@ -159,11 +162,12 @@ class CheckpointTracker:
             errors.MissingVariableError: The checkpoint lacks a variable.
             errors.VariableShapeError: It holds a variable of another shape.
             errors.UnreadableCheckpointError: It cannot be read.
-            errors.BusyError: As of `check_shared`.
-            errors.ArgumentError: As of `check_shared`.
+            errors.BusyError: As for `check_shared`.
+            errors.ArgumentError: As for `check_shared`.
         """
         saver = model.scaffold.saver
         names = {model_program.name(view) for view in checkpoint_files.global_views(model)}
+        # Before `take`: that makes the shared variables ours, and hides what others changed.
         holds = self.holds(path, saver)
         shared_variables.take(
             self._store.outside, self, is_fresh=path is None, trains=model.mode == ModeKeys.TRAIN
@@ -174,6 +178,7 @@ class CheckpointTracker:
             self._holds, self._covered = ("", id(model)), names
             _reset_keras_variables(model, self._slots())
             _initialize(model, session)
+        # A program with more variables than the one that read the checkpoint has to read it again.
         elif not (holds and names <= self._covered):
             self.settle()
             self._holds = None  # a checkpoint that cannot be read leaves some variables changed
@@ -181,7 +186,7 @@ class CheckpointTracker:
             self._holds, self._covered = (path, _saver_key(saver)), names
 
     def complete(self, model: model_program.ModelProgram, session: _session.Session) -> None:
-        """Leaves variables as they are, and gives an initial value to those that have none."""
+        """Initializes the variables that have no value, and leaves the others as they are."""
         slots = [
             (view, self._store.get(model_program.name(view)))
             for view in checkpoint_files.global_views(model)
@@ -196,7 +201,7 @@ class CheckpointTracker:
     def initialize_locals(
         self, model: model_program.ModelProgram, session: _session.Session
     ) -> None:
-        """Starts metrics from zero, and makes tables ready.
+        """Resets metrics to zero and initializes tables.
 
         Raises:
             RuntimeError: The initializers leave variables without a value.
@@ -215,7 +220,7 @@ class CheckpointTracker:
 
     @contextlib.contextmanager
     def in_training(self) -> Iterator[None]:
-        """Lets training change the variables between two holds of the lock."""
+        """Lets training change the variables; after an error they equal no checkpoint."""
         with self.lock:
             self.settle()
         try:
@@ -228,11 +233,13 @@ class CheckpointTracker:
     def borrowed(self, model: model_program.ModelProgram, path: str | None) -> Iterator[None]:
         """Lends the variables to an evaluation or prediction of `path`; training gets them back.
 
-        Seeds move in evaluations, too: they are put back also where the variables hold `path`.
+        Evaluations also change random seeds. So seeds are restored even if the variables hold
+        `path`.
         """
         if not self.training:
             yield
             return
+        # Until the scaffold is finalized, the default saver is in the collection only.
         saver = model.scaffold.saver or next(
             iter(model.graph.get_collection(_GraphKeys.SAVERS)), None
         )
@@ -242,7 +249,7 @@ class CheckpointTracker:
 
     @contextlib.contextmanager
     def preserved(self, slots: Sequence[variable_store.Slot] | None = None) -> Iterator[None]:
-        """Puts variables back to their values afterwards; by default all of them."""
+        """Restores the values of variables afterwards; by default of all."""
         self.settle()
         before = self.snapshot(slots)
         try:
@@ -252,7 +259,7 @@ class CheckpointTracker:
             self.put_back(before)
 
     def snapshot(self, slots: Sequence[variable_store.Slot] | None = None) -> Snapshot:
-        """The values that variables have now; by default all of them."""
+        """Returns the current values of variables; by default of all."""
         with program.eager_mode():
             values = [
                 (slot.variable, tf.identity(slot.variable))
@@ -262,7 +269,7 @@ class CheckpointTracker:
         return Snapshot(values, self._holds, self._covered)
 
     def put_back(self, snapshot: Snapshot) -> None:
-        """Gives variables the values of a snapshot."""
+        """Restores the values of a snapshot."""
         shared_variables.take(self._store.outside, self, is_fresh=False, trains=False)
         with program.eager_mode():
             for variable, value in snapshot.values:
@@ -271,16 +278,16 @@ class CheckpointTracker:
 
 
 class Loan:
-    """The variables with the values of one checkpoint, for as long as predictions need them.
+    """Lends the variables, with the values of one checkpoint, to predictions.
 
-    Between two batches, and between two runs of a hook's, the variables belong to whoever wants
-    them. Amid training, the values are kept when they are first read: the checkpoint may be
-    deleted before the predictions have ended.
+    Between two batches, and between two runs of a hook, other threads may use the variables.
+    During training, the values are kept in memory when they are first read: the checkpoint may be
+    deleted before the predictions end.
 
     Args:
-        tracker: What the variables hold.
+        tracker: The tracker of the variables.
         model: The program that predicts.
-        session: A session over it that is held back by the lock alone.
+        session: A session over it whose guard is the lock alone.
         path: The checkpoint; None for initial values.
     """
 
@@ -308,7 +315,7 @@ class Loan:
             yield
 
     def keep(self) -> None:
-        """Keeps the values that the variables have now, if training goes on. Called with them."""
+        """Keeps the current values during training; called while the variables are lent."""
         if self._tracker.training and self._own is None:
             self._own = self._tracker.snapshot()
 
@@ -321,6 +328,8 @@ class Loan:
 
 
 def _saver_key(saver: Any) -> Any:
+    # Default savers of all programs read variables by their names, so that what one has read serves
+    # the others.
     shares = isinstance(saver, checkpoint_files.DefaultSaver) and not saver.has_tables
     return "default" if shares else id(saver)
 
@@ -329,9 +338,9 @@ class SavedListener(_v1.train.CheckpointSaverListener):
     """Notes in a `CheckpointTracker` that a checkpoint equals the variables.
 
     Args:
-        tracker: What the variables hold.
+        tracker: The tracker of the variables.
         model: The program that is saved.
-        model_dir: Where its checkpoints are.
+        model_dir: The directory of its checkpoints.
     """
 
     def __init__(
@@ -342,9 +351,9 @@ class SavedListener(_v1.train.CheckpointSaverListener):
         self._model_dir = model_dir
 
     def after_save(self, session: Any, global_step_value: int) -> None:
-        """Notes the checkpoint that was just written, as the state file names it.
+        """Notes the checkpoint that was just written, by its path in the state file.
 
-        The saver itself does not know it where it keeps all checkpoints.
+        A saver that keeps all checkpoints does not know the path.
         """
         del session
         path = checkpoint_files.latest_checkpoint(self._model_dir)
@@ -356,6 +365,7 @@ class SavedListener(_v1.train.CheckpointSaverListener):
 
 def _initialize(model: model_program.ModelProgram, session: _session.Session) -> None:
     scaffold = model.scaffold
+    # Initializers have streams of their own, which a call restarts only if it initializes.
     model.graph.random_state.restart(initializers=True)
     if session.input_initializers:
         session.run(list(session.input_initializers.values()))
@@ -390,12 +400,14 @@ def _check_ready(model: model_program.ModelProgram, session: _session.Session) -
 
 
 def _not_ready(session: _session.Session, ready_op: Any, collections: Sequence[str]) -> list[str]:
-    """Names that a ready op reports; it gives none when all is well.
+    """Returns the names of uninitialized variables that a ready op reports.
 
-    Where the op is the library's own, the variables of some collections are asked themselves.
+    If the op is the constant of `add_ready_ops`, the variables of `collections` are checked
+    directly.
     """
     if ready_op is None:
         return []
+    # The constant of `add_ready_ops` has a static value; an op of the user has none.
     if tf.get_static_value(ready_op) is None:
         return [tf.compat.as_text(value) for value in session.run(ready_op).ravel()]
     views = [view for key in collections for view in session.graph.get_collection(key)]
@@ -408,10 +420,10 @@ def _not_ready(session: _session.Session, ready_op: Any, collections: Sequence[s
 
 
 def add_ready_ops(scaffold: Any) -> None:
-    """Gives a scaffold without ready ops constants in their place.
+    """Gives constants as ready ops to a scaffold that has none.
 
-    TensorFlow would build some twenty ops that report uninitialized variables, and running them
-    takes a tenth of the time to the first step. `CheckpointTracker` asks the variables themselves.
+    TensorFlow would build about twenty ops that report uninitialized variables. Running them takes
+    a tenth of the time to the first step. `CheckpointTracker` checks the variables directly.
     """
     for given, key in (
         (scaffold.ready_op, _GraphKeys.READY_OP),

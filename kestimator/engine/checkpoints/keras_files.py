@@ -1,11 +1,11 @@
-"""Weights that Keras saved, as a checkpoint with the names of an estimator's variables.
+"""Converts weights that Keras saved to a checkpoint with the variable names of an estimator.
 
 Synopsis::
 
     if is_keras_file(path):
         prefix = as_checkpoint(path)     # for tf.train.load_checkpoint and the like
 
-Nothing of a model in a `.keras` file is run: its weights alone are read.
+Only the weights of a `.keras` file are read; no code of its model runs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ VARIABLES = {
 
 
 def layer_name(variable: str) -> str:
-    """The name of a Keras layer for that of a variable or its scope; Keras allows no slashes.
+    """Returns the name of a Keras layer for a variable or a scope; Keras allows no slashes.
 
     >>> layer_name("linear/linear_model/a.b/weights")
     'linear.linear_model.a..b.weights'
@@ -54,9 +54,9 @@ def layer_name(variable: str) -> str:
 
 
 def variable_name(layer: str) -> str:
-    """The name of a variable, or of its scope, for that of a Keras layer.
+    """Returns the name of a variable or of a scope for that of a Keras layer.
 
-    A dot in the end, which tells a layer from an input of its name, is dropped.
+    A dot at the end, which distinguishes a layer from an input of its name, is dropped.
 
     >>> variable_name("linear.linear_model.a..b.weights")
     'linear/linear_model/a.b/weights'
@@ -66,15 +66,15 @@ def variable_name(layer: str) -> str:
 
 
 def is_keras_file(path: str) -> bool:
-    """Whether a path is that of a file that Keras saves."""
+    """Returns whether a path is that of a file that Keras saves."""
     return path.endswith(_ENDINGS) and not os.path.isdir(path)
 
 
 def as_checkpoint(path: str) -> str:
-    """Writes the weights of a Keras file into a checkpoint, which is there until the process ends.
+    """Writes the weights of a Keras file into a checkpoint that exists until the process ends.
 
-    A layer with one variable gives it under the layer's own name, and under `<layer>/<variable>`
-    as other layers do.
+    The variable of a layer with only one is stored under the name of the layer and under
+    `<layer>/<variable>`; variables of other layers only under the latter.
 
     Args:
         path: A `.keras` or a `.weights.h5` file.
@@ -83,7 +83,7 @@ def as_checkpoint(path: str) -> str:
         The prefix of the checkpoint.
 
     Raises:
-        errors.CheckpointNotFoundError: There is no such file.
+        errors.CheckpointNotFoundError: The file does not exist.
         errors.UnreadableCheckpointError: It cannot be read, or has no weights.
     """
     if not os.path.isfile(path):
@@ -100,6 +100,7 @@ def _converted(path: str, modified: int) -> str:
     if not values:
         raise errors.UnreadableCheckpointError(f"The Keras file {path!r} has no weights.")
     directory = tempfile.mkdtemp(prefix="kestimator-")
+    # A warm start may read the checkpoint at any later call, so it stays until the end.
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     prefix = os.path.join(directory, "keras")
     names = sorted(values)
@@ -139,7 +140,8 @@ def _read(file: Any) -> dict[str, np.ndarray]:
 
 
 def _variables(group: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
-    """The variables of a layer, whose group is called `…/<class>_<number>/vars`."""
+    """Yields the variables of a layer, whose group is called `…/<class>_<number>/vars`."""
+    # A file that kestimator wrote has the names; in others, the layer and its class tell them.
     if all(NAME in group[key].attrs for key in group):
         yield from ((str(group[key].attrs[NAME]), group[key][()]) for key in group)
         return
@@ -154,6 +156,6 @@ def _variables(group: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _without_rows(name: str, value: np.ndarray) -> np.ndarray:
-    """A bias that is one for all examples is a table of one row in Keras."""
+    """Removes the row dimension of a bias, which Keras stores as a table of one row."""
     is_bias = name.endswith(("/bias_weights", "/bias")) and value.ndim == 2
     return value[0] if is_bias and len(value) == 1 else value

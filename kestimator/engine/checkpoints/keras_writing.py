@@ -1,4 +1,4 @@
-"""Files that Keras reads, written whole or not at all, with the names of an estimator's variables.
+"""Writes files that Keras reads atomically, with the variable names of an estimator.
 
 Synopsis::
 
@@ -6,8 +6,8 @@ Synopsis::
     write(target, lambda part: save(model, part, names))      # names by the ids of variables
     write(target, lambda part: write_weights(part, values))   # values by the names of variables
 
-Keras' own files have no names of variables. Here each value has its name beside it, which
-`kestimator.engine.checkpoints.keras_files` looks for, and Keras passes over.
+Files of Keras do not contain the names of variables. Here each value has its name as an attribute,
+which `kestimator.engine.checkpoints.keras_files` reads and Keras ignores.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ _OF_OPTIMIZERS = ("iteration", "dynamic_scale")
 
 
 def checked_target(path: Any) -> str:
-    """The path of a file to write.
+    """Checks the path of a file to write and returns it.
 
     Raises:
-        errors.ArgumentTypeError: It is no path.
-        errors.ArgumentError: Its ending is another one, it is a directory, or in none.
+        errors.ArgumentTypeError: It is not a path.
+        errors.ArgumentError: It has another ending, it is a directory, or its directory does not
+            exist.
     """
     if not isinstance(path, str | bytes | os.PathLike):
         raise errors.ArgumentTypeError(errors.invalid_argument("path", path, "the path of a file"))
@@ -65,15 +66,17 @@ def checked_target(path: Any) -> str:
 
 
 def write(target: str, write_part: Callable[[str], None]) -> str:
-    """Writes a file so that it is whole at every moment, or absent.
+    """Writes a file atomically: at every moment it is complete or absent.
 
     Args:
-        target: The path; a file that is there is replaced.
+        target: The path; an existing file is replaced.
         write_part: Writes it to another path in the same directory, with the same ending.
 
     Returns:
         The path.
     """
+    # A directory keeps the ending, by which Keras chooses the format. Beside the target, as a
+    # rename must stay in one file system.
     directory = tempfile.mkdtemp(prefix=".temp-", dir=os.path.dirname(target) or ".")
     try:
         part = os.path.join(directory, os.path.basename(target))
@@ -85,11 +88,11 @@ def write(target: str, write_part: Callable[[str], None]) -> str:
 
 
 def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
-    """Lets Keras write a model or its weights, with the names of variables.
+    """Lets Keras write a model or its weights, with variable names added.
 
     Args:
         model: The model.
-        path: The path; its ending says what to write.
+        path: The path; its ending decides what is written.
         names: The names by the ids of Keras variables.
 
     Raises:
@@ -108,7 +111,7 @@ def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
 
 
 def names_in(model: keras.Model, names: Collection[str]) -> dict[int, str]:
-    """By the ids of a model's variables, their paths, as far as these are names of a checkpoint."""
+    """Returns the paths of variables by id, for the paths that are names in a checkpoint."""
     return {id(variable): variable.path for variable in model.variables if variable.path in names}
 
 
@@ -116,11 +119,11 @@ def names_in(model: keras.Model, names: Collection[str]) -> dict[int, str]:
 def holding(
     variables: Mapping[str, keras.Variable], value_of: Callable[[str], Any]
 ) -> Iterator[None]:
-    """Lets Keras variables have other values meanwhile.
+    """Sets Keras variables to other values until the context ends.
 
     Args:
         variables: The variables by name.
-        value_of: Gives the value of a name.
+        value_of: Returns the value for a name.
     """
     kept = [(variable, variable.numpy()) for variable in variables.values()]
     try:
@@ -133,10 +136,10 @@ def holding(
 
 
 def weight_names(names: Sequence[str]) -> list[str]:
-    """Those of a checkpoint's variables that are a model's own, not an optimizer's or a step's.
+    """Selects the variables of a model: no optimizer slots and no global step.
 
-    Slots of TF1 optimizers have the name of their variable in front, those of Keras optimizers
-    are in a scope with a count of iterations.
+    The names of slots of TF1 optimizers start with the name of their variable. Those of Keras
+    optimizers are in a scope that has a count of iterations.
 
     >>> weight_names(["adam/iteration", "adam/w_momentum", "global_step", "w", "w/Adam"])
     ['w']
@@ -156,10 +159,10 @@ def weight_names(names: Sequence[str]) -> list[str]:
 
 
 def write_weights(path: str, values: Mapping[str, np.ndarray]) -> None:
-    """Writes variables that no Keras model made, where Keras looks for those of its layers.
+    """Writes variables without a Keras model to where Keras expects those of layers.
 
-    A scope is a layer, whose kind its variables tell: `dense/kernel` and `dense/bias` are those of
-    a dense layer. Layers of a kind are numbered in the order of their names.
+    A scope is a layer, and its variables determine its kind: `dense/kernel` and `dense/bias`
+    belong to a dense layer. Layers of one kind are numbered in the order of their names.
 
     Args:
         path: The path.
@@ -184,7 +187,7 @@ def write_weights(path: str, values: Mapping[str, np.ndarray]) -> None:
 def _kind(
     layer: str, names: Sequence[str], values: Mapping[str, np.ndarray]
 ) -> tuple[str, list[str]]:
-    """The kind of Keras layer that has such variables, and their order there."""
+    """Returns the kind of Keras layer that has these variables, and their order in it."""
     own = {name.removeprefix(f"{layer}/"): name for name in names}
     kernel = values.get(own.get("kernel", ""))
     if kernel is not None and set(own) <= {"kernel", "bias"}:
@@ -202,6 +205,7 @@ def _scopes_of(name: str) -> Iterator[str]:
 
 
 def _natural(name: str) -> list[Any]:
-    """A key that puts `dense_10` after `dense_2`, and `dense` before both."""
+    """Returns a sort key that puts `dense_10` after `dense_2`, and `dense` before both."""
+    # Scopes first: "\0" sorts before all characters of names, "/" does not.
     parts = re.split(r"(\d+)", name.replace("/", "\0"))
     return [int(part) if part.isdigit() else part for part in parts]

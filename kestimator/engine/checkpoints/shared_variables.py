@@ -1,4 +1,4 @@
-"""Variables that were made outside of all model_fns: which estimator gave them their values.
+"""Variables created outside of all model_fns: which estimator gave them their values.
 
 Synopsis::
 
@@ -7,7 +7,7 @@ Synopsis::
     take(store.outside, tracker, ...)              # they are about to hold what `tracker` loads
 
 Estimators whose model_fns use one Keras model share its variables. Each of them has to know when
-another one has changed them, and two must not work with them at a time.
+another one has changed them, and two must not use them at the same time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kestimator.engine.variables import variable_store
 
 
 class Tracker(Protocol):
-    """Who knows what the variables of an estimator hold."""
+    """Knows what the variables of an estimator hold."""
 
     lock: locks.FairLock
     training: bool
@@ -33,12 +33,12 @@ class Tracker(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class _Holder:
-    """Whose values a variable has.
+    """The estimator whose values a variable has.
 
     Attributes:
-        variable: The variable; its id may be another one's when it is gone.
-        tracker: Who gave it its values, as long as it lives.
-        is_new: Whether they may be other than those that it was made with.
+        variable: The variable; another one may get its id when it is gone.
+        tracker: The tracker of the estimator; the reference is weak.
+        is_new: Whether the values may differ from those that the variable was created with.
     """
 
     variable: weakref.ref[Any]
@@ -51,12 +51,12 @@ _lock = threading.Lock()
 
 
 def are_changed(slots: Sequence[variable_store.Slot], tracker: Tracker) -> bool:
-    """Whether another estimator has given any of the variables its own values."""
+    """Returns whether another estimator has set any of the variables."""
     return any(_other(slot, tracker) is not None for slot in slots)
 
 
 def check(slots: Sequence[variable_store.Slot], tracker: Tracker, *, is_fresh: bool) -> None:
-    """Checks that an estimator may have the variables.
+    """Checks that an estimator may use the variables.
 
     Args:
         slots: The variables.
@@ -64,8 +64,8 @@ def check(slots: Sequence[variable_store.Slot], tracker: Tracker, *, is_fresh: b
         is_fresh: Whether they keep the values that they have, as no checkpoint is read.
 
     Raises:
-        errors.BusyError: Another estimator works with them.
-        errors.ArgumentError: They would keep what another estimator has trained.
+        errors.BusyError: Another estimator is using them.
+        errors.ArgumentError: They would keep values that another estimator has trained.
     """
     for slot in slots:
         other = _other(slot, tracker)
@@ -78,8 +78,8 @@ def take(
 ) -> None:
     """Notes that the variables get the values of an estimator.
 
-    The caller holds its own lock for as long as it works with them: another estimator that asks
-    meanwhile is refused.
+    The caller holds its own lock while it uses them: another estimator that asks in the meantime
+    is refused.
 
     Args:
         slots: The variables.
@@ -88,13 +88,15 @@ def take(
         trains: Whether training will change those that are trainable.
 
     Raises:
-        errors.BusyError: As of `check`.
-        errors.ArgumentError: As of `check`.
+        errors.BusyError: As for `check`.
+        errors.ArgumentError: As for `check`.
     """
     with _lock:
+        # Again, under the lock: two estimators may have passed `check` at the same time.
         check(slots, tracker, is_fresh=is_fresh)
         for slot in slots:
             known = _holders.get(id(slot.variable))
+            # New values stay new: the values that the variable was created with are lost.
             was_new = known is not None and known.variable() is slot.variable and known.is_new
             is_new = not is_fresh or (trains and slot.is_trainable) or was_new
             _holders[id(slot.variable)] = _Holder(
@@ -105,6 +107,7 @@ def take(
 
 
 def _forget(key: int, gone: object) -> None:
+    # Without `_lock`: garbage collection may call this in a thread that holds it.
     _holders.pop(key, None)
 
 

@@ -69,15 +69,16 @@ def order_keras_state(
     operations = [op for op in _in_program_order(graph, replaced) if not _is_initializer(op)]
     found = [op for op in operations if is_keras_write(op, owned)]
     initial_writes = [op for op in found if _writes_a_constant(op)]
+    is_initial = set(initial_writes)
     # Variables that only TF1 code writes are left out: they keep graph semantics, in which
     # nothing but explicit control dependencies orders ops.
-    writes = [op for op in found if op not in initial_writes]
+    writes = [op for op in found if op not in is_initial]
     handles = {id(handle) for op in writes for handle in _resources(op)}
     is_write = set(writes)
     last_write: dict[int, tf.Operation] = {}
     reads: dict[int, list[tf.Operation]] = {}
     for op in operations:
-        if op in initial_writes:
+        if op in is_initial:
             continue
         for handle in _resources(op):
             if id(handle) not in handles or op.name == _assign(handle):

@@ -1,4 +1,4 @@
-"""What an input_fn returns, as a stream of batches.
+"""Converts the result of an input_fn to a stream of batches.
 
 Synopsis::
 
@@ -6,8 +6,8 @@ Synopsis::
     batches.initialize()
     features_and_labels = batches.next()       # flat tensors
 
-A Dataset is made and iterated eagerly. Tensors (`get_next()` of an iterator, constants) are
-computed by a function of the graph that the input_fn builds, called each step.
+A Dataset is created and iterated eagerly. For tensors (`get_next()` of an iterator, constants), the
+input_fn builds a graph, and a function of that graph is called in each step.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ SOME_STEPS = 1_000
 _AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
 _CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip", "Cache")
 MOST_ITERATOR_MAKERS = 64
+# Substrings, as ops have versions: IteratorGetNext, QueueDequeueV2, ReaderReadV2.
 _MAY_END = ("Iterator", "Queue", "Reader", "CountUpTo", "PyFunc")
 """What ops are called, in part, that can say that the data has ended."""
 MakeOptions = Callable[[], tf.data.Options]
@@ -53,12 +54,12 @@ class Batches(abc.ABC):
         element_spec: The nest of `tf.TypeSpec` of `(features, labels)`.
         programs: The programs behind the stream, for fetches and feeds of hooks.
         is_finite: Whether the stream can end.
-        remaining: For how many steps there are batches left, where that is known; None otherwise.
-        per_step: How many batches a step takes: one for each replica.
-        random_ops: How many ops of the input_fn took a random seed by their order.
+        remaining: The number of steps for which batches are left; None if it is unknown.
+        per_step: How many batches a step takes: one per replica.
+        random_ops: How many ops of the input_fn got a random seed by their order.
         has_iterator: Whether a loop on the device can take the batches from `iterator`.
-        function: What computes a batch anew each time, where a graph does; None otherwise.
-        loops: Loops on the device that compute the batches themselves, by the loops of their steps.
+        function: The function that computes a batch, if a graph does; None otherwise.
+        loops: Loops on the device that compute the batches themselves, by their `DeviceLoop`.
     """
 
     element_spec: tuple[Any, Any]
@@ -79,26 +80,26 @@ class Batches(abc.ABC):
         raise AttributeError("These batches come from no iterator; see `has_iterator`.")
 
     def consumed(self, steps: int) -> None:
-        """Notes that a loop on the device took the batches of so many steps."""
+        """Notes that a loop on the device took the batches of `steps` steps."""
         if self.remaining is not None:
             self.remaining -= steps
 
     @property
     def initializers(self) -> dict[str, tf.Operation]:
-        """What gives the variables that the input_fn made their first values, by their names."""
+        """The initializers of the variables that the input_fn created, by variable name."""
         views = global_variables(self.programs)
         return {view.name.split(":")[0]: view.initializer for view in views}
 
     @abc.abstractmethod
     def initialize(self, steps: float | None = None) -> None:
-        """Makes the stream ready: tables and iterators that ask for it.
+        """Initializes the stream, with its tables and iterators.
 
         Args:
-            steps: How many steps the run makes at most; None if that is not known.
+            steps: The largest number of steps of the run; None if it is unknown.
         """
 
     def next(self) -> list[tf.Tensor]:
-        """What the next step takes: a batch, or one for each replica after the other; flat.
+        """Returns the flat tensors for the next step: a batch, or one per replica in a row.
 
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
@@ -107,16 +108,16 @@ class Batches(abc.ABC):
 
     @abc.abstractmethod
     def _next_batch(self) -> list[tf.Tensor]:
-        """The next batch, flat."""
+        """Returns the next batch, flat."""
 
 
 class DatasetBatches(Batches):
     """The batches of a `tf.data.Dataset`.
 
     Args:
-        make: Makes the Dataset, once tables are ready.
+        make: Creates the Dataset; called when tables are initialized.
         element_spec: Its spec, as `(features, labels)`.
-        programs: The program that makes it, if any.
+        programs: The program that creates it, if any.
     """
 
     has_iterator = True
@@ -137,7 +138,7 @@ class DatasetBatches(Batches):
         self._iterator: Any = None
 
     def initialize(self, steps: float | None = None) -> None:
-        """Runs table initializers and makes the Dataset."""
+        """Runs table initializers and creates the Dataset."""
         _run_initializers(self.programs)
         with _program.eager_mode():
             self._dataset, self._iterator = self._make(), None
@@ -156,13 +157,14 @@ class DatasetBatches(Batches):
         return self._iterator
 
     def next(self) -> list[tf.Tensor]:
-        """What the next step takes, flat."""
+        """Returns the flat tensors for the next step."""
         flat = super().next()
         self.consumed(1)
         return flat
 
     def _next_batch(self) -> list[tf.Tensor]:
         assert self._dataset is not None, "`initialize` comes first"
+        # Data with a known end needs no iterator to find it.
         if self.remaining == 0:
             raise end_of_input()
         with _program.eager_mode():
@@ -177,11 +179,11 @@ class DatasetBatches(Batches):
 
 
 class OneBatch(Batches):
-    """A single batch that is there already.
+    """A single batch in memory.
 
     Args:
         element: Features, or (features, labels): nests of eager tensors whose first dimension is
-            that of the examples.
+            the batch.
     """
 
     def __init__(self, element: Any) -> None:
@@ -193,7 +195,7 @@ class OneBatch(Batches):
         self.is_finite = True
 
     def initialize(self, steps: float | None = None) -> None:
-        """Puts the batch back."""
+        """Makes the batch available again."""
         self.remaining = 1
 
     def _next_batch(self) -> list[tf.Tensor]:
@@ -204,7 +206,7 @@ class OneBatch(Batches):
 
 
 class TensorBatches(Batches):
-    """Batches computed by a graph: each call computes the input_fn's tensors once."""
+    """Batches that a graph computes: each call computes the tensors of the input_fn once."""
 
     def __init__(self, program: _program.Program) -> None:
         super().__init__()
@@ -231,9 +233,9 @@ def open_input(
 ) -> Batches:
     """Calls an input_fn and opens what it returns.
 
-    It is called eagerly, which a Dataset needs no more than. What is made for a TF1 graph
-    (iterators, placeholders, tensors) shows by an exception or by tensors in the result; then it
-    is called once more, in a graph of its own.
+    It is called eagerly first, which is enough for a Dataset. Code for a TF1 graph (iterators,
+    placeholders, tensors) then raises an exception or returns tensors. In this case the input_fn
+    is called again, in a graph of its own.
 
     Args:
         call: The input_fn, bound to its arguments.
@@ -241,16 +243,17 @@ def open_input(
         store: The variables of the estimator; the input_fn may read the global step.
 
     Raises:
-        errors.InputError: It returned something that is no Dataset, tensors or pair of them.
+        errors.InputError: It returned something else than a Dataset, tensors or a pair of them.
     """
     result, problem, seeds = _call_eagerly(call, seed)
     is_eager = isinstance(result, _DATASETS)
+    # An op that drew eagerly would draw once; in a graph it draws in every step.
     if is_eager and not seeds.drew:
         return _counting(_open_dataset(result, []), seeds.used)
     try:
         program = _trace(call, seed, store)
     except Exception as error:
-        if is_eager:  # it draws random numbers by itself, and can do so eagerly alone
+        if is_eager:  # it draws random numbers itself, and only runs eagerly
             return _counting(_open_dataset(result, []), seeds.used)
         if problem is not None and (type(problem), problem.args) != (type(error), error.args):
             error.add_note(f"Before that, called eagerly, `input_fn` raised {problem!r}.")
@@ -264,10 +267,10 @@ def open_input(
 
 
 def _check_not_trainable(program: _program.Program) -> None:
-    """Checks that training need not reach into the input.
+    """Checks that the input has nothing to train.
 
     Raises:
-        errors.InputError: The input_fn made a variable to be trained.
+        errors.InputError: The input_fn created a trainable variable.
     """
     trainable = program.graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
     if trainable:
@@ -312,6 +315,7 @@ def _trace(
         return _as_tensors(result)
 
     def with_global_step(graph: _program.ProgramGraph) -> None:
+        # The original put the input_fn into the graph of the model, where the global step was.
         slot = store.uninitialized("global_step", tf.TensorShape([]), tf.int64)
         creator = variable_creator.VariableCreator(graph, store, store)
         view = creator.view(slot)
@@ -323,7 +327,7 @@ def _trace(
 
 
 def _as_dataset(result: Any) -> Any:
-    """Turns a Keras `PyDataset` into a Dataset; leaves everything else alone."""
+    """Converts a Keras `PyDataset` into a Dataset; returns everything else unchanged."""
     import keras
 
     if isinstance(result, keras.utils.PyDataset):
@@ -377,12 +381,13 @@ def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) ->
 
 
 def end_of_input() -> tf.errors.OutOfRangeError:
-    """The error that says that the data has ended."""
+    """Returns the error that signals the end of the data."""
     return tf.errors.OutOfRangeError(None, None, "End of the input.")
 
 
 def features_and_labels(element: Any) -> tuple[Any, Any]:
     """Reads an element of an input as `(features, labels)`, labels being None if absent."""
+    # A namedtuple is one nest of features, not a pair.
     if isinstance(element, (list, tuple)) and not hasattr(element, "_fields"):
         return element[0], element[1]
     return element, None
@@ -398,30 +403,35 @@ def _check_pair(element: Any) -> None:
 
 
 def _kind(dataset: Any) -> str:
-    """What a Dataset does; a cache in files is none that is meant here."""
+    """Returns the kind of a Dataset; a cache in files is "FileCache", not "Cache"."""
     kind = tf_datasets.kind(dataset)
     is_in_files = kind == "Cache" and tf.get_static_value(tf_datasets.cache_file(dataset))
     return "FileCache" if is_in_files else kind
 
 
 def _is_in_memory(dataset: Any) -> bool:
-    """Whether a Dataset does nothing but cut up tensors that it holds."""
+    """Returns whether a Dataset only slices tensors that it holds."""
     return _kind(dataset) in _CUT_FROM_MEMORY and all(
         map(_is_in_memory, tf_datasets.inputs(dataset))
     )
 
 
 def _is_at_hand(dataset: Any) -> bool:
-    """Whether a Dataset holds its elements whole, or does after it cut them from memory once."""
+    """Returns whether a Dataset holds finished elements, or caches slices of tensors."""
     if _kind(dataset) == "Cache":
         return _is_in_memory(dataset)
     return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, tf_datasets.inputs(dataset)))
 
 
 def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
-    """What makes the options of a Dataset that is to run for so many steps at most, if any.
+    """Returns a function that makes the options of a Dataset for a run, or None.
 
-    To fetch ahead what is at hand, as a tuned Dataset does, wakes a thread for every step.
+    A tuned Dataset prefetches even elements that are in memory, and so wakes a thread for every
+    step.
+
+    Args:
+        dataset: The Dataset.
+        steps: The largest number of steps of the run.
     """
     if steps <= FEW_STEPS:
         return as_it_stands
@@ -431,24 +441,24 @@ def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
 
 
 def without_autotuning() -> tf.data.Options:
-    """Options for a Dataset that is not tuned while it runs."""
+    """Returns options that turn off autotuning."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
 def as_it_stands() -> tf.data.Options:
-    """Options for a Dataset that is run as the user wrote it."""
+    """Returns options that turn off autotuning and graph optimization."""
     options = without_autotuning()
     options.experimental_optimization.apply_default_optimizations = False
     return options
 
 
 def _iterator_over(dataset: tf.data.Dataset, make_options: MakeOptions | None) -> Any:
-    """An iterator over a Dataset, with options if any.
+    """Returns an iterator over a Dataset, with options if any.
 
-    A function makes it, kept for Datasets of the same spec: what makes a Dataset eagerly, as its
-    `with_options` does, costs TensorFlow half a millisecond each time.
+    A function creates it, kept for Datasets of the same spec. An eager op that creates a Dataset,
+    like that of `with_options`, costs half a millisecond each time.
     """
     spec = dataset.element_spec
     make = _iterator_maker(_SpecKey(_program.spec_key(spec), spec), make_options)
@@ -460,14 +470,14 @@ def _iterator_over(dataset: tf.data.Dataset, make_options: MakeOptions | None) -
 def dataset_to_run(
     variant: tf.Tensor, spec: Any, make_options: MakeOptions | None
 ) -> tf.data.Dataset:
-    """A Dataset given by its variant, with options besides those that it has."""
+    """Returns the Dataset of a variant, with options added to those that it has."""
     dataset = tf.data.experimental.from_variant(variant, spec)
     return dataset if make_options is None else dataset.with_options(make_options())
 
 
 @dataclasses.dataclass(frozen=True)
 class _SpecKey:
-    """An element spec as a key: nests of specs have no hash."""
+    """An element spec as a key: nests of specs are not hashable."""
 
     key: str
     spec: Any = dataclasses.field(compare=False)
@@ -497,17 +507,19 @@ def _spec(value: Any) -> Any:
 
 
 def _batch_spec(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
+    # The spec is part of the key of programs: arrays of all lengths share one.
     return None if tensor is None else tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
 
 
 def _run_initializers(programs: list[_program.Program]) -> None:
-    """Makes what an input_fn built ready: local variables, tables, streams of random numbers.
+    """Initializes what an input_fn built: local variables, tables, streams of random numbers.
 
     Raises:
-        tf.errors.FailedPreconditionError: A variable has no value. To read it would give an
+        tf.errors.FailedPreconditionError: A variable has no value. Reading it would return an
             empty tensor.
     """
     for program in programs:
+        # The random streams of a session started again with each call of the original.
         program.graph.random_state.restart()
         keys = tf.compat.v1.GraphKeys
         variables = program.graph.get_collection(keys.LOCAL_VARIABLES)
@@ -528,7 +540,7 @@ def _run_initializers(programs: list[_program.Program]) -> None:
 
 
 def global_variables(programs: list[_program.Program]) -> list[Any]:
-    """The variables that an input_fn made to be saved with the model's."""
+    """Returns the variables that an input_fn created to be saved with those of the model."""
     found: list[Any] = []
     for program in programs:
         (step,) = program.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_STEP)
@@ -538,10 +550,10 @@ def global_variables(programs: list[_program.Program]) -> list[Any]:
 
 
 def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:
-    """Lets all functions of a graph take from the same one-shot iterators.
+    """Lets all functions of a graph share its one-shot iterators.
 
-    The op keeps its iterator in its kernel, and every function has kernels of its own. An
-    iterator with a name, made from the same Dataset by an initializer, stands in for it.
+    The op keeps its iterator in its kernel, and every function has its own kernels. So a named
+    iterator replaces it, which an initializer creates from the same Dataset.
     """
     for op in graph.get_operations():
         if op.type != "OneShotIterator":

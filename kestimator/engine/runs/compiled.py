@@ -1,4 +1,4 @@
-"""Functions over an iterator that stay on the device until they are done.
+"""Functions over an iterator that run on the device until they are done.
 
 Synopsis::
 
@@ -19,18 +19,18 @@ from kestimator.engine.tracing import execution_modes
 
 
 class Compiled:
-    """A function of an iterator and some numbers, made once for each kind of iterator.
+    """A function of an iterator and some numbers, built once for each kind of iterator.
 
-    It has graph semantics, as a program has: nothing runs but what the outputs need, and nothing
-    waits but where an edge says so.
+    It has graph semantics, like a program: only what the outputs need runs, and ops wait only for
+    their inputs and control inputs.
 
     Args:
-        build: Called with an iterator (or None) and scalars, in the graph; gives tensors.
+        build: Called in the graph with an iterator (or None) and scalars; returns tensors.
         parts: The functions whose ops `build` puts into the graph.
         arguments: The dtypes of the scalars.
 
     Attributes:
-        is_new: Whether the last call made the function, and was slow for that.
+        is_new: Whether the last call built the function, which makes it slow.
     """
 
     def __init__(
@@ -51,10 +51,11 @@ class Compiled:
         Args:
             iterator: The iterator, or None.
             *numbers: The values of the scalars.
-            on_one_thread: Whether to run it op by op on the calling thread, where that can be.
+            on_one_thread: Whether to run it op by op on the calling thread, if that is possible.
         """
         on_one_thread = on_one_thread and all(part.runs_on_one_thread for part in self._parts)
         with program.eager_mode(), execution_modes.on_one_thread(on_one_thread):
+            # TensorFlow lowers loops in functions for many threads; one thread needs them whole.
             key = (on_one_thread, iterator and program.spec_key(iterator.element_spec))
             self.is_new = key not in self._functions
             if self.is_new:
@@ -79,15 +80,15 @@ def once(
     otherwise: Sequence[tf.Tensor],
     shapes: Sequence[tf.TensorShape] | None = None,
 ) -> list[tf.Tensor]:
-    """What `make` gives where a condition holds, and `otherwise` elsewhere.
+    """Returns the results of `make` if a condition holds, and `otherwise` if not.
 
-    A loop of one turn or none: unlike a branch, it can run on the thread that comes to it.
+    It is a loop of at most one turn. Unlike a branch, a loop can run on the calling thread.
 
     Args:
         condition: A scalar.
         make: Makes the tensors.
         otherwise: Tensors of the same dtypes.
-        shapes: What both have in common; by default, the shapes of `otherwise`.
+        shapes: Shapes that both results fit; by default, the shapes of `otherwise`.
     """
     shapes = [value.shape for value in otherwise] if shapes is None else shapes
     _, *values = tf.while_loop(
@@ -107,14 +108,15 @@ def inlined(
     *,
     waits: bool = False,
 ) -> list[tf.Tensor]:
-    """Puts a function's ops into the graph being built; its outputs wait for its operations.
+    """Copies the ops of a function into the current graph; outputs wait for its operations.
 
     Args:
         function: A function of some inputs of a program.
         inputs: The program's inputs.
-        values: What stands for them in the graph being built.
+        values: The tensors that replace them in the current graph.
         waits: As for `PrunedFunction.inlined`.
     """
+    # The values may end with labels that the program of a prediction has no input for.
     given = dict(zip(map(id, inputs), values, strict=False))
     tensors, operations = function.inlined(
         *(given[id(tensor)] for tensor in function.inputs), waits=waits

@@ -1,4 +1,4 @@
-"""The loop: steps run on the device until a hook is due.
+"""The device loop: runs steps on the device until a hook is due.
 
 Synopsis::
 
@@ -10,8 +10,8 @@ Synopsis::
     values = hooked.step({"loss": loss, "train_op": train_op})   # one step that hooks see
     hooked.end()
 
-One call of :meth:`DeviceLoop.run` runs as many steps as nobody needs to interrupt. The number of
-steps and the global step to stop at are tensors, so one trace serves them all.
+One call of :meth:`DeviceLoop.run` runs all steps up to the next interruption. The number of steps
+and the global step to stop at are tensors, so one trace serves all calls.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LIMITS = (tf.int32, tf.int64)  # the dtypes of the number of steps and of the g
 
 @dataclasses.dataclass(frozen=True)
 class LoopResult:
-    """What a call of the device loop came to.
+    """The result of one call of the device loop.
 
     Attributes:
         steps: How many steps ran.
@@ -51,22 +51,23 @@ class LoopResult:
 
 
 class DeviceLoop:
-    """Runs one step of a program many times in one call.
+    """Runs the step of a program many times in one call.
 
-    What a step adds to the model's own ops is three: whether it was the last one wanted, whether
-    the loss is still a number, and the count. The clock is left to the caller, who asks for as
-    many steps as fit.
+    A step adds three things to the ops of the model: the count, a check of the count against the
+    limit, and a check of the loss for NaN. The loop does not read the clock: the caller asks for
+    as many steps as fit.
 
     Args:
         program: The program.
         loss: A scalar whose last value is returned; it ends the loop by becoming NaN.
-        operations: What a step runs besides.
+        operations: The other ops of a step.
         watched: Other float tensors that end the loop when one of their elements is NaN.
-        global_step: The eager variable that counts steps, where one step may move it by another
-            number than 1.
+        global_step: The eager variable that counts steps, if a step may add another number
+            than 1 to it. None otherwise.
 
     Attributes:
-        was_built: Whether the last call made a function first, so that its time tells nothing.
+        was_built: Whether the last call built a function first. Its duration then says nothing
+            about the steps.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class DeviceLoop:
             until_step: No step starts at this global step or after it.
             on_one_thread: Whether to run op by op on the calling thread, where that is possible.
         """
+        # Only what is fetched runs: a step that reads nothing of the batch takes none.
         takes_from_iterator = batches.has_iterator and bool(self._step.inputs)
         if not takes_from_iterator:
             loop, iterator = self._loop_without_iterator(batches), None
@@ -127,17 +129,17 @@ class DeviceLoop:
         *,
         on_one_thread: bool = False,
     ) -> tuple[LoopResult, list[tf.Tensor] | None]:
-        """Runs steps, and one more that hooks observe, in the same call.
+        """Runs unobserved steps and one observed step in the same call.
 
         Args:
             batches: The input; it holds batches for `steps + 1` steps.
-            steps: The steps to run before.
-            observed: What the last step computes.
+            steps: The number of unobserved steps.
+            observed: The function of the observed step.
             on_one_thread: Whether to run op by op on the calling thread, where that is possible.
 
         Returns:
-            What the steps before came to, and the tensors that `observed` gives; None in their
-            place where a NaN ended the steps before.
+            The result of the unobserved steps, and the tensors that `observed` returns. These are
+            None if a NaN ended the unobserved steps.
         """
         # Made for each observed function: the op that chooses among them would run at every call.
         call = self._observing.get(observed)
@@ -146,6 +148,7 @@ class DeviceLoop:
             def run(iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
                 result = self._build_counted(iterator, *limits)
                 flat = functools.partial(self._next_of, iterator if observed.inputs else None)
+                # A NaN among the steps before ends the call: no step may run after it.
                 values = compiled.once(
                     tf.logical_not(tf.reduce_any(_nan_flags(result))),
                     lambda: compiled.inlined(observed, self._inputs, flat()),
@@ -157,6 +160,7 @@ class DeviceLoop:
             call = self._observing[observed] = compiled.Compiled(
                 run, [self._step, observed], _LIMITS
             )
+        # No `until_step`: callers come here only if a step adds 1 at most to the global step.
         outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
         self.was_built = call.is_new
         own = len(outputs) - len(observed.outputs)
@@ -172,11 +176,11 @@ class DeviceLoop:
         *,
         on_one_thread: bool = False,
     ) -> list[tf.Tensor]:
-        """Runs one step that hooks observe, its batch taken on the device.
+        """Runs one observed step and takes its batch on the device.
 
         Args:
             batches: The input.
-            observed: What the step computes.
+            observed: The function of the step.
             on_one_thread: Whether to run op by op on the calling thread, where that is possible.
 
         Raises:
@@ -184,6 +188,7 @@ class DeviceLoop:
         """
         if batches.remaining == 0:
             raise _batches.end_of_input()
+        # `run_and_observe` keeps its calls in the same dict, under the bare function.
         key = ("alone", observed)
         if key not in self._observing:
 
@@ -212,22 +217,24 @@ class DeviceLoop:
         otherwise: Sequence[tf.Tensor],
         shapes: Sequence[tf.TensorShape] | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Whether there are batches for a step, and what `make` gives of them."""
+        """Returns whether there are batches for a step, and the results of `make` for them."""
         # An optional says whether there is a batch; an exception would end the loop, and lose the
         # count of the steps that have run.
         batches: list[Any] = []
         for _ in range(self._per_step):
+            # Ops of a graph run in any order: without this, replicas could swap their batches.
             with tf.control_dependencies([batch.has_value() for batch in batches]):
                 batches.append(iterator.get_next_as_optional())
 
         def step() -> Sequence[tf.Tensor]:
             return make([tensor for batch in batches for tensor in _flat(batch.get_value())])
 
+        # A step needs a batch for each replica; a rest that is too small for a step is dropped.
         is_there = batches[-1].has_value()
         return is_there, compiled.once(is_there, step, otherwise, shapes)
 
     def _loop_without_iterator(self, batches: _batches.Batches) -> compiled.Compiled:
-        """The loop over what a graph computes anew for each step, or over no input at all."""
+        """Returns the loop for an input that a graph computes in each step, or for no input."""
         function = batches.function
         if function is None or not self._step.inputs:
             return self._counted
@@ -255,7 +262,7 @@ class DeviceLoop:
     def _one_step(
         self, done: tf.Tensor, flat: Sequence[tf.Tensor], *, waits: bool = False
     ) -> list[tf.Tensor]:
-        """Runs a step; gives the count of steps, the loss, and whether a watched tensor is NaN."""
+        """Runs a step; returns the count of steps, the loss, and NaN flags of watched tensors."""
         loss, *watched = compiled.inlined(self._step, self._inputs, flat, waits=waits)
         flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
         # The count waits for the loss, and the loss for the step's operations: the next turn of
@@ -264,7 +271,7 @@ class DeviceLoop:
             return [done + 1, tf.reshape(loss, ()), *flags]
 
     def _next_of(self, source: Any) -> list[tf.Tensor]:
-        """The batches of a step, taken one after the other."""
+        """Returns the batches of a step, taken one after the other."""
         flat: list[tf.Tensor] = []
         for _ in range(self._per_step):
             with tf.control_dependencies(flat):
@@ -277,6 +284,7 @@ class DeviceLoop:
         steps, until_step = limits
         # A NaN differs from itself: `is_nan` and `not` would be two ops more in each turn.
         goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
+        # None means that a step adds 1 at most, so that the count is enough to end the loop.
         if self._global_step is not None:
             step = tf.cast(self._global_step, tf.int64)
             goes_on = tf.logical_and(goes_on, step < until_step)
@@ -285,12 +293,14 @@ class DeviceLoop:
         return goes_on
 
     def _start(self) -> list[tf.Tensor]:
+        # Not NaN, so that the first step starts.
         loss = tf.zeros((), self._loss.dtype)
         return [tf.constant(0), loss, *[tf.constant(False)] * self._watched]
 
     def _build_counted(self, source: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
-        """The loop where the input holds as many batches as the steps asked for."""
+        """Builds the loop for an input that is known to hold enough batches."""
         waits = isinstance(source, _program.PrunedFunction)  # such an input ends by an exception
+        # One iteration at a time: a step must see the variables that the step before wrote.
         done, loss, *flags = tf.while_loop(
             functools.partial(self._goes_on, limits),
             lambda done, *_: self._one_step(done, self._next_of(source), waits=waits),
@@ -300,7 +310,7 @@ class DeviceLoop:
         return [done, loss, tf.constant(False), *flags]
 
     def _build_until_end(self, iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
-        """The loop where only the input knows when it ends: an optional says so."""
+        """Builds the loop for an input of unknown length, which ends by an empty optional."""
 
         def body(_: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
             step = functools.partial(self._one_step, state[0])
@@ -324,7 +334,7 @@ def _nan_flags(outputs: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def _nothing(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Empty values in the place of `tensors`."""
+    """Returns zeros in place of `tensors`, with unknown dimensions empty."""
     return [
         tf.zeros([size or 0 for size in tensor.shape] if tensor.shape.rank else [], tensor.dtype)
         for tensor in tensors
@@ -332,6 +342,7 @@ def _nothing(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def _count(steps: int) -> int:
+    # The loop counts in int32, see `_LIMITS`.
     return min(steps, 2**31 - 1)
 
 
@@ -350,13 +361,13 @@ def _flat(element: Any) -> list[tf.Tensor]:
 
 @dataclasses.dataclass(frozen=True)
 class StepRequest:
-    """What hooks want of one step.
+    """What hooks request for one step.
 
     Attributes:
-        context: The `SessionRunContext` that they share.
-        fetches: Their fetches by position, and the loop's own under 'caller'.
-        feeds: Their feeds.
-        options: Their `RunOptions`, merged.
+        context: The `SessionRunContext` that the hooks share.
+        fetches: The fetches of hooks by their position, and those of the loop under 'caller'.
+        feeds: The feeds of all hooks.
+        options: The `RunOptions` of all hooks, merged.
     """
 
     context: Any
@@ -366,7 +377,7 @@ class StepRequest:
 
 
 class HookedSession:
-    """A session whose steps a list of hooks sees, in the original's order of calls.
+    """A session with hooks, which are called in the order of tf.estimator.
 
     Args:
         session: The session.
@@ -379,26 +390,26 @@ class HookedSession:
         self.should_stop = False
 
     def begin(self) -> None:
-        """Tells every hook that the graph is complete but for its own ops."""
+        """Calls `begin` of every hook: the graph is complete except for the ops of hooks."""
         for hook in self._hooks:
             hook.begin()
 
     def after_create_session(self) -> None:
-        """Tells every hook that variables hold their values."""
+        """Calls `after_create_session` of every hook: variables hold their values."""
         coordinator = tf.train.Coordinator()
         for hook in self._hooks:
             hook.after_create_session(self._session, coordinator)
 
     def end(self) -> None:
-        """Tells every hook that the run ended without an error."""
+        """Calls `end` of every hook: the run ended without an error."""
         for hook in self._hooks:
             hook.end(self._session)
 
     def step(self, fetches: dict[str, Any]) -> Any:
-        """Runs one step that all hooks see.
+        """Runs one step that all hooks observe.
 
         Args:
-            fetches: What the loop itself wants.
+            fetches: The fetches of the loop itself.
 
         Returns:
             The values of `fetches`.
@@ -413,10 +424,10 @@ class HookedSession:
         return self.tell(request, values, metadata)
 
     def ask(self, fetches: dict[str, Any]) -> StepRequest:
-        """Asks every hook what it wants of the next step.
+        """Calls `before_run` of every hook.
 
         Args:
-            fetches: What the loop itself wants.
+            fetches: The fetches of the loop itself.
 
         Raises:
             RuntimeError: Two hooks feed the same tensor.
@@ -436,15 +447,15 @@ class HookedSession:
         return StepRequest(context, asked, feeds, options)
 
     def tell(self, request: StepRequest, values: dict[Any, Any], metadata: Any) -> Any:
-        """Tells every hook what the step came to.
+        """Calls `after_run` of every hook.
 
         Args:
-            request: What was asked.
+            request: The request of the hooks.
             values: The values of its fetches.
             metadata: The `RunMetadata` of the step.
 
         Returns:
-            The values that the loop itself wanted.
+            The values of the fetches of the loop itself.
         """
         context, options = request.context, request.options
         for position, hook in enumerate(self._hooks):

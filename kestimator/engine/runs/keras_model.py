@@ -1,4 +1,4 @@
-"""A program as a `keras.Model`: what callbacks see, with the steps of the program as its own.
+"""A program as a `keras.Model`, for Keras callbacks.
 
 Synopsis::
 
@@ -20,10 +20,10 @@ from kestimator.engine.runs import batches
 
 
 class ProgramModel(keras.Model):
-    """The Keras face of a program.
+    """A Keras model whose steps run a program.
 
-    Its weights are the Keras variables that the program uses, and each step runs the program for
-    one batch, on the estimator's variables. A step belongs to the mode that was traced.
+    Its weights are the Keras variables that the program uses. Each step runs the program for one
+    batch, on the variables of the estimator, in the mode that was traced.
 
     Args:
         model: The program.
@@ -44,15 +44,15 @@ class ProgramModel(keras.Model):
         return list(self._program_variables)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Trains on a batch `(features, labels)`, and gives its loss."""
+        """Trains on a batch `(features, labels)` and returns its loss."""
         return self._loss_of(data)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Counts a batch `(features, labels)` into the metrics, and gives its loss."""
+        """Updates the metrics with a batch `(features, labels)` and returns its loss."""
         return self._loss_of(data)
 
     def predict_step(self, data: Any) -> Any:
-        """The predictions for a batch, as the spec has them."""
+        """Returns the predictions for a batch, in the structure of the spec."""
         predictions = self._program_model.spec.predictions
         flat = self._step(data, tf.nest.flatten(predictions))
         return tf.nest.pack_sequence_as(predictions, flat)

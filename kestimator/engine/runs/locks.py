@@ -1,4 +1,4 @@
-"""A lock that threads get in turn, however often one of them comes back for it.
+"""A fair lock: threads get it in turn, even if one of them takes it again and again.
 
 Synopsis::
 
@@ -6,8 +6,8 @@ Synopsis::
     with lock:          # one thread at a time; a thread that has it may take it again
         ...
 
-Training takes the estimator's lock for a stretch of steps, gives it back and takes it again at
-once. With Python's own locks, whoever waits meanwhile would hardly ever be faster.
+Training takes the lock of the estimator for a stretch of steps, releases it and takes it again at
+once. With the locks of Python, a waiting thread would almost never get it in between.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _logger = logging.getLogger("kestimator")
 
 
 class FairLock:
-    """A re-entrant lock with a door in front of it.
+    """A re-entrant lock behind a second lock, the door.
 
-    Who wants the lock waits in the door until it is free. Whoever gives it back and wants it again
-    finds the door taken, so that it comes after the one who waits there. Where nobody waits, all
-    of this takes half a microsecond.
+    A thread holds the door while it waits for the lock. A thread that releases the lock and wants
+    it again has to wait for the door, so it comes after the waiting thread. If no thread waits,
+    this takes half a microsecond.
 
-    The door is re-entrant too: the handler of a signal may want the lock in a thread that is just
-    waiting for it.
+    The door is re-entrant, too: a signal handler may take the lock in a thread that is waiting
+    for it.
     """
 
     def __init__(self) -> None:
@@ -40,6 +40,7 @@ class FairLock:
         self._waited = threading.local()
 
     def __enter__(self) -> None:
+        # The owner passes by the door: a thread that holds the door may be waiting for the owner.
         if self._is_mine():
             self._lock.acquire()
             return
@@ -51,18 +52,18 @@ class FairLock:
         self._lock.release()
 
     def is_held_elsewhere(self) -> bool:
-        """Whether another thread has the lock."""
+        """Returns whether another thread holds the lock."""
         if not self._lock.acquire(blocking=False):
             return True
         self._lock.release()
         return False
 
     def clock(self) -> float:
-        """The time in seconds, by a clock that stands still while the calling thread waits."""
+        """Returns the time in seconds, without the time that the calling thread has waited."""
         return time.perf_counter() - float(getattr(self._waited, "seconds", 0.0))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FairLock:
-        return FairLock()  # what is copied is guarded by a lock of its own
+        return FairLock()  # the copy of the owner has its own lock
 
     def _wait(self) -> None:
         start, already = time.perf_counter(), getattr(self._waited, "seconds", 0.0)

@@ -33,12 +33,12 @@ SLOW_START_SECONDS = 0.1
 
 
 def selected(predictions: Any, predict_keys: Any) -> Any:
-    """The predictions that a caller wants.
+    """Selects the predictions that a caller asks for.
 
     Args:
         predictions: A tensor, or tensors by key.
-        predict_keys: The keys wanted: a collection, or a string that contains them. None means
-            all.
+        predict_keys: The keys to select: a collection, or a string that contains them. None
+            selects all.
 
     Raises:
         errors.ArgumentError: None of the keys exists, or `predictions` has none.
@@ -66,7 +66,7 @@ def selected(predictions: Any, predict_keys: Any) -> Any:
 
 
 class HookedPredictions:
-    """Computes predictions for one batch after the other, each under the eyes of hooks.
+    """Computes predictions batch by batch, each observed by hooks.
 
     Args:
         model: The program.
@@ -81,16 +81,16 @@ class HookedPredictions:
         self._hooked = hooked
 
     def has_ended(self, batches: _batches.Batches) -> bool:
-        """Whether a hook asked to stop."""
+        """Returns whether a hook requested a stop."""
         del batches  # that they have ended shows when a hook asks for the next one
         return self._hooked.should_stop
 
     def next(self, batches: _batches.Batches, may_run_ahead: Callable[[], bool]) -> Any:
-        """The predictions for the next batch, as arrays.
+        """Returns the predictions for the next batch, as arrays.
 
         Args:
             batches: The input, which the session reads.
-            may_run_ahead: Has no meaning here: hooks see each batch when it is asked for.
+            may_run_ahead: Not used: hooks observe each batch when it is requested.
 
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
@@ -99,22 +99,22 @@ class HookedPredictions:
         return self._hooked.step(self._fetches)["predictions"]
 
     def settle(self) -> None:
-        """Does nothing: nothing goes on between batches."""
+        """Does nothing: nothing runs between batches."""
 
 
 class UnobservedPredictions:
-    """Computes predictions for one batch after the other, with no hook to see them.
+    """Computes predictions batch by batch, without hooks.
 
-    Where batches may be joined, several are computed at once; their number grows from call to
-    call, so that who wants one row waits for one batch. And while the caller deals with the rows
-    of some, those of the next few are computed in the background.
+    If batches may be joined, one call computes several. Their number grows from call to call, so
+    a caller that needs one row waits for one batch only. While the caller works on some rows, the
+    next ones are computed in the background.
 
     Args:
         model: The program.
         predictions: The tensors to compute.
-        loan: Has the variables hold the values to predict with. A batch that is computed alone is
-            taken from the input before: it may be long in coming.
-        may_join: Whether a call may give several batches, one after the other in the same arrays.
+        loan: The context in which the variables hold the values to predict with. A single batch
+            is taken from the input before this context begins, as it may take long to arrive.
+        may_join: Whether a call may return several batches, joined in the same arrays.
     """
 
     def __init__(
@@ -147,21 +147,21 @@ class UnobservedPredictions:
         self._ahead: list[tf.Tensor] | None = None
 
     def has_ended(self, batches: _batches.Batches) -> bool:
-        """Whether it is known that there are no more predictions."""
+        """Returns whether it is known that there are no more predictions."""
         return self._ahead is None and batches.remaining == 0
 
     def settle(self) -> None:
-        """Waits until nothing is computed in the background: before the variables change."""
+        """Waits until the background computation has ended, before the variables change."""
         if self._background is not None:
             self._background.wait()
 
     def next(self, batches: _batches.Batches, may_run_ahead: Callable[[], bool]) -> Any:
-        """The predictions for the next batch, or for the next few, as arrays.
+        """Returns the predictions for the next batch or the next few batches, as arrays.
 
         Args:
             batches: The input.
-            may_run_ahead: Says whether to go on in the background with those that follow; asked
-                while the variables are lent.
+            may_run_ahead: Returns whether to compute the following batches in the background;
+                called while the variables are lent.
 
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
@@ -182,6 +182,7 @@ class UnobservedPredictions:
                 self._run_ahead(batches, may_run_ahead)
         else:
             self.settle()
+            # Asked here to save the loan, and again under it: training may have begun in between.
             if batches.remaining and may_run_ahead():
                 with self._loan():
                     self._run_ahead(batches, may_run_ahead)
@@ -190,11 +191,13 @@ class UnobservedPredictions:
     def _run_ahead(self, batches: _batches.Batches, may: Callable[[], bool]) -> None:
         if self._pace_is_known and batches.remaining and may():
             self._background = self._background or execution_modes.Background()
+            # Returns before the values exist, and the lock is free then: changes call `settle`.
             with self._background.running():
                 self._ahead = self._compute(batches, self._next_count(batches))
 
     def _next_batch(self, batches: _batches.Batches) -> Any:
         needed = self._function.inputs
+        # A batch may end with labels, for which the program has no inputs.
         batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
         on_one_thread = self._is_small and self._function.is_called_on_one_thread
         with self._loan(), program.eager_mode(), execution_modes.on_one_thread(on_one_thread):
@@ -204,7 +207,8 @@ class UnobservedPredictions:
         return self._pack(values)
 
     def _next_count(self, batches: _batches.Batches) -> int:
-        """For how many batches to compute at once; twice as many the next time."""
+        """Returns how many batches to compute at once; twice as many the next time."""
+        # Without a known end (None) the count is 0, so that `next` takes each batch alone.
         count = min(self._batches_per_call, batches.remaining or 0)
         self._batches_per_call = min(2 * self._batches_per_call, self._most_batches)
         return count
@@ -215,7 +219,7 @@ class UnobservedPredictions:
         return values
 
     def _note_pace(self, seconds: float) -> None:
-        """Decides how to go on from the time of a batch; one that built a function tells less."""
+        """Adapts to the time of a batch; it says less if the call also built a function."""
         self._pace_is_known = not self._many.is_new
         if self._pace_is_known:
             self._is_small = seconds < execution_modes.SMALL_STEP_SECONDS
@@ -224,7 +228,7 @@ class UnobservedPredictions:
         self._batches_per_call = min(self._batches_per_call, affordable)
 
     def _can_be_joined(self) -> bool:
-        """Whether batches of predictions differ in their first dimension alone."""
+        """Returns whether batches of predictions only differ in their first dimension."""
         return bool(self._function.inputs) and all(
             tensor.shape.rank and tensor.shape[1:].is_fully_defined() for tensor in self._flat
         )
@@ -243,14 +247,14 @@ def _many(
     iterator: Any,
     count: tf.Tensor,
 ) -> list[tf.Tensor]:
-    """The predictions for so many batches, joined: what `Compiled` builds.
+    """Returns the joined predictions for some batches; `Compiled` builds a function of it.
 
     Args:
-        function: A program's function of its inputs that gives the predictions for one batch.
+        function: A function of the program's inputs that returns the predictions for one batch.
         inputs: The inputs.
-        predictions: What it gives.
-        iterator: Over the batches.
-        count: How many, a scalar.
+        predictions: The outputs of the function.
+        iterator: The iterator over the batches.
+        count: The number of batches, a scalar.
     """
 
     def body(done: tf.Tensor, arrays: list[tf.TensorArray]) -> Any:
@@ -297,14 +301,15 @@ def rows(batch: Any) -> Iterator[Any]:
 
 @functools.cache
 def _dict_maker(keys: tuple[Any, ...]) -> Callable[..., dict[Any, Any]]:
-    """A function that makes a dict of values in the order of `keys`.
+    """Returns a function that makes a dict of values in the order of `keys`.
 
-    It is written out for the keys, as `namedtuple` does for its fields: with thousands of rows,
-    twice as fast as `dict(zip(keys, values))`.
+    Its source is generated for the keys, like that of a `namedtuple` for its fields. For thousands
+    of rows it is twice as fast as `dict(zip(keys, values))`.
     """
     names = [f"value_{position}" for position in range(len(keys))]
     items = [f"keys[{position}]: {name}" for position, name in enumerate(names)]
     if all(type(key) is str for key in keys):
+        # The `repr` of a string is source of an equal key; that of another object may not be.
         items = [f"{key!r}: {name}" for key, name in zip(keys, names, strict=True)]
     maker: Callable[..., dict[Any, Any]]
     maker = eval(f"lambda {', '.join(names)}: {{{', '.join(items)}}}", {"keys": keys})

@@ -1,4 +1,4 @@
-"""Queue runners of TF1 input pipelines: threads that keep queues filled.
+"""Queue runners of TF1 input pipelines: threads that fill queues.
 
 Synopsis::
 
@@ -16,9 +16,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def filled(runners: Sequence[Any], run: Callable[[Any], Any]) -> Iterator[None]:
-    """Runs every enqueue op of `runners` over and over, each in a thread, until the context ends.
+    """Runs the enqueue ops of `runners` repeatedly in threads, until the context ends.
 
-    TensorFlow's `start_queue_runners` does this for queues that are nodes of a TF1 graph alone.
+    TensorFlow's `start_queue_runners` only works with queues that are nodes of a TF1 graph.
 
     Args:
         runners: `tf.compat.v1.train.QueueRunner`s.
@@ -37,6 +37,7 @@ def filled(runners: Sequence[Any], run: Callable[[Any], Any]) -> Iterator[None]:
     try:
         yield
     finally:
+        # First of all: the errors that the cancellation causes are no failures.
         stop.set()
         for runner in runners:
             run(runner.cancel_op)
@@ -49,7 +50,7 @@ def filled(runners: Sequence[Any], run: Callable[[Any], Any]) -> Iterator[None]:
 def _fill(
     runner: Any, run: Callable[[Any], Any], stop: threading.Event, failures: list[BaseException]
 ) -> None:
-    """Runs the enqueue ops of one runner in turn, and closes its queue when the data ends."""
+    """Runs the enqueue ops of one runner in turn and closes its queue at the end of the data."""
     try:
         while not stop.is_set():
             for operation in runner.enqueue_ops:
@@ -60,5 +61,6 @@ def _fill(
         if not stop.is_set():
             failures.append(error)
     finally:
+        # Steps still get what a closed queue holds, and then the end of the data.
         if not stop.is_set():
             run(runner.close_op)

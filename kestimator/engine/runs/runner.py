@@ -1,4 +1,4 @@
-"""Runs a program's steps: on the device until a hook is due, then one that hooks observe.
+"""Runs the steps of a program: on the device until a hook is due, then one observed step.
 
 Synopsis::
 
@@ -42,29 +42,29 @@ class Cadence(Protocol):
     hook: Any
 
     def steps_until_due(self, global_step: int) -> int:
-        """How many steps may pass before the hook has to see one."""
+        """Returns how many steps may pass before the hook has to see one."""
 
     def seconds_until_due(self) -> float:
-        """How many seconds may pass before the hook has to see a step."""
+        """Returns how many seconds may pass before the hook has to see a step."""
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Tells the hook that steps passed unobserved."""
 
     def watched(self) -> Any:
-        """A tensor that the hook wants to see when it becomes NaN, or None."""
+        """Returns a tensor that the hook checks for NaN, or None."""
 
 
 class Runner:
-    """Drives the steps of one train or evaluate call.
+    """Drives the steps of one call of `train` or `evaluate`.
 
     Args:
         model: The program.
         session: The session over it.
         batches: The input.
-        cadences: The hooks, each with when it is due, in order.
+        cadences: The cadences of the hooks, in the order of the hooks.
         global_step: Reads the global step.
         report_nan: Tells a hook that its watched tensor became NaN.
-        lock: Held while steps run and functions for them are made, not while hooks are called.
+        lock: Held while steps run and while their functions are built, not while hooks run.
         before_steps: Called before any steps run.
     """
 
@@ -88,8 +88,10 @@ class Runner:
         self._report_nan = report_nan
         self._lock = lock
         self._before_steps = before_steps
+        # None until a stretch has been timed; the first stretch is `FIRST_STRETCH` steps long.
         self._seconds_per_step: float | None = None
         self._steps_are_small = True
+        # The global step, with the value of `session.runs` at which it was read; None if unknown.
         self._known_step: tuple[int, int] | None = None
         self._observed_in_a_row = 0
         self._watchers = [c for c in self._cadences if c.watched() is not None]
@@ -101,12 +103,13 @@ class Runner:
         Returns:
             The loss of the last step, or None if there was none.
         """
+        # The argument checks accept floats: 2.5 steps are three.
         left = device_loop.NO_LIMIT if steps is None else math.ceil(steps)
         loss = None
         try:
             while left > 0 and not self.hooked.should_stop:
                 unobserved = self._steps_until_due(left)
-                # Before, not after: an error amid steps leaves variables that equal no checkpoint.
+                # Before, not after: an error in a step leaves variables that equal no checkpoint.
                 self._before_steps()
                 # One call for both saves the cost of a second call, which counts with small steps.
                 if self._can_observe_within(unobserved, left):
@@ -128,7 +131,7 @@ class Runner:
         return loss
 
     def _step(self) -> int:
-        """The global step: read, or known from before where nothing else has moved it."""
+        """Returns the global step, and reads it only if something else may have moved it."""
         # Reading the variable is an op more for each call. A run of the session may have moved
         # the step: hooks may run anything.
         if self._known_step is None or self._known_step[1] != self._session.runs:
@@ -136,9 +139,11 @@ class Runner:
         return self._known_step[0]
 
     def _moved(self, steps: int) -> None:
-        """Notes that the device made so many steps."""
+        """Notes that the device has run `steps` steps."""
+        # A train op that adds another number than 1 cannot be counted, so the step is read again.
         if self._known_step is None or not self._model.advances_by_one:
             self._known_step = None
+        # Steps of an evaluation leave the global step alone.
         elif self._model.mode == ModeKeys.TRAIN:
             self._known_step = (self._known_step[0] + steps, self._known_step[1])
 
@@ -170,16 +175,18 @@ class Runner:
         return self.hooked.tell(request, values, metadata)["loss"]
 
     def _note_pace(self, seconds_per_step: float) -> None:
-        """Notes what a step took; what building a function took besides says nothing of it."""
+        """Notes how long a step took, unless the time includes building a function."""
         self._seconds_per_step = seconds_per_step
+        # Such a step looks slow; it would send the next stretch to many threads, which builds yet
+        # another function.
         if not self._device_loop().was_built:
             self._steps_are_small = seconds_per_step < execution_modes.SMALL_STEP_SECONDS
 
     def _values_of(self, request: device_loop.StepRequest, metadata: Any) -> Any:
-        """Runs a step for what hooks want of it.
+        """Runs a step that hooks observe.
 
-        Where many steps in a row are looked at, the batch is taken on the device, too: a function
-        that does it takes as long to make as a hundred steps gain by it.
+        After many observed steps in a row, the batch is taken on the device, too. Building the
+        function for that costs as much time as it saves in a hundred steps.
         """
         are_few = self._observed_in_a_row < MOST_PLAIN_OBSERVED_STEPS
         if self._batches.has_iterator and not are_few:
@@ -195,9 +202,10 @@ class Runner:
         )
 
     def _compiled(self, request: device_loop.StepRequest) -> Any:
-        """A function for a step that hooks see, and how to pack its values; None if there is none.
+        """Returns a function for an observed step and how to pack its values, or None.
 
-        What is fed, traced or fetched from the input's graph goes through the session.
+        Steps with feeds, with a trace, or with fetches from the graph of the input return None:
+        the session runs them.
         """
         if request.feeds or request.options.trace_level:
             return None
@@ -209,6 +217,7 @@ class Runner:
         with self._lock:
             result = self._device_loop().run(
                 self._batches,
+                # `until_step` matters where one step moves the global step by more than 1.
                 steps=min(unobserved, self._longest_stretch()),
                 until_step=before + unobserved,
                 on_one_thread=self._steps_are_small,
@@ -224,7 +233,8 @@ class Runner:
         return result
 
     def _can_observe_within(self, unobserved: int, left: int) -> bool:
-        """Whether the steps that nobody sees and the one that hooks want to see fit in one call."""
+        """Returns whether the unobserved steps and the observed one fit in one call."""
+        # One call can take a batch for each step only if it is known that there are enough of them.
         remaining = self._batches.remaining
         return (
             0 < unobserved < min(left, self._longest_stretch())
@@ -234,17 +244,17 @@ class Runner:
         )
 
     def _run_and_observe(self, unobserved: int) -> tuple[int, Any]:
-        """Runs steps that nobody sees and then one that hooks see.
+        """Runs unobserved steps and then an observed one.
 
-        Hooks say beforehand what they want of it; what passed unobserved until then is known.
+        Hooks state their fetches before the call: the number of unobserved steps is known then.
 
         Returns:
-            How many steps ran, and the loss of the last one. A NaN may end them early.
+            The number of steps that ran, and the loss of the last one. A NaN may end them early.
         """
         start, step = self._lock.clock(), self._step()
         self._observed_in_a_row = 0
         # Hooks count these steps before they have run: `ask` needs to know where the observed one
-        # stands. A NaN among them ends the call early, and training with it.
+        # stands. If a NaN ends the call early, they are told below how many did run.
         for cadence in self._cadences:
             cadence.passed(unobserved, step + unobserved, None)
         request = self.hooked.ask(self._model.fetches)
@@ -263,24 +273,27 @@ class Runner:
                 result, tensors = self._device_loop().run_and_observe(
                     self._batches, unobserved, compiled[0], on_one_thread=self._steps_are_small
                 )
-        self._moved(result.steps + (compiled is None or tensors is not None))
-        self._tell_not_finite(result)
+        if any(result.not_finite):
+            # The observed step has not run: the loop goes on from here, unless a hook takes the
+            # NaN for an error or asks to stop.
+            self._moved(result.steps)
+            for cadence in self._cadences:
+                cadence.passed(result.steps - unobserved, step + result.steps, result.loss)
+            self._tell_not_finite(result)
+            return result.steps, result.loss
+        self._moved(unobserved + 1)
         if compiled is None:
             values = self._session.run_step(
                 request.fetches, request.feeds, request.options, metadata
             )
-        elif tensors is None:
-            # A NaN that no hook took for an error, on the way to the observed step.
-            for cadence in self._cadences:
-                cadence.passed(result.steps - unobserved, step + result.steps, result.loss)
-            return result.steps, result.loss
         else:
+            assert tensors is not None
             values = compiled[1](tensors)
         self._note_pace((self._lock.clock() - start) / (unobserved + 1))
         return unobserved + 1, self.hooked.tell(request, values, metadata)["loss"]
 
     def _device_loop(self) -> device_loop.DeviceLoop:
-        """The step on the device, guarded against NaN in what hooks watch."""
+        """Returns the device loop, which stops at NaN in the loss or in a watched tensor."""
         model = self._model
         watched = [c.watched() for c in self._watchers if not self._watches_loss(c)]
 
@@ -293,12 +306,14 @@ class Runner:
                 model.irregular_global_step,
             )
 
+        # The loop stays with the program for the next call. Watched tensors are outputs of its
+        # step, so they belong to the key.
         key = ("device loop", *(tensor.ref() for tensor in watched))
         loop: device_loop.DeviceLoop = model.made_once(key, make)
         return loop
 
     def _longest_stretch(self) -> int:
-        """How many steps fit between two moments at which somebody may want to observe one."""
+        """Returns how many steps may run before hooks and Ctrl-C need a turn."""
         # The pace of the call before is the only guide: the clock is not read on the device.
         if self._seconds_per_step is None:
             return FIRST_STRETCH

@@ -1,15 +1,15 @@
-"""A small face of `tf.compat.v1.Session` over programs: what hooks, savers and scaffolds call.
+"""A small `tf.compat.v1.Session` over programs, for hooks, savers and scaffolds.
 
 Synopsis::
 
     session = Session(program, batches, lambda: lock)
     session.run({"loss": loss, "names": ["dnn/bias:0"]}, feed_dict={keep_probability: 1.0})
 
-Every set of fetches is a pruned function of the program's graph, made once and kept.
+Every set of fetches is a pruned function of the program's graph, built once and kept.
 
-Other threads may use the variables, too. A run holds them back while it computes, but not while it
-waits for a batch; a run in another thread than the session's own holds them back if it touches
-variables, so that a thread that fills a queue never stands in the way of the step that empties it.
+Other threads may use the variables, too. A run holds the lock while it computes, but not while it
+waits for a batch. A run in another thread than that of the session holds the lock only if it
+touches variables. So a thread that fills a queue never blocks the step that empties it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Guard = Callable[[], contextlib.AbstractContextManager[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class _How:
-    """In which way a run is made.
+    """How a run is made.
 
     Attributes:
-        in_step: Whether it is a step, so that what it reads of variables belongs to the step.
-        is_rewritten: Whether TensorFlow rewrites its functions first.
+        in_step: Whether it is a step, whose reads of variables are ordered with its writes.
+        is_rewritten: Whether TensorFlow optimizes its functions before it runs them.
     """
 
     in_step: bool = False
@@ -59,12 +59,12 @@ class Session(tf_execution.SessionInterface):
 
     Args:
         program: The program.
-        batches: Where the program's inputs come from when a fetch depends on them.
-        guard: What each run that may touch variables computes in.
+        batches: The source of the program's inputs, for fetches that depend on them.
+        guard: The context for every run that may touch variables.
 
     Attributes:
         guard: The same.
-        runs: A number that changes with every run beside the steps: it may have changed variables.
+        runs: A number that changes with every run that is not a step, as it may change variables.
     """
 
     def __init__(self, program: _program.Program, batches: _batches.Batches, guard: Guard) -> None:
@@ -85,7 +85,7 @@ class Session(tf_execution.SessionInterface):
 
     @property
     def input_initializers(self) -> dict[str, tf.Operation]:
-        """What gives the variables of the input_fn their first values, by their names."""
+        """The initializers of the variables of the input_fn, by variable name."""
         return self._batches.initializers
 
     @property
@@ -128,6 +128,8 @@ class Session(tf_execution.SessionInterface):
     def _evaluate(
         self, plan: FetchPlan, feeds: dict[int, tuple[tf.Tensor, Any]], how: _How
     ) -> list[Any]:
+        # A plain read needs no function. But a feed may replace it, and a read in a step is ordered
+        # with the writes of the step.
         reads = {} if feeds or how.in_step else {id(t): self._read(t) for t in plan.tensors}
         values = {key: read for key, read in reads.items() if read is not None}
         for program in self._programs:
@@ -139,7 +141,10 @@ class Session(tf_execution.SessionInterface):
         return [_plain(values[id(tensor)]) for tensor in plan.tensors]
 
     def _read(self, tensor: tf.Tensor) -> tf.Tensor | None:
-        """The value of a tensor that only reads a variable: hooks ask for the global step a lot."""
+        """Returns the value of a tensor that only reads a variable; None for other tensors.
+
+        Hooks read the global step often, and this needs no function.
+        """
         key = id(tensor)
         if key not in self._program.reads:
             self._program.reads[key] = _variable_read_by(tensor)
@@ -157,20 +162,23 @@ class Session(tf_execution.SessionInterface):
         feeds: dict[int, tuple[tf.Tensor, Any]],
         how: _How,
     ) -> list[tf.Tensor]:
-        """Runs one pruned function, with feeds and with the batch it needs."""
+        """Runs one pruned function, with feeds and the batch that it needs."""
         if not how.in_step:
+            # The runner reads the global step again after this: such a run may have moved it.
             self.runs = next(self._counter)
         own = [pair for pair in feeds.values() if pair[0].graph is program.graph]
         function = program.function(tensors, operations, [tensor for tensor, _ in own])
         needed = function.inputs[len(own) :]
         guard = self._guard_of(program, function, operations)
         with _program.eager_mode():
+            # Outside of the guard: a batch may take long to arrive, and others need the lock.
             batch = self._inputs_for(program, needed) if needed else []
             with (
                 contextlib.nullcontext() if how.is_rewritten else execution_modes.as_written(),
                 guard(),
             ):
                 is_own = threading.get_ident() == self._thread
+                # An error in another thread could deadlock in TensorFlow; see `call_aside`.
                 call = function if is_own else function.call_aside
                 return call(*(_feed_value(*pair) for pair in own), *batch)
 
@@ -180,10 +188,10 @@ class Session(tf_execution.SessionInterface):
         function: _program.PrunedFunction,
         operations: Sequence[tf.Operation],
     ) -> Guard:
-        """What a function computes in: nothing, where another thread runs it without variables.
+        """Returns the context for a function; an empty one in another thread without variables.
 
-        Nor does a thread that fills a queue of the input hold anything back: the variables there,
-        which count epochs, are the input's own, and the step may be waiting for what it brings.
+        Threads that fill a queue of the input get an empty one, too. Their variables, which count
+        epochs, belong to the input, and the step may be waiting for their elements.
         """
         if threading.get_ident() == self._thread:
             return self.guard
@@ -205,7 +213,7 @@ class Session(tf_execution.SessionInterface):
         return [by_input[id(tensor)] for tensor in needed]
 
     def resolve_feeds(self, feed_dict: dict[Any, Any] | None) -> dict[int, tuple[tf.Tensor, Any]]:
-        """Feeds by the id of the tensor they replace."""
+        """Returns feeds by the id of the tensor that they replace."""
         feeds: dict[int, tuple[tf.Tensor, Any]] = {}
         for key, value in (feed_dict or {}).items():
             element = self._find(key)
@@ -215,7 +223,7 @@ class Session(tf_execution.SessionInterface):
         return feeds
 
     def _find(self, element: Any) -> Any:
-        """The tensor or op of one of the graphs that `element` stands for."""
+        """Returns the tensor or op that `element` stands for, in one of the graphs."""
         if tf_variables.is_fetchable(element):
             with self.guard():  # a variable's read is made when it is first asked for
                 element = tf_variables.fetched(element)
@@ -223,6 +231,7 @@ class Session(tf_execution.SessionInterface):
             return self._find_variable(element.value)
         if isinstance(element, (str, bytes)):
             element = self._find_name(tf.compat.as_text(element))
+        # TF1 code that fetches `w:0` means the value, but here that name is the resource handle.
         if isinstance(element, tf.Tensor) and element.dtype == tf.resource:
             element = self._value_of(element)
         graph = getattr(element, "graph", None)
@@ -234,7 +243,7 @@ class Session(tf_execution.SessionInterface):
         return element
 
     def _value_of(self, handle: tf.Tensor) -> tf.Tensor:
-        """The value of the variable behind a handle; other handles stay."""
+        """Returns the value of the variable behind a handle, or another handle unchanged."""
         keys = tf.compat.v1.GraphKeys
         for key in (keys.GLOBAL_VARIABLES, keys.LOCAL_VARIABLES):
             for variable in handle.graph.get_collection(key):
@@ -257,6 +266,7 @@ class Session(tf_execution.SessionInterface):
             try:
                 return program.graph.as_graph_element(name)
             except (KeyError, ValueError) as error:
+                # The first failure is raised at the end: it is that of the graph of the model_fn.
                 failure = failure or error
         variable = name.removesuffix("/Read/ReadVariableOp:0")
         if variable != name:  # a TF1 graph reads every variable under this name
@@ -267,10 +277,9 @@ class Session(tf_execution.SessionInterface):
     def observing(
         self, fetches: Any
     ) -> tuple[_program.PrunedFunction, Callable[[Any], Any]] | None:
-        """A function for the fetches of a step, and how to put its values into their structure.
+        """Returns a function for the fetches of a step, and a function that packs its values.
 
-        None where the fetches go beyond the program, into the graph of the input, or where one
-        is no plain value.
+        Returns None if a fetch belongs to the graph of the input, or if it has no numpy value.
         """
         plan = self._plan(fetches)
         graph = self._program.graph
@@ -282,7 +291,7 @@ class Session(tf_execution.SessionInterface):
         return function, lambda values: plan.pack([_plain(value) for value in values])
 
     def _plan(self, fetches: Any) -> FetchPlan:
-        """The plan of fetches, kept for the next step, which mostly fetches the same."""
+        """Returns the plan of fetches, kept for the next step, which usually fetches the same."""
         leaves: list[Any] = []
         key = _structure(fetches, leaves)
         if key not in self._plans:
@@ -300,20 +309,21 @@ class Session(tf_execution.SessionInterface):
         *,
         as_written: bool = False,
     ) -> Any:
-        """Runs the fetches of a step: what they read of variables belongs to the step.
+        """Runs the fetches of a step, whose reads of variables belong to the step.
 
         Args:
-            fetches: As of `run`.
-            feed_dict: As there.
-            options: As there.
-            run_metadata: As there.
-            as_written: Whether such steps are so few that to rewrite them first does not pay.
+            fetches: As for `run`.
+            feed_dict: As for `run`.
+            options: As for `run`.
+            run_metadata: As for `run`.
+            as_written: Whether to skip TensorFlow's graph optimization, which does not pay off
+                for a few steps.
         """
         how = _How(in_step=True, is_rewritten=not as_written)
         return self._run(fetches, feed_dict, options, run_metadata, how)
 
     def start_queue_runners(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps the queues of the input_fn filled by threads, until the context ends."""
+        """Lets threads fill the queues of the input_fn until the context ends."""
         runners = [
             runner
             for program in self._programs
@@ -322,21 +332,21 @@ class Session(tf_execution.SessionInterface):
         return queue_runners.filled(runners, self.run)
 
     def close(self) -> None:
-        """Does nothing: the memory belongs to the estimator."""
+        """Does nothing: the variables belong to the estimator."""
 
     def should_stop(self) -> bool:
-        """Whether the loop around the session should end: it decides by itself."""
+        """Returns False: the loop around the session decides when to stop."""
         return False
 
 
 class FetchPlan:
-    """A nest of fetches, flat: what to compute, and how to put the values back.
+    """A flattened nest of fetches: what to compute, and how to pack the values again.
 
-    Programs keep plans from call to call, so a plan keeps nothing of the session.
+    Programs keep plans between calls, so a plan refers to nothing of a session.
 
     Args:
         fetches: The nest.
-        find: The tensor or op that an element of it stands for.
+        find: Returns the tensor or op that an element of the nest stands for.
 
     Attributes:
         tensors: The dense tensors to compute.
@@ -349,7 +359,7 @@ class FetchPlan:
         self._rebuild = self._plan(fetches, find)
 
     def pack(self, values: Sequence[Any]) -> Any:
-        """Puts the values of `tensors` into the structure of the fetches."""
+        """Packs the values of `tensors` into the structure of the fetches."""
         return self._rebuild(values)
 
     def _plan(self, fetch: Any, find: Callable[[Any], Any]) -> Callable[[Sequence[Any]], Any]:
@@ -411,11 +421,12 @@ class FetchPlan:
 
 
 def _structure(fetches: Any, leaves: list[Any]) -> Any:
-    """A key for a nest of fetches; its leaves are added to `leaves`, and stand in it by id."""
+    """Returns a key for a nest of fetches, with leaves by id; adds them to `leaves`."""
     if isinstance(fetches, dict):
         return (dict, *((key, _structure(value, leaves)) for key, value in fetches.items()))
     if isinstance(fetches, (list, tuple)):
         return (type(fetches), *(_structure(value, leaves) for value in fetches))
+    # Names count by value: equal strings may be different objects.
     if isinstance(fetches, (str, bytes)):
         return fetches
     leaves.append(fetches)
@@ -423,7 +434,7 @@ def _structure(fetches: Any, leaves: list[Any]) -> Any:
 
 
 def _variable_read_by(tensor: tf.Tensor) -> tf.Variable | None:
-    """The variable that a tensor reads, with nothing to wait for, or None."""
+    """Returns the variable that a tensor reads, if nothing has to run before; else None."""
     op = tensor.op
     if op.type == "AddV2" and _is_zero(op.inputs[1]):  # TensorFlow's read of the global step
         op = op.inputs[0].op
@@ -460,7 +471,7 @@ def _feed_value(tensor: tf.Tensor, value: Any) -> tf.Tensor:
 
 
 def _plain(value: tf.Tensor) -> Any:
-    """A tensor's value as `tf.compat.v1.Session` gives it: numpy, scalars too."""
+    """Returns the value of a tensor like `tf.compat.v1.Session`: numpy, also for scalars."""
     plain = value.numpy()
     return np.bool_(plain) if isinstance(plain, bool) else plain
 
@@ -468,7 +479,8 @@ def _plain(value: tf.Tensor) -> Any:
 class _recorded:  # noqa: N801  (reads as a verb phrase)
     """Records the step statistics of what runs inside into a `RunMetadata` proto.
 
-    The eager context collects them, for one thread at a time; it has no public face for functions.
+    The eager context collects them, for one thread at a time. TensorFlow has no public way to get
+    them for functions.
     """
 
     _turn = threading.RLock()

@@ -1,4 +1,4 @@
-"""The files of an export: a directory that is whole or absent, and what is copied into it.
+"""The files of an export: an atomically created directory and the files copied into it.
 
 Synopsis::
 
@@ -23,11 +23,11 @@ from kestimator import errors
 
 
 def checked_base(export_dir_base: Any) -> str:
-    """Checks the directory of all exports, which need not exist yet.
+    """Checks the directory of all exports, which does not have to exist yet.
 
     Raises:
-        errors.ArgumentTypeError: It is no path.
-        errors.ArgumentError: A file stands in its place, or in that of a folder above it.
+        errors.ArgumentTypeError: It is not a path.
+        errors.ArgumentError: It, or a folder above it, is a file.
     """
     expected = "the path of a directory"
     if not isinstance(export_dir_base, str | bytes | os.PathLike):
@@ -37,6 +37,7 @@ def checked_base(export_dir_base: Any) -> str:
     base = os.fsdecode(export_dir_base)
     missing = _first_missing(base)
     there = base if missing is None else os.path.dirname(missing)
+    # `there` is empty for a relative path of which nothing exists: it is in the current directory.
     if not base or (there and not tf.io.gfile.isdir(there)):
         remedy = f"{there!r} is a file." if there else ""
         raise errors.ArgumentError(
@@ -46,7 +47,7 @@ def checked_base(export_dir_base: Any) -> str:
 
 
 class ExportDirectory:
-    """A directory below `base`, named by the second: `temp-<second>` until it is whole.
+    """A directory below `base`, named by the second: `temp-<second>` until it is complete.
 
     Args:
         base: The directory of all exports.
@@ -54,12 +55,14 @@ class ExportDirectory:
 
     def __init__(self, base: str) -> None:
         self._base = base
+        # The topmost folder that this export creates above its own; `remove` deletes it.
         self._made_base: str | None = None
+        # Both are empty until `make` has created the directory.
         self._final = ""
         self._temporary = ""
 
     def make(self) -> str:
-        """Makes the temporary directory, for a second that no other export has."""
+        """Creates the temporary directory, for a second that no other export has."""
         try:
             return self._made()
         except tf.errors.OpError as error:
@@ -76,20 +79,22 @@ class ExportDirectory:
             second = str(int(time.time()))
             final = os.path.join(self._base, second)
             temporary = os.path.join(self._base, f"temp-{second}")
+            # Creating the directory claims the second: only one thread or process succeeds.
             if not tf.io.gfile.exists(final) and _is_made(temporary):
                 if not tf.io.gfile.exists(final):  # another thread's may have got its name since
                     self._final, self._temporary = final, temporary
                     return temporary
                 tf.io.gfile.rmtree(temporary)
+            # The name is taken until the next second.
             time.sleep(0.05)
 
     def finish(self) -> bytes:
-        """Gives the directory its name."""
+        """Renames the directory to its final name."""
         tf.io.gfile.rename(self._temporary, self._final)
         return os.fsencode(self._final)
 
     def remove(self) -> None:
-        """Removes everything that was made."""
+        """Removes everything that was created."""
         if self._temporary and tf.io.gfile.exists(self._temporary):
             tf.io.gfile.rmtree(self._temporary)
         if (
@@ -109,7 +114,7 @@ def _is_made(directory: str) -> bool:
 
 
 def _first_missing(directory: str) -> str | None:
-    """The topmost part of a path that does not exist."""
+    """Returns the topmost part of a path that does not exist, or None."""
     missing = None
     path = directory
     while path and not tf.io.gfile.exists(path):
@@ -118,15 +123,16 @@ def _first_missing(directory: str) -> str | None:
 
 
 def exports_in(base: str) -> list[str]:
-    """The names of the exports below `base`, oldest first; other files and folders do not count."""
+    """Returns the names of the exports below `base`, oldest first; ignores other files."""
     return sorted(_names(base, r"\d{10}"))
 
 
 def delete_oldest(base: str, keep: int) -> None:
     """Deletes the oldest exports below `base`, so that `keep` of them remain.
 
-    Each is renamed first, so that there is no moment at which half an export looks like one.
+    Each is renamed first, so that a partly deleted export never looks like an export.
     """
+    # `keep` is at least 1: for 0 this slice would be empty.
     for name in exports_in(base)[:-keep]:
         doomed = os.path.join(base, f"temp-{name}")
         tf.io.gfile.rename(os.path.join(base, name), doomed)
@@ -134,7 +140,7 @@ def delete_oldest(base: str, keep: int) -> None:
 
 
 def delete_unfinished(base: str) -> None:
-    """Deletes what exports below `base` left that were killed. None may be going on."""
+    """Deletes what killed exports left below `base`. No export may be running."""
     for name in _names(base, r"temp-\d{10}"):
         tf.io.gfile.rmtree(os.path.join(base, name))
 
@@ -157,7 +163,7 @@ def checked_assets(assets_extra: Any) -> dict[str, str]:
     """Checks the files to add to an export.
 
     Args:
-        assets_extra: None, or a dict from relative paths to paths of the sources.
+        assets_extra: None, or a dict from relative paths to paths of the source files.
 
     Raises:
         errors.ArgumentTypeError: It is not a dict.

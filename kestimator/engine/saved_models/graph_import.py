@@ -1,4 +1,4 @@
-"""Graphs of a SavedModel, put into programs: their variables in the store, their tables apart.
+"""Imports graphs of a SavedModel into programs: with variables of the store and own tables.
 
 Synopsis::
 
@@ -7,8 +7,8 @@ Synopsis::
     imported = saved.put_into_program(meta_graph, feeds={"x:0": features["x"]})
     imported.tensor_of(meta_graph.signature_def["eval"].outputs["loss"])
 
-`tf.compat.v1.train.import_meta_graph` would make variables that belong to the graph alone. Here
-each op that makes a variable gives way to what a program captures.
+`tf.compat.v1.train.import_meta_graph` would create variables that belong to the graph only. Here
+a capture of the program replaces each op that creates a variable.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class SavedModel:
     """A SavedModel on disk, of graphs in TF1's form.
 
     Args:
-        directory: Where it is.
+        directory: Its directory.
 
     Attributes:
-        directory: The same.
+        directory: Its directory.
         variables: The path of its checkpoint.
 
     Raises:
-        errors.SavedModelError: There is none, or it cannot be read.
+        errors.SavedModelError: It does not exist or cannot be read.
     """
 
     def __init__(self, directory: str) -> None:
@@ -87,7 +87,7 @@ class SavedModel:
         return [list(graph.meta_info_def.tags) for graph in self._saved_model.meta_graphs]
 
     def meta_graph(self, tags: Iterable[str]) -> Any:
-        """The `MetaGraphDef` with exactly these tags, or None."""
+        """Returns the `MetaGraphDef` with exactly these tags, or None."""
         graphs = self._saved_model.meta_graphs
         return next((g for g in graphs if set(g.meta_info_def.tags) == set(tags)), None)
 
@@ -96,11 +96,11 @@ class SavedModel:
 
         Args:
             meta_graph: The graph.
-            feeds: Tensors of the program by the names of the tensors that they stand for.
+            feeds: Tensors of the program by the names of the tensors that they replace.
 
         Raises:
             errors.KestimatorError: No program is being traced.
-            errors.SavedModelError: The graph has variables that are no resources.
+            errors.SavedModelError: The graph has reference variables.
         """
         graph = _v1.get_default_graph()
         if not isinstance(graph, program.ProgramGraph) or graph.creator is None:
@@ -109,6 +109,8 @@ class SavedModel:
             )
         definition = _prepared(meta_graph.graph_def, self.directory)
         assets = self._assets(meta_graph)
+        # Captures come before the import, which puts them in place of ops. Views come after it, as
+        # they need the imported initializers.
         variables = _Variables(graph, graph.creator, meta_graph, definition)
         given = {**variables.captured, **assets, **feeds}
         operations = _put(definition, given)
@@ -120,14 +122,14 @@ class SavedModel:
         return imported
 
     def _assets(self, meta_graph: Any) -> dict[str, tf.Tensor]:
-        """The paths of the assets, as constants, by the names of the tensors they stand for."""
+        """Returns constants with the paths of the assets, by the names of tensors they replace."""
         paths = tf_meta_graphs.asset_paths(self.directory, meta_graph)
         with tf.control_dependencies(None), tf.name_scope("kestimator/asset/"):
             return {name: tf.constant(path) for name, path in paths.items()}
 
 
 def _parsed(directory: str) -> Any:
-    """The proto, from a binary file or from text."""
+    """Reads the proto from a binary file or from text."""
     try:
         return tf_meta_graphs.read_saved_model(directory)
     except OSError as error:
@@ -146,7 +148,7 @@ class Imported:
         graph: The program's graph.
         meta_graph: The imported graph.
         operations: The ops in the program by their names in the imported graph.
-        given: The program's tensors by the names of the tensors that they stand for.
+        given: Tensors of the program by the names of the tensors that they replace.
     """
 
     def __init__(
@@ -162,17 +164,19 @@ class Imported:
         self._given = given
 
     def element(self, name: str) -> Any:
-        """The op or tensor called `name` in the imported graph; None if it was not needed."""
+        """Returns the op or tensor called `name` in the imported graph; None if left out."""
         operation, _, index = name.partition(":")
         if name in self._given:
             return self._given[name]
+        # A name without an index is that of an op.
         found = self._operations.get(operation)
         return found.outputs[int(index)] if found is not None and index else found
 
     def tensor_of(self, info: Any) -> Any:
-        """The tensor that a `TensorInfo` describes: dense, sparse or ragged."""
+        """Returns the tensor that a `TensorInfo` describes: dense, sparse or ragged."""
         if info.WhichOneof("encoding") == "name":
             return self.element(info.name)
+        # TensorFlow finds the parts by name: give it the names that they have in this graph.
         renamed = type(info)()
         renamed.CopyFrom(info)
         for part, field in tensor_infos.fields(renamed):
@@ -181,7 +185,7 @@ class Imported:
 
     @property
     def main_op(self) -> tf.Operation | None:
-        """The op that makes tables and local variables ready."""
+        """The op that initializes tables and local variables, or None."""
         for key in _MAIN_OPS:
             for name in self._nodes(key):
                 return self.element(name)
@@ -193,27 +197,28 @@ class Imported:
 
     @property
     def train_op(self) -> Any:
-        """What makes a training step, or None."""
+        """The op or tensor that makes a training step, or None."""
         names = self._nodes(saved_model.TRAIN_OP)
         return self.element(names[0]) if names else None
 
     def saver(self, keep_max: int | None, keep_every_n_hours: float | None) -> Any:
-        """A saver that reads and writes variables as the imported graph does.
+        """Returns a saver that reads and writes variables like the imported graph.
 
         Args:
             keep_max: How many checkpoints to keep; None for all.
-            keep_every_n_hours: Which others to keep for ever.
+            keep_every_n_hours: The hours between the checkpoints to keep permanently.
         """
         definition = _v1.train.SaverDef()
         definition.CopyFrom(self._meta_graph.saver_def)
         for field in ("filename_tensor_name", "save_tensor_name", "restore_op_name"):
             setattr(definition, field, self.element(getattr(definition, field)).name)
+        # A proto has no None: 0 keeps all.
         definition.max_to_keep = keep_max or 0
         definition.keep_checkpoint_every_n_hours = keep_every_n_hours or 0.0
         return _v1.train.Saver(saver_def=definition, save_relative_paths=True)
 
     def add_collections(self) -> None:
-        """Adds ops and tensors to the collections in which they were."""
+        """Adds ops and tensors to the collections that they had in the imported graph."""
         for key in self._meta_graph.collection_def:
             if key not in _NOT_IMPORTED:
                 found = [self.element(name) for name in self._nodes(key)]
@@ -227,12 +232,12 @@ class Imported:
 
 @dataclasses.dataclass(frozen=True)
 class _Captured:
-    """A variable whose memory the program has captured.
+    """A variable whose memory the program captures.
 
     Attributes:
         name: The name in checkpoints.
         memory: The eager variable.
-        placeholder: What stands for it in the program.
+        placeholder: The tensor that stands for it in the program.
     """
 
     name: str
@@ -245,9 +250,9 @@ class _Variables:
 
     Args:
         graph: The program's graph.
-        creator: Says where its variables live.
+        creator: The variable creator of the program, which has the stores.
         meta_graph: The imported graph.
-        definition: Its ops, those of variables among them.
+        definition: Its ops, including those of variables.
     """
 
     def __init__(
@@ -267,6 +272,7 @@ class _Variables:
             for key in _VARIABLES
             if key in meta_graph.collection_def
         }
+        # All other variables are local, such as those of metrics.
         globals_ = {v.variable_name for v in self._collections.get(_Keys.GLOBAL_VARIABLES, [])}
         self._captured = {
             f"{node.name}:0": self._capture(node, is_local=f"{node.name}:0" not in globals_)
@@ -276,11 +282,12 @@ class _Variables:
 
     @property
     def captured(self) -> dict[str, tf.Tensor]:
-        """What stands for each variable in the program, by its name in the imported graph."""
+        """The placeholders of variables in the program, by their names in the imported graph."""
         return {name: found.placeholder for name, found in self._captured.items()}
 
     def _capture(self, node: Any, *, is_local: bool) -> _Captured:
         store = self._creator.local if is_local else self._creator.store
+        # The shared name of a variable is its name in checkpoints.
         name = node.attr["shared_name"].s.decode() or node.name
         dtype = tf.as_dtype(node.attr["dtype"].type)
         memory = store.uninitialized(name, tf.TensorShape(node.attr["shape"].shape), dtype).variable
@@ -291,7 +298,7 @@ class _Variables:
         return _Captured(name, memory, placeholder)
 
     def add_views(self, imported: Imported) -> None:
-        """Adds a view of each variable to the collections in which the variable was."""
+        """Adds a view of each variable to the collections that the variable had."""
         views: dict[str, Any] = {}
         for key, definitions in self._collections.items():
             for definition in definitions:
@@ -303,7 +310,7 @@ class _Variables:
                     self._graph.add_to_collection(key, view)
 
     def _view(self, definition: Any, imported: Imported) -> Any:
-        """A view; that of the program itself if it has one, as of the global step."""
+        """Returns a view of a variable; the program already has one of the global step."""
         found = self._captured[definition.variable_name]
         for known in self._graph.get_collection(_Keys.GLOBAL_VARIABLES):
             if known.op is found.placeholder.op:
@@ -328,11 +335,12 @@ class _Variables:
 
 
 def _prepared(graph_def: Any, directory: str) -> Any:
-    """A copy of a graph's ops whose functions and resources share names with nobody else's."""
+    """Returns a copy of the ops of a graph, with unique names of functions and resources."""
     definition = _v1.GraphDef()
     definition.CopyFrom(graph_def)
     suffix = f"_imported_{next(_imports)}"
     functions = {f.signature.name: f.signature.name + suffix for f in definition.library.function}
+    # Cached: ops that share a resource in the graph still share it under the new name.
     shared = functools.cache(program.unique_name)
     for node in _all_nodes(definition):
         if node.op in _REFERENCES:
@@ -342,6 +350,7 @@ def _prepared(graph_def: Any, directory: str) -> Any:
                 "tf.compat.v1.enable_resource_variables()."
             )
         node.attr.pop("_class", None)  # where an op was placed: beside the op of a variable
+        # A variable keeps its shared name, by which `_capture` finds it in the store.
         if node.op != "VarHandleOp" and "shared_name" in node.attr and node.attr["shared_name"].s:
             node.attr["shared_name"].s = shared(node.attr["shared_name"].s.decode()).encode()
         _rename_functions(node, functions)
@@ -371,14 +380,16 @@ def _has_functions(value: Any) -> bool:
 
 
 def _put(definition: Any, given: Mapping[str, tf.Tensor]) -> dict[str, tf.Operation]:
-    """Puts ops into the default graph; those that `given` tensors stand for are left out."""
+    """Imports ops into the default graph, except those that `given` tensors replace."""
     left_out = {name.partition(":")[0] for name in given}
     kept = [node for node in definition.node if not _gives_way(node, left_out)]
     names = {node.name for node in kept}
     for node in kept:
+        # Control inputs ("^name") may name ops that are left out.
         node.input[:] = [i for i in node.input if not i.startswith("^") or i[1:] in names]
     del definition.node[:]
     definition.node.extend(kept)
+    # `import_graph_def` refuses names in `input_map` that no op reads.
     used = {_full(source) for node in kept for source in node.input}
     operations = tf.graph_util.import_graph_def(
         definition,
@@ -390,10 +401,10 @@ def _put(definition: Any, given: Mapping[str, tf.Tensor]) -> dict[str, tf.Operat
 
 
 def _gives_way(node: Any, names: set[str]) -> bool:
-    """Whether an op makes nothing but what is given."""
+    """Returns whether an op only produces a tensor that is given."""
     return node.name in names and node.op in ("VarHandleOp", "Placeholder", "Const")
 
 
 def _full(source: str) -> str:
-    """The name of a tensor as an op's input, with the number of the output."""
+    """Returns the full name of an input of an op, with the index of the output."""
     return source if ":" in source or source.startswith("^") else f"{source}:0"

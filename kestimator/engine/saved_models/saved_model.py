@@ -1,12 +1,12 @@
-"""SavedModels: a program's graph and the values of a checkpoint, in the original's format.
+"""Writes SavedModels: graphs of programs and the values of a checkpoint, as in tf.estimator.
 
 Synopsis::
 
     graph = servable_graph(model, signatures=signatures, tags=["serve"])
     write(directory, [graph], checkpoint, as_text=False, session_config=None)
 
-The graph is imported into a real TF1 graph and saved from a real session, so what is written
-needs TensorFlow alone, of this version or of an older one.
+The graph is imported into a real TF1 graph and saved from a real session. So loading it only needs
+TensorFlow, of this version or of an older one.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class ServableGraph:
     Attributes:
         meta_graph: A `MetaGraphDef`: the TF1 graph, its collections and its saver.
         signatures: `SignatureDef`s by name.
-        tags: What a loader finds the graph by.
-        main_op: The name of the op that a loader runs: it initializes tables and local variables.
+        tags: The tags by which a loader finds the graph.
+        main_op: The name of the op that a loader runs to initialize tables and local variables.
         train_op: The name of the op or tensor that makes one training step, or None.
         saver: The saver in the program's graph.
     """
@@ -56,7 +56,7 @@ class ServableGraph:
 
 
 class NoBatches(batches.Batches):
-    """The input of a program whose placeholders nobody feeds: one traced to be exported."""
+    """The input of a program for an export, whose placeholders are not fed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class NoBatches(batches.Batches):
 def servable_graph(
     model: model_program.ModelProgram, *, signatures: Mapping[str, Any], tags: Sequence[str]
 ) -> ServableGraph:
-    """Completes a program's graph, and turns it into a TF1 graph.
+    """Completes the graph of a program and converts it to a TF1 graph.
 
     Args:
         model: The program, traced on the placeholders of a receiver.
@@ -87,13 +87,14 @@ def servable_graph(
         tags: The tags of the graph.
 
     Raises:
-        errors.ArgumentError: The graph uses something that no SavedModel can hold.
+        errors.ArgumentError: The graph uses something that a SavedModel cannot hold.
     """
     graph, scaffold = model.graph, model.scaffold
     standalone_graph.initialize_tables_in(graph)
     with graph.unlocked(), graph.as_default():
         saver = scaffold.saver or _v1.train.Saver(sharded=True)
         saver.build()
+        # The scaffold of an export is not finalized, which would set these defaults.
         main_op = scaffold.local_init_op
         if main_op is None:
             main_op = _v1.train.Scaffold.default_local_init_op()
@@ -124,8 +125,8 @@ def check_checkpoint(model: model_program.ModelProgram, path: str) -> None:
     """Checks that a checkpoint holds what a program with a default saver restores.
 
     Raises:
-        errors.MissingVariableError: It lacks a variable.
-        errors.VariableShapeError: It holds one with another shape.
+        errors.MissingVariableError: The checkpoint lacks a variable.
+        errors.VariableShapeError: It holds a variable with another shape.
     """
     if model.scaffold.saver is None:
         checkpoint_files.check_fits(path, model.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES))
@@ -142,7 +143,7 @@ def write(
     """Writes a SavedModel of several graphs that share their variables.
 
     Args:
-        make_directory: Makes the empty directory; called when all that can be checked has been.
+        make_directory: Creates the empty directory; called after all possible checks.
         graphs: The graphs; the first one's saver writes the variables.
         checkpoint: The path of the values.
         as_text: Whether to write `saved_model.pbtxt`.
@@ -163,11 +164,13 @@ def write(
                 "signature_def_map": dict(graph.signatures),
                 "assets_collection": _v1.get_collection(_GraphKeys.ASSET_FILEPATHS),
                 "main_op": session.graph.get_operation_by_name(graph.main_op),
+                # An older TensorFlow does not know attributes that were added later.
                 "strip_default_attrs": True,
                 "saver": saver,
             }
             if graph.train_op is not None:
                 _v1.add_to_collection(TRAIN_OP, session.graph.as_graph_element(graph.train_op))
+            # Only the first graph writes the variables: all graphs share them.
             if builder is None:
                 directory = make_directory()
                 builder = _v1.saved_model.Builder(directory)
@@ -182,7 +185,7 @@ def write(
 def _restored(
     graph: ServableGraph, checkpoint: str, session_config: Any
 ) -> Iterator[tuple[Any, Any]]:
-    """A TF1 session over a graph with the values of a checkpoint, and the graph's saver."""
+    """Yields a TF1 session over a graph with the values of a checkpoint, and its saver."""
     with (
         tf.Graph().as_default(),
         _v1.Session(config=_on_cpu(session_config)) as session,
@@ -200,7 +203,7 @@ def _restored(
 
 
 def _on_cpu(session_config: Any) -> Any:
-    """The session only reads and writes variables: copying them to a GPU would gain nothing."""
+    """Returns a session config for the CPU: the session only reads and writes variables."""
     config = _v1.ConfigProto(allow_soft_placement=True)
     if session_config is not None:
         config.MergeFrom(session_config)

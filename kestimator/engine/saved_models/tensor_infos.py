@@ -1,4 +1,4 @@
-"""`TensorInfo`s: what a signature says of a tensor, which may be dense, sparse or ragged.
+"""`TensorInfo`s: how a signature describes a dense, sparse or ragged tensor.
 
 Synopsis::
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 
 def fits(info: Any, value: Any) -> bool:
-    """Whether a tensor can stand for the one described: in kind, dtype and shape."""
+    """Returns whether a tensor has the kind, dtype and shape that `info` describes."""
     if not isinstance(value, _kind(info)):
         return False
     if info.WhichOneof("encoding") == "composite_tensor":
@@ -29,7 +29,7 @@ def fits(info: Any, value: Any) -> bool:
 
 
 def described(info: Any) -> str:
-    """A tensor for a message: its kind, dtype and shape."""
+    """Describes a tensor for a message: its kind, dtype and shape."""
     if info.WhichOneof("encoding") == "composite_tensor":
         values = next(_components(info))
         return f"a {_kind(info).__name__} of {tf.as_dtype(values.dtype).name}"
@@ -38,9 +38,10 @@ def described(info: Any) -> str:
 
 
 def feeds(info: Any, value: Any) -> dict[str, tf.Tensor]:
-    """The parts of a tensor that fits, by the names of those that they stand for."""
+    """Returns the parts of a tensor that fits, by the names of tensors they replace."""
     names = [getattr(part, field) for part, field in fields(info)]
     if isinstance(value, tf.SparseTensor):
+        # In the order of `fields`, which is not that of `tf.nest`.
         parts = [value.values, value.indices, value.dense_shape]
     else:
         parts = tf.nest.flatten(value, expand_composites=True)
@@ -48,7 +49,7 @@ def feeds(info: Any, value: Any) -> dict[str, tf.Tensor]:
 
 
 def fields(info: Any) -> Iterator[tuple[Any, str]]:
-    """Where a `TensorInfo` names its parts: messages, and which of their fields."""
+    """Yields where a `TensorInfo` names its parts: a message and the name of its field."""
     kind = info.WhichOneof("encoding")
     if kind == "name":
         yield info, "name"
@@ -66,7 +67,7 @@ def _kind(info: Any) -> Any:
 
 
 def _components(info: Any) -> Iterator[Any]:
-    """The dense parts of a composite tensor."""
+    """Yields the dense parts of a composite tensor."""
     for component in info.composite_tensor.components:
         if component.WhichOneof("encoding") == "composite_tensor":
             yield from _components(component)
