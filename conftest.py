@@ -16,6 +16,8 @@ def event_files_closed() -> Iterator[None]:
     yield
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].compat.v1.summary.FileWriterCache.clear()
+    left = [path.name for path in pathlib.Path.cwd().glob("events.out.tfevents.*")]
+    assert not left, f"The test, or one beside it, wrote event files where it was started: {left}"
 
 
 @pytest.fixture(autouse=True)

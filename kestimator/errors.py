@@ -36,6 +36,27 @@ import reprlib
 
 import tensorflow as tf
 
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BusyError",
+    "CheckpointError",
+    "CheckpointMismatchError",
+    "CheckpointNotFoundError",
+    "GlobalStepError",
+    "InputError",
+    "KerasFileError",
+    "KestimatorError",
+    "MetricNotFoundError",
+    "MissingVariableError",
+    "ModeNotExportedError",
+    "NamesError",
+    "SavedModelError",
+    "UnreadableCheckpointError",
+    "VariableShapeError",
+    "_TensorFlowError",
+]
+
 _LONGEST_REPRESENTATION = 300
 
 

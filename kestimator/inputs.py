@@ -25,6 +25,12 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator.validation import checks
 
+__all__ = [
+    "keras_input_fn",
+    "numpy_input_fn",
+    "pandas_input_fn",
+]
+
 if TYPE_CHECKING:
     import pandas
 

@@ -21,6 +21,13 @@ import tensorflow as tf
 
 from kestimator.adapters.optimizers import sparse_updates as _sparse_updates
 
+__all__ = [
+    "LazyAdam",
+    "LazyAdamOptimizer",
+    "LazyRMSPropOptimizer",
+    "LazyRMSprop",
+]
+
 _RMSPROP = inspect.signature(keras.optimizers.RMSprop).parameters["name"].default or "rm_sprop"
 """What Keras calls an RMSprop without a name; the spelling changed after Keras 3.12."""
 

@@ -1,3 +1,4 @@
+import json
 import pathlib
 import subprocess
 import sys
@@ -16,6 +17,36 @@ def test_all_is_sorted_and_without_repetition():
 def test_name_is_there_and_documented(name):
     public = getattr(kestimator, name)
     assert public.__doc__ or public.__module__.startswith("tensorflow.")
+
+
+def test_public_names_of_public_modules():
+    """What users import. A name that goes, or comes, is a decision: it belongs in the changelog."""
+    import importlib
+
+    modules = (
+        "",
+        ".errors",
+        ".experimental",
+        ".export",
+        ".heads",
+        ".hooks",
+        ".inputs",
+        ".optimizers",
+    )
+    found = {
+        f"kestimator{name}": sorted(importlib.import_module(f"kestimator{name}").__all__)
+        for name in modules
+    }
+    stored = pathlib.Path(__file__).with_name("public_names.json")
+    assert found == json.loads(stored.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "module", ["errors", "experimental", "export", "hooks", "inputs", "optimizers"]
+)
+def test_public_modules_have_the_names_that_they_list(module):
+    public = getattr(kestimator, module)
+    assert all(hasattr(public, name) for name in public.__all__)
 
 
 def test_version_is_that_of_the_project():
