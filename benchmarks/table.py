@@ -154,6 +154,55 @@ def markdown(rows: Sequence[Row], results: Results) -> str:
     return "\n".join(lines)
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A row of one engine, before a change and after it.
+
+    Attributes:
+        title: What is measured, with its unit.
+        before: The median before.
+        after: The median after.
+        ratio: How many times better it is after the change.
+        noise: How far the runs of one side lie apart, as a share of their median: the larger one.
+    """
+
+    title: str
+    before: float | None
+    after: float | None
+    ratio: float | None
+    noise: float | None
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether it is worse by more than the runs of one side differ among themselves."""
+        if self.ratio is None or self.noise is None:
+            return False
+        return 1 / self.ratio > 1 + self.noise
+
+
+def compared(row: Row, before: Results, after: Results, engine: str) -> Comparison:
+    """What a row says of an engine in two sets of results."""
+    values = [row.value(results, engine) for results in (before, after)]
+    spreads = [
+        results.spread(row.measure, row.task, engine, row.key) for results in (before, after)
+    ]
+    ratio = better_ratio(values[1], values[0], more_is_better=row.more_is_better)
+    noise = max((spread for spread in spreads if spread is not None), default=None)
+    return Comparison(row.title, *values, ratio, noise)
+
+
+def comparison_markdown(comparisons: Sequence[Comparison]) -> str:
+    """The table of a comparison, in Markdown."""
+    lines = [
+        _line(["", "before", "after", "times as good", "noise", ""]),
+        _line(["---", "---:", "---:", "---:", "---:", "---"]),
+    ]
+    for one in comparisons:
+        cells = [number(value) for value in (one.before, one.after, one.ratio, one.noise)]
+        lines.append(_line([one.title, *cells, "**slower**" if one.is_slower else ""]))
+    return "\n".join(lines)
+
+
 def missed(rows: Sequence[Row], results: Results) -> list[str]:
     """The titles and targets that are not reached."""
     found = []

@@ -127,3 +127,22 @@ def test_row_measured_once():
 def test_rows_have_different_titles():
     titles = [row.title for row in all_rows.ROWS]
     assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_slower"),
+    [
+        ([100.0, 100.0, 100.0], [90.0, 90.0, 90.0], True),
+        ([100.0, 110.0, 90.0], [90.0, 91.0, 92.0], False),  # the runs before differ by a fifth
+        ([100.0, 101.0, 102.0], [200.0, 201.0, 202.0], False),
+        ([], [90.0], False),
+    ],
+)
+def test_a_row_is_slower_by_more_than_noise(before, after, is_slower):
+    found = table.compared(
+        FAST, results(kestimator=before), results(kestimator=after), "kestimator"
+    )
+    assert found.is_slower is is_slower
+    text = table.comparison_markdown([found])
+    assert ("**slower**" in text) is is_slower
+    assert FAST.title in text
