@@ -1,5 +1,7 @@
 """The Python of the documentation runs: each file's blocks in order, in one namespace."""
 
+import importlib
+import operator
 import pathlib
 import re
 
@@ -28,6 +30,15 @@ def test_architecture_names_rooms_and_files_that_exist():
     assert len(names) > 20
     roots = (ROOT, ROOT / "kestimator")
     assert [name for name in sorted(names) if not any((r / name).exists() for r in roots)] == []
+
+
+def test_walks_of_the_architecture_name_what_their_modules_have():
+    text = (ROOT / "docs/architecture.md").read_text()
+    lines = re.findall(r"^    ([\w.]+) +((?:\w+/)*\w+\.py) ", text, re.MULTILINE)
+    assert len(lines) > 20
+    for name, path in lines:
+        module = ".".join(["kestimator", *path.removesuffix(".py").split("/")])
+        assert callable(operator.attrgetter(name)(importlib.import_module(module))), (name, path)
 
 
 @pytest.mark.slow
