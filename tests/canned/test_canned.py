@@ -204,7 +204,7 @@ class TestOptimizers:
         ids=["AdamW", "RMSprop", "function", "schedule", "LazyAdam", "TF1"],
     )
     @pytest.mark.parametrize("name", ["LinearClassifier", "DNNLinearCombinedRegressor"])
-    @pytest.mark.parametrize("is_object", [True, False])
+    @pytest.mark.parametrize("is_object", [True, pytest.param(False, marks=pytest.mark.slow)])
     def test_objects_and_functions(
         self, make: Any, name: str, is_object: bool, tmp_path: Any
     ) -> None:

@@ -1,4 +1,4 @@
-"""The contract table: every estimator class keeps every promise.
+"""The contract table: every estimator class keeps every promise; eight of them in the fast suite.
 
 A row is a class (see `estimators.py`), a test is a promise. Each class is trained once, and what
 a promise changes it changes in a copy.
@@ -47,7 +47,26 @@ def made(name: str, model_dir: Any, **options: Any) -> Any:
     return CLASSES[name](config=config, **ROWS[name].options(), **options)
 
 
-@pytest.fixture(scope="module", params=sorted(ROWS))
+# One class of each kind; the others share their code with these, and run with the slow tests.
+FAST = {
+    "BaselineClassifier",
+    "DNNClassifier",
+    "DNNLinearCombinedRegressor",
+    "Estimator",
+    "LinearClassifier",
+    "SavedModelEstimator",
+    "experimental.KMeans",
+    "experimental.RNNClassifier",
+}
+
+
+def of_every_class() -> list[Any]:
+    return [
+        pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in sorted(ROWS)
+    ]
+
+
+@pytest.fixture(scope="module", params=of_every_class())
 def case(request: Any, tmp_path_factory: Any) -> Case:
     name, row = request.param, ROWS[request.param]
     estimator = made(name, tmp_path_factory.mktemp(name) / "model")

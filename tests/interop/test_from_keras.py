@@ -284,7 +284,25 @@ class Trained:
             np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+SLOW = {  # near relatives of kinds that the fast suite has
+    "sequential that is not built",
+    "list of outputs",
+    "tuple of features",
+    "class of its own, of a dict",
+    "class without arguments",
+    "schedule and clipping",
+    "weight decay",
+}
+
+
+def of_every_kind() -> list[Any]:
+    return [
+        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else [], id=kind)
+        for kind in KINDS
+    ]
+
+
+@pytest.fixture(scope="module", params=of_every_kind())
 def trained(request: Any, tmp_path_factory: Any) -> Trained:
     kind = KINDS[request.param]
     given, fitted = kind.model(), kind.model()
