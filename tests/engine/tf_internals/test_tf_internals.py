@@ -4,6 +4,7 @@ A TensorFlow that moves a name fails here, with that name, before it fails anywh
 """
 
 import ast
+import copy
 import importlib
 import inspect
 import logging
@@ -169,7 +170,8 @@ class TestExecution:
         executor.wait()
 
     def test_call_options(self):
-        kept = tf_execution.call_options()
+        # A copy: `function_executor_type` changes the object itself.
+        kept = copy.copy(tf_execution.call_options())
         with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
             inside = tf_execution.call_options()
             assert inside.executor_type == "SINGLE_THREADED_EXECUTOR"
@@ -180,6 +182,7 @@ class TestExecution:
         finally:
             tf_execution.set_call_options(kept)
         assert tf_execution.call_options() is kept
+        assert not kept.executor_type
 
     def test_recording(self):
         tf_execution.start_recording()
