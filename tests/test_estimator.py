@@ -270,7 +270,7 @@ def test_callbacks_without_batch_methods_leave_the_loop_alone(tmp_path: Any) -> 
     ends = Ends()
     estimator.train(dataset(repeat=None), steps=10, callbacks=[ends])
     (model,) = state_of(estimator).programs.values()
-    assert callbacks.CallbacksHook(model, [ends], "train").quiet_steps(0) > 1000
+    assert callbacks.CallbacksHook(model, [ends], "train").steps_until_due(0) > 1000
     assert ends.last < 1.0
 
 
