@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import batches as _batches
-from kestimator.runtime import (
-    runs,
-)
+from kestimator.runtime import runs
 from kestimator.runtime.state import EstimatorState
 
-_v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
 
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from kestimator import export, specs
 from kestimator._types import InputFn, ServingInputReceiverFn
@@ -27,8 +26,6 @@ from kestimator.engine.saved_models import saved_model
 from kestimator.keys import ModeKeys
 from kestimator.runtime import programs, runs
 from kestimator.runtime.state import EstimatorState
-
-_v1 = tf.compat.v1
 
 
 def trace_export(

@@ -26,8 +26,6 @@ from kestimator.runtime import (
 )
 from kestimator.runtime.state import EstimatorState
 
-_v1 = tf.compat.v1
-
 
 def predict(
     state: EstimatorState,

@@ -12,20 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from kestimator.adapters.hooks import stock_hooks
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import batches as _batches
 from kestimator.engine.runs import runner as _runner
 from kestimator.engine.runs import session as _session
 from kestimator.keys import ModeKeys
-from kestimator.runtime import (
-    warm_start,
-)
+from kestimator.runtime import warm_start
 from kestimator.runtime.state import EstimatorState
-
-_v1 = tf.compat.v1
 
 
 def prepare(

@@ -17,12 +17,8 @@ from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
-from kestimator.runtime import (
-    runs,
-)
+from kestimator.runtime import runs
 from kestimator.runtime.state import EstimatorState
-
-_v1 = tf.compat.v1
 
 
 def train(

@@ -20,6 +20,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+GRADIENT_REDUCER = (keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
+"""Where Keras sums the gradients of replicas, as a class and the name of its method.
+
+It has no switch for the mean, which the loss of a `model_fn` needs.
+"""
+
 
 def use_path(variable: keras.Variable, path: str) -> None:
     """Changes the path of a variable: the property `path` has no setter."""

@@ -22,7 +22,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kestimator.engine.keras_internals import keras_rates, keras_state
+from kestimator.engine.keras_internals import keras_objects, keras_rates, keras_state
 from kestimator.engine.random import random_ops
 from kestimator.engine.random import seeds as _seeds
 from kestimator.engine.tf_internals import (
@@ -55,7 +55,7 @@ def install() -> None:
         _dispatch(keras.Layer, "add_loss", _add_loss)
         # These two belong together: `_apply` reduces the gradients, so `_all_reduce` must not.
         _dispatch(keras.optimizers.Optimizer, "apply", _apply)
-        _dispatch(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", _all_reduce)
+        _dispatch(*keras_objects.GRADIENT_REDUCER, _all_reduce)
         _dispatch(*tf_functions.MAKER_OF_NESTED_OPS, _create_op)
         _dispatch(*tf_meta_graphs.IMPORTER, _import_meta_graph)
         of_graphs = tf_tensors.class_in_graphs()  # eager tensors are of another class

@@ -4,7 +4,7 @@ Synopsis::
 
     runner = Runner(
         model, session, batches, cadences,
-        global_step=global_step, report_nan=report_nan, lock=memory.lock)
+        global_step=global_step, report_nan=report_nan, lock=tracker.lock)
     runner.hooked.begin()                    # then values get into the variables
     runner.hooked.after_create_session()
     loss = runner.run()
@@ -31,7 +31,7 @@ LONGEST_UNOBSERVED_SECONDS = 0.5
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
 MOST_PLAIN_OBSERVED_STEPS = 30
-"""How many steps in a row are looked at before that is worth a function of its own."""
+"""How many steps in a row hooks observe before that is worth a function of its own."""
 SLOW_FIRST_STEP_SECONDS = 2.0
 """A first step that takes longer is slow itself: it is not the building of functions alone."""
 
@@ -113,8 +113,8 @@ class Runner:
                 self._before_steps()
                 # One call for both saves the cost of a second call, which counts with small steps.
                 if self._can_observe_within(unobserved, left):
-                    steps, loss = self._run_and_observe(unobserved)
-                    left -= steps
+                    ran, loss = self._run_and_observe(unobserved)
+                    left -= ran
                     continue
                 if unobserved > 0:
                     result = self._run_unobserved(unobserved)
@@ -275,7 +275,7 @@ class Runner:
                 )
         if any(result.not_finite):
             # The observed step has not run: the loop goes on from here, unless a hook takes the
-            # NaN for an error or asks to stop.
+            # NaN for an error or asks to stop. What hooks counted too many is taken back.
             self._moved(result.steps)
             for cadence in self._cadences:
                 cadence.passed(result.steps - unobserved, step + result.steps, result.loss)

@@ -189,7 +189,7 @@ class TestOptimizers:
         def summed(self, pairs):
             return [(2 * gradient, variable) for gradient, variable in pairs]
 
-        monkeypatch.setattr(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", summed)
+        monkeypatch.setattr(*keras_objects.GRADIENT_REDUCER, summed)
         optimizer, variable = keras.optimizers.SGD(1.0), keras.Variable([1.0])
         optimizer.apply([tf.constant([1.0])], [variable])
         np.testing.assert_array_equal(variable.numpy(), [-1.0])

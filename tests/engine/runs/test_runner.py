@@ -122,8 +122,10 @@ def test_a_nan_among_unobserved_steps_is_told_to_who_watches_for_it() -> None:
 
 def test_a_nan_that_nobody_watches_for_ends_nothing() -> None:
     run, hook = Run(Line(scale=np.inf)), Hook()
-    runner_of(run, Every(hook, 10)).run(30)
+    cadence = Every(hook, 10)
+    runner_of(run, cadence).run(30)
     assert hook.observed == [0, 10, 20]
+    assert sum(steps for steps, _ in cadence.unobserved) == 27
     assert run.value("global_step") == 30
 
 
