@@ -26,6 +26,7 @@ from kestimator import errors
 from kestimator.adapters.hooks import event_files, stock_hooks
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import program
+from kestimator.engine.runs.cadence import Cadence
 from kestimator.estimator import Estimator, state_of
 from kestimator.train_eval import stopping_rules
 from kestimator.validation import checks
@@ -300,7 +301,7 @@ class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
         self._at_end()
 
 
-class StopAtCheckpointStepHook(_train.SessionRunHook, stock_hooks.Cadence):
+class StopAtCheckpointStepHook(_train.SessionRunHook, Cadence):
     """Ends training once the checkpoint of a step is on disk.
 
     Args:

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Hooks, InputFn
-from kestimator.adapters.hooks import stock_hooks
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
+from kestimator.engine.runs.cadence import Cadence
 from kestimator.estimator import Estimator, state_of
 from kestimator.keys import ModeKeys
 from kestimator.runtime import evaluation, programs
@@ -26,7 +26,7 @@ from kestimator.validation import checks, signatures
 _logger = logging.getLogger("kestimator")
 
 
-class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, stock_hooks.Cadence):
+class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
     """Evaluates before training, every `every_n_iter` steps, and at the end.
 
     The results are written to the same directory as those of `Estimator.evaluate`.

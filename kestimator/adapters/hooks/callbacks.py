@@ -23,6 +23,7 @@ from kestimator import errors
 from kestimator.adapters.hooks import event_files, stock_hooks
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import keras_model
+from kestimator.engine.runs.cadence import Cadence
 from kestimator.validation import checks
 
 _train: Any = tf.compat.v1.train
@@ -115,7 +116,7 @@ def _shows_progress(verbose: int | str) -> bool:
     return bool(sys.stdout.isatty()) if verbose == "auto" else bool(verbose)
 
 
-class CallbacksHook(_train.SessionRunHook, stock_hooks.Cadence):
+class CallbacksHook(_train.SessionRunHook, Cadence):
     """Calls Keras callbacks as `fit` or `Model.evaluate` would.
 
     Args:
@@ -127,7 +128,7 @@ class CallbacksHook(_train.SessionRunHook, stock_hooks.Cadence):
     def __init__(
         self, model: model_program.ModelProgram, callbacks: Sequence[Any], kind: str
     ) -> None:
-        stock_hooks.Cadence.__init__(self, self)
+        Cadence.__init__(self, self)
         self._kind = kind
         self._loss = model.spec.loss
         self._model = keras_model.ProgramModel(model)
@@ -179,7 +180,7 @@ class CallbacksHook(_train.SessionRunHook, stock_hooks.Cadence):
         getattr(self._list, f"on_{self._kind}_{event}")(*args)
 
 
-class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
+class ProgressHook(_train.SessionRunHook, Cadence):
     """Shows a line with a Keras progress bar, the loss and the latest evaluations.
 
     Args:
@@ -191,7 +192,7 @@ class ProgressHook(_train.SessionRunHook, stock_hooks.Cadence):
     def __init__(
         self, loss: tf.Tensor, steps: int | None, evaluations: event_files.EvaluationLog
     ) -> None:
-        stock_hooks.Cadence.__init__(self, self)
+        Cadence.__init__(self, self)
         self._tensor = loss
         self._bar = keras.utils.Progbar(steps, stateful_metrics=[])
         self._evaluations = evaluations

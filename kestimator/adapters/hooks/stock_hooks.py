@@ -11,7 +11,6 @@ and then tells them here how far it went. Any other hook sees every step.
 
 from __future__ import annotations
 
-import abc
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,35 +19,10 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator.adapters.hooks import _internals, saving, step_guard
+from kestimator.engine.runs.cadence import Cadence
 
 _train = tf.compat.v1.train
 UNLIMITED = 2**62
-
-
-class Cadence(abc.ABC):
-    """When one hook needs to see a step.
-
-    Args:
-        hook: The hook.
-    """
-
-    def __init__(self, hook: Any) -> None:
-        self.hook = hook
-
-    @abc.abstractmethod
-    def steps_until_due(self, global_step: int) -> int:
-        """The number of steps after `global_step` that may pass before the hook has to see one."""
-
-    def seconds_until_due(self) -> float:
-        """The number of seconds that may pass before the hook has to see a step."""
-        return float("inf")
-
-    def passed(self, steps: int, global_step: int, loss: Any) -> None:  # noqa: B027
-        """Tells the hook that `steps` steps passed unobserved, up to `global_step`."""
-
-    def watched(self) -> tf.Tensor | None:
-        """A tensor that the hook wants to see when it becomes NaN."""
-        return None
 
 
 class EveryStep(Cadence):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
@@ -23,6 +23,7 @@ from kestimator.engine.programs import model_program
 from kestimator.engine.runs import batches as _batches
 from kestimator.engine.runs import device_loop, locks
 from kestimator.engine.runs import session as _session
+from kestimator.engine.runs.cadence import Cadence
 from kestimator.engine.tracing import execution_modes
 from kestimator.keys import ModeKeys
 
@@ -34,24 +35,6 @@ MOST_PLAIN_OBSERVED_STEPS = 30
 """How many steps in a row hooks observe before that is worth a function of its own."""
 SLOW_FIRST_STEP_SECONDS = 2.0
 """A first step that takes longer is slow itself: it is not the building of functions alone."""
-
-
-class Cadence(Protocol):
-    """When a hook is due; see `kestimator.adapters.hooks.stock_hooks`."""
-
-    hook: Any
-
-    def steps_until_due(self, global_step: int) -> int:
-        """Returns how many steps may pass before the hook has to see one."""
-
-    def seconds_until_due(self) -> float:
-        """Returns how many seconds may pass before the hook has to see a step."""
-
-    def passed(self, steps: int, global_step: int, loss: Any) -> None:
-        """Tells the hook that steps passed unobserved."""
-
-    def watched(self) -> Any:
-        """Returns a tensor that the hook checks for NaN, or None."""
 
 
 class Runner:
@@ -94,7 +77,12 @@ class Runner:
         # The global step, with the value of `session.runs` at which it was read; None if unknown.
         self._known_step: tuple[int, int] | None = None
         self._observed_in_a_row = 0
-        self._watchers = [c for c in self._cadences if c.watched() is not None]
+        # Hooks that check a tensor for NaN, with that tensor.
+        self._watchers = [
+            (cadence.hook, tensor)
+            for cadence in self._cadences
+            if (tensor := cadence.watched()) is not None
+        ]
         self.hooked = device_loop.HookedSession(session, [c.hook for c in self._cadences])
 
     def run(self, steps: int | None = None) -> Any:
@@ -295,7 +283,7 @@ class Runner:
     def _device_loop(self) -> device_loop.DeviceLoop:
         """Returns the device loop, which stops at NaN in the loss or in a watched tensor."""
         model = self._model
-        watched = [c.watched() for c in self._watchers if not self._watches_loss(c)]
+        watched = [tensor for _, tensor in self._watchers if tensor is not model.spec.loss]
 
         def make() -> device_loop.DeviceLoop:
             return device_loop.DeviceLoop(
@@ -325,9 +313,6 @@ class Runner:
         )
         return max(1, int(seconds / self._seconds_per_step))
 
-    def _watches_loss(self, cadence: Cadence) -> bool:
-        return cadence.watched() is self._model.spec.loss
-
     def _tell_not_finite(self, result: device_loop.LoopResult) -> None:
         context = tf.compat.v1.train.SessionRunContext(
             tf.compat.v1.train.SessionRunArgs(None), self._session
@@ -335,10 +320,10 @@ class Runner:
         # The loop reports the loss first, then each watched tensor in the order of the watchers.
         loss_is_nan, *others = result.not_finite
         pending = iter(others)
-        for cadence in self._watchers:
-            is_nan = loss_is_nan if self._watches_loss(cadence) else next(pending)
+        for hook, tensor in self._watchers:
+            is_nan = loss_is_nan if tensor is self._model.spec.loss else next(pending)
             if is_nan:
-                self._report_nan(cadence.hook, context)
+                self._report_nan(hook, context)
         self.hooked.should_stop = self.hooked.should_stop or context.stop_requested
 
     def _has_ended(self, result: device_loop.LoopResult) -> bool:
