@@ -222,7 +222,11 @@ class RunConfig:
         changed = copy.deepcopy(self)
         for name, value in {**_cleared_by(changes), **changes}.items():
             changed._set(name, value)
-        changed._settle_strategies()
+        if "experimental_distribute" in changes:
+            # What the older one brought gives way to what the new one brings.
+            for name in {"train_distribute", "eval_distribute"}.difference(changes):
+                changed._set(name, None)
+            changed._settle_strategies()
         _check(changed)
         # `eval_distribute` may have come out of a new `experimental_distribute`.
         for name in [*changes, "eval_distribute"]:

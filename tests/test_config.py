@@ -125,6 +125,19 @@ class TestExperimentalDistribute:
         assert config.train_distribute is self.Both.train_distribute
         assert config.replace(save_summary_steps=3).train_distribute is self.Both.train_distribute
 
+    def test_a_replacement_brings_its_own(self):
+        config, other = RunConfig(experimental_distribute=self.Both()), self.Both()
+        other.train_distribute = tf.distribute.OneDeviceStrategy("/cpu:0")
+        replaced = config.replace(experimental_distribute=other)
+        assert replaced.train_distribute is other.train_distribute
+        # As in tf.estimator, a strategy by its own name needs no permission of the older argument.
+        replaced = config.replace(train_distribute=other.train_distribute)
+        assert replaced.train_distribute is other.train_distribute
+        with pytest.raises(ValueError, match="as `train_distribute` is given"):
+            config.replace(
+                train_distribute=other.train_distribute, experimental_distribute=self.Both()
+            )
+
     def test_conflict(self):
         other = tf.distribute.OneDeviceStrategy("/cpu:0")
         with pytest.raises(ValueError, match="as `train_distribute` is given"):

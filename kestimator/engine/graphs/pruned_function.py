@@ -63,7 +63,12 @@ class PrunedFunction:
         self._arguments = [*feeds, *(internal for _, internal in captures)]
         # NoOps have no effect of their own: `tf.group()` of nothing needs no call.
         self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
-        outside = {tensor.op for tensor in self._arguments}
+        # An op with several outputs of which one is fed still computes the others.
+        outside = {
+            tensor.op
+            for tensor in self._arguments
+            if len(tensor.op.outputs) == 1 or tensor.op not in reached
+        }
         self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
         # TensorFlow's C API makes no function in place if a control edge enters the body from an
         # op outside of it.

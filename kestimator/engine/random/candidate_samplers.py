@@ -39,7 +39,8 @@ def log_uniform(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) -> t
     def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
         # P(class <= k) is log(k + 2) / span: a uniform point is mapped by the inverse of it.
         point = tf.random.stateless_uniform([count], seed, dtype=tf.float64)
-        return tf.cast(tf.exp(point * span), tf.int64) - 1
+        # Rounding may give one more than the last class.
+        return tf.minimum(tf.cast(tf.exp(point * span), tf.int64), classes) - 1
 
     def probability(ids: tf.Tensor) -> tf.Tensor:
         k = tf.cast(ids, tf.float64)
@@ -137,8 +138,8 @@ def _different(
         return found < wanted
 
     def go_on(turn: tf.Tensor, drawn: tf.Tensor, found: tf.Tensor) -> list[tf.Tensor]:
-        # The place in the stream counts by 256, so the turns do not use the seed of the next draw.
-        more = draw(seed + tf.stack([tf.constant(0, tf.int64), turn]), wanted)
+        # A sum of seed and turn could be the seed of the step after.
+        more = draw(tf.random.fold_in(seed, turn), wanted)
         drawn = tf.concat([drawn, more], 0)
         return [turn + 1, drawn, tf.size(tf.unique(drawn).y)]
 

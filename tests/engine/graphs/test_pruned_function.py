@@ -54,6 +54,17 @@ def test_tensors_amid_the_graph_are_fed(graph):
     assert inlined(function, [tf.constant(5.0)]) == [6.0]
 
 
+def test_one_of_several_outputs_is_fed_and_the_others_are_computed(graph):
+    with graph.as_default():
+        x = tf.compat.v1.placeholder(tf.float32, [2])
+        first, second = tf.unstack(x)
+        result = first + 10 * second
+    function = pruned_function.PrunedFunction(graph, [first, x], [result, first])
+    values = [tf.constant(7.0), tf.constant([1.0, 2.0])]
+    assert [value.numpy() for value in function(*values)] == [27.0, 7.0]
+    assert inlined(function, values) == [27.0, 7.0]
+
+
 def test_branches_do_not_run_on_one_thread(graph):
     with graph.as_default():
         n = tf.compat.v1.placeholder(tf.int32, [])
