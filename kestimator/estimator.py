@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors, export, specs
+from kestimator import errors, specs
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters.hooks import callbacks as _callbacks
 from kestimator.config import RunConfig
@@ -34,6 +34,7 @@ from kestimator.keys import ModeKeys
 from kestimator.runtime import (
     arguments,
     evaluation,
+    export_request,
     exporting,
     keras_export,
     prediction,
@@ -41,6 +42,7 @@ from kestimator.runtime import (
     training,
     warm_start,
 )
+from kestimator.runtime.export_request import ExportRequest
 from kestimator.runtime.state import EstimatorState
 from kestimator.validation import checks, signatures
 
@@ -338,8 +340,10 @@ class Estimator:
                 path of `assets_extra` leads out of the export.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
-        receiver_fns = export.checked_mode(experimental_mode, serving_input_receiver_fn)
-        request = export.checked_request(export_dir_base, receiver_fns, assets_extra, as_text)
+        receiver_fns = export_request.checked_mode(experimental_mode, serving_input_receiver_fn)
+        request = export_request.checked_request(
+            export_dir_base, receiver_fns, assets_extra, as_text
+        )
         return self._export(request, checkpoint_path)
 
     def experimental_export_all_saved_models(
@@ -387,22 +391,18 @@ class Estimator:
                 that is not a mode.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
-        receiver_fns = export.checked_modes(input_receiver_fn_map)
-        request = export.checked_request(export_dir_base, receiver_fns, assets_extra, as_text)
+        receiver_fns = export_request.checked_modes(input_receiver_fn_map)
+        request = export_request.checked_request(
+            export_dir_base, receiver_fns, assets_extra, as_text
+        )
         return self._export(request, checkpoint_path)
 
-    def _export(self, request: export.ExportRequest, checkpoint_path: str | None) -> bytes:
+    def _export(self, request: ExportRequest, checkpoint_path: str | None) -> bytes:
         for mode in request.receiver_fns:
             self._check_mode(mode)
         with self._state.tracker.lock:  # training deletes no checkpoint meanwhile
             path = self._checkpoint_to_export(checkpoint_path)
-            traced = [
-                exporting.trace_export(self._state, mode, receiver_fn)
-                for mode, receiver_fn in request.receiver_fns.items()
-            ]
-            graphs = [graph for _, graph in traced]
-            with exporting.exported_values(self._state, traced, path) as values:
-                exported = export.write(request, graphs, values, self._config.session_config)
+            exported = exporting.export_saved_model(self._state, request, path)
         _logger.info("SavedModel written to: %s", os.fsdecode(exported))
         return exported
 

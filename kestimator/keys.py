@@ -101,3 +101,7 @@ class TaskType:
     WORKER: Final = "worker"
     CHIEF: Final = "chief"
     EVALUATOR: Final = "evaluator"
+
+
+EXPORT_TAGS = {ModeKeys.TRAIN: ("train",), ModeKeys.EVAL: ("eval",), ModeKeys.PREDICT: ("serve",)}
+"""What a loader finds the graph of a mode by, in the order in which graphs are written."""

@@ -335,3 +335,40 @@ def _named_alternatives(alternatives: Any) -> dict[str, dict[str, Tensor]] | Non
         key: _named_tensors(f"receiver_tensors_alternatives[{key!r}]", tensors, SINGLE_RECEIVER)
         for key, tensors in alternatives.items()
     }
+
+
+def checked_receiver(receiver: Any) -> Any:
+    """Checks the result of a receiver function, in the graph that is exported.
+
+    Raises:
+        ArgumentTypeError: It has no `features` or no `receiver_tensors`.
+        ArgumentError: Its tensors belong to another graph.
+    """
+    if not hasattr(receiver, "features") or not hasattr(receiver, "receiver_tensors"):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument(
+                "serving_input_receiver_fn's result",
+                receiver,
+                "a ServingInputReceiver, a TensorServingInputReceiver or a SupervisedInputReceiver",
+            )
+        )
+    for name in ("receiver_tensors", "features", "labels", "receiver_tensors_alternatives"):
+        given = getattr(receiver, name, None)
+        for tensor in tf.nest.flatten(given, expand_composites=True):
+            # A feature or label may be a constant; a placeholder has to be in the graph.
+            _check_graph(name, tensor, may_be_eager=name in ("features", "labels"))
+    return receiver
+
+
+def _check_graph(name: str, tensor: Any, *, may_be_eager: bool) -> None:
+    if not isinstance(tensor, tf.Tensor) or (may_be_eager and hasattr(tensor, "numpy")):
+        return
+    if hasattr(tensor, "numpy") or tensor.graph is not _v1.get_default_graph():
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"{name} of the receiver",
+                tensor,
+                "tensors of the graph that is exported",
+                "Make the placeholders and what follows from them inside of the receiver function.",
+            )
+        )

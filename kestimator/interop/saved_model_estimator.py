@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, export, specs
+from kestimator import errors, specs
 from kestimator._types import Features, Labels
 from kestimator.config import RunConfig
 from kestimator.engine.saved_models import graph_import, tensor_infos
@@ -28,7 +28,7 @@ from kestimator.exporting.export_outputs import (
     PredictOutput,
     RegressionOutput,
 )
-from kestimator.keys import ModeKeys, SignatureKeys, SignatureMethods
+from kestimator.keys import EXPORT_TAGS, ModeKeys, SignatureKeys, SignatureMethods
 from kestimator.validation import checks
 
 _v1 = tf.compat.v1
@@ -77,7 +77,7 @@ class SavedModelEstimator(Estimator):
     ) -> None:
         directory = checks.checked_path("saved_model_dir", saved_model_dir)
         self._saved = graph_import.SavedModel(directory)
-        self._modes = [mode for mode in export.TAGS if _signature(self._saved, mode) is not None]
+        self._modes = [mode for mode in EXPORT_TAGS if _signature(self._saved, mode) is not None]
         _check_one_replica(config)
         super().__init__(functools.partial(_model_fn, self._saved), model_dir, config)
 
@@ -118,7 +118,7 @@ def _check_one_replica(config: RunConfig | None) -> None:
 
 def _signature(saved: graph_import.SavedModel, mode: str) -> Any:
     """The signature of a mode, or None."""
-    meta_graph = saved.meta_graph(export.TAGS[mode])
+    meta_graph = saved.meta_graph(EXPORT_TAGS[mode])
     key = SignatureKeys.SERVING_DEFAULT if mode == ModeKeys.PREDICT else mode
     if meta_graph is None or key not in meta_graph.signature_def:
         return None
@@ -130,7 +130,7 @@ def _model_fn(
     saved: graph_import.SavedModel, features: Any, labels: Any, mode: str, config: RunConfig
 ) -> specs.EstimatorSpec:
     """Runs a graph of a SavedModel on a batch: the model_fn, bound to the SavedModel."""
-    meta_graph, signature = saved.meta_graph(export.TAGS[mode]), _signature(saved, mode)
+    meta_graph, signature = saved.meta_graph(EXPORT_TAGS[mode]), _signature(saved, mode)
     feeds = _feeds(signature, features, labels)
     imported = saved.put_into_program(meta_graph, feeds)
     outputs = {key: imported.tensor_of(info) for key, info in signature.outputs.items()}

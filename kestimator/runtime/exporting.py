@@ -2,8 +2,8 @@
 
 Synopsis::
 
-    model, graph = trace_export(state, mode, receiver_fn)
-    with exported_values(state, [(model, graph)], path) as values:
+    path = export_saved_model(state, request, checkpoint)
+    with keras_model(state, checkpoint, input_fn) as (model, names):
         ...
 """
 
@@ -17,21 +17,52 @@ from typing import Any
 
 import keras
 
-from kestimator import export, specs
+from kestimator import specs
 from kestimator._types import InputFn, ServingInputReceiverFn
 from kestimator.engine.checkpoints import checkpoint_files, keras_writing
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
-from kestimator.engine.saved_models import saved_model
-from kestimator.keys import ModeKeys
+from kestimator.engine.saved_models import saved_model, signatures
+from kestimator.engine.saved_models.servable_graph import (
+    NoBatches,
+    ServableGraph,
+    check_checkpoint,
+    servable_graph,
+)
+from kestimator.exporting import receivers
+from kestimator.keys import EXPORT_TAGS, ModeKeys
 from kestimator.runtime import programs, runs
+from kestimator.runtime.export_request import ExportRequest
 from kestimator.runtime.state import EstimatorState
 
 
-def trace_export(
+def export_saved_model(state: EstimatorState, request: ExportRequest, path: str | None) -> bytes:
+    """Writes a SavedModel with a graph for each mode. Called under the lock.
+
+    Args:
+        state: The state of the estimator.
+        request: The checked arguments.
+        path: The checkpoint to export; None for the values of a partial warm start.
+
+    Returns:
+        The path of the export.
+    """
+    traced = [_traced(state, mode, function) for mode, function in request.receiver_fns.items()]
+    with _values(state, traced, path) as checkpoint:
+        return saved_model.write(
+            request.base,
+            [graph for _, graph in traced],
+            checkpoint,
+            assets_extra=request.assets_extra,
+            as_text=request.as_text,
+            session_config=state.config.session_config,
+        )
+
+
+def _traced(
     state: EstimatorState, mode: str, receiver_fn: ServingInputReceiverFn
-) -> tuple[model_program.ModelProgram, saved_model.ServableGraph]:
-    """Traces the model_fn on the placeholders of a receiver. Called under the lock."""
+) -> tuple[model_program.ModelProgram, ServableGraph]:
+    """Traces the model_fn on the placeholders of a receiver."""
     source = _ServedSource(state, mode, receiver_fn)
     model = model_program.ModelProgram.trace(
         source,
@@ -41,10 +72,9 @@ def trace_export(
         store=state.store,
     )
     with model.graph.as_default():
-        outputs = export.outputs_for_mode(model)
-        signatures = export.signature_defs(source.receiver, outputs, mode)
-    tags = export.TAGS[mode]
-    return model, saved_model.servable_graph(model, signatures=signatures, tags=tags)
+        outputs = signatures.outputs_for_mode(model)
+        signature_defs = signatures.signature_defs(source.receiver, outputs, mode)
+    return model, servable_graph(model, signatures=signature_defs, tags=EXPORT_TAGS[mode])
 
 
 class _ServedSource(programs.Source):
@@ -69,35 +99,31 @@ class _ServedSource(programs.Source):
 
     def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
         """Calls the receiver_fn, and the model_fn with its features and labels."""
-        self.receiver = export.checked_receiver(self._receiver_fn())
+        self.receiver = receivers.checked_receiver(self._receiver_fn())
         return super().call(self.receiver.features, getattr(self.receiver, "labels", None))
 
 
 @contextlib.contextmanager
-def exported_values(
+def _values(
     state: EstimatorState,
-    traced: Sequence[tuple[model_program.ModelProgram, saved_model.ServableGraph]],
+    traced: Sequence[tuple[model_program.ModelProgram, ServableGraph]],
     path: str | None,
 ) -> Iterator[str]:
-    """Yields the path of the values to export.
-
-    If `path` is None, the values of a partial warm start are written to a temporary checkpoint
-    first. Called under the lock.
-    """
+    """Yields the checkpoint to write; for a partial warm start, a temporary one of its values."""
     if path is not None:
         for model, _ in traced:
-            saved_model.check_checkpoint(model, path)
+            check_checkpoint(model, path)
         yield path
         return
     model, graph = traced[0]
-    session = runs.session_over(state, model, saved_model.NoBatches())
+    session = runs.session_over(state, model, NoBatches())
     with tempfile.TemporaryDirectory() as directory:
         # The variables get their values back: training and predictions go on with them.
         with model.graph.as_default(), state.tracker.preserved():
             runs.prepare(state, model, session, [], lambda: None, None)
-            values = os.path.join(directory, "model.ckpt")
-            graph.saver.save(session, values, write_meta_graph=False, write_state=False)
-        yield values
+            checkpoint = os.path.join(directory, "model.ckpt")
+            graph.saver.save(session, checkpoint, write_meta_graph=False, write_state=False)
+        yield checkpoint
 
 
 @contextlib.contextmanager

@@ -19,7 +19,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kestimator import export
 from kestimator._types import ServingInputReceiverFn
 from kestimator.adapters.hooks import event_files
 from kestimator.engine.checkpoints import checkpoint_files
@@ -27,6 +26,7 @@ from kestimator.engine.programs import program
 from kestimator.engine.saved_models import export_files
 from kestimator.estimator import Estimator
 from kestimator.keys import ModeKeys
+from kestimator.runtime import export_request
 from kestimator.train_eval import best_result
 from kestimator.validation import checks
 
@@ -327,7 +327,9 @@ class _SavedModels:
     ) -> None:
         checks.check_name("name", name)
         self.name = name
-        self._receiver_fn = export.checked_mode(ModeKeys.PREDICT, receiver_fn)[ModeKeys.PREDICT]
+        self._receiver_fn = export_request.checked_mode(ModeKeys.PREDICT, receiver_fn)[
+            ModeKeys.PREDICT
+        ]
         self._assets_extra = export_files.checked_assets(assets_extra)
         self._as_text = bool(as_text)
         self._exports_to_keep = checks.checked_positive("exports_to_keep", exports_to_keep)

@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    directory = ExportDirectory("/tmp/exports")
-    path = directory.make()            # /tmp/exports/temp-1700000000
-    directory.finish()                 # b"/tmp/exports/1700000000"
+    with ExportDirectory("/tmp/exports") as directory:
+        directory.make()               # /tmp/exports/temp-1700000000
+        directory.finish()             # b"/tmp/exports/1700000000"
     delete_oldest("/tmp/exports", keep=5)
 """
 
@@ -15,7 +15,7 @@ import posixpath
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 
@@ -49,17 +49,28 @@ def checked_base(export_dir_base: Any) -> str:
 class ExportDirectory:
     """A directory below `base`, named by the second: `temp-<second>` until it is complete.
 
+    As a context, it removes everything that it created if an exception is raised.
+
     Args:
         base: The directory of all exports.
+
+    Attributes:
+        path: The temporary directory; empty until `make` has created it.
     """
 
     def __init__(self, base: str) -> None:
         self._base = base
-        # The topmost folder that this export creates above its own; `remove` deletes it.
+        # The topmost folder that this export creates above its own; `_remove` deletes it.
         self._made_base: str | None = None
-        # Both are empty until `make` has created the directory.
         self._final = ""
-        self._temporary = ""
+        self.path = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._remove()
 
     def make(self) -> str:
         """Creates the temporary directory, for a second that no other export has."""
@@ -82,7 +93,7 @@ class ExportDirectory:
             # Creating the directory claims the second: only one thread or process succeeds.
             if not tf.io.gfile.exists(final) and _is_made(temporary):
                 if not tf.io.gfile.exists(final):  # another thread's may have got its name since
-                    self._final, self._temporary = final, temporary
+                    self._final, self.path = final, temporary
                     return temporary
                 tf.io.gfile.rmtree(temporary)
             # The name is taken until the next second.
@@ -90,13 +101,12 @@ class ExportDirectory:
 
     def finish(self) -> bytes:
         """Renames the directory to its final name."""
-        tf.io.gfile.rename(self._temporary, self._final)
+        tf.io.gfile.rename(self.path, self._final)
         return os.fsencode(self._final)
 
-    def remove(self) -> None:
-        """Removes everything that was created."""
-        if self._temporary and tf.io.gfile.exists(self._temporary):
-            tf.io.gfile.rmtree(self._temporary)
+    def _remove(self) -> None:
+        if self.path and tf.io.gfile.exists(self.path):
+            tf.io.gfile.rmtree(self.path)
         if (
             self._made_base
             and tf.io.gfile.exists(self._base)
