@@ -61,7 +61,7 @@ def test_is_an_error_at_once_where_nobody_could_move_it(tmp_path: Any) -> None:
 
 def test_is_an_error_where_no_hook_does(tmp_path: Any) -> None:
     hook = Sees()
-    with pytest.raises(errors.GlobalStepError, match="After 100 steps it has not moved"):
+    with pytest.raises(errors.GlobalStepError, match="Nor did a hook advance it in 100 steps"):
         kestimator.Estimator(model_fn, str(tmp_path)).train(input_fn, hooks=[hook], steps=3)
     assert hook.steps == 100
 

@@ -493,15 +493,15 @@ class TestFiles:
     def test_without_a_model(self, tmp_path: Any) -> None:
         with h5py.File(tmp_path / "model.h5", "w") as file:
             file["x"] = 1
-        with pytest.raises(errors.KerasFileError, match="no configuration"):
+        with pytest.raises(errors.KerasFileError, match="no model configuration"):
             kestimator.model_to_estimator(keras_model_path=tmp_path / "model.h5")
 
     @pytest.mark.parametrize(
         ("path", "kind", "words"),
         [
-            ("no.keras", OSError, "There is no file"),
+            ("no.keras", OSError, "does not exist"),
             ("saved_model", ValueError, "SavedModels"),
-            ("model.weights.h5", ValueError, "weights without a model"),
+            ("model.weights.h5", ValueError, "weights, but no model"),
         ],
     )
     def test_others(self, path: str, kind: Any, words: str, tmp_path: Any) -> None:
