@@ -32,7 +32,7 @@ VALUE, TYPE = errors.ArgumentError, errors.ArgumentTypeError
         (CLASSES, {"n_classes": None}, VALUE, "`n_classes`"),
         (CLASSES, {"n_classes": 3.0}, TYPE, "`n_classes`"),
         (CLASSES, {"n_classes": True}, TYPE, "`n_classes`"),
-        (CLASSES, {"n_classes": 3, "label_vocabulary": ["a", "b"]}, VALUE, "3 different"),
+        (CLASSES, {"n_classes": 3, "label_vocabulary": ["a", "b"]}, VALUE, "3 unique"),
         (LABELS, {"n_classes": 1}, VALUE, "`n_classes`.*from 2"),
         (NUMBERS, {"label_dimension": 0}, VALUE, "`label_dimension`.*from 1"),
         (NUMBERS, {"inverse_link_fn": 1}, TYPE, "`inverse_link_fn`"),

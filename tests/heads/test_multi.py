@@ -56,7 +56,7 @@ def test_some_predictions():
         ([], "Head"),
         (None, "Head"),
         ([kestimator.RegressionHead()], "names"),
-        ([*heads(), *heads()], "different names"),
+        ([*heads(), *heads()], "unique names"),
         ([*heads(), kestimator.RegressionHead(name="a", loss_reduction="sum")], "loss_reduction"),
         ([kestimator.RegressionHead], "Head"),
     ],
