@@ -57,7 +57,7 @@ def inputs_of(columns: Sequence[column_kinds.Column], inputs: Mapping[str, Any])
 
     Raises:
         errors.ArgumentError: A column has no equivalent layer, two expect different dtypes or
-            shapes of a feature, or no column reads an input.
+            shapes of a feature, or no column reads one of `inputs`.
     """
     needs: dict[str, list[_Need]] = {}
     for column in columns:

@@ -113,9 +113,7 @@ def _read_files(pattern: str) -> Iterator[Any]:
             for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 yield _v1.Event.FromString(record)
         except tf.errors.DataLossError as error:  # its writer was killed
-            _logger.warning(
-                "Reading the event file %s only up to the damaged part: %s", path, error
-            )
+            _logger.warning("Reading event file %s only up to its damaged part: %s", path, error)
 
 
 def _evaluation_summary(values: Mapping[str, Any]) -> Any:

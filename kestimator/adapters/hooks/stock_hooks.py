@@ -186,7 +186,7 @@ def _steps_until_due(timer: Any, next_step: int) -> int:
     if isinstance(timer, saving.AnyTimer):
         return min(_steps_until_due(one, next_step) for one in timer.timers)
     every, last = _internals.every_steps(timer), timer.last_triggered_step()
-    # A new timer triggers immediately. A NeverTriggerTimer has no last step either, but never does.
+    # A new timer is due immediately. A NeverTriggerTimer has no last step either, but is never due.
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
     if every is not None:
