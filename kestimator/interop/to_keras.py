@@ -142,9 +142,7 @@ def _checked_inputs(inputs: Any) -> dict[str, Any]:
     )
     if inputs is not None and not usable:
         raise errors.ArgumentTypeError(
-            errors.invalid_argument(
-                "inputs", inputs, "a dict that maps feature names to keras.Input"
-            )
+            errors.invalid_argument("inputs", inputs, "a dict from feature names to keras.Input")
         )
     return dict(inputs or {})
 
@@ -268,9 +266,7 @@ def _predictions(head: heads.Head, logits: Any, prefix: str = "") -> dict[str, A
             predictions[keys.LOGITS] = _named(prefix, keys.LOGITS, "linear", logits)
         return predictions
     raise errors.ArgumentError(
-        errors.invalid_argument(
-            "head", head, "a head of kestimator: others have no Keras equivalent"
-        )
+        errors.invalid_argument("head", head, "a kestimator head, which has a Keras equivalent")
     )
 
 

@@ -43,9 +43,7 @@ def train_op(
         )
     if train_op_fn is not None and not callable(train_op_fn):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument(
-                "train_op_fn", train_op_fn, "a function that takes the loss, or None"
-            )
+            errors.invalid_argument("train_op_fn", train_op_fn, "a function of the loss, or None")
         )
     _check_list("update_ops", update_ops, may_be_none=True)
     is_sum = loss_reduction in _SUMS
