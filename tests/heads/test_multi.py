@@ -84,9 +84,9 @@ def test_refuses_head_weights(weights, error):
     [
         (LABELS["click"], LOGITS, "dict"),
         (None, LOGITS, "dict"),
-        ({"click": LABELS["click"]}, LOGITS, r"lacks \['price'\]"),
+        ({"click": LABELS["click"]}, LOGITS, r"Missing: \['price'\]"),
         (LABELS, LOGITS[:, :2], r"\(batch, 3\)"),
-        (LABELS, {"price": LOGITS[:, 1:]}, r"lacks \['click'\]"),
+        (LABELS, {"price": LOGITS[:, 1:]}, r"Missing: \['click'\]"),
     ],
 )
 def test_refuses_batches(labels, logits, message):

@@ -322,7 +322,9 @@ class TestPublicArguments:
 
     def test_hidden_units_are_several(self):
         for units in (np.array(2), np.int64(2)):
-            with pytest.raises(errors.ArgumentTypeError, match="`hidden_units`.*a list of sizes"):
+            with pytest.raises(
+                errors.ArgumentTypeError, match="`hidden_units`.*a list of positive"
+            ):
                 kestimator.DNNRegressor(units, columns())
 
     def test_seed_of_clusters(self, tmp_path):

@@ -89,8 +89,8 @@ def _check(path: str) -> None:
     damage = _damage_of_zip(path) if path.endswith(".keras") else _damage_of_h5(path)
     if damage:
         raise errors.KerasFileError(
-            f"The file {path!r} in `keras_model_path` is not a valid file of keras.Model.save: "
-            f"{damage}. Save the model again."
+            f"The file {path!r} in `keras_model_path` cannot be read as a file of "
+            f"keras.Model.save: {damage}. Save the model again."
         )
 
 

@@ -84,6 +84,8 @@ def _feature(key: str, features: Any) -> Tensor:
     weights = tf.convert_to_tensor(features[key])
     if not (weights.dtype.is_floating or weights.dtype.is_integer or weights.dtype.is_bool):
         raise errors.ArgumentError(
-            errors.invalid_argument(f"features[{key!r}]", weights, "a numeric tensor of weights")
+            errors.invalid_argument(
+                f"features[{key!r}]", weights, "numbers, because they are weights"
+            )
         )
     return weights

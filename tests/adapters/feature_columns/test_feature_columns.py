@@ -317,7 +317,7 @@ class TestBadColumns:
             computed(inputs(fc.numeric_column("weight")), {"age": AGES}, fast=True)
 
     def test_features_without_names(self) -> None:
-        with pytest.raises(errors.ArgumentError, match="a dict of tensors"):
+        with pytest.raises(errors.ArgumentError, match="a dict that maps feature names"):
             column_features.Features(tf.constant(AGES))
 
     @pytest.mark.parametrize("fast", [True, False])

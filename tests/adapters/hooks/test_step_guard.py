@@ -68,7 +68,7 @@ def test_is_an_error_where_no_hook_does(tmp_path: Any) -> None:
 
 def test_is_an_error_at_the_end_of_data(tmp_path: Any) -> None:
     estimator = kestimator.Estimator(model_fn, str(tmp_path))
-    with pytest.raises(errors.GlobalStepError, match="After 4 steps .* pass a hook"):
+    with pytest.raises(errors.GlobalStepError, match="in 4 steps.* pass a hook"):
         estimator.train(lambda: input_fn(4), hooks=[Sees()])
 
 

@@ -201,8 +201,8 @@ class TestNames:
     @pytest.mark.parametrize(
         ("names", "words"),
         [
-            ({"p_mae": "A", "q_mae": "B"}, r"without \['q_mse'\]"),
-            ({"p_mae": "A", "q_mae": "B", "q_mse": "C", "r": "D"}, r"with \['r'\]"),
+            ({"p_mae": "A", "q_mae": "B"}, r"Missing: \['q_mse'\]"),
+            ({"p_mae": "A", "q_mae": "B", "q_mse": "C", "r": "D"}, r"Unknown: \['r'\]"),
         ],
     )
     def test_all_metrics_are_renamed_and_no_others(
@@ -226,9 +226,9 @@ class TestNames:
     @pytest.mark.parametrize(
         ("features", "labels", "kind", "words"),
         [
-            ({"a": X, "z": X}, LABELS, KeyError, r"\['b'\] are not .* called \['z'\]"),
-            (X, LABELS, ValueError, "2 inputs, .*'a', 'b'.*are 1"),
-            ((X, X, X), LABELS, ValueError, "are 3"),
+            ({"a": X, "z": X}, LABELS, KeyError, r"Missing: \['b'\]\. Unknown: \['z'\]"),
+            (X, LABELS, ValueError, "2 inputs, .*'a', 'b'.*received 1"),
+            ((X, X, X), LABELS, ValueError, "received 3"),
             (BOTH, {"p": Y}, KeyError, r"labels.*\['q'\]"),
         ],
     )
