@@ -1,1 +1,1 @@
-"""The legacy and Keras worlds, each in a room of its own. Not public."""
+"""The legacy and Keras worlds, each in a separate room. Not public."""

@@ -156,7 +156,7 @@ def _batch_size(features: Any) -> Tensor:
         errors.invalid_argument(
             "features",
             features,
-            "at least one feature, from which to know how many examples a batch has",
-            "Return the weights or the labels as a feature if there is no other.",
+            "at least one feature, which determines the batch size",
+            "If there are no other features, return the weights or the labels as a feature.",
         )
     )

@@ -9,7 +9,7 @@ Synopsis::
         dnn_hidden_units=[128, 64],
     )
 
-Each part has an optimizer of its own; a step of both is one step.
+Each part has its own optimizer. A step of both counts as one step.
 """
 
 from __future__ import annotations
@@ -243,10 +243,10 @@ class _CombinedModel:
             canned_optimizers.check("linear_optimizer", self.linear_optimizer)
 
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-            given, units = column_features.Features(features), head.logits_dimension
+            cached, units = column_features.Features(features), head.logits_dimension
             # The first part counts the global step; of two optimizers of one kind, the second is
             # named `_1`.
-            parts = [*self._network(given, units, mode), *self._linear(given, units, mode)]
+            parts = [*self._network(cached, units, mode), *self._linear(cached, units, mode)]
             logits = tf.add_n([built.logits for built, _ in parts])
             updates = [update for built, _ in parts for update in built.update_ops]
             training = [training for _, training in parts]
@@ -300,7 +300,7 @@ def _checked_network(
             errors.invalid_argument(
                 "dnn_hidden_units",
                 hidden_units,
-                "a list of sizes above 0, as dnn_feature_columns is specified",
+                "a list of positive integers, because dnn_feature_columns is specified",
                 "Pass the sizes of the hidden layers, such as [128, 64].",
             )
         )

@@ -48,7 +48,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
 
     Raises:
         errors.ArgumentError: `metric_fn` takes something else.
-        errors.ArgumentTypeError: It is no function, or `estimator` is no Estimator.
+        errors.ArgumentTypeError: It is not a function, or `estimator` is not an Estimator.
     """
     _check_estimator(estimator)
     unknown = sorted(signatures.accepted_arguments(metric_fn) - {*_OFFERED, "self"})
@@ -57,8 +57,8 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
             errors.invalid_argument(
                 "metric_fn",
                 metric_fn,
-                f"a function with no other arguments than {', '.join(_OFFERED)}",
-                f"It also takes {', '.join(unknown)}: bind them with functools.partial.",
+                f"a function that only takes arguments among {', '.join(_OFFERED)}",
+                f"It also takes {', '.join(unknown)}. Bind them with functools.partial.",
             )
         )
 
@@ -78,7 +78,7 @@ def forward_features(
 ) -> Estimator:
     """Makes an estimator that passes features on to its predictions and its exports.
 
-    So a server can return a key that tells to which example a prediction belongs.
+    A server can thus return a key that identifies the example of a prediction.
 
     Example:
         >>> import kestimator
@@ -97,16 +97,16 @@ def forward_features(
         The new estimator.
 
     Raises:
-        errors.ArgumentTypeError: `keys` are no strings, or `estimator` is no Estimator.
+        errors.ArgumentTypeError: `keys` are not strings, or `estimator` is not an Estimator.
     """
     _check_estimator(estimator)
-    wanted = _checked_keys(keys)
+    names = _checked_keys(keys)
     defaults = dict(sparse_default_values or {})
 
     def extended(spec: specs.EstimatorSpec, **offered: Any) -> specs.EstimatorSpec:
         if spec.mode != ModeKeys.PREDICT:
             return spec
-        passed = _passed_on(offered["features"], wanted, defaults)
+        passed = _passed_on(offered["features"], names, defaults)
         predictions = _joined("predictions", spec.predictions, passed)
         outputs = {
             name: PredictOutput({**output.outputs, **passed})
@@ -145,12 +145,12 @@ def _check_estimator(estimator: Any) -> None:
 def _checked_keys(keys: Any) -> list[str] | None:
     if keys is None:
         return None
-    wanted = [keys] if isinstance(keys, str) else list(keys) if isinstance(keys, Iterable) else []
-    if not wanted or not all(isinstance(key, str) for key in wanted):
+    listed = [keys] if isinstance(keys, str) else list(keys) if isinstance(keys, Iterable) else []
+    if not listed or not all(isinstance(key, str) for key in listed):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument("keys", keys, "a feature's name, a list of them, or None")
+            errors.invalid_argument("keys", keys, "the name of a feature, a list of names, or None")
         )
-    return wanted
+    return listed
 
 
 def _passed_on(
@@ -158,17 +158,17 @@ def _passed_on(
 ) -> dict[str, Tensor]:
     if not isinstance(features, Mapping):
         raise errors.ArgumentError(
-            errors.invalid_argument("features", features, "a dict of tensors by feature name")
-        )
-    wanted = list(features) if keys is None else keys
-    missing = [key for key in wanted if key not in features]
-    if missing:
-        raise errors.ArgumentError(
             errors.invalid_argument(
-                "keys", keys, f"names of features, which are {sorted(features)}"
+                "features", features, "a dict that maps feature names to tensors"
             )
         )
-    return {key: _dense(features[key], defaults.get(key)) for key in wanted}
+    names = list(features) if keys is None else keys
+    missing = [key for key in names if key not in features]
+    if missing:
+        raise errors.ArgumentError(
+            errors.invalid_argument("keys", keys, f"names of features among {sorted(features)}")
+        )
+    return {key: _dense(features[key], defaults.get(key)) for key in names}
 
 
 def _dense(feature: Any, default: Any) -> Tensor:
@@ -182,15 +182,15 @@ def _dense(feature: Any, default: Any) -> Tensor:
 def _joined(name: str, predictions: Any, passed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if not isinstance(predictions, Mapping):
         raise errors.ArgumentError(
-            errors.invalid_argument(name, predictions, "a dict, to pass features on in")
+            errors.invalid_argument(name, predictions, "a dict, so that features can be added")
         )
-    taken = sorted(set(predictions) & set(passed))
-    if taken:
+    conflicts = sorted(set(predictions) & set(passed))
+    if conflicts:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "keys",
-                taken,
-                f"names that predictions do not have; theirs are {sorted(predictions)}",
+                conflicts,
+                f"names other than those of the predictions, {sorted(predictions)}",
                 "Rename the feature in the input_fn.",
             )
         )

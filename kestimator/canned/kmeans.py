@@ -43,12 +43,12 @@ class KMeans(Estimator):
         >>> estimator = kestimator.experimental.KMeans(3, use_mini_batch=False, seed=1)
 
     Args:
-        num_clusters: The number of clusters. `initial_clusters` as an array says it instead.
+        num_clusters: The number of clusters. An array `initial_clusters` determines it instead.
         model_dir: The directory for checkpoints and events.
         initial_clusters: The first centers, an array; `RANDOM_INIT`, different points of the first
             batches; `KMEANS_PLUS_PLUS_INIT`, points of the first batch that lie apart; or a
             function of `[points]` and of the number of missing centers. It returns at most that
-            many centers, and is called with one batch after the other.
+            many centers, and is called with each batch in turn.
         distance_metric: `SQUARED_EUCLIDEAN_DISTANCE` or `COSINE_DISTANCE`.
         seed: The seed for the choice of the first centers.
         use_mini_batch: Whether a batch is only a part of the points.
@@ -170,18 +170,18 @@ def _model_fn(
         compared = clusters.compared(points)
         # The centers are read after `put_to_use` has written them, or after the check.
         with tf.control_dependencies([ready]):
-            found = clusters.assigned(compared)
-        loss = tf.reduce_sum(found.losses)
+            assigned = clusters.assigned(compared)
+        loss = tf.reduce_sum(assigned.losses)
         _v1.summary.scalar("loss/raw", loss)
-        index, distances = PredictOutput(found.nearest), PredictOutput(found.distances)
+        index, distances = PredictOutput(assigned.nearest), PredictOutput(assigned.distances)
         return specs.EstimatorSpec(
             mode,
             predictions={
-                KMeans.ALL_DISTANCES: found.distances,
-                KMeans.CLUSTER_INDEX: found.nearest,
+                KMeans.ALL_DISTANCES: assigned.distances,
+                KMeans.CLUSTER_INDEX: assigned.nearest,
             },
             loss=loss,
-            train_op=_train_op(clusters, compared, found),
+            train_op=_train_op(clusters, compared, assigned),
             eval_metric_ops={KMeans.SCORE: _v1.metrics.mean(loss)},
             export_outputs={
                 KMeans.ALL_DISTANCES: distances,
@@ -195,10 +195,10 @@ def _model_fn(
 
 
 def _train_op(
-    clusters: clustering.Clusters, points: Tensor, found: clustering.Assigned
+    clusters: clustering.Clusters, points: Tensor, assigned: clustering.Assigned
 ) -> tf.Operation:
-    step = clusters.step(points, found.nearest)
-    with tf.control_dependencies([step, found.losses]):
+    step = clusters.step(points, assigned.nearest)
+    with tf.control_dependencies([step, assigned.losses]):
         return _v1.train.get_or_create_global_step().assign_add(1, read_value=False)
 
 
@@ -240,7 +240,7 @@ class _StopWhenSteady(SessionRunHook):
         self._last: float | None = None
 
     def begin(self) -> None:
-        """Forgets the training before."""
+        """Forgets the previous training."""
         self._last = None
 
     def before_run(self, run_context: Any) -> Any:
@@ -258,7 +258,7 @@ class _StopWhenSteady(SessionRunHook):
 
 
 def _assert_trained(clusters: clustering.Clusters) -> tf.Operation:
-    message = "There are no cluster centers yet. Call train first, or check `model_dir`."
+    message = "There are no cluster centers yet. Call `train` first, or check `model_dir`."
     return tf.raw_ops.Assert(condition=clusters.initialized.read_value(), data=[message])
 
 
@@ -275,9 +275,9 @@ def _points(features: Any, columns: Any) -> Tensor:
     return tf.concat(parts, 1)
 
 
-def _checked_points(name: str, given: Any) -> Tensor:
-    is_dense = not isinstance(given, tf.SparseTensor | tf.RaggedTensor)
-    tensor = tf.convert_to_tensor(given) if is_dense else given
+def _checked_points(name: str, feature: Any) -> Tensor:
+    is_dense = not isinstance(feature, tf.SparseTensor | tf.RaggedTensor)
+    tensor = tf.convert_to_tensor(feature) if is_dense else feature
     if isinstance(tensor, tf.Tensor) and name != "features" and tensor.shape.rank == 1:
         tensor = tf.expand_dims(tensor, 1)
     is_number = tensor.dtype.is_floating or tensor.dtype.is_integer
@@ -285,9 +285,9 @@ def _checked_points(name: str, given: Any) -> Tensor:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 name,
-                given,
-                "a dense tensor of numbers with the shape (batch, n)",
-                "`feature_columns` make points of other features.",
+                feature,
+                "a dense numeric tensor of shape (batch, n)",
+                "Use `feature_columns` to convert other features to points.",
             )
         )
     return tf.cast(tensor, tf.float32)
@@ -295,25 +295,25 @@ def _checked_points(name: str, given: Any) -> Tensor:
 
 def _dimension(points: Tensor, options: clustering.Options) -> int:
     """The number of coordinates of a point."""
-    known = points.shape[1] if points.shape.rank else None
+    size = points.shape[1] if points.shape.rank else None
     initial = options.initial
     if isinstance(initial, np.ndarray):
-        if known not in (None, initial.shape[1]):
+        if size not in (None, initial.shape[1]):
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     "initial_clusters.shape",
                     initial.shape,
-                    f"(num_clusters, {known}), as points have {known} numbers",
+                    f"(num_clusters, {size}), because points have {size} coordinates",
                 )
             )
         return int(initial.shape[1])
-    if known is None:
+    if size is None:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "features", points, "points of a known size", "tf.ensure_shape can tell it."
+                "features", points, "points of a known size", "Set it with tf.ensure_shape."
             )
         )
-    return int(known)
+    return int(size)
 
 
 def _checked_initial(initial: Any) -> Any:
@@ -328,7 +328,7 @@ def _checked_initial(initial: Any) -> Any:
     if array.ndim != 2 or not array.size:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "initial_clusters", initial, "centers of the shape (num_clusters, n)"
+                "initial_clusters", initial, "centers of shape (num_clusters, n)"
             )
         )
     return array
@@ -336,5 +336,5 @@ def _checked_initial(initial: Any) -> Any:
 
 def _checked_count(argument: str, value: Any) -> int:
     return checks.checked_int(
-        argument, value, 1, expected="a whole number above 0", type_error=errors.ArgumentError
+        argument, value, 1, expected="a positive integer", type_error=errors.ArgumentError
     )

@@ -178,9 +178,9 @@ def _model(
     canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-        given = column_features.Features(features)
+        cached = column_features.Features(features)
         with _v1.variable_scope("linear", auxiliary_name_scope=False):
-            built = part.build(given, units=head.logits_dimension, mode=mode)
+            built = part.build(cached, units=head.logits_dimension, mode=mode)
         training = model_fns.Training(built.variables, optimizer, rate)
         return model_fns.spec(head, features, labels, mode, built.logits, [training])
 

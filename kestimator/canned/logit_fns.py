@@ -56,19 +56,17 @@ def call_logit_fn(
     """
     if "features" not in signatures.accepted_arguments(logit_fn):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument(
-                "logit_fn", logit_fn, "a function with an argument called `features`"
-            )
+            errors.invalid_argument("logit_fn", logit_fn, "a function with an argument `features`")
         )
     logits: Any = signatures.call_with_accepted(
         logit_fn, features=features, mode=mode, params=params, config=config
     )
     values = logits.values() if isinstance(logits, dict) else [logits]
-    named = isinstance(logits, dict) and not all(isinstance(key, str) for key in logits)
-    if named or not all(isinstance(value, tf.Tensor) for value in values):
+    has_other_keys = isinstance(logits, dict) and not all(isinstance(key, str) for key in logits)
+    if has_other_keys or not all(isinstance(value, tf.Tensor) for value in values):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "logit_fn's result", logits, "a Tensor, or a dict from strings to Tensors"
+                "logit_fn's result", logits, "a Tensor, or a dict that maps strings to Tensors"
             )
         )
     return logits
@@ -146,5 +144,5 @@ def linear_logit_fn_builder(
 
 
 def _checked_units(units: Any) -> int:
-    expected = "an int above 0: the logits of an example"
+    expected = "a positive integer: the number of logits per example"
     return checks.checked_int("units", units, 1, expected=expected, type_error=errors.ArgumentError)

@@ -101,8 +101,8 @@ def _spec_of_columns(columns: Any) -> dict[str, Any]:
                 errors.invalid_argument(
                     "feature_columns",
                     column,
-                    "columns of tf.feature_column: a Keras layer does not say how to parse",
-                    "Leave it out, and add the features that it reads to what is returned.",
+                    "columns of tf.feature_column, because a Keras layer has no parsing spec",
+                    "Omit the layer, and add the features that it reads to the result.",
                 )
             )
     spec: dict[str, Any] = tf.feature_column.make_parse_example_spec(listed)
@@ -115,7 +115,7 @@ def _weight_spec(weight_column: Any) -> dict[str, Any]:
     if not column_kinds.is_numeric(weight_column):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "weight_column", weight_column, "a feature's name, or a numeric column"
+                "weight_column", weight_column, "the name of a feature, or a numeric column"
             )
         )
     spec: dict[str, Any] = tf.feature_column.make_parse_example_spec([weight_column])
@@ -128,7 +128,7 @@ def _add(spec: dict[str, Any], argument: str, key: str, feature: Any) -> None:
             errors.invalid_argument(
                 argument,
                 key,
-                f"a name that is not used as feature; these are {sorted(map(str, spec))}",
+                f"a name other than those of the features, {sorted(map(str, spec))}",
             )
         )
     spec[key] = feature

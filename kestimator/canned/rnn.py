@@ -48,7 +48,7 @@ class RNNEstimator(Estimator):
         units: The size of the recurrent layer, or a list of sizes of several.
         cell_type: "simple_rnn", "lstm", "gru", or a class of cells; None for "simple_rnn".
         rnn_cell_fn: In place of the two: a function that returns a cell, or a list of cells.
-        return_sequences: Whether to have logits for every step, not for the last one alone. The
+        return_sequences: Whether to have logits for every step, not only for the last one. The
             head then is a `SequentialHeadWrapper`.
         model_dir: The directory for checkpoints and events.
         optimizer: "Adagrad", "Adam", "Ftrl", "RMSProp" or "SGD", which have a rate of 0.05 and
@@ -162,8 +162,8 @@ def _model_fn(
     canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
-        given = column_features.Features(features)
-        built, mask = part.build(given, units=head.logits_dimension, mode=mode)
+        cached = column_features.Features(features)
+        built, mask = part.build(cached, units=head.logits_dimension, mode=mode)
         if isinstance(head, SequentialHeadWrapper):
             features = {head.input_sequence_mask_key: mask, **features}
         training = model_fns.Training(built.variables, optimizer, LEARNING_RATE, clipnorm=CLIPNORM)
@@ -176,12 +176,12 @@ def _check_head(head: Any, return_sequences: bool) -> None:
     model_fns.check_head(head)
     is_sequential = isinstance(head, SequentialHeadWrapper)
     if bool(return_sequences) != is_sequential:
-        expected = "a SequentialHeadWrapper" if return_sequences else "a head of one example"
+        expected = "a SequentialHeadWrapper" if return_sequences else "a head for whole examples"
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "head",
                 head,
-                f"{expected}, as return_sequences={return_sequences}",
+                f"{expected}, because return_sequences={return_sequences}",
                 "kestimator.experimental.SequentialHeadWrapper(head) applies a head to each step.",
             )
         )

@@ -26,7 +26,7 @@ from kestimator.keys import ModeKeys
 from kestimator.validation import checks
 
 _v1 = tf.compat.v1
-_SHARDS = "None or 1, as one process keeps all examples"
+_SHARDS = "None or 1, because one process keeps all examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class LinearSDCA:
     Args:
         example_id_column: The feature with a unique string for each example. The optimizer
             remembers every example by it.
-        num_loss_partitions: The number of workers that train at once.
+        num_loss_partitions: The number of workers that train in parallel.
         num_table_shards: The number of shards of the table of examples; None or 1.
         symmetric_l1_regularization: A number >= 0, the cost of absolute values of weights relative
             to the sum of all examples' losses.
@@ -67,21 +67,21 @@ class LinearSDCA:
         if not isinstance(self.example_id_column, str):
             raise errors.ArgumentError(
                 errors.invalid_argument(
-                    "example_id_column", self.example_id_column, "a feature's name"
+                    "example_id_column", self.example_id_column, "the name of a feature"
                 )
             )
         if self.num_table_shards not in (None, 1):
             raise errors.ArgumentError(
                 errors.invalid_argument("num_table_shards", self.num_table_shards, _SHARDS)
             )
-        self._settle("num_loss_partitions", "a whole number above 0", lambda number: number > 0)
-        self._settle("symmetric_l1_regularization", "a number from 0", lambda number: number >= 0)
-        self._settle("symmetric_l2_regularization", "a number above 0", lambda number: number > 0)
+        self._settle("num_loss_partitions", "a positive integer", lambda number: number > 0)
+        self._settle("symmetric_l1_regularization", "a number >= 0", lambda number: number >= 0)
+        self._settle("symmetric_l2_regularization", "a positive number", lambda number: number > 0)
 
     def _settle(self, name: str, expected: str, fits: Callable[[Any], bool]) -> None:
         """Checks a number, and keeps it as a plain one."""
         number = checks.checked_number(name, getattr(self, name), expected, fits)
-        # The dataclass is frozen, and the number of the user's may be numpy's.
+        # The dataclass is frozen, and the user's number may be numpy's.
         object.__setattr__(self, name, number)
 
 
@@ -95,18 +95,18 @@ def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..
         optimizer.adaptive,
     )
     _check_part(part)
-    kept: list[sdca_ops.ExampleStates] = []  # one for all programs of the estimator
+    shared: list[sdca_ops.ExampleStates] = []  # one for all programs of the estimator
 
-    def made(features: Any, labels: Any, mode: str, config: Any) -> specs.EstimatorSpec:
-        given = column_features.Features(features)
+    def sdca_model_fn(features: Any, labels: Any, mode: str, config: Any) -> specs.EstimatorSpec:
+        cached = column_features.Features(features)
         with _v1.variable_scope("linear", auxiliary_name_scope=False):
-            model, _ = part.build_model(given, units=1, mode=mode)
+            model, _ = part.build_model(cached, units=1, mode=mode)
         if mode != ModeKeys.TRAIN:
             return head.create_estimator_spec(features, mode, model.logits, labels)
-        model_fns.refuse_replicas("LinearSDCA", "they would need one memory of all examples.")
-        states = kept[0] if kept else sdca_ops.ExampleStates()
-        kept[:] = [states]
-        examples = _examples(head, part, optimizer, given, model, features, labels)
+        model_fns.refuse_replicas("LinearSDCA", "they would have to share all example states.")
+        states = shared[0] if shared else sdca_ops.ExampleStates()
+        shared[:] = [states]
+        examples = _examples(head, part, optimizer, cached, model, features, labels)
         step = sdca_ops.minimize(examples, states, settings, model.logits)
         gap = sdca_ops.duality_gap([*model.weights, model.bias], states, settings)
         _v1.summary.scalar("approximate_duality_gap", gap)
@@ -117,14 +117,14 @@ def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..
         scaffold = _v1.train.Scaffold(saver=states.saver(config))
         return spec._replace(scaffold=scaffold)
 
-    return made
+    return sdca_model_fn
 
 
 def _examples(
     head: Any,
     part: LinearPart,
     optimizer: LinearSDCA,
-    given: column_features.Features,
+    cached: column_features.Features,
     model: input_layers.Linear,
     features: Any,
     labels: Any,
@@ -137,12 +137,12 @@ def _examples(
             errors.invalid_argument(
                 f"features[{key!r}]",
                 names,
-                "strings that tell examples apart, as `example_id_column` names the feature",
+                "unique strings, because `example_id_column` is the name of this feature",
             )
         )
     batch = head.batch(features, model.logits, labels)
     count = tf.shape(model.logits)[0]
-    sparse, dense = input_layers.linear_inputs(given, part.columns)
+    sparse, dense = input_layers.linear_inputs(cached, part.columns)
     weights = dict(zip(part.columns, model.weights, strict=True))
     ones = tf.ones([count, 1])
     example_weights = ones[:, 0] if batch.weights is None else tf.reshape(batch.weights, [-1])
@@ -167,7 +167,7 @@ def _loss_type(head: Any) -> str:
         errors.invalid_argument(
             "optimizer",
             "LinearSDCA",
-            "another optimizer, as LinearSDCA works for two classes or labels of one number",
+            "another optimizer: LinearSDCA only supports two classes or labels of one number",
         )
     )
 
@@ -175,9 +175,7 @@ def _loss_type(head: Any) -> str:
 def _check_part(part: LinearPart) -> None:
     if part.sparse_combiner != "sum":
         raise errors.ArgumentError(
-            errors.invalid_argument(
-                "sparse_combiner", part.sparse_combiner, "'sum', as the optimizer is LinearSDCA"
-            )
+            errors.invalid_argument("sparse_combiner", part.sparse_combiner, "'sum' for LinearSDCA")
         )
     for column in part.columns:
         shape = getattr(column, "variable_shape", None)
@@ -189,7 +187,6 @@ def _check_part(part: LinearPart) -> None:
                 errors.invalid_argument(
                     "feature_columns",
                     column,
-                    "categories, indicators, or numbers of one dimension, as the optimizer is "
-                    "LinearSDCA",
+                    "categorical, indicator or one-dimensional numeric columns for LinearSDCA",
                 )
             )

@@ -93,12 +93,12 @@ class MultiHead(base.Head):
     ) -> dict[Any, Tensor]:
         """Returns the predictions of the heads, by `(head name, key)`; see `Head.predictions`."""
         split = self._split(logits)
-        found = {
+        by_key = {
             (name, key): prediction
             for name, head in zip(self._names, self._heads, strict=True)
             for key, prediction in head.predictions(split[name]).items()
         }
-        return {key: found[key] for key in value_checks.checked_names("keys", keys, list(found))}
+        return {key: by_key[key] for key in value_checks.checked_names("keys", keys, list(by_key))}
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
         """Returns new metrics; see `Head.metrics`."""
@@ -132,11 +132,11 @@ class MultiHead(base.Head):
         default = SignatureKeys.SERVING_DEFAULT
         outputs: dict[str, ExportOutput] = {}
         for name, head in zip(self._names, self._heads, strict=True):
-            own = head.export_outputs({k: v for (of, k), v in predictions.items() if of == name})
+            by_key = head.export_outputs({k: v for (of, k), v in predictions.items() if of == name})
             # Only the first head sets the default signature.
-            outputs.setdefault(default, own[default])
-            outputs[name] = own[default]
-            outputs |= {f"{name}/{key}": output for key, output in own.items() if key != default}
+            outputs.setdefault(default, by_key[default])
+            outputs[name] = by_key[default]
+            outputs |= {f"{name}/{key}": output for key, output in by_key.items() if key != default}
         outputs[base.PREDICT] = PredictOutput(predictions)
         return outputs
 
@@ -153,8 +153,8 @@ class MultiHead(base.Head):
         metrics = self._own_metrics(regularization_losses)
         for name, head in zip(self._names, self._heads, strict=True):
             # Loss and metrics of a head come from one call, which computes the batch once.
-            losses[name], own = base.evaluated(head, features, split[name], labels[name])
-            metrics |= own
+            losses[name], head_metrics = base.evaluated(head, features, split[name], labels[name])
+            metrics |= head_metrics
         self._count(metrics, losses, regularization_losses)
         return self._merged(losses, regularization_losses), metrics
 
@@ -191,7 +191,7 @@ class MultiHead(base.Head):
                 errors.invalid_argument(
                     "logits.shape",
                     tuple(tensor.shape.as_list()),
-                    f"(batch, {sum(widths)}), as the heads need {widths} logits",
+                    f"(batch, {sum(widths)}), because the heads need {widths} logits",
                 )
             )
         return dict(zip(self._names, tf.split(tensor, widths, axis=-1), strict=True))
@@ -200,20 +200,20 @@ class MultiHead(base.Head):
         if not isinstance(labels, Mapping):
             raise errors.ArgumentError(
                 errors.invalid_argument(
-                    "labels", labels, f"a dict with labels for each of {self._names}"
+                    "labels", labels, f"a dict with labels for the heads {self._names}"
                 )
             )
         self._check_names("labels", labels)
 
-    def _check_names(self, argument: str, given: Mapping[str, Any]) -> None:
-        missing = [name for name in self._names if name not in given]
+    def _check_names(self, argument: str, values: Mapping[str, Any]) -> None:
+        missing = [name for name in self._names if name not in values]
         if missing:
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     argument,
-                    sorted(map(str, given)),
-                    f"a dict with an item for each of {self._names}",
-                    f"It lacks {missing}.",
+                    sorted(map(str, values)),
+                    f"a dict with the names of the heads as keys: {self._names}",
+                    f"Missing: {missing}.",
                 )
             )
 
@@ -244,13 +244,13 @@ class MultiHead(base.Head):
     def _own_metrics(self, regularization_losses: Sequence[Tensor] | None) -> dict[str, Any]:
         """The metrics of the losses; regularization counts for all heads together."""
         formulas = {_loss_of(name): _metrics.ratio(name, _metrics.BATCHES) for name in self._names}
-        found = {
+        named = {
             self._named(key) if key == MetricKeys.LOSS_REGULARIZATION else key: formula
             for key, formula in _metrics.with_regularization(
                 formulas, regularization_losses
             ).items()
         }
-        return _metrics.made(found)
+        return _metrics.made(named)
 
     def _count(
         self,
@@ -268,24 +268,24 @@ def _loss_of(name: str) -> str:
 
 
 def _checked_heads(heads: Any) -> list[base.Head]:
-    found = list(heads) if isinstance(heads, (list, tuple)) else []
-    if not found or not all(isinstance(head, base.Head) for head in found):
+    listed = list(heads) if isinstance(heads, (list, tuple)) else []
+    if not listed or not all(isinstance(head, base.Head) for head in listed):
         raise errors.ArgumentError(
-            errors.invalid_argument("heads", heads, "a list of one Head or several")
+            errors.invalid_argument("heads", heads, "a non-empty list of Heads")
         )
-    names = [head.name for head in found]
+    names = [head.name for head in listed]
     if not all(names) or len(set(names)) < len(names):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "heads", names, "heads that all have different names", "Pass `name` to each."
+                "heads", names, "heads with unique names", "Pass a different `name` to each head."
             )
         )
-    reductions = [head.loss_reduction for head in found]
+    reductions = [head.loss_reduction for head in listed]
     if len(set(reductions)) > 1:
         raise errors.ArgumentError(
             errors.invalid_argument("heads", reductions, "heads with the same `loss_reduction`")
         )
-    return found
+    return listed
 
 
 def _checked_weights(head_weights: Any, count: int) -> list[float]:

@@ -40,7 +40,7 @@ class SequentialHeadWrapper(base.Head):
 
     Raises:
         errors.ArgumentError: The head is a `MultiHead`.
-        errors.ArgumentTypeError: Something is no head or no name.
+        errors.ArgumentTypeError: Something is not a head or not a name.
     """
 
     def __init__(
@@ -160,8 +160,8 @@ class SequentialHeadWrapper(base.Head):
                 errors.invalid_argument(
                     f"features[{self._mask_key!r}]",
                     mask,
-                    "a mask of the shape (batch, time)",
-                    "tf.sequence_mask(lengths) makes one.",
+                    "a mask of shape (batch, time)",
+                    "Create it with tf.sequence_mask(lengths).",
                 )
             )
         return tf.cast(mask, tf.bool)
@@ -182,7 +182,7 @@ def _flat(name: str, tensor: Any, mask: Tensor) -> Tensor:
     """The values of those steps that a mask names, `[steps, n]`.
 
     Raises:
-        errors.ArgumentError: The tensor has not a value for every step.
+        errors.ArgumentError: The tensor does not have a value for every step.
     """
     if isinstance(tensor, tf.RaggedTensor):
         tensor = tensor.to_sparse()
@@ -202,11 +202,11 @@ def _dense(name: str, tensor: Any, mask: Tensor) -> Tensor:
             errors.invalid_argument(
                 name,
                 tensor,
-                "a value for each step: a tensor of the shape (batch, time) or (batch, time, n), "
-                f"as the mask has the shape {tuple(mask.shape)}",
+                "a value for each step: a tensor of shape (batch, time) or (batch, time, n), "
+                f"because the mask has shape {tuple(mask.shape)}",
             )
         )
-    message = f"`{name}` has another number of steps than the mask; received the two shapes:"
+    message = f"`{name}` and the mask have different numbers of steps. Their shapes follow."
     shape, expected = tf.shape(tensor)[:2], tf.shape(mask)
     fits = tf.reduce_all(tf.equal(shape, expected))
     return value_checks.tensor_where(fits, tensor, message, shape, expected)
@@ -219,7 +219,7 @@ def _of_sparse(name: str, tensor: tf.SparseTensor, mask: Tensor) -> Tensor:
     if tensor.shape.rank > 2:
         values = tf.reshape(values, [-1, *tensor.shape[2:]])
     steps, expected = tf.shape(values)[0], tf.math.count_nonzero(mask, dtype=tf.int32)
-    message = f"`{name}` has another number of values than the mask has steps; received the two:"
+    message = f"`{name}` must have as many values as the mask has steps. Both numbers follow."
     return value_checks.tensor_where(tf.equal(steps, expected), values, message, steps, expected)
 
 
@@ -228,7 +228,7 @@ def _needed(features: Features | None, key: str, argument: str) -> Any:
         received = sorted(map(str, features)) if isinstance(features, Mapping) else features
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "features", received, f"a dict with {key!r}, which {argument} names"
+                "features", received, f"a dict with the key {key!r} of {argument}"
             )
         )
     return features[key]
@@ -240,8 +240,8 @@ def _check_head(head: Any) -> None:
             errors.invalid_argument(
                 "static_head",
                 head,
-                "a head of one task",
-                "Make a model for each task: steps of several tasks are not supported.",
+                "a head for a single task",
+                "Use one model for each task. Steps of several tasks are not supported.",
             )
         )
     if not isinstance(head, base.Head):
@@ -253,7 +253,7 @@ def _check_head(head: Any) -> None:
 def _checked_key(argument: str, key: Any) -> str:
     if not isinstance(key, str):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument(argument, key, "the name of a feature, a string")
+            errors.invalid_argument(argument, key, "a string, the name of a feature")
         )
     return key
 

@@ -148,11 +148,11 @@ def _given_model(model: Any, path: Any, custom_objects: Mapping[str, Any] | None
     if model is None and path is None:
         raise errors.ArgumentError(
             "Either `keras_model` or `keras_model_path` needs to be given: a compiled Keras model, "
-            "or the '.keras' or '.h5' file that holds one."
+            "or a '.keras' or '.h5' file that contains one."
         )
     if model is not None and path is not None:
         raise errors.ArgumentError(
-            f"`keras_model` and `keras_model_path` ({path!r}) are both given. Give one of them."
+            f"`keras_model` and `keras_model_path` ({path!r}) are both given. Pass one of them."
         )
     if model is None:
         return keras_loading.load(checks.checked_path("keras_model_path", path), custom_objects)
@@ -174,7 +174,9 @@ def _check_compiled(model: keras.Model) -> None:
 def _checked_map(names: Any) -> dict[str, str]:
     if names is not None and not isinstance(names, Mapping):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument("metric_names_map", names, "a dict of names by names, or None")
+            errors.invalid_argument(
+                "metric_names_map", names, "a dict that maps metric names to new names, or None"
+            )
         )
     return dict(names or {})
 
@@ -186,7 +188,7 @@ def _checked_outputs(outputs: Any) -> dict[str, type[ExportOutput]]:
             errors.invalid_argument(
                 "export_outputs",
                 outputs,
-                "a dict of classes by output name, such as "
+                "a dict that maps output names to classes, such as "
                 "{'price': kestimator.export.RegressionOutput}",
             )
         )
@@ -199,7 +201,7 @@ def _check_output_names(outputs: Mapping[str, Any], names: list[str]) -> None:
     if names and unknown:
         raise errors.NamesError(
             errors.invalid_argument(
-                "export_outputs", unknown, f"names of the model's outputs, which are {names}"
+                "export_outputs", unknown, f"names of the model's outputs among {names}"
             )
         )
 
@@ -247,15 +249,15 @@ def _signatures_of(
     predictions: Mapping[str, Any], kinds: Mapping[str, type[ExportOutput]]
 ) -> dict[str, ExportOutput]:
     _check_output_names(kinds, list(predictions))
-    own = {name: kind(predictions[name]) for name, kind in kinds.items()}  # type: ignore[call-arg]
-    return {SignatureKeys.SERVING_DEFAULT: PredictOutput(dict(predictions)), **own}
+    extra = {name: kind(predictions[name]) for name, kind in kinds.items()}  # type: ignore[call-arg]
+    return {SignatureKeys.SERVING_DEFAULT: PredictOutput(dict(predictions)), **extra}
 
 
-def _check_metric_names(given: Mapping[str, str], metrics: list[str], losses: list[str]) -> None:
-    missing, unknown = set(metrics) - set(given), set(given) - set(metrics) - set(losses)
+def _check_metric_names(names: Mapping[str, str], metrics: list[str], losses: list[str]) -> None:
+    missing, unknown = set(metrics) - set(names), set(names) - set(metrics) - set(losses)
     if missing or unknown:
         raise errors.ArgumentError(
-            f"Invalid argument `metric_names_map`. Expected: names for all of {metrics}, which are "
-            f"the model's metrics, and for any of {losses}. Received: {dict(given)}, without "
-            f"{sorted(missing)} and with {sorted(unknown)}."
+            "Invalid argument `metric_names_map`. Expected: names for all metrics of the model, "
+            f"{metrics}, and optionally for losses, {losses}. Received: {dict(names)}. Missing: "
+            f"{sorted(missing)}. Unknown: {sorted(unknown)}."
         )

@@ -5,7 +5,7 @@ Synopsis::
     path = estimator.experimental_export_all_saved_models("/tmp/exports", receiver_fns)
     again = SavedModelEstimator(path, "/tmp/model")
     again.evaluate(eval_input_fn)
-    again.train(input_fn, steps=1000)     # from the exported variables on
+    again.train(input_fn, steps=1000)     # starts from the exported variables
 """
 
 from __future__ import annotations
@@ -98,9 +98,9 @@ class SavedModelEstimator(Estimator):
         """
         if mode not in self._modes:
             raise errors.ModeNotExportedError(
-                f"{mode!r} mode is not available in the SavedModel in {self.saved_model_dir!r}, "
-                f"which has graphs with the tags {self._saved.tags} and can serve the modes "
-                f"{self._modes}. Export this mode, too, with experimental_export_all_saved_models."
+                f"{mode!r} mode is not available in the SavedModel in {self.saved_model_dir!r}. "
+                f"It has graphs with the tags {self._saved.tags} and supports the modes "
+                f"{self._modes}. Also export this mode with experimental_export_all_saved_models."
             )
 
 
@@ -111,7 +111,7 @@ def _check_one_replica(config: RunConfig | None) -> None:
                 "config",
                 config,
                 "a RunConfig without a distribution strategy",
-                "The graphs of a SavedModel are for one replica.",
+                "The graphs of a SavedModel only support one replica.",
             )
         )
 
@@ -134,17 +134,17 @@ def _model_fn(
     feeds = _feeds(signature, features, labels)
     imported = saved.put_into_program(meta_graph, feeds)
     outputs = {key: imported.tensor_of(info) for key, info in signature.outputs.items()}
-    given: dict[str, Any] = {"predictions": outputs}
+    arguments: dict[str, Any] = {"predictions": outputs}
     if mode == ModeKeys.PREDICT:
-        given["export_outputs"] = _export_outputs(meta_graph, signature, imported)
+        arguments["export_outputs"] = _export_outputs(meta_graph, signature, imported)
     else:
-        given = {
+        arguments = {
             "loss": outputs[_LOSS],
             "predictions": {k: v for k, v in outputs.items() if k.startswith(_PREDICTIONS)},
             "eval_metric_ops": _metrics(outputs),
         }
     scaffold = _scaffold(imported, saved.variables, config)
-    return specs.EstimatorSpec(mode, train_op=imported.train_op, scaffold=scaffold, **given)
+    return specs.EstimatorSpec(mode, train_op=imported.train_op, scaffold=scaffold, **arguments)
 
 
 def _scaffold(imported: graph_import.Imported, variables: str, config: RunConfig) -> Any:
@@ -169,7 +169,7 @@ def _export_outputs(
     meta_graph: Any, default: Any, imported: graph_import.Imported
 ) -> dict[str, ExportOutput]:
     """Returns the signatures with the same inputs as the default one, to be exported again."""
-    # Only these inputs are replaced by features: the others stay placeholders that nobody feeds.
+    # Features only replace these inputs. The others stay placeholders that nobody feeds.
     fed = {info.name for info in default.inputs.values()}
     return {
         name: _export_output(signature, imported)
@@ -194,35 +194,35 @@ def _feeds(signature: Any, features: Features, labels: Labels) -> dict[str, tf.T
         errors.ArgumentError: An input is missing, or has another dtype or shape.
     """
     feeds: dict[str, tf.Tensor] = {}
-    given = _named(signature, features, labels)
+    values = _named(signature, features, labels)
     for key, info in signature.inputs.items():
-        if key not in given:
+        if key not in values:
             inputs = signature.inputs.items()
-            asked = {name: tensor_infos.described(wanted) for name, wanted in sorted(inputs)}
+            expected = {name: tensor_infos.described(entry) for name, entry in sorted(inputs)}
             raise errors.ArgumentError(
-                f"Key {key!r} not found in the features or labels that `input_fn` gives. Received: "
-                f"{sorted(given, key=str)}. Expected, as the SavedModel was exported: {asked}."
+                f"Key {key!r} not found in the features or labels of `input_fn`. Received: "
+                f"{sorted(values, key=str)}. Expected by the exported SavedModel: {expected}."
             )
-        if not tensor_infos.fits(info, given[key]):
+        if not tensor_infos.fits(info, values[key]):
             raise errors.ArgumentError(
                 errors.invalid_argument(
-                    f"{key}, of the features or labels",
-                    given[key],
-                    f"{tensor_infos.described(info)}, as the SavedModel was exported",
+                    f"{key} of the features or labels",
+                    values[key],
+                    f"{tensor_infos.described(info)}, as in the exported SavedModel",
                 )
             )
-        feeds.update(tensor_infos.feeds(info, given[key]))
+        feeds.update(tensor_infos.feeds(info, values[key]))
     return feeds
 
 
 def _named(signature: Any, features: Features, labels: Labels) -> dict[str, Any]:
-    """Returns features and labels by name; a single tensor gets the name that is left."""
-    given: dict[str, Any] = {}
-    # Labels first: a single feature gets the name of the one input that they leave.
+    """Returns features and labels by name; a single tensor gets the remaining name."""
+    named: dict[str, Any] = {}
+    # Labels first: a single feature gets the name of the one remaining input.
     for part, single in ((labels, "label"), (features, None)):
         if isinstance(part, Mapping):
-            given.update(part)
+            named.update(part)
         elif part is not None:
-            left = sorted(set(signature.inputs) - set(given))
-            given[single or (left[0] if len(left) == 1 else "input")] = part
-    return given
+            unused = sorted(set(signature.inputs) - set(named))
+            named[single or (unused[0] if len(unused) == 1 else "input")] = part
+    return named

@@ -123,10 +123,10 @@ def build(
     """
     linear, network = blueprint.linear, blueprint.network
     columns = [*(linear.columns if linear else ()), *(network.columns if network else ())]
-    given = _checked_inputs(inputs)
+    inputs = _checked_inputs(inputs)
     if not columns:
-        return _baseline(blueprint.head, value_of, given)
-    layers = column_layers.ColumnLayers(columns, given, value_of)
+        return _baseline(blueprint.head, value_of, inputs)
+    layers = column_layers.ColumnLayers(columns, inputs, value_of)
     logits = []
     if network is not None:
         logits.append(_network_logits(layers, network, blueprint.head.logits_dimension))
@@ -142,7 +142,7 @@ def _checked_inputs(inputs: Any) -> dict[str, Any]:
     )
     if inputs is not None and not usable:
         raise errors.ArgumentTypeError(
-            errors.invalid_argument("inputs", inputs, "a dict of keras.Input by feature name")
+            errors.invalid_argument("inputs", inputs, "a dict from feature names to keras.Input")
         )
     return dict(inputs or {})
 
@@ -154,11 +154,11 @@ def _finished(model: keras.Model, layers: column_layers.ColumnLayers) -> keras.M
 
 
 def _baseline(
-    head: heads.Head, value_of: Callable[[str], np.ndarray], given: Mapping[str, Any]
+    head: heads.Head, value_of: Callable[[str], np.ndarray], inputs: Mapping[str, Any]
 ) -> keras.Model:
     """Makes a baseline; it has no columns, and uses one feature to count the examples."""
     layers = column_layers.ColumnLayers([], {}, value_of)
-    inputs = dict(given) or {"example": keras.Input([1], name="example")}
+    inputs = dict(inputs) or {"example": keras.Input([1], name="example")}
     logits = layers.bias(_BASELINE, next(iter(inputs.values())))
     return _finished(keras.Model(inputs, _predictions(head, logits)), layers)
 
@@ -217,8 +217,8 @@ def _activation(argument: str, function: Callable[..., Any] | None) -> Any:
             errors.invalid_argument(
                 argument,
                 function,
-                "a function that Keras has, as to_keras saves no others",
-                "Build the estimator with its name, such as 'relu', or with a function of "
+                "a function of Keras, because to_keras cannot save other functions",
+                "Create the estimator with its name, such as 'relu', or with a function of "
                 "keras.activations.",
             )
         )
@@ -261,25 +261,25 @@ def _predictions(head: heads.Head, logits: Any, prefix: str = "") -> dict[str, A
         head, heads.RegressionHead | heads.PoissonRegressionHead | heads.LogisticRegressionHead
     ):
         link = _activation("inverse_link_fn", head.inverse_link_fn or tf.identity)
-        found = {keys.PREDICTIONS: _named(prefix, keys.PREDICTIONS, link, logits)}
+        predictions = {keys.PREDICTIONS: _named(prefix, keys.PREDICTIONS, link, logits)}
         if head.inverse_link_fn is not None:
-            found[keys.LOGITS] = _named(prefix, keys.LOGITS, "linear", logits)
-        return found
+            predictions[keys.LOGITS] = _named(prefix, keys.LOGITS, "linear", logits)
+        return predictions
     raise errors.ArgumentError(
-        errors.invalid_argument("head", head, "one of kestimator's heads, to make a Keras model of")
+        errors.invalid_argument("head", head, "a kestimator head, which has a Keras equivalent")
     )
 
 
 def _predictions_of_heads(head: heads.MultiHead, logits: Any) -> dict[str, Any]:
     """Returns the predictions of all heads under `<head>/<key>`, as in an export."""
-    found: dict[str, Any] = {}
+    predictions: dict[str, Any] = {}
     start = 0
     for one in head.heads:
         end = start + one.logits_dimension
-        own = _predictions(one, logits[:, start:end], f"{one.name}.")
-        found |= {f"{one.name}/{key}": value for key, value in own.items()}
+        head_predictions = _predictions(one, logits[:, start:end], f"{one.name}.")
+        predictions |= {f"{one.name}/{key}": value for key, value in head_predictions.items()}
         start = end
-    return found
+    return predictions
 
 
 def _named(prefix: str, key: str, function: Any, values: Any) -> Any:

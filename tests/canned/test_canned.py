@@ -319,10 +319,10 @@ class TestWhatIsRefusedAtConstruction:
             ("DNNClassifier", {"n_classes": 2.5}, ["`n_classes`", "2.5"]),
             ("DNNClassifier", {"hidden_units": []}, ["`hidden_units`", "[]", "linear"]),
             ("DNNClassifier", {"hidden_units": [0]}, ["`hidden_units`", "[0]"]),
-            ("DNNClassifier", {"dropout": 1.0}, ["`dropout`", "1.0", "less than 1"]),
+            ("DNNClassifier", {"dropout": 1.0}, ["`dropout`", "1.0", "[0, 1)"]),
             ("DNNClassifier", {"activation_fn": "nope"}, ["`activation_fn`", "'nope'"]),
             ("DNNClassifier", {"activation_fn": 3}, ["`activation_fn`", "3"]),
-            ("DNNClassifier", {"feature_columns": []}, ["`feature_columns`", "not empty"]),
+            ("DNNClassifier", {"feature_columns": []}, ["`feature_columns`", "non-empty"]),
             ("LinearClassifier", {"sparse_combiner": "max"}, ["`sparse_combiner`", "'max'"]),
             (
                 "DNNLinearCombinedClassifier",
@@ -496,7 +496,7 @@ class TestLogitFns:
 
     def test_what_they_refuse(self) -> None:
         call = kestimator.experimental.call_logit_fn
-        with pytest.raises(ValueError, match="dict from strings"):
+        with pytest.raises(ValueError, match="dict that maps strings"):
             call(lambda features: 3, {}, "train", {}, None)
         with pytest.raises(TypeError, match="features"):
             call(lambda x: x, {}, "train", {}, None)

@@ -143,7 +143,7 @@ class TestBadInput:
             estimator.train(kmeans.input_fn(), steps=1)
 
     def test_nothing_was_trained(self, tmp_path: Any) -> None:
-        with pytest.raises(tf.errors.InvalidArgumentError, match="train first"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Call `train` first"):
             made(tmp_path).score(kmeans.input_fn())
 
     def test_labels(self, tmp_path: Any) -> None:

@@ -115,7 +115,7 @@ class TestSequences:
             features["y"] = tf.SparseTensor([[0, 0]], [1.0], [1, 2])
             return tf.data.Dataset.from_tensors((features, [[1]]))
 
-        with pytest.raises(tf.errors.InvalidArgumentError, match="differ in length"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="different lengths"):
             estimator.train(uneven, steps=1)
 
     def test_a_mask_among_the_features_wins(self, tmp_path: Any) -> None:

@@ -56,7 +56,7 @@ def test_some_predictions():
         ([], "Head"),
         (None, "Head"),
         ([kestimator.RegressionHead()], "names"),
-        ([*heads(), *heads()], "different names"),
+        ([*heads(), *heads()], "unique names"),
         ([*heads(), kestimator.RegressionHead(name="a", loss_reduction="sum")], "loss_reduction"),
         ([kestimator.RegressionHead], "Head"),
     ],
@@ -84,9 +84,9 @@ def test_refuses_head_weights(weights, error):
     [
         (LABELS["click"], LOGITS, "dict"),
         (None, LOGITS, "dict"),
-        ({"click": LABELS["click"]}, LOGITS, r"lacks \['price'\]"),
+        ({"click": LABELS["click"]}, LOGITS, r"Missing: \['price'\]"),
         (LABELS, LOGITS[:, :2], r"\(batch, 3\)"),
-        (LABELS, {"price": LOGITS[:, 1:]}, r"lacks \['click'\]"),
+        (LABELS, {"price": LOGITS[:, 1:]}, r"Missing: \['click'\]"),
     ],
 )
 def test_refuses_batches(labels, logits, message):

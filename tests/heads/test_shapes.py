@@ -41,8 +41,8 @@ class TestLabels:
             head().loss(labels, LOGITS)
         received = np.shape(labels)
         assert str(raised.value).startswith(
-            "Invalid argument `labels.shape`. Expected: (3,) or (3, 1), as the logits are (3, 1). "
-            f"Received: {received} (of type tuple)."
+            "Invalid argument `labels.shape`. Expected: (3,) or (3, 1), because the logits have "
+            f"shape (3, 1). Received: {received} (of type tuple)."
         )
 
     @pytest.mark.parametrize("shape", [[None], [None, 1], None])

@@ -316,7 +316,7 @@ class TestInputs:
         served = kestimator.SavedModelEstimator(second, tmp_path / "third")
         assert [row["y"] for row in served.predict(data)] == [9.0]
         dense = {**features, "s": tf.eye(3)}
-        with pytest.raises(ValueError, match="s, of the features.*a SparseTensor of float32"):
+        with pytest.raises(ValueError, match="s of the features.*a SparseTensor of float32"):
             list(again.predict(lambda: tf.data.Dataset.from_tensors(dense)))
 
     def test_tensors_without_names(self, tmp_path):
@@ -340,9 +340,9 @@ class TestInputs:
         ("batch", "match"),
         [
             (({"z": X}, Y), r"'x' not found.*Received: \['label', 'z'\].*'label': 'a Tensor"),
-            (({"x": X.astype(np.float64)}, Y), "x, of the features or labels.*float32"),
-            (({"x": X[:, :2]}, Y), r"x, of the features or labels.*\(None, 3\)"),
-            (({"x": X}, Y.astype(np.int64)), "label, of the features or labels.*float32"),
+            (({"x": X.astype(np.float64)}, Y), "x of the features or labels.*float32"),
+            (({"x": X[:, :2]}, Y), r"x of the features or labels.*\(None, 3\)"),
+            (({"x": X}, Y.astype(np.int64)), "label of the features or labels.*float32"),
             ({"x": X}, "'label' not found"),
         ],
     )

@@ -325,7 +325,7 @@ class TestErrors:
             ),
             (
                 lambda: fc.sequence_numeric_column("age"),
-                "'age'.*no layer that equals a SequenceNumericColumn",
+                "'age'.*no equivalent of a SequenceNumericColumn",
             ),
             (
                 lambda: fc.embedding_column(
@@ -351,7 +351,7 @@ class TestErrors:
         estimator.train(data(FEATURES), steps=1)
         assert_equal(estimator, estimator.to_keras())
         columns = [color(), fc.numeric_column("color")]
-        words = "'color' cannot be one Keras input"
+        words = "'color' cannot be a single Keras input"
         with pytest.raises(errors.ArgumentError, match=words):
             column_layers.ColumnLayers(columns, {}, lambda name: np.zeros(1))
 

@@ -317,12 +317,14 @@ class TestPublicArguments:
 
     @pytest.mark.parametrize("dropout", [True, False, 1, np.float32(1), -0.1, "0.5", float("nan")])
     def test_no_dropout(self, dropout):
-        with pytest.raises(errors.ArgumentError, match=r"`dropout`.*from 0 to less than 1"):
+        with pytest.raises(errors.ArgumentError, match=r"`dropout`.*a number in \[0, 1\)"):
             kestimator.DNNRegressor([2], columns(), dropout=dropout)
 
     def test_hidden_units_are_several(self):
         for units in (np.array(2), np.int64(2)):
-            with pytest.raises(errors.ArgumentTypeError, match="`hidden_units`.*a list of sizes"):
+            with pytest.raises(
+                errors.ArgumentTypeError, match="`hidden_units`.*a list of positive"
+            ):
                 kestimator.DNNRegressor(units, columns())
 
     def test_seed_of_clusters(self, tmp_path):

@@ -1,7 +1,7 @@
 """The private names of TensorFlow's feature columns that their adapter uses.
 
-`tf.feature_column` has the functions that make columns, but neither their classes nor what
-TensorFlow's own layers of columns are made of. `tests/adapters/test_internals.py` calls each name.
+`tf.feature_column` has the functions that make columns, but neither their classes nor the
+functions behind TensorFlow's own column layers. `tests/adapters/test_internals.py` calls each name.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ CrossedColumn = _columns.CrossedColumn
 WeightedCategoricalColumn = _columns.WeightedCategoricalColumn
 
 StateManager = tf.__internal__.feature_column.StateManager
-"""What columns ask for their variables and tables: the base of one's own has no public name."""
+"""The base class of objects that give columns their variables and tables: not a public name."""
 
 
 def transformation_cache(features: Mapping[str, Any]) -> Any:
-    """A cache of transformed columns, which the public methods of columns ask for."""
+    """A cache of transformed columns, which the public methods of columns require."""
     return _columns.FeatureTransformationCache(features)
 
 
 def scope_name(name: str) -> str:
-    """A column's name as a variable scope: variables of checkpoints have it, no method gives it."""
+    """A column's name as a variable scope, as in checkpoints: no public method returns it."""
     scope: str = _columns._sanitize_column_name_for_variable_scope(name)
     return scope
 
@@ -53,7 +53,7 @@ def leaves_of_cross(column: Any) -> Sequence[Any]:
 
 
 def weighted_sum(column: Any, cache: Any, state: Any, combiner: str, weights: Any) -> tf.Tensor:
-    """A column's part of a linear model's logits: the public `linear_model` makes its own weights.
+    """A column's part of a linear model's logits: the public `linear_model` creates its weights.
 
     Args:
         column: A dense or a categorical column.

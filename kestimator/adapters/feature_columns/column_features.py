@@ -3,7 +3,7 @@
 Synopsis::
 
     features = Features({"age": ages, "city": cities})
-    ids = features.ids(categorical_column)      # Ids, or None where the fast path does not lead
+    ids = features.ids(categorical_column)      # Ids, or None if there is no fast path
     numbers = features.numbers(numeric_column)  # (batch,) or (batch, n), or None
     features.cache, features.tables             # for TensorFlow's own code
 
@@ -56,12 +56,12 @@ class Features:
         fast: Whether columns may take the fast path.
 
     Attributes:
-        raw: The features as they were given.
+        raw: The features as they were passed.
         cache: TensorFlow's own cache of transformed columns.
         tables: The lookup tables.
 
     Raises:
-        errors.ArgumentError: `features` is no dict.
+        errors.ArgumentError: `features` is not a dict.
     """
 
     def __init__(self, features: Any, *, fast: bool = True) -> None:
@@ -70,12 +70,12 @@ class Features:
                 errors.invalid_argument(
                     "features",
                     features,
-                    "a dict of tensors by feature name",
-                    'Return {"x": features} from the input_fn, and name "x" in the columns.',
+                    "a dict that maps feature names to tensors",
+                    'Return {"x": features} from the input_fn, and use the key "x" in the columns.',
                 )
             )
         self.raw = dict(features)
-        # `raw` keeps ragged tensors as they are, so that a numeric column can refuse them by name.
+        # `raw` keeps ragged tensors, so that a numeric column can raise an error for them.
         self.tables = column_tables.Tables()
         self.cache = _internals.transformation_cache(
             {key: _without_ragged(value) for key, value in self.raw.items()}
@@ -110,12 +110,12 @@ class Features:
                 errors.invalid_argument(
                     f"features[{column.key!r}]",
                     self.raw[column.key],
-                    f"a dense tensor, as {column.name!r} is a numeric column",
-                    "Make it dense with its to_tensor method.",
+                    f"a dense tensor, because {column.name!r} is a numeric column",
+                    "Convert it to a dense tensor with its `to_tensor` method.",
                 )
             )
         tensor = self._dense(column.key)
-        # TensorFlow's code gets these features, and raises its own error for a wrong shape.
+        # TensorFlow's code handles these features, and raises its own error for a wrong shape.
         if tensor is None or tensor.dtype == tf.string or not _fits(tensor, column.shape):
             return None
         if column.normalizer_fn is not None:
@@ -201,8 +201,8 @@ def _looked_up(features: Features, column: Any) -> Ids | None:
         return None
     present = _is_present(raw)
     words = raw if raw.dtype == tf.string else tf.cast(raw, tf.int64)
-    # A lookup loses the static shape. An op restores it, as the device loop infers shapes again,
-    # and a loss of unknown shape cannot go through that loop.
+    # A lookup loses the static shape. An op restores it, because the device loop infers shapes
+    # again, and a loss of unknown shape cannot go through that loop.
     values = tf.ensure_shape(features.tables.of(column).lookup(words), words.shape)
     lookup = values if _drops_padding(column) else _where_present(present, values)
     return Ids(values, present, lookup)
@@ -212,8 +212,8 @@ def _drops_padding(column: Any) -> bool:
     """Whether the table is known to map padding to -1 without a mask."""
     padding = _ABSENT if column.dtype.is_integer else ""
     words = getattr(column, "vocabulary_list", None)
-    known = words is not None and padding not in words
-    return known and not column.num_oov_buckets and column.default_value == _ABSENT
+    is_outside = words is not None and padding not in words
+    return is_outside and not column.num_oov_buckets and column.default_value == _ABSENT
 
 
 def _bucketized(features: Features, column: Any) -> Ids | None:
@@ -241,17 +241,17 @@ def _crossed(features: Features, column: Any) -> Ids | None:
                 return None
             raws.append(raw)
             continue
-        found = features.ids(key)
+        leaf_ids = features.ids(key)
         # TensorFlow's code refuses weighted ids in a cross, and raises its own error.
-        if found is None or found.weights is not None:
+        if leaf_ids is None or leaf_ids.weights is not None:
             return None
-        ids.append(found)
-    parts = [*(found.values for found in ids), *raws]
+        ids.append(leaf_ids)
+    parts = [*(leaf_ids.values for leaf_ids in ids), *raws]
     crossed = tf.sparse.cross_hashed(
         [tf.expand_dims(part, 1) for part in parts], column.hash_bucket_size, column.hash_key
     ).values
     # An example has a cross only if all parts of it have a value.
-    masks = [found.present for found in ids if found.present is not None]
+    masks = [leaf_ids.present for leaf_ids in ids if leaf_ids.present is not None]
     if not masks:
         return Ids(crossed, None, crossed, is_certain=True)
     present = masks[0] if len(masks) == 1 else tf.reduce_all(tf.stack(masks), 0)
@@ -259,12 +259,12 @@ def _crossed(features: Features, column: Any) -> Ids | None:
 
 
 def _weighted(features: Features, column: Any) -> Ids | None:
-    found = features.ids(column.categorical_column)
+    ids = features.ids(column.categorical_column)
     weights = features.one_per_example(column.weight_feature_key)
     # TensorFlow's code raises the error for weights of another dtype.
-    if found is None or weights is None or weights.dtype != column.dtype:
+    if ids is None or weights is None or weights.dtype != column.dtype:
         return None
-    return dataclasses.replace(found, weights=tf.cast(weights, tf.float32))
+    return dataclasses.replace(ids, weights=tf.cast(weights, tf.float32))
 
 
 _TRANSFORMS: dict[type, Callable[[Features, Any], Ids | None]] = {

@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    inputs = inputs_of(columns, given={})       # keras.Input by feature name
+    inputs = inputs_of(columns, inputs={})      # keras.Input by feature name
 
-One input serves all columns of a feature. Columns that cannot become Keras layers are refused here.
+One input serves all columns of a feature. Columns without an equivalent layer raise errors here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PLAIN = (
 
 
 @dataclasses.dataclass(frozen=True)
-class _Wanted:
+class _Need:
     """A column's requirements of a feature: the dtype (None takes any), and the shape."""
 
     key: str
@@ -48,83 +48,83 @@ class _Wanted:
     is_layer: bool = False
 
 
-def inputs_of(columns: Sequence[column_kinds.Column], given: Mapping[str, Any]) -> dict[str, Any]:
+def inputs_of(columns: Sequence[column_kinds.Column], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Makes the inputs of columns, by feature name.
 
     Args:
         columns: The columns.
-        given: Inputs to use instead of new ones, by feature name.
+        inputs: Inputs to use instead of new ones, by feature name.
 
     Raises:
-        errors.ArgumentError: A column has no equal layer, two want different dtypes or shapes of
-            a feature, or an input is given that no column reads.
+        errors.ArgumentError: A column has no equivalent layer, two expect different dtypes or
+            shapes of a feature, or no column reads one of `inputs`.
     """
-    wanted: dict[str, list[_Wanted]] = {}
+    needs: dict[str, list[_Need]] = {}
     for column in columns:
-        for one in _wanted(column):
-            wanted.setdefault(one.key, []).append(one)
-    unknown = sorted(set(given) - set(wanted))
+        for need in _needs(column):
+            needs.setdefault(need.key, []).append(need)
+    unknown = sorted(set(inputs) - set(needs))
     if unknown:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "inputs", unknown, f"inputs for features of the columns: {sorted(wanted)}"
+                "inputs", unknown, f"features that the columns read: {sorted(needs)}"
             )
         )
     return {
-        key: given[key] if key in given else _input(key, requests)
-        for key, requests in sorted(wanted.items())
+        key: inputs[key] if key in inputs else _input(key, group)
+        for key, group in sorted(needs.items())
     }
 
 
 def no_layer(column: Any, reason: str, remedy: str) -> errors.ArgumentError:
-    """The error for a column without an equal layer: why, and what to do."""
+    """The error for a column without an equivalent layer: the reason, and the way out."""
     return errors.ArgumentError(
-        f"Feature column {column.name!r} cannot become Keras layers: {reason}. {remedy}"
+        f"Feature column {column.name!r} cannot be converted to Keras layers: {reason}. {remedy}"
     )
 
 
-def _wanted(column: column_kinds.Column) -> Iterator[_Wanted]:
+def _needs(column: column_kinds.Column) -> Iterator[_Need]:
     """A column's requirements of its features."""
     kind = type(column)
     if column_kinds.is_keras(column):
-        yield from _wanted_by_keras(column)
+        yield from _needs_of_keras(column)
     elif kind in _INNER:
-        yield from _wanted(getattr(column, _INNER[kind]))
+        yield from _needs(getattr(column, _INNER[kind]))
         if kind is _internals.WeightedCategoricalColumn:
-            yield _Wanted(column.weight_feature_key, column.dtype.name, (1,), column.name)
+            yield _Need(column.weight_feature_key, column.dtype.name, (1,), column.name)
     elif kind is _internals.CrossedColumn:
         for leaf in _internals.leaves_of_cross(column):
             yield from (
-                [_Wanted(leaf, None, (1,), column.name)] if isinstance(leaf, str) else _wanted(leaf)
+                [_Need(leaf, None, (1,), column.name)] if isinstance(leaf, str) else _needs(leaf)
             )
     elif kind is _internals.NumericColumn:
-        yield _Wanted(column.key, column.dtype.name, tuple(column.shape), column.name)
+        yield _Need(column.key, column.dtype.name, tuple(column.shape), column.name)
     elif kind in _PLAIN:
         # Identity columns have no dtype: their features are ids.
         dtype = getattr(column, "dtype", tf.int64)
-        yield _Wanted(column.key, dtype.name, (1,), column.name)
+        yield _Need(column.key, dtype.name, (1,), column.name)
     else:
         raise no_layer(
             column,
-            f"Keras has no layer that equals a {kind.__name__}",
-            "Take another column, such as an embedding_column of each feature by itself, or "
+            f"Keras has no equivalent of a {kind.__name__}",
+            "Use another column, such as a separate embedding_column for each feature, or "
             "prepare the feature in the input_fn.",
         )
 
 
-def _wanted_by_keras(column: Any) -> Iterator[_Wanted]:
+def _needs_of_keras(column: Any) -> Iterator[_Need]:
     if isinstance(column, keras.utils.FeatureSpace):
         raise no_layer(
             column,
-            "a FeatureSpace is no layer",
-            "Take its encoder: keras.Model(space.get_inputs(), space.get_encoded_features()).",
+            "a FeatureSpace is not a layer",
+            "Use its encoder: keras.Model(space.get_inputs(), space.get_encoded_features()).",
         )
     structure = model_inputs(column)
     if structure is None:
-        yield _Wanted(column.name, None, (1,), column.name, is_layer=True)
+        yield _Need(column.name, None, (1,), column.name, is_layer=True)
         return
     for tensor in keras.tree.flatten(structure):
-        yield _Wanted(tensor.name, tensor.dtype, tuple(tensor.shape[1:]), column.name)
+        yield _Need(tensor.name, tensor.dtype, tuple(tensor.shape[1:]), column.name)
 
 
 def model_inputs(column: Any) -> Any:
@@ -133,23 +133,23 @@ def model_inputs(column: Any) -> Any:
     return column.input if is_model and hasattr(column, "inputs") else None
 
 
-def _input(key: str, requests: list[_Wanted]) -> Any:
+def _input(key: str, needs: list[_Need]) -> Any:
     """An input that all columns of a feature can read: it has the narrowest of their dtypes."""
-    dtypes = {request.dtype for request in requests if request.dtype is not None}
-    # Numeric columns cast what they read, so an integer input serves float columns too. An input of
-    # strings serves no other columns.
+    dtypes = {need.dtype for need in needs if need.dtype is not None}
+    # Numeric columns cast what they read, so they can read an integer input. Only columns of
+    # strings can read an input of strings.
     exact = {dtype for dtype in dtypes if not dtype.startswith("float")}
-    shapes = {request.shape for request in requests}
+    shapes = {need.shape for need in needs}
     if len(exact) > 1 or len(shapes) > 1 or ("string" in exact and dtypes > exact):
         raise errors.ArgumentError(
-            f"Feature {key!r} cannot be one Keras input: its columns "
-            f"{sorted({request.column for request in requests})} want the dtypes "
-            f"{sorted(dtypes)} and the shapes {sorted(shapes)}. Pass one in `inputs`."
+            f"Feature {key!r} cannot be a single Keras input: its columns "
+            f"{sorted({need.column for need in needs})} expect the dtypes "
+            f"{sorted(dtypes)} and the shapes {sorted(shapes)}. Pass an input for it in `inputs`."
         )
-    by_default = "float32" if any(r.dtype for r in requests) else _default_dtype(requests)
+    by_default = "float32" if any(r.dtype for r in needs) else _default_dtype(needs)
     return keras.Input(shapes.pop(), name=key, dtype=exact.pop() if exact else by_default)
 
 
-def _default_dtype(requests: list[_Wanted]) -> str:
+def _default_dtype(needs: list[_Need]) -> str:
     """The dtype where no column names one: float32 for Keras layers, string for crosses."""
-    return "float32" if any(request.is_layer for request in requests) else "string"
+    return "float32" if any(need.is_layer for need in needs) else "string"

@@ -32,9 +32,9 @@ _KERAS = (keras.Layer, keras.utils.FeatureSpace)
 class Place(enum.Enum):
     """A place for columns; the value says in words which columns are allowed there."""
 
-    DENSE = "a dense column (numeric, bucketized, indicator, embedding), or a Keras layer"
-    LINEAR = "a dense or a categorical column, or a Keras layer"
-    SEQUENCE = "a column of sequences: of numbers, or an embedding or indicator of categories"
+    DENSE = "a dense column (numeric, bucketized, indicator or embedding), or a Keras layer"
+    LINEAR = "a dense or categorical column, or a Keras layer"
+    SEQUENCE = "a sequence column: numeric, or an embedding or indicator of a categorical column"
 
 
 def is_keras(column: Column) -> bool:
@@ -82,11 +82,11 @@ def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, 
     Raises:
         errors.ArgumentError: There are none, one is of the wrong kind, or two have one name.
     """
-    found = _listed(argument, columns)
-    for position, column in enumerate(found):
+    listed = _listed(argument, columns)
+    for position, column in enumerate(listed):
         _check_kind(f"{argument}[{position}]", column, place)
     # The rows of a network's first kernel follow this order, so it must be the checkpoint's.
-    ordered = sorted(found, key=lambda column: str(column.name))
+    ordered = sorted(listed, key=lambda column: str(column.name))
     names = [column.name for column in ordered]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -94,9 +94,9 @@ def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, 
             errors.invalid_argument(
                 argument,
                 names,
-                "columns with different names",
+                "columns with unique names",
                 f"Duplicate feature column name found: {', '.join(map(repr, repeated))}. "
-                "Leave one of the columns out; for a Keras layer, pass another `name`.",
+                "Remove one of the columns, or give a Keras layer another `name`.",
             )
         )
     return tuple(ordered)
@@ -106,17 +106,17 @@ def _listed(argument: str, columns: Any) -> list[Column]:
     if isinstance(columns, _internals.FeatureColumn) or is_keras(columns):
         return [columns]
     usable = isinstance(columns, Iterable) and not isinstance(columns, Mapping | str | bytes)
-    found = list(columns) if usable else []
-    if not found:
+    listed = list(columns) if usable else []
+    if not listed:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 argument,
                 columns,
-                "a list of feature columns, not empty",
-                "tf.feature_column.numeric_column and its like make them.",
+                "a non-empty list of feature columns",
+                "Create columns with functions such as tf.feature_column.numeric_column.",
             )
         )
-    return found
+    return listed
 
 
 def _check_kind(argument: str, column: Column, place: Place) -> None:
@@ -136,20 +136,18 @@ def _way_to_sequences(column: Column) -> str:
         return _WRAP
     if is_keras(column) or isinstance(column, _internals.DenseColumn):
         return (
-            "Pass what is the same at every step as `context_feature_columns`; "
-            "tf.feature_column.sequence_categorical_column_with_identity and its like make "
-            "columns of sequences."
+            "Pass columns with one value for all steps as `context_feature_columns`. Create "
+            "sequence columns with functions such as "
+            "tf.feature_column.sequence_categorical_column_with_identity."
         )
-    return "tf.feature_column.sequence_numeric_column and its like make columns of sequences."
+    return "Create one with a function such as tf.feature_column.sequence_numeric_column."
 
 
 def _way_out(column: Column) -> str:
     if is_categorical(column):
         return _WRAP
     if is_sequence(column):
-        return (
-            "Columns of sequences are for the `sequence_feature_columns` of recurrent estimators."
-        )
+        return "Pass sequence columns as `sequence_feature_columns` of a recurrent estimator."
     if isinstance(column, str):
-        return f"tf.feature_column.numeric_column({column!r}) makes a column of a feature's name."
-    return "Columns of tf.compat.v1.feature_column are not: make them with tf.feature_column."
+        return f"Create a column for the feature: tf.feature_column.numeric_column({column!r})."
+    return "Columns of tf.compat.v1.feature_column are not accepted. Use tf.feature_column."

@@ -2,13 +2,13 @@
 
 Synopsis::
 
-    layers = ColumnLayers([*linear_columns, *deep_columns], given={}, value_of=value_of)
+    layers = ColumnLayers([*linear_columns, *deep_columns], inputs={}, value_of=value_of)
     values = layers.dense(column, scope)             # (batch, n), float32
     rows = layers.rows(column, variable, "mean")     # (batch, n), of a categorical column
     model = keras.Model(layers.inputs, ...)
 
 A layer with variables has a name made of theirs by `keras_files.layer_name`. A column without an
-equal Keras layer raises an error that names the column.
+equivalent Keras layer raises an error that names the column.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kestimator.adapters.feature_columns import _internals, column_inputs, colum
 from kestimator.engine.checkpoints import keras_files
 
 _HASH_KEY = 0xDECAFCAFFE
-"""TensorFlow's key for hashing crosses, and the only one of `keras.layers.HashedCrossing`."""
+"""TensorFlow's key for hashing crosses. `keras.layers.HashedCrossing` supports no other key."""
 
 Symbolic: TypeAlias = Any
 """A `keras.KerasTensor`."""
@@ -51,8 +51,8 @@ class ColumnLayers:
     """Makes the layers of feature columns, and the inputs that they need.
 
     Args:
-        columns: All columns that will be asked for.
-        given: Inputs by feature name, in place of those of one value per example.
+        columns: All columns that will be used.
+        inputs: Inputs by feature name, which replace the default ones of one value per example.
         value_of: Gives the value of a variable by its name.
 
     Attributes:
@@ -60,13 +60,13 @@ class ColumnLayers:
         weights: Each layer that has variables, with their values.
 
     Raises:
-        errors.ArgumentError: A column has no equal layer, or two want different dtypes.
+        errors.ArgumentError: A column has no equivalent layer, or two expect different dtypes.
     """
 
     def __init__(
         self,
         columns: Sequence[column_kinds.Column],
-        given: Mapping[str, Symbolic],
+        inputs: Mapping[str, Symbolic],
         value_of: Callable[[str], np.ndarray],
     ) -> None:
         self.weights: list[tuple[keras.Layer, list[np.ndarray]]] = []
@@ -74,7 +74,7 @@ class ColumnLayers:
         self._ids: dict[Any, _Ids] = {}
         self._padding: dict[str, Symbolic] = {}
         self._names: set[str] = set()
-        self.inputs: dict[str, Symbolic] = column_inputs.inputs_of(columns, given)
+        self.inputs: dict[str, Symbolic] = column_inputs.inputs_of(columns, inputs)
 
     def dense(self, column: column_kinds.Column, scope: str) -> Symbolic:
         """The values of a dense column, (batch, n), float32.
@@ -201,8 +201,8 @@ class ColumnLayers:
             result = copy(self.inputs[column.name])
         else:
             copy = _copy_of(column, column.name)
-            found = keras.tree.map_structure(lambda tensor: self.inputs[tensor.name], structure)
-            result = copy(found)
+            inputs = keras.tree.map_structure(lambda tensor: self.inputs[tensor.name], structure)
+            result = copy(inputs)
         names = [variable.path for variable in column.weights]
         self.weights.append((copy, [self._value_of(name) for name in names]))
         if len(result.shape) == 1:
@@ -215,7 +215,7 @@ class ColumnLayers:
         return self._ids[column]
 
     def _is_value(self, key: str) -> Symbolic:
-        """(batch, k), bool: which values of a feature are no padding, that is "" or -1."""
+        """(batch, k), bool: which values of a feature are not padding, which is "" or -1."""
         if key not in self._padding:
             feature = self.inputs[key]
             if feature.dtype == "string":
@@ -248,14 +248,14 @@ class ColumnLayers:
         # Keras keeps index 0 for unknown words and counts known ones from 1. TensorFlow counts
         # from 0.
         name = self._name(column.key, "lookup")
-        found = kind(vocabulary=words, mask_token=None, name=name)(feature)  # 0 for all others
+        indices = kind(vocabulary=words, mask_token=None, name=name)(feature)  # 0 for unknown words
         if column.num_oov_buckets:
             name = self._name(column.key, "others")
-            others = keras.layers.Hashing(column.num_oov_buckets, name=name)(feature)
-            others = keras.ops.cast(others, "int64") + len(words)
+            unknown_ids = keras.layers.Hashing(column.num_oov_buckets, name=name)(feature)
+            unknown_ids = keras.ops.cast(unknown_ids, "int64") + len(words)
         else:
-            others = column.default_value
-        values = keras.ops.where(keras.ops.equal(found, 0), others, found - 1)
+            unknown_ids = column.default_value
+        values = keras.ops.where(keras.ops.equal(indices, 0), unknown_ids, indices - 1)
         return _Ids(values, self._is_value(column.key))
 
     def _bucketized(self, column: Any) -> _Ids:
@@ -263,30 +263,30 @@ class ColumnLayers:
         width = int(buckets.shape[1])
         if width == 1:
             return _Ids(buckets)
-        # Each number of the feature has a range of ids of its own.
+        # Each number of the feature has a separate range of ids.
         return _Ids(buckets + np.arange(width, dtype=np.int64) * (len(column.boundaries) + 1))
 
     def _crossed(self, column: Any) -> _Ids:
         if column.hash_key not in (None, _HASH_KEY):
             raise column_inputs.no_layer(
-                column, "keras.layers.HashedCrossing hashes without a `hash_key`", "Leave it out."
+                column, "keras.layers.HashedCrossing does not support a `hash_key`", "Omit it."
             )
         leaves = _internals.leaves_of_cross(column)
         ids = [self._ids_of(leaf) for leaf in leaves if not isinstance(leaf, str)]
         features = [self.inputs[leaf] for leaf in leaves if isinstance(leaf, str)]
-        parts = [*(found.values for found in ids), *features]
+        parts = [*(leaf_ids.values for leaf_ids in ids), *features]
         if len(parts) != 2 or any(part.shape[1:] != (1,) for part in parts):
             raise column_inputs.no_layer(
                 column,
-                "keras.layers.HashedCrossing crosses two features of one value each",
-                "Cross others when the data is prepared, and take the cross as a feature.",
+                "keras.layers.HashedCrossing only crosses two features with one value each",
+                "Compute the cross when you prepare the data, and use it as a feature.",
             )
         name = self._name(column_kinds.scope_name(column), "cross")
         layer = keras.layers.HashedCrossing(column.hash_bucket_size, name=name)
         values = keras.ops.cast(layer(tuple(parts)), "int64")
         present = None
-        for found in ids:
-            present = _both(present, found.present)
+        for leaf_ids in ids:
+            present = _both(present, leaf_ids.present)
         return _Ids(values, present)
 
     def _weighted(self, column: Any) -> _Ids:
@@ -347,7 +347,7 @@ def _vocabulary(column: Any) -> list[Any]:
         words = list(column.vocabulary_list)
     elif column.file_format == "tfrecord_gzip":
         raise column_inputs.no_layer(
-            column, "its words are in a TFRecord file", "Write them into a text, one on a line."
+            column, "its words are in a TFRecord file", "Use a text file with one word per line."
         )
     else:
         with tf.io.gfile.GFile(column.vocabulary_file) as file:
@@ -361,13 +361,13 @@ def _copy_of(layer: Any, name: str) -> keras.Layer:
     """A layer of the same configuration, whose variables are its own.
 
     Raises:
-        errors.ArgumentError: It is a function, for which there is no layer.
+        errors.ArgumentError: It is a function, which has no layer.
     """
     if not isinstance(layer, keras.Layer):
         key = name.rpartition(".")[0]
         raise errors.ArgumentError(
-            f"Feature column {key!r} cannot become Keras layers: its normalizer_fn is a function, "
-            "and Keras saves layers alone. Pass a layer as normalizer_fn, such as "
+            f"Feature column {key!r} cannot be converted to Keras layers: its normalizer_fn is a "
+            "function, and Keras only saves layers. Pass a layer as normalizer_fn, such as "
             "keras.layers.Rescaling(1 / 255) or keras.layers.Normalization(mean=…, variance=…)."
         )
     return type(layer).from_config({**layer.get_config(), "name": name})

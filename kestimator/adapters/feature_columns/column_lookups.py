@@ -1,9 +1,9 @@
-"""Rows of tables for the ids of categorical columns; missing ids of all columns are found at once.
+"""Rows of tables for the ids of categorical columns. One op finds missing ids of all columns.
 
 Synopsis::
 
     rows = rows_of([Lookup(ids, table, "mean"), ...], training=True)
-    rows.values                  # (batch, n) each; just any row where there is no id
+    rows.values                  # (batch, n) each; an arbitrary row where there is no id
     rows.masked(net, owners)     # zeros there
     rows.terms()                 # the rows to sum up, with zeros there
 """

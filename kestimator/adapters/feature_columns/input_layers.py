@@ -72,10 +72,9 @@ def input_layer(
     parts = [_part(features, column, state, training) for column in columns]
     lookups = [part for part in parts if isinstance(part, column_lookups.Lookup)]
     rows = column_lookups.rows_of(lookups, training=training)
-    # Looked-up rows come back in the order of `lookups`, and take their places among the other
-    # parts.
-    found = iter(rows.values)
-    net = _side_by_side([next(found) if isinstance(p, column_lookups.Lookup) else p for p in parts])
+    # The rows are in the order of `lookups`. Each replaces its lookup among the parts.
+    queue = iter(rows.values)
+    net = _side_by_side([next(queue) if isinstance(p, column_lookups.Lookup) else p for p in parts])
     return rows.masked(net, _owners(parts))
 
 
@@ -132,11 +131,11 @@ def linear_logits(
 def linear_inputs(
     features: column_features.Features, columns: Sequence[column_kinds.Column]
 ) -> tuple[list[tuple[column_kinds.Column, Any]], list[tuple[column_kinds.Column, tf.Tensor]]]:
-    """The inputs of a linear model, for columns without variables of their own.
+    """The inputs of a linear model, for columns without variables.
 
     Args:
         features: The features.
-        columns: Columns of TensorFlow's.
+        columns: Columns of TensorFlow.
 
     Returns:
         Categorical columns with their ids and weights, sparse tensors; other columns with
@@ -171,7 +170,7 @@ def trainable_variables_made(columns: Sequence[column_kinds.Column]) -> Iterator
     Raises:
         errors.ArgumentError: There are Keras layers, and no Estimator is calling its model_fn.
     """
-    made: list[tf.Variable] = []
+    variables: list[tf.Variable] = []
     graph = _v1.get_default_graph()
     layers = [column for column in columns if isinstance(column, keras.Layer)]
     if layers:
@@ -180,23 +179,23 @@ def trainable_variables_made(columns: Sequence[column_kinds.Column]) -> Iterator
     def custom(getter: Callable[..., tf.Variable], *args: Any, **kwargs: Any) -> tf.Variable:
         variable = getter(*args, **kwargs)
         if getattr(variable, "trainable", False):
-            made.append(variable)
+            variables.append(variable)
         return variable
 
     scope = _v1.get_variable_scope()
     # Entering a scope a second time would open a new name scope, and rename the ops in it.
     with _v1.variable_scope(scope, custom_getter=custom, auxiliary_name_scope=False):
-        yield made
+        yield variables
     # Keras makes its variables without asking a getter, so they are added here.
-    made += [graph.creator.view_of(v) for layer in layers for v in layer.trainable_variables]
+    variables += [graph.creator.view_of(v) for layer in layers for v in layer.trainable_variables]
 
 
 def _check_in_program(graph: Any, layers: Sequence[keras.Layer]) -> None:
     if not isinstance(graph, program.ProgramGraph) or graph.creator is None:
         raise errors.ArgumentError(
-            f"The model_fn was called outside of an Estimator, and {layers[0].name!r} in its model "
-            "is a layer of Keras 3, whose variables a TF1 graph cannot restore. Call `train`, "
-            "`evaluate` or `predict`, or call it in the model_fn of another Estimator."
+            "The model_fn was called outside of an Estimator. Its model has the Keras 3 layer "
+            f"{layers[0].name!r}, whose variables a TF1 graph cannot restore. Call `train`, "
+            "`evaluate` or `predict`, or call the model_fn in the model_fn of another Estimator."
         )
 
 
@@ -246,9 +245,9 @@ def shared_table(column: column_kinds.Column, *, training: bool) -> Iterator[Non
     """
     if training:
         _logger.warning(
-            "The table of the shared embedding %s keeps its initial values: as in tf.estimator "
-            "2.15, canned estimators do not train it. Embed each feature by itself with "
-            "tf.feature_column.embedding_column to have it trained.",
+            "The table of the shared embedding %s keeps its initial values: canned estimators do "
+            "not train it, like those of tf.estimator 2.15. To train an embedding, use a separate "
+            "tf.feature_column.embedding_column for each feature.",
             column.name,
         )
     root = _v1.VariableScope(reuse=_v1.get_variable_scope().reuse, name="", use_resource=True)
@@ -318,8 +317,8 @@ def _keras_part(
             errors.invalid_argument(
                 f"feature column {column.name!r}",
                 result,
-                "a Keras layer whose result has the shape (batch, n), with a known n",
-                "Flatten it, or pool over the other dimensions.",
+                "a Keras layer that returns a tensor of shape (batch, n) with a known n",
+                "Flatten the result, or pool over the other dimensions.",
             )
         )
     return tf.cast(result, tf.float32)
@@ -352,8 +351,8 @@ def _input_structure(column: column_kinds.Column) -> Any:
 def _needed(features: column_features.Features, column: column_kinds.Column, name: str) -> Any:
     if name not in features.raw:
         raise errors.ArgumentError(
-            f"Feature {name!r} is not in features dictionary: the Keras column "
-            f"{column.name!r} needs it. There are {sorted(features.raw)}."
+            f"Feature {name!r} is not in features dictionary, but the Keras column "
+            f"{column.name!r} needs it. The features are {sorted(features.raw)}."
         )
     return features.raw[name]
 

@@ -5,7 +5,7 @@ Synopsis::
     columns = column_kinds.checked_columns("columns", columns, column_kinds.Place.SEQUENCE)
     sequences = sequence_layer(features, columns, context_columns, training=True)
     sequences.values     # (batch, time, n)
-    sequences.mask       # (batch, time): which steps are there
+    sequences.mask       # (batch, time): which steps are part of a sequence
 """
 
 from __future__ import annotations
@@ -100,17 +100,17 @@ def _of_one_length(
     lengths: Sequence[tf.Tensor], columns: Sequence[column_kinds.Column]
 ) -> tf.Tensor:
     """The lengths of an example's sequences, checked to be the same for all columns."""
-    first, others = lengths[0], lengths[1:]
+    first = lengths[0]
     names = ", ".join(repr(column.name) for column in columns)
     message = (
-        f"The sequences of an example differ in length between the columns {names}. Expected: as "
-        "many steps in each feature. Fill up the shorter ones. Received:"
+        f"The sequences of an example have different lengths in the columns {names}. Expected: "
+        "the same number of steps in each feature. Pad the shorter sequences. Received:"
     )
     checks = [
         tf.raw_ops.Assert(
             condition=tf.reduce_all(tf.equal(first, other)), data=[message, first, other]
         )
-        for other in others
+        for other in lengths[1:]
     ]
     # Nobody fetches the checks, so the lengths depend on them.
     with tf.control_dependencies(checks):

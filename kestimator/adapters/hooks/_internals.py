@@ -32,14 +32,14 @@ def every_secs(timer: Any) -> float | None:
 
 
 def last_triggered_time(timer: Any) -> float | None:
-    """When a timer triggered last: `last_triggered_step` gives the step alone."""
+    """When a timer triggered last: `last_triggered_step` only gives the step."""
     return getattr(timer, "_last_triggered_time", None)
 
 
 def move_next_step(hook: Any, step: int) -> None:
     """Tells a `SummarySaverHook` or a `ProfilerHook` the next step, where it knows one.
 
-    It decides before a step by the one that it saw last, and has no way to be told of others.
+    Before a step, it decides by the last step that it saw. It has no public setter.
     """
     if hook._next_step is not None:
         hook._next_step = step
@@ -52,7 +52,7 @@ def counted_steps(hook: Any) -> int:
 
 
 def count_steps(hook: Any, steps: int) -> None:
-    """Adds steps to those that a `LoggingTensorHook` has counted: it counts what it sees alone."""
+    """Adds steps to those that a `LoggingTensorHook` has counted: it only counts what it sees."""
     hook._iter_count += steps
 
 
@@ -72,7 +72,7 @@ def has_seen_its_step(hook: Any) -> bool:
 
 
 def listeners_of(hook: Any) -> Sequence[Any]:
-    """The listeners of a `CheckpointSaverHook`: its constructor takes them, nothing gives them."""
+    """The listeners of a `CheckpointSaverHook`: its constructor takes them; no getter."""
     listeners: Sequence[Any] = hook._listeners
     return listeners
 
@@ -94,7 +94,7 @@ def saves_graph(hook: Any) -> bool:
 
 
 def global_step_of(hook: Any) -> Any:
-    """The global step that a `CheckpointSaverHook` reads: found in its begin, for itself alone."""
+    """The global step that a `CheckpointSaverHook` reads: set in its `begin`, with no getter."""
     return hook._global_step_tensor
 
 

@@ -42,8 +42,8 @@ def chief_hooks(
     Raises:
         errors.ArgumentError: There are listeners, but nothing saves checkpoints.
     """
-    own = list(model.spec.training_chief_hooks)
-    hooks = [*_checkpoint_hooks(model, config, tracker, own, listeners), *own]
+    model_hooks = list(model.spec.training_chief_hooks)
+    hooks = [*_checkpoint_hooks(model, config, tracker, model_hooks, listeners), *model_hooks]
     if config.log_step_count_steps:
         hooks.append(
             _train.StepCounterHook(
@@ -78,13 +78,13 @@ def step_hooks(model: model_program.ModelProgram, hooks: Sequence[Any]) -> list[
         hooks: All other hooks of the run.
 
     Raises:
-        errors.GlobalStepError: The train op does not move the global step, and there is no hook
-            of the user's that could.
+        errors.GlobalStepError: The train op does not move the global step, and no hook of
+            the user could move it.
     """
     if model.moves_global_step:
         return []
     if all(map(stock_hooks.only_looks, hooks)):
-        model.is_stale = True  # of no use to another call
+        model.is_stale = True  # another call cannot use it
         raise step_guard.stands_still(0)
     return [step_guard.StepGuard(model.global_step)]
 
@@ -93,16 +93,16 @@ def _checkpoint_hooks(
     model: model_program.ModelProgram,
     config: RunConfig,
     tracker: checkpoint_tracker.CheckpointTracker,
-    own: Sequence[Any],
+    model_hooks: Sequence[Any],
     listeners: Sequence[Any],
 ) -> list[Any]:
     all_listeners = [
-        # First in the list: a listener of the user's may evaluate, and finds the checkpoint in
+        # First in the list: a user's listener may evaluate, and then finds the checkpoint in
         # memory.
         checkpoint_tracker.SavedListener(tracker, model, str(config.model_dir)),
         *listeners,
     ]
-    for hook in own:
+    for hook in model_hooks:
         if isinstance(hook, _train.CheckpointSaverHook):
             # A saver hook of the model_fn replaces the library's own, like in the original.
             stock_hooks.add_listeners(hook, all_listeners)
@@ -111,8 +111,8 @@ def _checkpoint_hooks(
     if not (config.save_checkpoints_steps or config.save_checkpoints_secs or wanted_steps):
         if listeners:
             raise errors.ArgumentError(
-                "`saving_listeners` or the evaluations of `train_and_evaluate` wait for "
-                "checkpoints, but nothing saves any: `save_checkpoints_steps` and "
+                "`saving_listeners` or the evaluations of `train_and_evaluate` need "
+                "checkpoints, but none are saved: `save_checkpoints_steps` and "
                 "`save_checkpoints_secs` of the RunConfig are both None. Set one of them."
             )
         return []

@@ -28,7 +28,7 @@ from kestimator.validation import checks
 
 _train: Any = tf.compat.v1.train
 MOST_METRICS = 3
-"""How many metrics of an evaluation the progress line shows."""
+"""The progress line shows at most this many metrics of an evaluation."""
 _BATCH_METHODS = {
     "train": ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
     "test": ("on_test_batch_begin", "on_test_batch_end"),
@@ -72,13 +72,13 @@ def check_callbacks(callbacks: Any) -> None:
     """Checks the argument `callbacks`, before anything is opened.
 
     Raises:
-        errors.ArgumentTypeError: It is no iterable of Keras callbacks.
+        errors.ArgumentTypeError: It is not a list of Keras callbacks.
     """
     if callbacks is None:
         return
     if not isinstance(callbacks, (list, tuple)):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument("callbacks", callbacks, "a list of Keras callbacks or None")
+            errors.invalid_argument("callbacks", callbacks, "a list of Keras callbacks, or None")
         )
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
@@ -101,7 +101,7 @@ def check_verbose(verbose: Any) -> None:
         0,
         maximum=2,
         takes_bools=True,
-        expected="'auto', 0 (silent), 1 or 2 (a bar)",
+        expected="'auto', 0 (silent), or 1 or 2 (progress bar)",
         type_error=errors.ArgumentError,
     )
 

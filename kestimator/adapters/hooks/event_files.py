@@ -27,8 +27,8 @@ _EVENT_FILES = "*.tfevents.*"
 
 def add_loss(loss: tf.Tensor) -> None:
     """Adds the scalar summary `loss` to the graph, unless the model_fn made one itself."""
-    made = _v1.get_collection(_v1.GraphKeys.SUMMARIES)
-    if not any(summary.op.name == "loss" for summary in made):
+    summaries = _v1.get_collection(_v1.GraphKeys.SUMMARIES)
+    if not any(summary.op.name == "loss" for summary in summaries):
         _v1.summary.scalar("loss", loss)
 
 
@@ -81,10 +81,10 @@ def write_evaluation(
 
 def read_scalars(directory: str) -> dict[int, dict[str, float]]:
     """All scalar values in the event files of a directory, by step and tag."""
-    found: dict[int, dict[str, float]] = {}
+    scalars_by_step: dict[int, dict[str, float]] = {}
     for step, scalars in read_results(os.path.join(directory, _EVENT_FILES)):
-        found.setdefault(step, {}).update(scalars)
-    return found
+        scalars_by_step.setdefault(step, {}).update(scalars)
+    return scalars_by_step
 
 
 def read_results(pattern: str) -> list[tuple[int, dict[str, float]]]:
@@ -93,13 +93,13 @@ def read_results(pattern: str) -> list[tuple[int, dict[str, float]]]:
     Args:
         pattern: A pattern that the paths of the event files match.
     """
-    found = []
+    results = []
     for event in _read_files(pattern):
         values = event.summary.value
         scalars = {v.tag: v.simple_value for v in values if v.HasField("simple_value")}
         if scalars:
-            found.append((int(event.step), scalars))
-    return found
+            results.append((int(event.step), scalars))
+    return results
 
 
 def read_events(directory: str) -> Iterator[Any]:
@@ -113,7 +113,7 @@ def _read_files(pattern: str) -> Iterator[Any]:
             for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 yield _v1.Event.FromString(record)
         except tf.errors.DataLossError as error:  # its writer was killed
-            _logger.warning("The event file %s is read up to its damaged part: %s", path, error)
+            _logger.warning("Reading event file %s only up to its damaged part: %s", path, error)
 
 
 def _evaluation_summary(values: Mapping[str, Any]) -> Any:
@@ -150,8 +150,8 @@ def _add_serialized(summary: Any, key: str, value: bytes) -> None:
     nested = _v1.Summary()
     try:
         nested.ParseFromString(value)
-    except Exception:  # the protobuf libraries raise DecodeErrors of their own
-        _logger.warning("Skipping summary for %s: the bytes are no serialized Summary.", key)
+    except Exception:  # each protobuf library has its own DecodeError
+        _logger.warning("Skipping summary for %s: the bytes are not a serialized Summary.", key)
         return
     for position, entry in enumerate(nested.value):
         copied = summary.value.add()

@@ -63,14 +63,14 @@ class AnyTimer(_v1.train.SecondOrStepTimer):
 
 
 class SaverHook(_v1.train.CheckpointSaverHook):
-    """Saves checkpoints as TensorFlow's hook does, and the graph where it is not there yet.
+    """Saves checkpoints as TensorFlow's hook does, and the graph if it has not been written.
 
     Args:
         checkpoint_dir: The directory.
         save_secs: The seconds between two checkpoints, or None.
         save_steps: The steps between two checkpoints, or None.
         wanted_steps: More distances in steps at which to save.
-        **others: Other arguments of TensorFlow's hook.
+        **options: Other arguments of TensorFlow's hook.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class SaverHook(_v1.train.CheckpointSaverHook):
         save_secs: float | None = None,
         save_steps: int | None = None,
         wanted_steps: Iterable[int] = (),
-        **others: Any,
+        **options: Any,
     ) -> None:
         distances = [*wanted_steps, *([save_steps] if save_steps else [])]
         timers = [_v1.train.SecondOrStepTimer(every_steps=steps) for steps in distances]
         if save_secs:
             timers.append(_v1.train.SecondOrStepTimer(every_secs=save_secs))
         # TensorFlow's constructor takes one distance only, so its timer is replaced.
-        super().__init__(checkpoint_dir, save_steps=1, **others)
+        super().__init__(checkpoint_dir, save_steps=1, **options)
         _internals.use_timer(self, timers[0] if len(timers) == 1 else AnyTimer(timers))
 
     def after_create_session(self, session: Any, coord: Any) -> None:

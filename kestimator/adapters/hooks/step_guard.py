@@ -1,10 +1,11 @@
-"""The guard against training whose global step stands still: it would never end.
+"""The guard against training whose global step does not move: it would never end.
 
 Synopsis::
 
     hooks.append(StepGuard(global_step))     # if the train op does not move it
 
-Most train ops move it. Where one does not, a hook may: in its `after_run`, say, as AdaNet's does.
+Most train ops move it. Where one does not, a hook may, for example in its `after_run`.
+AdaNet does so.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from kestimator import errors
 
 _train: Any = tf.compat.v1.train
 MOST_STEPS = 100
-"""How many steps may pass until a hook moves the global step."""
+"""The number of steps within which a hook has to move the global step."""
 
 
 class StepGuard(_train.SessionRunHook):
-    """Ends training with an error if the global step stands still.
+    """Ends training with an error if the global step does not move.
 
     It comes after the hooks that may move it.
 
@@ -29,7 +30,7 @@ class StepGuard(_train.SessionRunHook):
         global_step: The global step.
 
     Attributes:
-        has_moved: Whether the step has been seen to move: there is nothing more to look at.
+        has_moved: Whether the step has moved. Then the guard stops checking.
     """
 
     def __init__(self, global_step: Any) -> None:
@@ -44,10 +45,10 @@ class StepGuard(_train.SessionRunHook):
         self._start = session.run(self._global_step)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        """Looks whether the step has moved.
+        """Checks whether the step has moved.
 
         Raises:
-            errors.GlobalStepError: It has not, for too many steps.
+            errors.GlobalStepError: It has not moved for too many steps.
         """
         del run_values
         if self.has_moved:
@@ -58,7 +59,7 @@ class StepGuard(_train.SessionRunHook):
             raise stands_still(self._steps)
 
     def end(self, session: Any) -> None:
-        """Looks once more, at the end of short data.
+        """Checks once more, at the end of short data.
 
         Raises:
             errors.GlobalStepError: There were steps, and none was counted.
@@ -73,11 +74,11 @@ class StepGuard(_train.SessionRunHook):
 
 
 def stands_still(steps: int) -> errors.GlobalStepError:
-    """The error for a global step that has not moved in so many steps."""
-    seen = f" After {steps} steps it has not moved, by a hook neither." if steps else ""
+    """The error for a global step that did not move in the given number of steps."""
+    detail = f" Nor did a hook advance it in {steps} steps." if steps else ""
     return errors.GlobalStepError(
-        "`train_op` never advances the global step, so training would not know when to end."
-        f"{seen} Pass `global_step=tf.compat.v1.train.get_global_step()` to "
+        "`train_op` never advances the global step, so training would not know when to stop."
+        f"{detail} Pass `global_step=tf.compat.v1.train.get_global_step()` to "
         "`optimizer.minimize` or `apply_gradients`, group the train op with "
         "`global_step.assign_add(1)`, return a Keras optimizer as `train_op`, or pass a hook that "
         "runs such an op after each step."

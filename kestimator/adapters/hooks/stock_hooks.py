@@ -145,10 +145,10 @@ def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:
     them.
     """
     before = _internals.listeners_of(hook)
-    own = [one for one in before if not getattr(one, "is_of_a_train_call", False)]
+    hook_listeners = [one for one in before if not getattr(one, "is_of_a_train_call", False)]
     for listener in listeners:
         listener.is_of_a_train_call = True
-    _internals.use_listeners(hook, [*own, *listeners])
+    _internals.use_listeners(hook, [*hook_listeners, *listeners])
 
 
 def report_nan(hook: Any, context: Any) -> None:
@@ -160,7 +160,7 @@ def _steps_until_due(timer: Any, next_step: int) -> int:
     if isinstance(timer, saving.AnyTimer):
         return min(_steps_until_due(one, next_step) for one in timer.timers)
     every, last = _internals.every_steps(timer), timer.last_triggered_step()
-    # A new timer triggers at once. A NeverTriggerTimer has no last step either, and never triggers.
+    # A new timer is due immediately. A NeverTriggerTimer has no last step either, but is never due.
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
     if every is not None:

@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    recipe = recipe_of(model)         # with what it was compiled
+    recipe = recipe_of(model)         # the arguments of `compile`
     copy = copied(model)              # the same layers and values, not compiled
-    recipe.compile(copy)              # an optimizer and metrics of its own
+    recipe.compile(copy)              # its own optimizer and metrics
 
 Layers are made again from their configurations. Functions in a configuration are passed on as they
 are. So nothing has to be registered with Keras, and no code is read from a file.
@@ -27,7 +27,7 @@ from kestimator import errors
 from kestimator.engine.keras_internals import keras_names, keras_objects
 from kestimator.validation import threads
 
-_no_word_of_lambdas = threads.ignoring(message="The object being serialized includes a `lambda`")
+_no_lambda_warnings = threads.ignoring(message="The object being serialized includes a `lambda`")
 
 
 def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
@@ -41,13 +41,13 @@ def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) 
         errors.ArgumentError: It cannot be copied.
     """
     with _problems_of(model), _known(model, custom_objects):
-        own = _of_the_same_layers(model)
-        if model.built and not own.built:
-            own.build_from_config(model.get_build_config())
-            own.built = True  # as Keras sets it when it loads a model
-        _copy_values(model, own)
-    keras_names.use_stable_paths(own)
-    return own
+        clone = _of_the_same_layers(model)
+        if model.built and not clone.built:
+            clone.build_from_config(model.get_build_config())
+            clone.built = True  # as Keras sets it when it loads a model
+        _copy_values(model, clone)
+    keras_names.use_stable_paths(clone)
+    return clone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,33 +66,33 @@ class Recipe:
     custom_objects: Mapping[str, Any]
 
     def compile(self, model: keras.Model, *, with_optimizer: bool = True) -> None:
-        """Compiles a copy with its own metrics and, if wanted, its own optimizer."""
+        """Compiles a copy with its own metrics and, by default, its own optimizer."""
         with _problems_of(model), _known(model, self.custom_objects):
             if self.arguments is None:
                 model.compile_from_config(self.config)
                 return
-            given = dict(self.arguments)
-            given["optimizer"] = given["optimizer"]() if with_optimizer else None
+            arguments = dict(self.arguments)
+            arguments["optimizer"] = arguments["optimizer"]() if with_optimizer else None
             for key in ("metrics", "weighted_metrics"):
-                given[key] = keras.tree.map_structure(_copied_metric, given[key])
-            model.compile(**given)
+                arguments[key] = keras.tree.map_structure(_copied_metric, arguments[key])
+            model.compile(**arguments)
 
 
 def recipe_of(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of a compiled model.
 
     Raises:
-        errors.ArgumentError: The model compiles itself, and does not say how.
+        errors.ArgumentError: The class overrides `compile` without `compile_from_config`.
     """
     custom = dict(custom_objects or {})
     if type(model).compile is keras.Model.compile:
-        given = dict(keras_objects.compile_arguments(model))
-        return Recipe({**given, "optimizer": _maker(given["optimizer"])}, None, custom)
+        arguments = dict(keras_objects.compile_arguments(model))
+        return Recipe({**arguments, "optimizer": _maker(arguments["optimizer"])}, None, custom)
     if type(model).compile_from_config is keras.Model.compile_from_config:
         raise errors.ArgumentError(
-            f"`keras_model` is a {type(model).__name__}, which has a `compile` of its own. "
-            "Expected: `get_compile_config` and `compile_from_config` beside it, as keras.Model."
-            "save needs them too, so that a copy can be compiled."
+            f"`keras_model` is a {type(model).__name__}, which overrides `compile`. Expected: a "
+            "class that also overrides `get_compile_config` and `compile_from_config`, so that a "
+            "copy can be compiled. keras.Model.save needs them, too."
         )
     return Recipe(None, model.get_compile_config(), custom)
 
@@ -112,15 +112,15 @@ def _maker(optimizer: Any) -> Callable[[], Any]:
         )
     elif not isinstance(rate := keras_objects.given_rate(optimizer), keras.Variable):
         config["learning_rate"] = rate
-    # Each call gets a configuration of its own, as `from_config` may change it.
+    # Each call gets its own configuration, because `from_config` may change it.
     return lambda: kind.from_config(copy.deepcopy(config))
 
 
 def state_of(optimizer: Any, built: Any) -> dict[str, Any]:
     """The values of a built optimizer, by the paths of a built copy's variables."""
     return {
-        own.path: given.numpy()
-        for own, given in zip(built.variables, optimizer.variables, strict=True)
+        target.path: variable.numpy()
+        for target, variable in zip(built.variables, optimizer.variables, strict=True)
     }
 
 
@@ -151,7 +151,7 @@ def _not_compiled(model: keras.Model) -> keras.Model:
     model itself does not change, since other threads may train or copy it.
     """
     twin = object.__new__(type(model))
-    vars(twin).update(vars(model), compiled=False)  # past Keras, which looks for layers in it
+    vars(twin).update(vars(model), compiled=False)  # bypasses Keras, which looks for layers in it
     return twin
 
 
@@ -168,8 +168,8 @@ def _copied_layer(layer: Any) -> Any:
         if not isinstance(layer, keras.Model):
             raise
         # The configuration of a model of the user's class may have keys that its constructor lacks.
-        taken = inspect.signature(type(layer).__init__).parameters
-        return type(layer).from_config({k: v for k, v in config.items() if k in taken})
+        parameters = inspect.signature(type(layer).__init__).parameters
+        return type(layer).from_config({k: v for k, v in config.items() if k in parameters})
 
 
 def _copied_lambda(layer: keras.layers.Lambda, config: dict[str, Any]) -> keras.layers.Lambda:
@@ -178,42 +178,42 @@ def _copied_lambda(layer: keras.layers.Lambda, config: dict[str, Any]) -> keras.
     return type(layer)(**{**config, "output_shape": keras_objects.lambda_output_shape(layer)})
 
 
-def _copy_values(model: keras.Model, made: keras.Model) -> None:
+def _copy_values(model: keras.Model, clone: keras.Model) -> None:
     # Values are assigned by position, which would mix up variables without this check.
-    described = [[(v.name, tuple(v.shape)) for v in one.variables] for one in (model, made)]
+    described = [[(v.name, tuple(v.shape)) for v in one.variables] for one in (model, clone)]
     if described[0] != described[1]:
         raise ValueError(
-            f"a model made of its configuration has the variables {described[1]}, and not "
+            f"a model made from its configuration has the variables {described[1]} instead of "
             f"{described[0]}"
         )
-    for given, own in zip(model.variables, made.variables, strict=True):
-        own.assign(given.numpy())
-    layers = (keras_objects.all_layers(one) for one in (model, made))
-    for given, own in zip(*layers, strict=True):
-        _copy_more(given, own)
+    for source, target in zip(model.variables, clone.variables, strict=True):
+        target.assign(source.numpy())
+    layers = (keras_objects.all_layers(one) for one in (model, clone))
+    for source, target in zip(*layers, strict=True):
+        _copy_more(source, target)
 
 
-def _copy_more(given: Any, own: Any) -> None:
-    """Copies what a layer makes of its variables, and what it keeps besides, such as words."""
-    if type(own).load_own_variables is not keras.Layer.load_own_variables:
+def _copy_more(source: Any, target: Any) -> None:
+    """Copies the state of a layer that is not in its variables, such as a vocabulary."""
+    if type(target).load_own_variables is not keras.Layer.load_own_variables:
         store: dict[str, Any] = {}
-        given.save_own_variables(store)
-        own.load_own_variables({key: np.asarray(value) for key, value in store.items()})
-    if hasattr(given, "save_assets") and hasattr(own, "load_assets"):
+        source.save_own_variables(store)
+        target.load_own_variables({key: np.asarray(value) for key, value in store.items()})
+    if hasattr(source, "save_assets") and hasattr(target, "load_assets"):
         with tempfile.TemporaryDirectory() as directory:
-            given.save_assets(directory)
-            own.load_assets(directory)
+            source.save_assets(directory)
+            target.load_assets(directory)
 
 
 @contextlib.contextmanager
 def _known(model: keras.Model, custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Lets configurations name the classes of the model's own layers.
 
-    Keras warns of lambdas in them, which could not be loaded from a file; there is none.
+    Keras warns of lambdas in them, which a file could not hold. No file is written here.
     """
     layers = [model, *keras_objects.all_layers(model)]
     kinds = {type(layer).__name__: type(layer) for layer in layers}
-    with keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}), _no_word_of_lambdas:
+    with keras.saving.custom_object_scope({**kinds, **(custom_objects or {})}), _no_lambda_warnings:
         yield
 
 
@@ -226,6 +226,6 @@ def _problems_of(model: keras.Model) -> Iterator[None]:
     except Exception as error:  # whatever the configurations of the user's classes raise
         raise errors.ArgumentError(
             f"The Keras model {model.name!r}, a {type(model).__name__}, cannot be copied: {error}. "
-            "Expected: classes whose `get_config` and `from_config` make an equal object. Pass "
-            "classes and functions that configurations name in `custom_objects`."
+            "Expected: classes whose `get_config` and `from_config` create an equivalent object. "
+            "Pass classes and functions that the configurations refer to in `custom_objects`."
         ) from error

@@ -37,7 +37,7 @@ def output_names(model: keras.Model) -> list[str]:
     output = getattr(model, "output", None) if input_names(model) else None
     if isinstance(output, Mapping):
         return [str(key) for key in output]
-    return _different(getattr(model, "output_names", None) or [])
+    return _unique(getattr(model, "output_names", None) or [])
 
 
 def inputs_of(model: keras.Model, features: Any) -> Any:
@@ -46,10 +46,10 @@ def inputs_of(model: keras.Model, features: Any) -> Any:
     Args:
         model: The model. If it does not know its inputs, it gets the features as they are.
         features: A dict by input name, a tensor for the only input, or a list or tuple in the
-            order of the inputs. Features that the model has no input for are left out.
+            order of the inputs. Features without an input are left out.
 
     Raises:
-        errors.NamesError: The model has an input that no feature has the name of.
+        errors.NamesError: An input has no feature of its name.
         errors.InputError: There are more or fewer features than inputs.
     """
     names = input_names(model)
@@ -58,15 +58,15 @@ def inputs_of(model: keras.Model, features: Any) -> Any:
     if isinstance(features, Mapping):
         return _packed(model, _by_name(names, features))
     if isinstance(features, list | tuple) and not hasattr(features, "_fields"):
-        given = keras.tree.flatten(features)
+        flat = keras.tree.flatten(features)
     else:
-        given = [features]
-    if len(given) != len(names):
+        flat = [features]
+    if len(flat) != len(names):
         raise errors.InputError(
-            f"The Keras model {model.name!r} has {len(names)} inputs, {names}, but the features "
-            f"are {len(given)}. Pass a dict of features by these names."
+            f"The Keras model {model.name!r} has {len(names)} inputs, {names}, but received "
+            f"{len(flat)} features. Pass a dict of features with these names as keys."
         )
-    return _packed(model, dict(zip(names, given, strict=True)))
+    return _packed(model, dict(zip(names, flat, strict=True)))
 
 
 def check_labels(model: keras.Model, labels: Any, loss: Any) -> None:
@@ -114,15 +114,15 @@ def _by_name(names: Sequence[str], features: Mapping[Any, Any]) -> dict[str, Any
     return {name: features[name] for name in names}
 
 
-def _check_names(what: str, given: Mapping[Any, Any], needed: Sequence[str], of: str) -> None:
-    missing = sorted(set(needed) - set(given))
+def _check_names(kind: str, values: Mapping[Any, Any], needed: Sequence[str], target: str) -> None:
+    missing = sorted(set(needed) - set(values))
     if missing:
-        unknown = sorted(map(str, set(given) - set(needed)))
-        stray = f", and has no {of} called {unknown}" if unknown else ""
+        unknown = sorted(map(str, set(values) - set(needed)))
+        stray = f" Unknown: {unknown}." if unknown else ""
         raise errors.NamesError(
-            f"The {what} of `input_fn` do not fit the Keras model: it has {of} called "
-            f"{list(needed)}, of which {missing} are not among the {what}{stray}. Rename the "
-            f"{what}, or the {of} of the model."
+            f"The {kind} of `input_fn` do not match the Keras model, which has the {target} "
+            f"{list(needed)}. Missing: {missing}.{stray} Rename the {kind}, or the {target} of "
+            "the model."
         )
 
 
@@ -132,10 +132,10 @@ def _packed(model: keras.Model, by_name: Mapping[str, Any]) -> Any:
     return keras.tree.map_structure(lambda tensor: by_name[tensor.name], model.input)
 
 
-def _different(names: Sequence[str]) -> list[str]:
-    """Names that differ: a layer that gives two outputs has two of the same."""
-    found: list[str] = []
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names made unique: a layer with two outputs has the same name for both."""
+    unique: list[str] = []
     for name in names:
-        count = sum(known == name or known.startswith(f"{name}_again_") for known in found)
-        found.append(f"{name}_again_{count}" if count else name)
-    return found
+        count = sum(other == name or other.startswith(f"{name}_again_") for other in unique)
+        unique.append(f"{name}_again_{count}" if count else name)
+    return unique

@@ -1,4 +1,4 @@
-"""Compiled Keras models from files: whole, undamaged, and without code of theirs being run.
+"""Loads compiled Keras models from undamaged files, without running code in them.
 
 Synopsis::
 
@@ -32,25 +32,25 @@ def load(path: str, custom_objects: Mapping[str, Any] | None = None) -> keras.Mo
 
     Raises:
         errors.ArgumentError: It is another kind of file; it holds code; something that it names
-            is not known.
+            is unknown.
         errors.KerasFileError: There is no such file, or it is damaged.
     """
     _check(path)
     try:
         with outside_programs.outside_of_the_trace():
-            known = {
+            objects = {
                 **(_named_functions(path) if path.endswith(_H5) else {}),
                 **(custom_objects or {}),
             }
-            return keras.models.load_model(path, custom_objects=known, safe_mode=True)
+            return keras.models.load_model(path, custom_objects=objects, safe_mode=True)
     except Exception as error:  # whatever the classes raise that the file names
         raise _problem(path, error) from error
 
 
 def _named_functions(path: str) -> dict[str, str]:
-    """The names by which an `.h5` file has losses and metrics, as names.
+    """The names of the losses and metrics in an `.h5` file, mapped to themselves.
 
-    `compile` takes names, and Keras has lost the way to the functions that older names mean.
+    `compile` accepts names, but Keras no longer finds the functions of older names.
     """
     with h5py.File(path, "r") as file:
         config = json.loads(file.attrs.get("training_config", "{}"))
@@ -71,7 +71,7 @@ def _texts(config: Any) -> Iterator[str]:
 def _check(path: str) -> None:
     if path.endswith(".weights.h5"):
         raise errors.ArgumentError(
-            f"The file {path!r}, which `keras_model_path` names, holds weights without a model. "
+            f"The file {path!r} in `keras_model_path` contains weights, but no model. "
             "Build the model, call its `load_weights`, compile it, and pass it as `keras_model`."
         )
     if os.path.isdir(path) or not path.endswith(_ENDINGS):
@@ -79,18 +79,18 @@ def _check(path: str) -> None:
             errors.invalid_argument(
                 "keras_model_path",
                 path,
-                "a file that keras.Model.save writes, which ends in '.keras' or '.h5'",
-                "Keras 3 loads no SavedModels: load such a model where it was saved, and save it "
-                "as '.keras' or '.h5'.",
+                "a file written by keras.Model.save, with the suffix '.keras' or '.h5'",
+                "Keras 3 cannot load SavedModels. Load such a model where it was saved, and save "
+                "it as '.keras' or '.h5'.",
             )
         )
     if not os.path.isfile(path):
-        raise errors.KerasFileError(f"There is no file {path!r}, which `keras_model_path` names.")
+        raise errors.KerasFileError(f"The file {path!r} in `keras_model_path` does not exist.")
     damage = _damage_of_zip(path) if path.endswith(".keras") else _damage_of_h5(path)
     if damage:
         raise errors.KerasFileError(
-            f"The file {path!r}, which `keras_model_path` names, cannot be read as what "
-            f"keras.Model.save writes: {damage}. Save it again."
+            f"The file {path!r} in `keras_model_path` cannot be read as a file of "
+            f"keras.Model.save: {damage}. Save the model again."
         )
 
 
@@ -107,28 +107,26 @@ def _damage_of_zip(path: str) -> str | None:
 def _damage_of_h5(path: str) -> str | None:
     try:
         with h5py.File(path, "r") as file:
-            found = file.attrs.get("model_config")
-            json.loads(found if found is not None else "null")
+            config = file.attrs.get("model_config")
+            json.loads(config if config is not None else "null")
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         return str(error)
-    return "it has no configuration of a model" if found is None else None
+    return "it has no model configuration" if config is None else None
 
 
 def _problem(path: str, error: Exception) -> Exception:
     text = str(error)
     if "lambda" in text.lower():
         return errors.ArgumentError(
-            f"The file {path!r}, which `keras_model_path` names, holds the code of a Python "
-            "lambda, which is not run, as it could be anything. If you trust it, load the model "
-            "yourself with keras.models.load_model(..., safe_mode=False), and pass it as "
-            "`keras_model`."
+            f"The file {path!r} in `keras_model_path` contains the code of a Python lambda, which "
+            "is not run because it could do anything. If you trust it, load the model yourself "
+            "with keras.models.load_model(..., safe_mode=False), and pass it as `keras_model`."
         )
     if isinstance(error, OSError):
         return errors.KerasFileError(
-            f"The file {path!r}, which `keras_model_path` names, cannot be read: {text}. "
-            "Save it again."
+            f"The file {path!r} in `keras_model_path` cannot be read: {text}. Save the model again."
         )
     return errors.ArgumentError(
-        f"The model in {path!r}, which `keras_model_path` names, cannot be made: {text}. Expected: "
-        "classes and functions of Keras, or of `custom_objects` by the names that the file has."
+        f"The model in {path!r} (`keras_model_path`) cannot be created: {text}. Expected: classes "
+        "and functions of Keras, or of `custom_objects` under the names that the file uses."
     )

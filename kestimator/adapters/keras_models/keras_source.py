@@ -3,11 +3,11 @@
 Synopsis::
 
     source = Source(model)
-    own = source.lent(features, mode)     # in a model_fn: the estimator's copy, its variables lent
+    model = source.lent(features, mode)   # in a model_fn: the estimator's copy, its variables lent
     model = source.with_values(has, value_of)     # a copy for the user, with a checkpoint's values
 
-The source keeps a copy that nobody trains: the values that training starts from. Each estimator
-gets a copy of it, whose variables all its programs share.
+The source keeps a copy that is never trained, with the values that training starts from. Each
+estimator gets a copy of it, whose variables all its programs share.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kestimator.keys import ModeKeys
 
 
 class Source:
-    """A Keras model, as it was when this was made.
+    """A Keras model in its state at construction.
 
     Args:
         model: The compiled model; it stays as it is.
@@ -62,12 +62,12 @@ class Source:
             self._optimizer_state = self._state_of(model)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Source:
-        """Copies of an estimator share it, as they share the model_fn over it."""
+        """Copies of an estimator share it, like the model_fn that uses it."""
         return self
 
     @property
     def model(self) -> keras.Model:
-        """The copy that nobody trains."""
+        """The copy that is never trained."""
         return self._first
 
     def lent(self, x: Any, mode: str) -> keras.Model:
@@ -88,7 +88,7 @@ class Source:
             )
         with self._lock:
             model = self._copy_for(graph.creator.store, x)
-        # Training starts from the values of the copy that nobody trains.
+        # Training starts from the values of the copy that is never trained.
         for variable, first in zip(model.variables, self._first.variables, strict=True):
             lending.lend(graph, variable, initial_value=first.numpy)
         for variable, value in self._states_of_metrics[model]:
@@ -153,13 +153,13 @@ class Source:
 
     def _state_of(self, model: keras.Model) -> dict[str, Any]:
         """The values of the optimizer of a model that has been trained, by stable paths."""
-        given, own = model.optimizer, self._first.optimizer
-        if given is None or own is None or not given.built or not self._first.built:
+        optimizer, target = model.optimizer, self._first.optimizer
+        if optimizer is None or target is None or not optimizer.built or not self._first.built:
             return {}
-        own.build(self._first.trainable_variables)
-        if len(given.variables) != len(own.variables):
-            return {}  # built for no variables: Keras finds no state of its own in `.h5` files
-        return keras_copies.state_of(given, own)
+        target.build(self._first.trainable_variables)
+        if len(optimizer.variables) != len(target.variables):
+            return {}  # built without variables: Keras does not find its own state in `.h5` files
+        return keras_copies.state_of(optimizer, target)
 
     def _offer_optimizer_state(self, store: variable_store.VariableStore) -> None:
         """Puts the optimizer's values where the one that is about to be made looks for them."""

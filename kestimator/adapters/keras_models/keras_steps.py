@@ -55,15 +55,15 @@ def train(model: keras.Model, batch: Batch) -> tuple[tf.Tensor, Any, Any]:
     """The outputs, the loss of the batch, and what trains on it.
 
     Raises:
-        errors.ArgumentError: A `train_step` of the model's own gives no loss, or there are
-            several replicas, which it knows nothing of.
+        errors.ArgumentError: The model's own `train_step` returns no loss, or there are
+            several replicas, which it does not support.
     """
     if type(model).train_step is not keras.Model.train_step:
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise errors.ArgumentError(
-                f"The model's class {type(model).__name__} has a `train_step` of its own, which "
-                "cannot be spread over several replicas. Leave out `train_distribute`, or "
-                "override `compute_loss` instead."
+                f"The model's class {type(model).__name__} overrides `train_step`, which cannot "
+                "train on several replicas. Omit `train_distribute`, or override `compute_loss` "
+                "instead."
             )
         # The writes of `train_step` run with every step of the program, so the train op only
         # counts.
@@ -91,7 +91,7 @@ class Result(keras.metrics.Metric):
     """One of the results of a model's metrics, which are counted together.
 
     Args:
-        results: All results; they are computed where the first is asked for.
+        results: All results; they are computed when the first is read.
         name: Which one.
     """
 
@@ -145,7 +145,7 @@ def _names_of_results(model: keras.Model) -> list[str]:
 
 
 def _values(model: keras.Model) -> dict[str, Any]:
-    """The results of all metrics, but of those that were never made as no step counts them."""
+    """The results of all metrics, except those that no step counts, which are not built."""
     values: dict[str, Any] = {}
     for metric in model.metrics:
         if metric is keras_objects.compiled_metrics(model) and not metric.built:
@@ -186,7 +186,7 @@ def _own_step(model: keras.Model, name: str, batch: Batch) -> tuple[dict[str, An
                 f"{type(model).__name__}.{name}'s result",
                 logs,
                 "a dict with the key 'loss'",
-                "An Estimator watches and reports the loss: return it beside the other values.",
+                "An Estimator monitors and reports the loss. Return it with the other values.",
             )
         )
     return logs, tf.reduce_mean(counted[-1] if counted else logs[_LOSS])
@@ -196,25 +196,25 @@ def _own_step(model: keras.Model, name: str, batch: Batch) -> tuple[dict[str, An
 def _losses_that_are_counted(model: keras.Model) -> Iterator[list[tf.Tensor]]:
     """Collects what a step gives the metric that is called 'loss': the losses of its batch.
 
-    The step returns the metric's result alone, which is a mean over all batches so far.
+    The step only returns the metric's result, which is a mean over all batches so far.
     """
-    found: list[tf.Tensor] = []
+    losses: list[tf.Tensor] = []
     with contextlib.ExitStack() as stack:
         for metric in model.metrics:
             if metric.name == _LOSS:
-                stack.enter_context(_collecting(metric, found))
-        yield found
+                stack.enter_context(_collecting(metric, losses))
+        yield losses
 
 
 @contextlib.contextmanager
-def _collecting(metric: keras.metrics.Metric, found: list[tf.Tensor]) -> Iterator[None]:
+def _collecting(metric: keras.metrics.Metric, losses: list[tf.Tensor]) -> Iterator[None]:
     update_state = metric.update_state
 
     def collect(values: Any, *args: Any, **kwargs: Any) -> Any:
-        found.append(tf.convert_to_tensor(values))
+        losses.append(tf.convert_to_tensor(values))
         return update_state(values, *args, **kwargs)
 
-    # Past Keras, which tracks what is set as an attribute.
+    # Bypasses Keras, which tracks attributes.
     vars(metric)["update_state"] = collect
     try:
         yield
@@ -224,9 +224,9 @@ def _collecting(metric: keras.metrics.Metric, found: list[tf.Tensor]) -> Iterato
 
 def _metrics_of_logs(model: keras.Model, logs: dict[str, Any]) -> dict[str, Any]:
     """The values that a step returns, over all batches: results of metrics, means of others."""
-    known = results(model)
+    metrics = results(model)
     return {
-        name: known[name] if name in known else _v1.metrics.mean(value)
+        name: metrics[name] if name in metrics else _v1.metrics.mean(value)
         for name, value in logs.items()
         if name != _LOSS
     }

@@ -30,7 +30,7 @@ def is_in_memory(handle: Any) -> bool:
 
 
 def as_legacy_of_keras2(optimizer: Any) -> Any:
-    """A legacy optimizer of `tf_keras` of one of the new kind: the conversion is for Keras 2 alone.
+    """Converts a new `tf_keras` optimizer to a legacy one: the conversion only exists in Keras 2.
 
     Raises:
         ValueError: There is no legacy optimizer of that name.
@@ -39,13 +39,13 @@ def as_legacy_of_keras2(optimizer: Any) -> Any:
 
 
 def given_rate_of_keras2(optimizer: Any) -> Any:
-    """The rate that a legacy optimizer was made with: `learning_rate` makes a variable of it."""
+    """The original rate of a legacy optimizer: `learning_rate` turns it into a variable."""
     return optimizer._hyper["learning_rate"]
 
 
 @contextlib.contextmanager
 def rate_not_described_of_keras2(optimizer: Any) -> Iterator[None]:
-    """Lets `get_config` leave the rate out, which it would compute: it takes no other rate."""
+    """Lets `get_config` skip the rate, which it would compute: it has no option for that."""
     settings = optimizer._hyper
     rate, settings["learning_rate"] = settings["learning_rate"], 0.0
     try:

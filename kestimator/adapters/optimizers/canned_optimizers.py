@@ -39,8 +39,8 @@ _ReduceOp: TypeAlias = tf.distribute.ReduceOp
 _Pair = tuple[Any, tf.Variable]
 
 SMALL_TABLE = 8_192
-"""A table of so few numbers is updated as a whole, if that changes no result: it takes a third of
-the time of 128 of its rows, which are summed, looked up and updated one by one."""
+"""Tables with at most this many numbers are updated as a whole, if that does not change the result.
+This takes a third of the time of 128 rows, which are summed, looked up and updated one by one."""
 NAMES: dict[str, type[update_rules.Rule]] = {
     "Adagrad": update_rules.Adagrad,
     "Adam": moment_rules.Adam,
@@ -49,9 +49,9 @@ NAMES: dict[str, type[update_rules.Rule]] = {
     "SGD": update_rules.SGD,
 }
 _EXPECTED = (
-    f"one of the names {', '.join(map(repr, NAMES))}, a keras.optimizers.Optimizer (or one of "
-    "tf_keras), a tf.compat.v1.train.Optimizer, or a function without arguments that returns one "
-    "of these"
+    f"one of the names {', '.join(map(repr, NAMES))}, a keras.optimizers.Optimizer, a tf_keras "
+    "optimizer, a tf.compat.v1.train.Optimizer, or a function without arguments that returns an "
+    "optimizer"
 )
 
 
@@ -117,7 +117,7 @@ def check(argument: str, optimizer: Any) -> None:
                 argument,
                 optimizer,
                 _EXPECTED,
-                "For other optimizers pass an object, such as keras.optimizers.AdamW(0.001).",
+                "For other optimizers, pass an object such as keras.optimizers.AdamW(0.001).",
             )
         )
     if not (isinstance(optimizer, str) or _is_optimizer(optimizer) or callable(optimizer)):
@@ -142,8 +142,8 @@ def minimize(
         optimizer: A name, an optimizer, or a function that returns one, which is called here.
         loss: The loss, a scalar.
         variables: The variables to train.
-        step: The global step, which this step advances; None for a second optimizer, which has a
-            counter of its own.
+        step: The global step, which this step advances; None for a second optimizer, which has
+            its own counter.
         learning_rate: The rate of an optimizer given by name. None: the optimizer's own default.
         clipnorm: The norm to which an optimizer given by name clips every gradient.
         used_names: The names of this model's other optimizers. A second optimizer of one kind gets
@@ -155,15 +155,15 @@ def minimize(
         The operation that makes the step.
 
     Raises:
-        errors.ArgumentError: There is nothing to train, or the result of a function is no
+        errors.ArgumentError: There is nothing to train, or the result of a function is not an
             optimizer.
     """
     check(argument, optimizer)
     used_names = set() if used_names is None else used_names
     over_replicas = _ReduceOp.SUM if sum_over_replicas else _ReduceOp.MEAN
     if isinstance(optimizer, str):
-        given = {} if learning_rate is None else {"learning_rate": learning_rate}
-        named = _Named(NAMES[optimizer](**given), _Clipping(clipnorm))
+        options = {} if learning_rate is None else {"learning_rate": learning_rate}
+        named = _Named(NAMES[optimizer](**options), _Clipping(clipnorm))
         state = _State(named.rule, step, used_names)
         return _minimize_by_rule(named, loss, variables, state, over_replicas)
     is_function = not _is_optimizer(optimizer)
@@ -184,10 +184,10 @@ def minimize(
             sum_rows=True,
         )
     if isinstance(optimizer, keras.optimizers.Optimizer):
-        known = _as_rule(optimizer)
-        if known is not None:
-            state = _State(known.rule, step, used_names)
-            return _minimize_by_rule(known, loss, variables, state, over_replicas)
+        equivalent = _as_rule(optimizer)
+        if equivalent is not None:
+            state = _State(equivalent.rule, step, used_names)
+            return _minimize_by_rule(equivalent, loss, variables, state, over_replicas)
         optimizer = keras_optimizers.copied(optimizer)
     return train_ops.minimize(
         optimizer, loss, variables, counts=step is not None, sum_over_replicas=sum_over_replicas
@@ -213,29 +213,29 @@ def minimize_keras2(
         step: As there.
         used_names: As there.
         sum_over_replicas: As there.
-        sum_rows: Whether to sum what belongs to the same row of a sparse gradient at once.
+        sum_rows: Whether to sum repeated rows of a sparse gradient first.
 
     Raises:
-        errors.ArgumentError: There is nothing to train, or several replicas train and the
-            optimizer is none that the library knows.
+        errors.ArgumentError: There is nothing to train, or the library cannot train on several
+            replicas with this optimizer.
     """
     optimizer = keras2_optimizers.usable(keras2_optimizers.legacy(optimizer))
-    known = _as_rule_of_keras2(optimizer)
-    # Weights besides the step are state of the optimizer's own, which a rule would not continue.
-    if known is not None and all(weight is step for weight in optimizer.weights):
+    equivalent = _as_rule_of_keras2(optimizer)
+    # Other weights than the step are state of the optimizer, which a rule would not continue.
+    if equivalent is not None and all(weight is step for weight in optimizer.weights):
         over_replicas = _ReduceOp.SUM if sum_over_replicas else _ReduceOp.MEAN
-        state = _State(known.rule, step, used_names)
-        clipping = dataclasses.replace(known.clipping, of_sums=sum_rows)
-        known = dataclasses.replace(known, clipping=clipping)
-        return _minimize_by_rule(known, loss, variables, state, over_replicas)
+        state = _State(equivalent.rule, step, used_names)
+        clipping = dataclasses.replace(equivalent.clipping, of_sums=sum_rows)
+        equivalent = dataclasses.replace(equivalent, clipping=clipping)
+        return _minimize_by_rule(equivalent, loss, variables, state, over_replicas)
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas > 1:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "optimizer",
                 optimizer,
-                f"another optimizer to train {replicas} replicas at once",
-                f"keras.optimizers.{type(optimizer).__name__} of Keras 3 can be used instead.",
+                f"an optimizer that can train on {replicas} replicas",
+                f"Use keras.optimizers.{type(optimizer).__name__} of Keras 3 instead.",
             )
         )
     pairs = _pairs(loss, variables)
@@ -268,16 +268,16 @@ def _is_optimizer(value: Any) -> bool:
 
 
 def _made(make: Callable[[], Any], argument: str) -> Any:
-    """Calls a function for its optimizer, whose own variables stay out of the program till used."""
+    """Calls a function for its optimizer, whose variables join the program when they are used."""
     with tf.variable_creator_scope(_apart):
-        made = make()
-    if not _is_optimizer(made):
+        result = make()
+    if not _is_optimizer(result):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                f"{argument}()", made, "a Keras or TF1 optimizer, returned by the function"
+                f"{argument}()", result, "a Keras or TF1 optimizer as the result of the function"
             )
         )
-    return made
+    return result
 
 
 def _apart(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
@@ -369,7 +369,7 @@ class _State:
 
     Args:
         rule: The optimizer.
-        step: The variable that counts its steps; None for one of its own.
+        step: The variable that counts its steps; None for its own.
         used_names: The names of other optimizers; the name of this one is added.
     """
 

@@ -21,7 +21,7 @@ from kestimator.adapters.optimizers import _internals
 from kestimator.engine.keras_internals import outside_programs
 from kestimator.validation import keras2
 
-_DROPPED = ("weight_decay", "use_ema")  # what legacy optimizers have not
+_DROPPED = ("weight_decay", "use_ema")  # options that legacy optimizers lack
 
 
 def legacy(optimizer: Any) -> Any:
@@ -38,21 +38,21 @@ def legacy(optimizer: Any) -> Any:
         config = optimizer.get_config()
         left_out = [key for key in _DROPPED if config.get(key)]
         try:
-            made = None if left_out else _internals.as_legacy_of_keras2(optimizer)
+            converted = None if left_out else _internals.as_legacy_of_keras2(optimizer)
         except ValueError:  # it knows no legacy optimizer of that name
-            made = None
-    if made is None:
+            converted = None
+    if converted is None:
         name = type(optimizer).__name__
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "optimizer",
                 optimizer,
-                "an optimizer that tf_keras.optimizers.legacy has, too"
+                "an optimizer that tf_keras.optimizers.legacy also has"
                 + (f", without {' and '.join(left_out)}" if left_out else ""),
-                f"keras.optimizers.{name} of Keras 3 can be used instead.",
+                f"Use keras.optimizers.{name} of Keras 3 instead.",
             )
         )
-    return made
+    return converted
 
 
 def usable(optimizer: Any) -> Any:
@@ -62,7 +62,7 @@ def usable(optimizer: Any) -> Any:
         optimizer: A legacy optimizer.
     """
     graph = tf.compat.v1.get_default_graph()
-    is_of_graph = all(getattr(one, "graph", None) is graph for one in optimizer.weights)
+    is_of_graph = all(getattr(weight, "graph", None) is graph for weight in optimizer.weights)
     return optimizer if is_of_graph else copied(optimizer)
 
 
@@ -93,7 +93,7 @@ def apply(optimizer: Any, pairs: Sequence[tuple[Any, tf.Variable]], step: Any) -
     Args:
         optimizer: A legacy optimizer.
         pairs: Gradients and variables.
-        step: The variable that counts its steps; None for a counter of its own.
+        step: The variable that counts its steps; None for its own counter.
     """
     if step is not None and not optimizer.weights:
         # The global step counts the iterations, as in the original's checkpoints. Keras 2 takes

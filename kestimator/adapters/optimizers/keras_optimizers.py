@@ -24,7 +24,7 @@ from kestimator.engine.variables import variable_store
 _users: weakref.WeakKeyDictionary[
     keras.optimizers.Optimizer, weakref.ref[variable_store.VariableStore]
 ] = weakref.WeakKeyDictionary()
-"""By optimizer, the store of the estimator that used it first and has its state."""
+"""Maps an optimizer to the store of the estimator that used it first, which has its state."""
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:

@@ -109,7 +109,7 @@ class RMSprop(Rule):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The averages of squared gradients; momentum and averages of gradients, if asked for."""
+        """The averages of squared gradients; optionally, momentum and averages of gradients."""
         slots = {"rms": 0.0}
         if self.momentum:
             slots["momentum"] = 0.0
@@ -161,7 +161,7 @@ class RMSprop(Rule):
         slots: Handles,
         values: Values,
     ) -> tf.Operation:
-        """The averages of all rows decay, and the rows given move; with momentum, those alone."""
+        """All averages decay, and the rows move. With momentum, only the rows change."""
         if self.momentum:
             apply = (
                 _ops.ResourceSparseApplyCenteredRMSProp

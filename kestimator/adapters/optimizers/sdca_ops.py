@@ -26,7 +26,7 @@ _STATES = standalone_graph.DenseTable(
     tf.int64,
     tf.float32,
     value_shape=[4],
-    empty_key=[0, 0],  # fingerprints are none of these two
+    empty_key=[0, 0],  # no fingerprint is one of these two
     deleted_key=[1, 1],
 )
 
@@ -39,7 +39,7 @@ class Settings:
         loss_type: "logistic_loss" or "squared_loss".
         l1: The cost of absolute values of weights, for all examples together.
         l2: The cost of their squares.
-        partitions: The number of optimizers that work on the loss at once.
+        partitions: The number of optimizers that work on the loss in parallel.
         adaptive: Whether to prefer examples that matter.
     """
 
@@ -104,7 +104,7 @@ class ExampleStates:
 
     def __init__(self) -> None:
         with outside_programs.outside_of_the_trace():
-            # Made outside of the trace, as all programs of an estimator share the table.
+            # Made outside of the trace, because all programs of an estimator share the table.
             self._table = tf.lookup.experimental.DenseHashTable(
                 _STATES.key_dtype,
                 _STATES.value_dtype,
@@ -166,7 +166,7 @@ def minimize(
     sparse_slots, dense_slots = slots[: len(examples.sparse)], slots[len(examples.sparse) :]
     prints = tf.raw_ops.SdcaFprint(input=examples.names)
     ids = [tf.unique(feature.ids)[0] for feature in examples.sparse]
-    known = states.lookup(prints)
+    previous = states.lookup(prints)
     updated, sparse_changes, dense_changes = tf.raw_ops.SdcaOptimizerV2(
         sparse_example_indices=[feature.examples for feature in examples.sparse],
         sparse_feature_indices=[feature.ids for feature in examples.sparse],
@@ -177,7 +177,7 @@ def minimize(
         sparse_indices=ids,
         sparse_weights=[tf.gather(slot, i) for slot, i in zip(sparse_slots, ids, strict=True)],
         dense_weights=[slot.read_value() for slot in dense_slots],
-        example_state_data=known,
+        example_state_data=previous,
         loss_type=settings.loss_type,
         l1=settings.l1,
         l2=settings.l2,
@@ -240,11 +240,11 @@ def sparse_feature(pair: Any, variable: tf.Variable) -> SparseFeature:
     """
     ids, weights = pair.id_tensor, pair.weight_tensor
     values = tf.ones_like(ids.values, tf.float32) if weights is None else weights.values
-    there = ids.values >= 0
-    rows = tf.boolean_mask(ids.indices[:, 0], there)
-    found = tf.cast(tf.boolean_mask(ids.values, there), tf.int64)
+    is_valid = ids.values >= 0
+    rows = tf.boolean_mask(ids.indices[:, 0], is_valid)
+    valid_ids = tf.cast(tf.boolean_mask(ids.values, is_valid), tf.int64)
     width = tf.constant(int(variable.shape[0]), tf.int64)
     # One key for each pair of example and id finds repeated ids of an example.
-    keys, places = tf.unique(rows * width + found)
-    summed = tf.math.unsorted_segment_sum(tf.boolean_mask(values, there), places, tf.size(keys))
+    keys, places = tf.unique(rows * width + valid_ids)
+    summed = tf.math.unsorted_segment_sum(tf.boolean_mask(values, is_valid), places, tf.size(keys))
     return SparseFeature(keys // width, keys % width, summed, variable)

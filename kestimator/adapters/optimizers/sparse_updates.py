@@ -46,7 +46,7 @@ def rows_alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         else:
             dense(gradient, variable, learning_rate)
 
-    attributes = vars(optimizer)  # past Keras, which looks for variables in what is set
+    attributes = vars(optimizer)  # bypasses Keras, which looks for variables in attributes
     attributes["update_step"] = update_step
     try:
         yield
@@ -150,7 +150,7 @@ def _ftrl(
 def _ftrl_weights(
     optimizer: Any, accumulated: tf.Tensor, linear: tf.Tensor, rate: tf.Tensor
 ) -> tf.Tensor:
-    """Ftrl's weights: they follow from its state alone, not from their previous values."""
+    """Ftrl's weights: they only depend on its state, not on their previous values."""
     l1, power = optimizer.l1_regularization_strength, -optimizer.learning_rate_power
     l2 = optimizer.l2_regularization_strength + optimizer.beta / (2.0 * rate)
     return (tf.clip_by_value(linear, -l1, l1) - linear) / (
@@ -167,11 +167,11 @@ def _settle_other_rows(
 ) -> None:
     """Gives all rows the weights that follow from their state, if these differ from their values.
 
-    They differ at the first step, as Keras' Ftrl forgets initial weights, and after a change of
-    the learning rate. A local variable keeps the last rate; no checkpoint has it.
+    They differ at the first step, because Keras' Ftrl forgets initial weights, and after a change
+    of the learning rate. A local variable keeps the last rate; no checkpoint has it.
     """
     # NaN equals no rate, so the first step after initialization settles all rows.
-    known = _v1.Variable(
+    settled_rate = _v1.Variable(
         tf.constant(float("nan"), variable.dtype),
         trainable=False,
         collections=[_v1.GraphKeys.LOCAL_VARIABLES],
@@ -185,9 +185,9 @@ def _settle_other_rows(
         with tf.control_dependencies([_assign(variable, weights)]):
             return tf.identity(rate)
 
-    is_new = is_first | tf.not_equal(known, rate)
-    # What the branches return is used: TensorFlow's optimizer drops a branch that nobody needs.
-    _assign(known, tf.cond(is_new, settle, lambda: tf.identity(rate)))
+    is_new = is_first | tf.not_equal(settled_rate, rate)
+    # The result of the branches is used: TensorFlow's optimizer drops unused branches.
+    _assign(settled_rate, tf.cond(is_new, settle, lambda: tf.identity(rate)))
 
 
 def _assign(variable: tf.Variable, value: tf.Tensor) -> tf.Operation:
@@ -197,11 +197,11 @@ def _assign(variable: tf.Variable, value: tf.Tensor) -> tf.Operation:
 def lazy_adam(
     optimizer: Any, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: Any
 ) -> None:
-    """Adam's step for rows alone; see `kestimator.optimizers.LazyAdam`.
+    """Adam's step, only for rows of the gradient; see `kestimator.optimizers.LazyAdam`.
 
     Args:
         optimizer: A `keras.optimizers.Adam`.
-        gradient: The gradient; rows may come several times.
+        gradient: The gradient; rows may repeat.
         variable: The variable.
         learning_rate: The learning rate.
     """
@@ -228,11 +228,11 @@ def lazy_adam(
 def lazy_rmsprop(
     optimizer: Any, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: Any
 ) -> None:
-    """RMSprop's step for rows alone; see `kestimator.optimizers.LazyRMSprop`.
+    """RMSprop's step, only for rows of the gradient; see `kestimator.optimizers.LazyRMSprop`.
 
     Args:
         optimizer: A `keras.optimizers.RMSprop`.
-        gradient: The gradient; rows may come several times.
+        gradient: The gradient; rows may repeat.
         variable: The variable.
         learning_rate: The learning rate.
     """
@@ -263,7 +263,7 @@ def lazy_tf1_adam(
     learning_rate: tf.Tensor,
     epsilon: tf.Tensor,
 ) -> tf.Operation:
-    """TF1 Adam's step for rows alone; see `kestimator.optimizers.LazyAdamOptimizer`.
+    """TF1 Adam's step, only for given rows; see `kestimator.optimizers.LazyAdamOptimizer`.
 
     Args:
         variable: The variable.

@@ -90,7 +90,7 @@ def minimize(
             otherwise it applies their mean. A TF1 optimizer asks the graph.
 
     Raises:
-        errors.ArgumentError: It is no optimizer, there is nothing to train, no gradient reaches
+        errors.ArgumentError: It is not an optimizer, there is nothing to train, no gradient reaches
             it, or a Keras optimizer is used outside of a model_fn.
     """
     if isinstance(optimizer, _v1.train.Optimizer):
@@ -107,7 +107,7 @@ def minimize(
     graph = _v1.get_default_graph()
     if not isinstance(graph, program.ProgramGraph) or graph.creator is None:
         raise errors.ArgumentError(
-            "`optimizer` is a Keras optimizer, which can make a train op only while an Estimator "
+            "`optimizer` is a Keras optimizer, which can only create a train op while an Estimator "
             "calls its model_fn. Pass a tf.compat.v1.train.Optimizer here."
         )
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -134,8 +134,8 @@ def _minimize(
     variables = [_as_keras(view, store) for view in views]
     if not variables:
         raise errors.ArgumentError(
-            f"`{name}` is a Keras optimizer, but the model has no trainable variables. Make the "
-            "layers inside the model_fn, or read variables of a model built outside."
+            f"`{name}` is a Keras optimizer, but the model has no trainable variables. Create the "
+            "layers inside the model_fn, or read the variables of an existing model there."
         )
     # A LossScaleOptimizer divides the gradients again when it applies them.
     scale = getattr(optimizer, "scale_loss", lambda value: value)
@@ -144,7 +144,8 @@ def _minimize(
     if not pairs:
         raise errors.ArgumentError(
             f"`{name}` is a Keras optimizer, but no gradient of `loss` reaches any of the "
-            f"trainable variables: {[variable.path for variable in variables]}."
+            f"trainable variables {[variable.path for variable in variables]}. Check that `loss` "
+            "depends on them."
         )
     with sparse_updates.rows_alone(optimizer):
         optimizer.apply_gradients(pairs)
@@ -165,7 +166,7 @@ def _is_applied(optimizer: keras.optimizers.Optimizer) -> bool:
     graph = tf.compat.v1.get_default_graph()
     if not isinstance(graph, program.ProgramGraph):
         return False
-    # Compared with both tensors of a capture: with the memory alone an applied optimizer was missed
+    # Compared with both tensors of a capture: with only the memory, an applied optimizer was missed
     # during a trace, and every step trained twice.
     counter = keras_objects.step_counter(optimizer).value.handle
     return any(

@@ -24,9 +24,9 @@ import tensorflow as tf
 
 _ops = tf.raw_ops
 Handles = Mapping[str, tf.Tensor]
-"""The resources of a variable's slots, by the slot's name."""
+"""The resources of a variable's slots, by slot name."""
 Values = Mapping[str, tf.Tensor]
-"""What the settings of an optimizer are in this step, by their names in checkpoints."""
+"""The values of an optimizer's settings in this step, by their names in checkpoints."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +160,7 @@ class SGD(Rule):
         slots: Handles,
         values: Values,
     ) -> tf.Operation:
-        """The rows alone."""
+        """Updates only the rows."""
         if not self.momentum:
             # The scatter adds up repeated rows, so they need no sum before it.
             change = -values["learning_rate"] * gradients
@@ -221,7 +221,7 @@ class Adagrad(Rule):
         slots: Handles,
         values: Values,
     ) -> tf.Operation:
-        """The rows alone."""
+        """Updates only the rows."""
         arguments = self._arguments(handle, slots, values)
         return _ops.ResourceSparseApplyAdagradV2(**arguments, grad=gradients, indices=rows)
 
@@ -289,6 +289,6 @@ class Ftrl(Rule):
         slots: Handles,
         values: Values,
     ) -> tf.Operation:
-        """The rows alone."""
+        """Updates only the rows."""
         arguments = self._arguments(handle, slots, values)
         return _ops.ResourceSparseApplyFtrl(**arguments, grad=gradients, indices=rows)

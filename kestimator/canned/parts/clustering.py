@@ -3,8 +3,8 @@
 Synopsis::
 
     clusters = Clusters.made(options, dimension)
-    found = clusters.assigned(points)      # found.distances, found.nearest, found.losses
-    clusters.step(points, found.nearest)   # moves the centers, an operation
+    assigned = clusters.assigned(points)   # .distances, .nearest, .losses
+    clusters.step(points, assigned.nearest)    # moves the centers, an operation
     clusters.chosen(points)                # adds first centers, an operation
 """
 
@@ -33,7 +33,7 @@ class Options:
     Attributes:
         count: The number of clusters.
         initial: The first centers, (count, n); "random" or "kmeans_plus_plus"; or a function of
-            `[points]` and of how many are wanted.
+            `[points]` and of how many are missing.
         metric: "squared_euclidean" or "cosine".
         seed: The seed of the choice of first centers, or None.
         mini_batch: Whether a step moves centers a little, by the points of a batch.
@@ -159,13 +159,13 @@ class Clusters:
         """Begins a step of mini-batches: moved centers become the centers after an iteration."""
         if self.steps_left is None or self.counts is None:
             return tf.no_op()
-        left, moved = self.steps_left.read_value(), self.moved.read_value()
-        is_over = left <= 0
+        steps, moved = self.steps_left.read_value(), self.moved.read_value()
+        is_over = steps <= 0
         ready = tf.math.l2_normalize(moved, 1) if self.options.metric == COSINE else moved
         counts, centers = self.counts.read_value(), self.centers.read_value()
-        following = tf.where(is_over, tf.constant(self.options.steps_per_iteration, tf.int64), left)
+        current = tf.where(is_over, tf.constant(self.options.steps_per_iteration, tf.int64), steps)
         return tf.group(
-            self.steps_left.assign(following - 1, read_value=False),
+            self.steps_left.assign(current - 1, read_value=False),
             self.centers.assign(tf.where(is_over, ready, centers), read_value=False),
             self.counts.assign(tf.where(is_over, tf.zeros_like(counts), counts), read_value=False),
         )
@@ -198,10 +198,10 @@ class Clusters:
             return tf.group(_add_rows(counts, ids, added), _add_rows(self.moved, ids, change))
 
     def chosen(self, points: Tensor) -> tf.Operation:
-        """Adds first centers from a batch of points, as many as are missing or can be had.
+        """Adds first centers from a batch of points, as many as are missing or available.
 
         Args:
-            points: (batch, n), as they came.
+            points: (batch, n), not normalized.
         """
         options, have = self.options, self.chosen_count.read_value()
         missing = options.count - have
@@ -211,7 +211,7 @@ class Clusters:
         count = tf.shape(new)[0]
         check = tf.raw_ops.Assert(
             condition=count <= missing,
-            data=["`initial_clusters` gave more centers than were wanted:", count, missing],
+            data=["`initial_clusters` returned more centers than were missing:", count, missing],
         )
         rows = have + tf.range(count)
         with tf.control_dependencies([check, have, new]):
@@ -241,7 +241,7 @@ class Clusters:
             condition=size >= missing,
             data=[
                 "kmeans_plus_plus chooses all centers from one batch. Expected: at least as many "
-                "points as centers are wanted; use larger batches. Received the two:",
+                "points as missing centers. Use larger batches. Received these two numbers:",
                 size,
                 missing,
             ],

@@ -129,13 +129,7 @@ def classification_head(
     Raises:
         errors.ArgumentError: `n_classes` is below 2, or another argument cannot be used.
     """
-    count = checks.checked_int(
-        "n_classes",
-        n_classes,
-        2,
-        expected="a whole number from 2",
-        type_error=errors.ArgumentError,
-    )
+    count = checks.checked_int("n_classes", n_classes, 2, type_error=errors.ArgumentError)
     options = {
         "weight_column": weight_column,
         "label_vocabulary": label_vocabulary,
@@ -154,10 +148,10 @@ def regression_head(label_dimension: int, weight_column: Any, loss_reduction: st
 
 
 def check_head(head: Any) -> None:
-    """Checks the head that an estimator is given.
+    """Checks the head of an estimator.
 
     Raises:
-        errors.ArgumentError: It is none.
+        errors.ArgumentError: It is not a head.
     """
     if not (hasattr(head, "logits_dimension") and hasattr(head, "create_estimator_spec")):
         raise errors.ArgumentError(
@@ -174,8 +168,8 @@ def refuse_replicas(name: str, why: str) -> None:
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas > 1:
         raise errors.ArgumentError(
-            f"{name} cannot train {replicas} replicas at once: {why} Leave out `train_distribute` "
-            "of the RunConfig."
+            f"{name} cannot train on {replicas} replicas: {why} Omit `train_distribute` in the "
+            "RunConfig."
         )
 
 

@@ -56,7 +56,7 @@ class NetworkPart:
             columns: Dense columns.
             hidden_units: Sizes.
             activation_fn: A function of a tensor, or a name that Keras knows; None for none.
-            dropout: From 0 to less than 1, or None.
+            dropout: In [0, 1), or None.
             batch_norm: As it is.
             prefix: A prefix of the names of the caller's arguments.
 
@@ -148,10 +148,10 @@ def _normalized(net: Tensor, name: str, *, training: bool) -> tuple[Tensor, list
 
 
 def _checked_units(argument: str, hidden_units: Any) -> tuple[int, ...]:
-    expected = "a list of sizes above 0, one for each hidden layer, such as [128, 64]"
+    expected = "a list of positive integers, one for each hidden layer, such as [128, 64]"
     if not isinstance(hidden_units, Iterable) or checks.plain_number(hidden_units) is not None:
         raise errors.ArgumentTypeError(errors.invalid_argument(argument, hidden_units, expected))
-    remedy = "For a model without hidden layers take a linear one."
+    remedy = "For a model without hidden layers, use a linear estimator."
     return tuple(checks.checked_sizes(argument, hidden_units, expected, remedy))
 
 
@@ -161,11 +161,11 @@ def _checked_activation(argument: str, activation: Any) -> Callable[[Tensor], Te
             activation = keras.activations.get(activation)
         except ValueError as error:
             raise errors.ArgumentError(
-                errors.invalid_argument(argument, activation, "a function, or a name Keras knows")
+                errors.invalid_argument(argument, activation, "a function, or a Keras activation")
             ) from error
     if not callable(activation):
         raise errors.ArgumentError(
-            errors.invalid_argument(argument, activation, "a function of a tensor, or None")
+            errors.invalid_argument(argument, activation, "a function that takes a tensor, or None")
         )
     return activation  # type: ignore[no-any-return]
 
@@ -176,7 +176,7 @@ def _checked_dropout(argument: str, dropout: Any) -> Any:
     return checks.checked_number(
         argument,
         dropout,
-        "a number from 0 to less than 1, or None",
+        "a number in [0, 1), or None",
         lambda number: not isinstance(number, bool) and 0 <= number < 1,
         type_error=errors.ArgumentError,
     )

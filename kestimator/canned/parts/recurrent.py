@@ -30,8 +30,8 @@ _LAYERS = {
     "gru": (keras.layers.GRU, keras.layers.GRUCell),
 }
 
-_SIZES = "a size above 0, or a list of them, one for each recurrent layer"
-_OR_CELLS = "Or pass `rnn_cell_fn`, which makes the cells."
+_SIZES = "a positive integer, or a list of them, one for each recurrent layer"
+_OR_CELLS = "Or pass `rnn_cell_fn`, which creates the cells."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +74,13 @@ class RecurrentPart:
         ordered = column_kinds.checked_columns(
             "sequence_feature_columns", columns, column_kinds.Place.SEQUENCE
         )
-        others: Sequence[column_kinds.Column] = ()
+        context_columns: Sequence[column_kinds.Column] = ()
         if context is not None and context != []:
-            others = column_kinds.checked_columns(
+            context_columns = column_kinds.checked_columns(
                 "context_feature_columns", context, column_kinds.Place.DENSE
             )
         make = _checked_layer(units, cell_type, rnn_cell_fn)
-        return cls(ordered, others, lambda: make(return_sequences))
+        return cls(ordered, context_columns, lambda: make(return_sequences))
 
     def build(
         self, features: column_features.Features, *, units: int, mode: str | None
@@ -133,7 +133,7 @@ def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bo
     if cell_type is not None and not callable(cell_type) and cell_type not in _LAYERS:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "cell_type", cell_type, f"one of {list(_LAYERS)}, or a class of cells"
+                "cell_type", cell_type, f"one of {list(_LAYERS)}, or a cell class"
             )
         )
     # One layer of a known cell is Keras' own layer, named after the cell; all others are named
@@ -154,8 +154,8 @@ def _of_cells(cells: list[Any], return_sequences: bool) -> Any:
 
 
 def _made_cells(rnn_cell_fn: Callable[[], Any]) -> list[Any]:
-    made = rnn_cell_fn()
-    cells = list(made) if isinstance(made, list | tuple) else [made]
+    result = rnn_cell_fn()
+    cells = list(result) if isinstance(result, list | tuple) else [result]
     return [_checked_cell("rnn_cell_fn()", cell) for cell in cells]
 
 
@@ -173,7 +173,7 @@ def _check_cell_fn(rnn_cell_fn: Any, units: Any, cell_type: Any) -> None:
     if units is not None or cell_type is not None:
         raise errors.ArgumentError(
             "`units` and `cell_type` cannot be combined with `rnn_cell_fn`. Received: "
-            f"units={units!r}, cell_type={cell_type!r}. Leave them out, or `rnn_cell_fn`."
+            f"units={units!r}, cell_type={cell_type!r}. Omit either them or `rnn_cell_fn`."
         )
     if not callable(rnn_cell_fn):
         raise errors.ArgumentError(

@@ -96,7 +96,7 @@ METHODS: Mapping[str, Mapping[str, Callable[[Tensor], Tensor]]] = {
     "interpolation": {"ROC": roc, "PR": precision_recall},
     "trapezoidal": {"ROC": roc_of_trapezoids, "PR": precision_recall_of_trapezoids},
 }
-"""The first is tf.estimator's, the second that of tf.compat.v1.estimator."""
+"""The first method is that of tf.estimator, the second that of tf.compat.v1.estimator."""
 
 
 def checked_method(method: str) -> str:

@@ -79,7 +79,7 @@ class Head(abc.ABC):
 
         Args:
             logits: The logits, `[batch, logits_dimension]`.
-            keys: Which predictions are wanted; None for all.
+            keys: The predictions to return; None for all.
 
         Raises:
             errors.ArgumentError: A key is unknown, or the logits have another shape.
@@ -236,7 +236,9 @@ def checked_name(name: Any) -> str | None:
 def _check_mode(mode: Any) -> None:
     if mode not in ALL_MODES:
         raise errors.ArgumentError(
-            errors.invalid_argument("mode", mode, f"one of {ALL_MODES}", "Pass on the model_fn's.")
+            errors.invalid_argument(
+                "mode", mode, f"one of {ALL_MODES}", "Pass on the `mode` of the model_fn."
+            )
         )
 
 

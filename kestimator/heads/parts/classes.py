@@ -14,8 +14,8 @@ from kestimator.validation import checks
 
 _WORDS_SHOWN = 20
 _REMEDY = (
-    "Labels of shape (batch,) or (batch, 1) are class ids, not one-hot vectors: tf.argmax makes "
-    "the one from the other. Check `n_classes` of the head, too."
+    "Labels of shape (batch,) or (batch, 1) are class ids, not one-hot vectors. Convert one-hot "
+    "vectors with tf.argmax. Also check `n_classes` of the head."
 )
 
 
@@ -44,13 +44,13 @@ class Classes:
         return tf.strings.as_string(ids) if self.vocabulary is None else tf.gather(self.names, ids)
 
     def ids_of(self, names: Tensor) -> Tensor:
-        """The ids of classes by name, int64; -1 for what is no class."""
+        """The ids of classes by name, int64; -1 for other names."""
         keys, ids = tf.constant(self.names), tf.range(self.count, dtype=tf.int64)
         table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ids), -1)
         return table.lookup(names)
 
     def checked_ids_of(self, names: Tensor) -> Tensor:
-        """The ids of classes by name, int64; a name of no class is an error."""
+        """The ids of classes by name, int64; an unknown name is an error."""
         ids = self.ids_of(names)
         words = ", ".join(self.names[:_WORDS_SHOWN])
         more = ", ..." if self.count > _WORDS_SHOWN else ""
@@ -75,10 +75,10 @@ class Classes:
     def _checked_id(self, name: str, item: Any) -> int:
         if isinstance(item, str):
             if self.vocabulary is None or item not in self.vocabulary:
-                words = self.vocabulary or "that the head would need for names"
-                raise errors.ArgumentError(
-                    errors.invalid_argument(name, item, f"a word of the `label_vocabulary` {words}")
-                )
+                expected = "class ids, because the head has no `label_vocabulary`"
+                if self.vocabulary is not None:
+                    expected = f"a word of the `label_vocabulary` {self.vocabulary}"
+                raise errors.ArgumentError(errors.invalid_argument(name, item, expected))
             return self.vocabulary.index(item)
         last = self.count - 1
         expected = f"class ids from 0 to {last}"
@@ -109,11 +109,11 @@ def label_tensor(labels: Labels, shape: str) -> Tensor:
     """
     if labels is None or isinstance(labels, (tf.SparseTensor, tf.RaggedTensor, dict)):
         way_out = (
-            "Let the input_fn return (features, labels)."
+            "Return (features, labels) from the input_fn."
             if labels is None
-            else "A dict of labels is for a MultiHead."
+            else "Only a MultiHead takes a dict of labels."
             if isinstance(labels, dict)
-            else "Make them dense, as tf.sparse.to_dense and RaggedTensor.to_tensor do."
+            else "Convert them with tf.sparse.to_dense or RaggedTensor.to_tensor."
         )
         raise errors.ArgumentError(
             errors.invalid_argument("labels", labels, f"a dense tensor of shape {shape}", way_out)
@@ -144,7 +144,7 @@ def class_ids(
     if tensor.dtype != tf.string:
         raise error(
             errors.invalid_argument(
-                "labels", tensor, "strings, as the head has a `label_vocabulary`"
+                "labels", tensor, "strings, because the head has a `label_vocabulary`"
             )
         )
     return classes.checked_ids_of(tensor)
@@ -159,7 +159,7 @@ def check_numbers(labels: Tensor) -> None:
     if labels.dtype == tf.string:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "labels", labels, "numbers", "A classifier takes names with `label_vocabulary`."
+                "labels", labels, "numbers", "Classifiers take names with a `label_vocabulary`."
             )
         )
 
@@ -184,7 +184,7 @@ def checked_thresholds(thresholds: Any) -> tuple[float, ...]:
 
 
 def _checked_vocabulary(vocabulary: Any, count: int) -> list[str]:
-    expected = f"a list of {count} different strings, the names of the classes by id"
+    expected = f"a list of {count} unique strings, the names of the classes in the order of ids"
     if not isinstance(vocabulary, (list, tuple)):
         raise errors.ArgumentError(
             errors.invalid_argument("label_vocabulary", vocabulary, expected)

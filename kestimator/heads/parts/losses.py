@@ -16,7 +16,7 @@ from kestimator.validation import signatures
 _ARGUMENTS = {"labels", "logits", "features", "loss_reduction"}
 
 Reduction = Callable[[Tensor, Tensor | None], Tensor]
-"""Makes one number of losses and of the weights of examples, which broadcast to their shape."""
+"""Reduces losses, and weights that broadcast to their shape, to one number."""
 
 
 def _sum(losses: Tensor, weights: Tensor | None) -> Tensor:
@@ -67,14 +67,14 @@ REDUCTIONS: Mapping[str, Reduction] = {
     "weighted_mean": _weighted_mean,
     "weighted_sum_by_nonzero_weights": _mean_of_weighted,
 }
-"""By the values of `tf.losses.Reduction` and `tf.compat.v1.losses.Reduction`."""
+"""Functions by the values of `tf.losses.Reduction` and `tf.compat.v1.losses.Reduction`."""
 
 
 def checked_reduction(reduction: Any) -> str:
     """Returns the name of a reduction to one number.
 
     Raises:
-        errors.ArgumentError: It is something else, "none" among them.
+        errors.ArgumentError: It is something else, such as "none".
     """
     if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise errors.ArgumentError(
@@ -101,7 +101,7 @@ def checked_loss_fn(loss_fn: Any) -> Callable[..., Tensor] | None:
             errors.invalid_argument(
                 "loss_fn",
                 loss_fn,
-                "a function with the arguments `labels` and `logits`, and if needed `features` "
+                "a function with the arguments `labels` and `logits`, and optionally `features` "
                 "and `loss_reduction`",
                 f"It takes {sorted(accepted) or 'no arguments by name'}.",
             )

@@ -104,9 +104,9 @@ class Sums(keras.metrics.Metric):
         """
         self._totals.assign_add(tf.stack([sums.get(name, 0.0) for name in self._sum_names]))
         if scores and self._histograms is not None:
-            found = [scores[name] for name in self._histogram_names]
-            made = [areas.histogram(s.probabilities, s.positive, s.weights) for s in found]
-            self._histograms.assign_add(tf.stack(made))
+            ordered = [scores[name] for name in self._histogram_names]
+            counts = [areas.histogram(s.probabilities, s.positive, s.weights) for s in ordered]
+            self._histograms.assign_add(tf.stack(counts))
 
     def result(self) -> dict[str, Tensor]:
         """All sums and histograms by name."""
@@ -116,8 +116,8 @@ class Sums(keras.metrics.Metric):
     def values(self, sums: Sequence[str], histograms: Sequence[str]) -> list[Tensor]:
         """Some of the sums, then some of the histograms."""
         return [
-            tf.convert_to_tensor(variable)[known.index(name)]
-            for variable, known, names in (
+            tf.convert_to_tensor(variable)[all_names.index(name)]
+            for variable, all_names, names in (
                 (self._totals, self._sum_names, sums),
                 (self._histograms, self._histogram_names, histograms),
             )
@@ -128,7 +128,7 @@ class Sums(keras.metrics.Metric):
 class HeadMetric(keras.metrics.Metric):
     """A metric of a head, over sums that the head's other metrics share.
 
-    `Head.update_metrics` counts a batch for all of them at once; `reset_state` of one resets all.
+    `Head.update_metrics` counts a batch for all of them, and `reset_state` of one resets all.
 
     Args:
         name: The name, as in the results of `evaluate`.

@@ -31,15 +31,15 @@ def train_op(
 
     Raises:
         errors.ArgumentError: Not exactly one of `optimizer` and `train_op_fn` is given, or
-            something is no list.
+            something is not a list.
         errors.ArgumentTypeError: `train_op_fn` cannot be called.
     """
     if (optimizer is None) == (train_op_fn is None):
-        given = "neither" if optimizer is None else "both"
+        received = "neither" if optimizer is None else "both"
         raise errors.ArgumentError(
-            "Exactly one of `optimizer` and `train_op_fn` is needed to train. Received: "
-            f"{given}. Pass `optimizer` with `trainable_variables`, or a `train_op_fn` that "
-            "makes the train op from the loss."
+            "Exactly one of `optimizer` and `train_op_fn` is required for training. Received: "
+            f"{received}. Pass `optimizer` with `trainable_variables`, or a `train_op_fn` that "
+            "creates the train op from the loss."
         )
     if train_op_fn is not None and not callable(train_op_fn):
         raise errors.ArgumentTypeError(

@@ -1,6 +1,6 @@
 """Checks of the arguments of a head: of values when computed, of shapes as early as possible.
 
-In eager mode a failing check raises `errors.ArgumentError` at once. In a graph it is an op, which
+In eager mode a failing check raises `errors.ArgumentError`. In a graph it is an op, which
 fails with `tf.errors.InvalidArgumentError` when the step runs.
 """
 
@@ -99,7 +99,7 @@ def wrong_shape(
     return errors.invalid_argument(
         f"{name}.shape",
         _readable(received),
-        f"{shape}, as the logits are {_readable(logits)}",
+        f"{shape}, because the logits have shape {_readable(logits)}",
         remedy,
     )
 
@@ -115,11 +115,11 @@ def _of_unknown_rank(tensor: Tensor, like: Tensor, width: int) -> Tensor:
 
 def _of_one_batch(name: str, tensor: Tensor, like: Tensor, width: int) -> Tensor:
     """Checks the batch sizes when they are known: 1 would be broadcast silently."""
-    own, other = tf.shape(tensor), tf.shape(like)
+    sizes, expected = tf.shape(tensor), tf.shape(like)
     if like.shape[-1] != width:
-        own, other = own[:-1], other[:-1]
-    message = f"Invalid argument `{name}`. Expected: as many rows as the logits have."
-    return tensor_where(tf.reduce_all(tf.equal(own, other)), tensor, message, own, other)
+        sizes, expected = sizes[:-1], expected[:-1]
+    message = f"Invalid argument `{name}`. Expected: as many rows as the logits."
+    return tensor_where(tf.reduce_all(tf.equal(sizes, expected)), tensor, message, sizes, expected)
 
 
 def checked_logits(logits: Any, dimension: int) -> Tensor:
@@ -137,8 +137,8 @@ def checked_logits(logits: Any, dimension: int) -> Tensor:
             errors.invalid_argument(
                 "logits.shape",
                 tuple(shape.as_list()),
-                f"(batch, {dimension}), or more dimensions of which the last is {dimension}",
-                "`logits_dimension` of the head is how many units the model's last layer needs.",
+                f"(batch, {dimension}), or more dimensions, with {dimension} as the last",
+                "Set the units of the model's last layer to `logits_dimension` of the head.",
             )
         )
     if shape.rank is not None and last is None:
@@ -153,20 +153,20 @@ def last_dimension(tensor: Tensor) -> int | None:
     return None if last is None else int(last)
 
 
-def checked_names(name: str, given: Any, known: Sequence[Any]) -> list[Any]:
-    """Returns those of `known` that were asked for, in their own order; None asks for all.
+def checked_names(name: str, requested: Any, available: Sequence[Any]) -> list[Any]:
+    """Returns the requested ones of `available`, in their own order; None requests all.
 
     Raises:
-        errors.ArgumentError: Something else was asked for.
+        errors.ArgumentError: Something else was requested.
     """
-    if given is None:
-        return list(known)
-    unknown = [key for key in given if key not in known]
+    if requested is None:
+        return list(available)
+    unknown = [key for key in requested if key not in available]
     if unknown:
         raise errors.ArgumentError(
-            errors.invalid_argument(name, given, f"a list of some of {list(known)}")
+            errors.invalid_argument(name, requested, f"a list of keys among {list(available)}")
         )
-    return [key for key in known if key in given]
+    return [key for key in available if key in requested]
 
 
 def checked_count(name: str, value: Any, least: int) -> int:
@@ -174,8 +174,7 @@ def checked_count(name: str, value: Any, least: int) -> int:
 
     Raises:
         errors.ArgumentError: It is less than `least`, or None.
-        errors.ArgumentTypeError: It is no integer.
+        errors.ArgumentTypeError: It is not an integer.
     """
-    if value is None:
-        raise errors.ArgumentError(errors.invalid_argument(name, value, f"an integer from {least}"))
-    return checks.checked_int(name, value, least)
+    type_error = errors.ArgumentError if value is None else errors.ArgumentTypeError
+    return checks.checked_int(name, value, least, type_error=type_error)

@@ -52,11 +52,11 @@ def weights_of(
     if weight_column is None:
         return None
     key = weight_column if isinstance(weight_column, str) else weight_column.key
-    given = _feature(key, features)
+    feature = _feature(key, features)
     # A last dimension of 1, or none, means one weight per example; otherwise each loss has its own.
-    has_one_each = width == 1 or given.shape.rank != logits.shape.rank or given.shape[-1] == 1
-    name, remedy = f"features[{key!r}]", "`weight_column` needs one weight for each example."
-    weights = value_checks.shaped(name, given, logits, 1 if has_one_each else width, remedy)
+    has_one_each = width == 1 or feature.shape.rank != logits.shape.rank or feature.shape[-1] == 1
+    name, remedy = f"features[{key!r}]", "`weight_column` needs one weight per example."
+    weights = value_checks.shaped(name, feature, logits, 1 if has_one_each else width, remedy)
     normalize = getattr(weight_column, "normalizer_fn", None)
     return tf.cast(normalize(weights) if normalize else weights, tf.float32)
 
@@ -74,7 +74,7 @@ def _feature(key: str, features: Any) -> Tensor:
                 "features",
                 received,
                 f"a dict with the `weight_column` {key!r}",
-                "Let the input_fn give the weights among the features.",
+                "Return the weights as a feature from the input_fn.",
             )
         )
     if isinstance(features[key], (tf.SparseTensor, tf.RaggedTensor)):
@@ -84,6 +84,8 @@ def _feature(key: str, features: Any) -> Tensor:
     weights = tf.convert_to_tensor(features[key])
     if not (weights.dtype.is_floating or weights.dtype.is_integer or weights.dtype.is_bool):
         raise errors.ArgumentError(
-            errors.invalid_argument(f"features[{key!r}]", weights, "numbers, as they are weights")
+            errors.invalid_argument(
+                f"features[{key!r}]", weights, "numbers, because they are weights"
+            )
         )
     return weights

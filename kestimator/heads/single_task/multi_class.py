@@ -79,8 +79,8 @@ class MultiClassHead(single.SingleHead):
                 errors.invalid_argument(
                     "labels",
                     ids,
-                    "integers, the class ids",
-                    "tf.cast numbers to tf.int64; names need a `label_vocabulary`.",
+                    "integer class ids",
+                    "Convert numbers with tf.cast(..., tf.int64). Names need a `label_vocabulary`.",
                 )
             )
         ids = tf.cast(ids, tf.int64)

@@ -19,7 +19,7 @@ _SCORES, _PROBABILITY, _SCORES_OF = "scores", "probability/%d", "scores/%d"
 
 
 class MultiLabelHead(single.SingleHead):
-    """A head for classification into several classes at once, by a sigmoid for each.
+    """A head for classification into several classes, by a sigmoid for each.
 
     The loss of an example is the mean of the classes' sigmoid cross entropies.
 
@@ -38,7 +38,7 @@ class MultiLabelHead(single.SingleHead):
         loss_fn: The losses of examples, in place of the cross entropies: a function of `labels`
             and `logits`, both [batch, n_classes], and optionally of `features`, that returns
             [batch, 1].
-        classes_for_class_based_metrics: Ids or names of classes that have metrics of their own.
+        classes_for_class_based_metrics: Ids or names of classes with separate metrics.
         name: A suffix of the names of metrics and summaries.
         areas: How the areas under curves are computed, "interpolation" or, as
             tf.compat.v1.estimator does it, "trapezoidal".
@@ -100,12 +100,12 @@ class MultiLabelHead(single.SingleHead):
                 errors.invalid_argument(
                     "labels",
                     tensor,
-                    "dense labels that say for each class whether the example has it",
-                    "Put names of classes into a tf.SparseTensor.",
+                    "dense labels, with a number for each class",
+                    "Pass names of classes as a tf.SparseTensor.",
                 )
             )
         tensor = tf.cast(tensor, tf.int64) if tensor.dtype.is_bool else tensor
-        remedy = "Check `n_classes` of the head. Class ids go into a tf.SparseTensor."
+        remedy = "Check `n_classes` of the head. Pass class ids as a tf.SparseTensor."
         tensor = value_checks.shaped("labels", tensor, logits, count, remedy)
         return value_checks.within("labels", tensor, 0, 1, remedy)
 
@@ -125,7 +125,7 @@ class MultiLabelHead(single.SingleHead):
             if self._classes.vocabulary is None:
                 raise errors.ArgumentTypeError(
                     errors.invalid_argument(
-                        "labels", values, "class ids, unless there is a `label_vocabulary`"
+                        "labels", values, "class ids, because the head has no `label_vocabulary`"
                     )
                 )
             return self._classes.checked_ids_of(values)
@@ -189,8 +189,8 @@ class MultiLabelHead(single.SingleHead):
         probabilities, positive = batch.probabilities, batch.positive
         scores = {_SCORES: metrics.Scores(probabilities, positive, batch.weights)}
         for position in self._measured:
-            own = slice(position, position + 1)
+            column = slice(position, position + 1)
             scores[_SCORES_OF % position] = metrics.Scores(
-                probabilities[..., own], positive[..., own], batch.weights
+                probabilities[..., column], positive[..., column], batch.weights
             )
         return scores

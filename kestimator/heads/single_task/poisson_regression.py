@@ -25,7 +25,7 @@ class PoissonRegressionHead(regression_base.NumbersHead):
         weight_column: The feature with the weights of examples: its name, or a
             `tf.feature_column.numeric_column`. It may weigh each number of an example.
         loss_reduction: How the losses of examples are reduced: "sum_over_batch_size" or "sum".
-        compute_full_loss: Whether the loss has the term that depends on the labels alone. Then
+        compute_full_loss: Whether the loss has the term that only depends on the labels. Then
             labels cannot be negative.
         name: A suffix of the names of metrics and summaries.
 

@@ -25,7 +25,7 @@ class NumbersHead(single.SingleHead):
         name: A suffix of the names of metrics and summaries.
         loss_fn: The losses, in place of the head's own.
         inverse_link_fn: Makes predictions of logits. None: they are the logits.
-        label_range: The least and the largest label, or None where all are good.
+        label_range: The least and the largest label, or None if all are valid.
     """
 
     def __init__(

@@ -215,7 +215,7 @@ class SingleHead(base.Head):
     ) -> dict[str, Any]:
         if batch.weights is not None:
             # Checked here and not in `loss`: training takes negative weights.
-            remedy = "A metric has no meaning with negative weights."
+            remedy = "Metrics are not defined for negative weights."
             weights = value_checks.within("weights", batch.weights, 0.0, math.inf, remedy)
             batch = dataclasses.replace(batch, weights=weights)
         counted = _metrics.weighted_sums(self._columns(batch), batch.weights)

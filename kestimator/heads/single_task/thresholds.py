@@ -21,14 +21,14 @@ _CORRECT, _TRUE, _PREDICTED, _POSITIVE = (
 
 def formulas(thresholds: Sequence[float]) -> dict[str, metrics.Formula]:
     """The metrics by key, for each threshold accuracy, precision and recall."""
-    found: dict[str, metrics.Formula] = {}
+    by_key: dict[str, metrics.Formula] = {}
     for threshold in thresholds:
         mark = _mark(threshold)
         accuracy = MetricKeys.ACCURACY_AT_THRESHOLD % threshold
-        found[accuracy] = metrics.ratio(_CORRECT % mark, single.WEIGHT)
+        by_key[accuracy] = metrics.ratio(_CORRECT % mark, single.WEIGHT)
         precision = MetricKeys.PRECISION_AT_THRESHOLD % threshold
-        found |= precision_and_recall(precision, MetricKeys.RECALL_AT_THRESHOLD % threshold, mark)
-    return found
+        by_key |= precision_and_recall(precision, MetricKeys.RECALL_AT_THRESHOLD % threshold, mark)
+    return by_key
 
 
 def precision_and_recall(precision: str, recall: str, mark: str) -> dict[str, metrics.Formula]:
@@ -54,14 +54,14 @@ def columns(
     Returns:
         Tensors `[..., 1]`: over several classes the mean of what is correct, the sum of positives.
     """
-    found: dict[str, Tensor] = {}
+    by_name: dict[str, Tensor] = {}
     for threshold in thresholds:
         predicted = tf.cast(probabilities > threshold, tf.float32)
         correct = tf.cast(tf.equal(predicted, labels), tf.float32)
         mark = _mark(threshold)
-        found[_CORRECT % mark] = tf.reduce_mean(correct, axis=-1, keepdims=True)
-        found |= positives(predicted, positive, mark)
-    return found
+        by_name[_CORRECT % mark] = tf.reduce_mean(correct, axis=-1, keepdims=True)
+        by_name |= positives(predicted, positive, mark)
+    return by_name
 
 
 def positives(predicted: Tensor, positive: Tensor, mark: str) -> dict[str, Tensor]:

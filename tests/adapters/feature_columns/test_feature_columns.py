@@ -293,9 +293,9 @@ class TestBadColumns:
     @pytest.mark.parametrize(
         ("columns", "words"),
         [
-            ([], "not empty"),
-            (None, "not empty"),
-            ({"age": 1}, "not empty"),
+            ([], "non-empty"),
+            (None, "non-empty"),
+            ({"age": 1}, "non-empty"),
             (["age"], "numeric_column"),
             ([fc.categorical_column_with_identity("id", 4)], "embedding_column"),
             ([fc.numeric_column("age"), fc.numeric_column("age", shape=2)], "Duplicate.*'age'"),
@@ -317,7 +317,7 @@ class TestBadColumns:
             computed(inputs(fc.numeric_column("weight")), {"age": AGES}, fast=True)
 
     def test_features_without_names(self) -> None:
-        with pytest.raises(errors.ArgumentError, match="a dict of tensors"):
+        with pytest.raises(errors.ArgumentError, match="a dict that maps feature names"):
             column_features.Features(tf.constant(AGES))
 
     @pytest.mark.parametrize("fast", [True, False])

@@ -201,8 +201,8 @@ class TestNames:
     @pytest.mark.parametrize(
         ("names", "words"),
         [
-            ({"p_mae": "A", "q_mae": "B"}, r"without \['q_mse'\]"),
-            ({"p_mae": "A", "q_mae": "B", "q_mse": "C", "r": "D"}, r"with \['r'\]"),
+            ({"p_mae": "A", "q_mae": "B"}, r"Missing: \['q_mse'\]"),
+            ({"p_mae": "A", "q_mae": "B", "q_mse": "C", "r": "D"}, r"Unknown: \['r'\]"),
         ],
     )
     def test_all_metrics_are_renamed_and_no_others(
@@ -226,9 +226,9 @@ class TestNames:
     @pytest.mark.parametrize(
         ("features", "labels", "kind", "words"),
         [
-            ({"a": X, "z": X}, LABELS, KeyError, r"\['b'\] are not .* called \['z'\]"),
-            (X, LABELS, ValueError, "2 inputs, .*'a', 'b'.*are 1"),
-            ((X, X, X), LABELS, ValueError, "are 3"),
+            ({"a": X, "z": X}, LABELS, KeyError, r"Missing: \['b'\]\. Unknown: \['z'\]"),
+            (X, LABELS, ValueError, "2 inputs, .*'a', 'b'.*received 1"),
+            ((X, X, X), LABELS, ValueError, "received 3"),
             (BOTH, {"p": Y}, KeyError, r"labels.*\['q'\]"),
         ],
     )
@@ -493,15 +493,15 @@ class TestFiles:
     def test_without_a_model(self, tmp_path: Any) -> None:
         with h5py.File(tmp_path / "model.h5", "w") as file:
             file["x"] = 1
-        with pytest.raises(errors.KerasFileError, match="no configuration"):
+        with pytest.raises(errors.KerasFileError, match="no model configuration"):
             kestimator.model_to_estimator(keras_model_path=tmp_path / "model.h5")
 
     @pytest.mark.parametrize(
         ("path", "kind", "words"),
         [
-            ("no.keras", OSError, "There is no file"),
+            ("no.keras", OSError, "does not exist"),
             ("saved_model", ValueError, "SavedModels"),
-            ("model.weights.h5", ValueError, "weights without a model"),
+            ("model.weights.h5", ValueError, "weights, but no model"),
         ],
     )
     def test_others(self, path: str, kind: Any, words: str, tmp_path: Any) -> None:

@@ -124,7 +124,7 @@ def test_an_optimizer_is_a_train_op(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "parts"),
     [
-        (lambda: optimizers.AdamW(0.1), "legacy has, too.*keras.optimizers.AdamW of Keras 3"),
+        (lambda: optimizers.AdamW(0.1), "legacy also has.*keras.optimizers.AdamW of Keras 3"),
         (lambda: optimizers.Adam(0.1, weight_decay=0.1), "without weight_decay"),
         (lambda: optimizers.SGD(0.1, use_ema=True), "without use_ema"),
     ],
