@@ -53,13 +53,13 @@ def checked_target(path: Any) -> str:
         )
     if os.path.isdir(target):
         raise errors.ArgumentError(
-            errors.invalid_argument("path", target, "the path of a file; this is a directory")
+            errors.invalid_argument("path", target, "the path of a file, not of a directory")
         )
     directory = os.path.dirname(target) or "."
     if not os.path.isdir(directory):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "path", target, f"a file in a directory that exists; make {directory!r} first"
+                "path", target, f"a file in an existing directory; create {directory!r} first"
             )
         )
     return target
@@ -75,8 +75,8 @@ def write(target: str, write_part: Callable[[str], None]) -> str:
     Returns:
         The path.
     """
-    # A directory keeps the ending, by which Keras chooses the format. Beside the target, as a
-    # rename must stay in one file system.
+    # In a directory, the file keeps its ending, by which Keras chooses the format. The directory is
+    # beside the target, because a rename must stay within one file system.
     directory = tempfile.mkdtemp(prefix=".temp-", dir=os.path.dirname(target) or ".")
     try:
         part = os.path.join(directory, os.path.basename(target))
@@ -105,8 +105,8 @@ def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
             save_to(model, path, keras_files.NAME, names)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise errors.ArgumentError(
-            f"Keras cannot save the model {model.name!r}: {error}. A class of your own needs "
-            f"`get_config`; the weights alone can be written to a file that ends in {WEIGHTS!r}."
+            f"Keras cannot save the model {model.name!r}: {error}. A custom class needs "
+            f"`get_config`. To write only the weights, use a file name that ends in {WEIGHTS!r}."
         ) from error
 
 

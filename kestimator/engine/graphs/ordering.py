@@ -145,7 +145,7 @@ def _is_initializer(op: tf.Operation) -> bool:
 
 def _assign(variable: tf.Tensor) -> str:
     """The name of a variable's initializer."""
-    # `variable_creator` gives every initializer this name, and nothing else tells it from a write.
+    # `variable_creator` gives every initializer this name. Nothing else tells it from a write.
     return f"{variable.op.name}/Assign"
 
 
@@ -184,5 +184,5 @@ def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
 
 def made_by_keras(op: tf.Operation) -> bool:
     """Whether Keras code made the op. TF1 code fetches the writes that it wants to run."""
-    # Keras leaves no mark on its ops, so the traceback of each op has to tell.
+    # Keras leaves no mark on its ops, so only the traceback of each op shows it.
     return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback or ())

@@ -65,8 +65,8 @@ class PrunedFunction:
         self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
         outside = {tensor.op for tensor in self._arguments}
         self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
-        # TensorFlow's C API makes no function in place if a control edge enters the body from an
-        # op outside of it.
+        # TensorFlow's C API cannot make a function in place if a control edge enters the body from
+        # an op outside of it.
         self._stands_alone = all(len(feed.op.outputs) == 1 for feed in feeds) and not any(
             control in outside for op in self._body for control in op.control_inputs
         )
@@ -189,7 +189,7 @@ class PrunedFunction:
             tf_functions.add_function(target, function)
         given = dict(zip(map(id, self._arguments), arguments, strict=True))
         definition, used = _graph_def(self._graph, self._body)
-        # An output may be an argument itself. It has no op in the body, and is given back as it is.
+        # An output may be an argument itself. It has no op in the body, and is returned unchanged.
         computed = [tensor for tensor in self.outputs if id(tensor) not in given]
         elements = tf.graph_util.import_graph_def(
             definition,

@@ -80,7 +80,7 @@ def _consumers(read: tf.Operation, passing: Sequence[tf.Operation]) -> _Consumer
     """The consumers of a read and its identities; None if one asks for more than rows or shape."""
     found = [op for source in passing for op in source.outputs[0].consumers()]
     found = [op for op in found if op not in passing]
-    # A read that nobody consumes may still be one to fetch: only a leftover of `tf.shape` goes.
+    # A read without consumers may still be fetched: only a leftover of `tf.shape` is removed.
     if not found and not _asks_for_shape(read):
         return None
     gathers = [op for op in found if _gathers_rows(op, passing)]

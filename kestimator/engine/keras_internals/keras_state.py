@@ -105,7 +105,7 @@ class _NamesOfScopes(dict[str, int]):
         return count
 
     def __setitem__(self, name: str, count: int) -> None:
-        # TensorFlow's count starts again with each visit of the scope; that of this dict goes on.
+        # TensorFlow's count restarts each time the scope is entered; this dict's count continues.
         entered, key, _ = self._place(name)
         entered[key] = count
         self._given.add((self._prefix(), _numbered(name, count - 1)))

@@ -123,8 +123,8 @@ class MirroredDistribution(Distribution):
                     "train_distribute",
                     self._strategy,
                     "a tf.distribute.MirroredStrategy, a OneDeviceStrategy, or None",
-                    f"A {type(self._strategy).__name__} of {self.replicas} replicas is not "
-                    "supported: mirror over the devices of one machine.",
+                    f"A {type(self._strategy).__name__} with {self.replicas} replicas is not "
+                    "supported. Mirror the model on the devices of one machine.",
                 )
             )
 
@@ -158,7 +158,7 @@ class MirroredDistribution(Distribution):
     def run(self, replica: _Replica, inputs: Any) -> specs.EstimatorSpec:
         """Calls `replica` in a thread per replica, and combines the specs that they return."""
         results: dict[int, specs.EstimatorSpec] = {}
-        # Keras keeps its settings and its seeds per thread: a replica's thread has none of its own.
+        # Keras keeps its settings and its seeds per thread: a replica's thread starts without them.
         settings, seeds = keras_state.settings(), keras_state.python_random()
 
         def run_one() -> None:

@@ -142,9 +142,9 @@ class KerasLosses:
         """
         if self.out_of_reach():
             raise errors.ArgumentError(
-                f"The loss lacks {_listed(self.out_of_reach())}, made in a branch, a loop or a "
-                "`tf.function`, out of which a layer's losses do not get. Call the layer outside "
-                "of it, or return the loss from it and add it to `loss`."
+                f"The loss lacks {_listed(self.out_of_reach())}. A loss that a layer creates in a "
+                "branch, a loop or a `tf.function` cannot be used outside of it. Call the layer "
+                "outside, or return the loss from there and add it to `loss`."
             )
         missing = self.missing_from(loss)
         if not missing:
@@ -159,8 +159,8 @@ class KerasLosses:
             return None
         return (
             f"The `loss` of the EstimatorSpec does not contain {_listed(missing)}. If it should, "
-            "add `tf.compat.v1.losses.get_regularization_loss()` to it. (It is added by itself "
-            "where `train_op` is a Keras optimizer, in the modes for training and evaluation.)"
+            "add `tf.compat.v1.losses.get_regularization_loss()` to it. (If `train_op` "
+            "is a Keras optimizer, it is added automatically in training and evaluation.)"
         )
 
     def _add(self, description: str, loss: tf.Tensor, *, is_of_weight: bool) -> None:

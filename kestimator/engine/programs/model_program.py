@@ -34,7 +34,7 @@ _OF_ONE_SESSION = (
     *("FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "RandomShuffleQueue", "Barrier", "Stack"),
     *("ConditionalAccumulator", "SparseConditionalAccumulator"),
 )
-"""Ops whose state cannot be emptied but starts fresh with every call in tf.estimator. A program
+"""Ops whose state cannot be reset. In tf.estimator it started empty with every call, so a program
 with such an op is traced again for each call."""
 
 
@@ -393,7 +393,7 @@ def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
         )
     if spec.mode != mode:
         raise errors.ArgumentError(
-            f"`model_fn` was called with mode {mode!r} and returned an EstimatorSpec of mode "
+            f"`model_fn` was called with mode {mode!r} but returned an EstimatorSpec of mode "
             f"{spec.mode!r}. Pass `mode=mode` to EstimatorSpec."
         )
     return spec
@@ -408,8 +408,8 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
     for reserved in ("loss", "global_step"):
         if reserved in metrics:
             raise errors.ArgumentError(
-                f"`eval_metric_ops` has a metric called {reserved!r}, which kestimator reports "
-                "itself. Give it another name."
+                f"`eval_metric_ops` has a metric named {reserved!r}, but kestimator adds a metric "
+                "with this name itself. Choose another name."
             )
     # tf.estimator sorted metrics as well, so that the graph is the same every time.
     named = sorted([*metrics.items(), ("loss", None)], key=lambda item: str(item[0]))
@@ -426,9 +426,9 @@ def _check_metrics_are_new(spec: specs.EstimatorSpec, store: variable_store.Vari
             continue
         if any(id(variable.value) in outside for variable in metric.variables):
             raise errors.ArgumentError(
-                f"`eval_metric_ops[{name!r}]` is the metric {metric.name!r}, which was made "
-                "outside of the model_fn. Each evaluation counts anew, so make the metric in the "
-                "model_fn, before its `update_state` is called."
+                f"`eval_metric_ops[{name!r}]` is the metric {metric.name!r}, which was created "
+                "outside of the model_fn. Its state would not be reset for each evaluation. Create "
+                "the metric in the model_fn, before its `update_state` is called."
             )
 
 

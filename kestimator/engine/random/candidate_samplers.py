@@ -108,8 +108,8 @@ def _sampled(
     wanted, unique = attrs["num_sampled"].i, attrs["unique"].b
     if unique and wanted > possible:
         raise ValueError(
-            f"num_sampled is {wanted}, but only {possible} classes can be drawn. Expected at most "
-            "as many, or unique=False."
+            f"`num_sampled` is {wanted}, but only {possible} classes can be drawn. Expected at "
+            f"most {possible}, or unique=False."
         )
     with tf.name_scope(f"{name}kestimator/"):
         if unique:

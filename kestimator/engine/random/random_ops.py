@@ -127,7 +127,7 @@ class RandomState:
         with tf.name_scope(f"{scope}kestimator/"):
             alg = tf.constant(_PHILOX)
             place = tf.bitcast(self._advanced(seeds, _count(inputs[0]), alg), tf.uint64)
-            # As Philox has it: two words of counter, then one of key.
+            # The layout of Philox: two words of counter, then one of key.
             counter, key = tf.split(place, [2, 1])
         drawn = twin(inputs, attrs, key, counter, alg, scope).op
         # In a branch or a loop, `restored` only finds the op by this mark.
@@ -268,7 +268,7 @@ def _in_program(tensor: tf.Tensor) -> tf.Tensor:
 
 def _seeds(attrs: _Attrs) -> tuple[int, int] | None:
     """The seeds of an op; None if it has none, so that every run draws other numbers."""
-    # TensorFlow's kernels take two zeros for no seed.
+    # TensorFlow's kernels treat two zeros as no seed.
     seeds = attrs["seed"].i, attrs["seed2"].i
     return seeds if any(seeds) else None
 
@@ -281,7 +281,7 @@ def _is_part_of(name: str, draws: Container[str]) -> bool:
 
 def _drop(nodes: Any, is_dropped: Callable[[str], bool]) -> set[str]:
     """Drops nodes and the control edges that wait for them; returns the names of the nodes."""
-    # By falling positions: a deletion does not move what is still to be deleted.
+    # From the end, so that a deletion does not move the nodes still to be deleted.
     names = [node.name for node in nodes]
     dropped = {name for name in names if is_dropped(name)}
     for position in reversed(range(len(names) if dropped else 0)):
@@ -476,11 +476,10 @@ def _refused(kind: str, inputs: _Inputs, attrs: _Attrs, name: str) -> None:
     is_fixed = "deterministic" in attrs and attrs["deterministic"].b
     if _seeds(attrs) is not None and not is_fixed:
         raise errors.ArgumentError(
-            f"{kind} ({name.rstrip('/')!r}) has a seed, of its own or of the graph, but keeps its "
-            "place in the stream of random numbers where kestimator cannot share it between the "
-            "functions that run a step: numbers would repeat. Use "
-            f"{_REFUSED[kind]} instead, or RunConfig(tf_random_seed=None) for numbers without a "
-            "seed."
+            f"{kind} ({name.rstrip('/')!r}) has an op-level or graph-level seed, but kestimator "
+            "cannot share its random state between the functions that run a step. Its numbers "
+            f"would repeat. Use {_REFUSED[kind]} instead, or RunConfig(tf_random_seed=None) for "
+            "unseeded numbers."
         )
 
 

@@ -141,7 +141,7 @@ class DeviceLoop:
             The result of the unobserved steps, and the tensors that `observed` returns. These are
             None if a NaN ended the unobserved steps.
         """
-        # Made for each observed function: the op that chooses among them would run at every call.
+        # Built for each observed function: an op that chose among them would run at every call.
         call = self._observing.get(observed)
         if call is None:
 
@@ -160,7 +160,7 @@ class DeviceLoop:
             call = self._observing[observed] = compiled.Compiled(
                 run, [self._step, observed], _LIMITS
             )
-        # No `until_step`: callers come here only if a step adds 1 at most to the global step.
+        # No `until_step`: callers use this only if a step adds 1 at most to the global step.
         outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
         self.was_built = call.is_new
         own = len(outputs) - len(observed.outputs)
@@ -229,7 +229,7 @@ class DeviceLoop:
         def step() -> Sequence[tf.Tensor]:
             return make([tensor for batch in batches for tensor in _flat(batch.get_value())])
 
-        # A step needs a batch for each replica; a rest that is too small for a step is dropped.
+        # A step needs a batch for each replica; a remainder too small for a step is dropped.
         is_there = batches[-1].has_value()
         return is_there, compiled.once(is_there, step, otherwise, shapes)
 
@@ -282,7 +282,7 @@ class DeviceLoop:
         self, limits: Sequence[tf.Tensor], done: tf.Tensor, loss: tf.Tensor, *flags: tf.Tensor
     ) -> tf.Tensor:
         steps, until_step = limits
-        # A NaN differs from itself: `is_nan` and `not` would be two ops more in each turn.
+        # A NaN differs from itself: `is_nan` and `not` would be two more ops per iteration.
         goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
         # None means that a step adds 1 at most, so that the count is enough to end the loop.
         if self._global_step is not None:
@@ -471,7 +471,7 @@ def _merge_feeds(feeds: dict[Any, Any], more: dict[Any, Any] | None, hook: Any) 
         if key in feeds:
             raise RuntimeError(
                 f"Same tensor is fed by two hooks, or by a hook and the loop: {key!r} in "
-                f"{type(hook).__name__}. Feed a tensor from one hook alone."
+                f"{type(hook).__name__}. Feed the tensor from only one hook."
             )
         feeds[key] = value
 

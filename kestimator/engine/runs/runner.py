@@ -27,13 +27,13 @@ from kestimator.engine.tracing import execution_modes
 from kestimator.keys import ModeKeys
 
 LONGEST_UNOBSERVED_SECONDS = 0.5
-"""How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
+"""How long one call on the device may take: Ctrl-C and deadlines are noticed after it."""
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
 MOST_PLAIN_OBSERVED_STEPS = 30
-"""How many steps in a row hooks observe before that is worth a function of its own."""
+"""After this many observed steps in a row, building a function for them pays off."""
 SLOW_FIRST_STEP_SECONDS = 2.0
-"""A first step that takes longer is slow itself: it is not the building of functions alone."""
+"""If the first step takes longer, the step itself is slow, not only building its functions."""
 
 
 class Cadence(Protocol):
@@ -122,7 +122,7 @@ class Runner:
                     loss = loss if result.loss is None else result.loss
                     if self._has_ended(result):
                         break
-                # Asked again: a hook that goes by the clock may have become due meanwhile.
+                # Checked again: a hook that is due by time may have become due meanwhile.
                 if self._wants_observation(left) and not self.hooked.should_stop:
                     loss = self._hooked_step()
                     left -= 1
@@ -132,7 +132,7 @@ class Runner:
 
     def _step(self) -> int:
         """Returns the global step, and reads it only if something else may have moved it."""
-        # Reading the variable is an op more for each call. A run of the session may have moved
+        # Reading the variable is one more op per call. A run of the session may have moved
         # the step: hooks may run anything.
         if self._known_step is None or self._known_step[1] != self._session.runs:
             self._known_step = (self._global_step(), self._session.runs)
@@ -166,8 +166,8 @@ class Runner:
         seconds = self._lock.clock() - start
         self._observed_in_a_row += 1
         self._moved(1)
-        # The first observed steps run as they are written, without TensorFlow's rewriting: what
-        # they take says little of the pace of those that follow.
+        # The first observed steps run without TensorFlow's graph optimization, so their duration
+        # says little about the pace of later steps.
         if self._observed_in_a_row > MOST_PLAIN_OBSERVED_STEPS:
             self._note_pace(seconds)
         elif seconds > SLOW_FIRST_STEP_SECONDS:
@@ -274,8 +274,8 @@ class Runner:
                     self._batches, unobserved, compiled[0], on_one_thread=self._steps_are_small
                 )
         if any(result.not_finite):
-            # The observed step has not run: the loop goes on from here, unless a hook takes the
-            # NaN for an error or asks to stop. What hooks counted too many is taken back.
+            # The observed step has not run. The loop continues from here, unless a hook raises an
+            # error for the NaN or requests a stop. Hooks subtract the steps that did not run.
             self._moved(result.steps)
             for cadence in self._cadences:
                 cadence.passed(result.steps - unobserved, step + result.steps, result.loss)

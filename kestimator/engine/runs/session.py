@@ -35,7 +35,7 @@ from kestimator.engine.tracing import execution_modes
 MOST_PLANS = 64
 """How many sets of fetches are remembered."""
 Guard = Callable[[], contextlib.AbstractContextManager[Any]]
-"""Gives what keeps the variables as they have to be while something is computed."""
+"""Returns a context that protects the variables while something is computed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,8 +237,8 @@ class Session(tf_execution.SessionInterface):
         graph = getattr(element, "graph", None)
         if graph is not None and all(program.graph is not graph for program in self._programs):
             raise ValueError(
-                f"{element!r} is of another graph. Expected a tensor or an operation that was made "
-                "in this session's graph: by the model_fn, the input_fn, or a hook's `begin`."
+                f"{element!r} belongs to another graph. Expected a tensor or an operation of this "
+                "session's graph, created by the model_fn, the input_fn, or a hook's `begin`."
             )
         return element
 

@@ -67,8 +67,8 @@ class ExportDirectory:
             return self._made()
         except tf.errors.OpError as error:
             error.add_note(
-                f"The export needs to make a folder in {self._base!r}, which `export_dir_base` "
-                "names: pass a directory in which this process may write."
+                f"The export has to create a directory in {self._base!r}. Pass a directory that "
+                "this process may write to as `export_dir_base`."
             )
             raise
 
@@ -81,7 +81,7 @@ class ExportDirectory:
             temporary = os.path.join(self._base, f"temp-{second}")
             # Creating the directory claims the second: only one thread or process succeeds.
             if not tf.io.gfile.exists(final) and _is_made(temporary):
-                if not tf.io.gfile.exists(final):  # another thread's may have got its name since
+                if not tf.io.gfile.exists(final):  # another thread's may have been renamed since
                     self._final, self._temporary = final, temporary
                     return temporary
                 tf.io.gfile.rmtree(temporary)
@@ -147,7 +147,7 @@ def delete_unfinished(base: str) -> None:
 
 def _names(base: str, pattern: str) -> list[str]:
     names = tf.io.gfile.listdir(base) if tf.io.gfile.isdir(base) else []
-    names = [name.rstrip("/") for name in names]  # as object stores list folders
+    names = [name.rstrip("/") for name in names]  # object stores list directories with a slash
     return [name for name in names if re.fullmatch(pattern, name)]
 
 
@@ -190,7 +190,7 @@ def _checked_destination(destination: str) -> str:
             errors.invalid_argument(
                 "assets_extra, a key",
                 destination,
-                "the path of a file below the export's folder assets.extra, such as 'notes.txt'",
+                "a relative path inside the export's directory assets.extra, such as 'notes.txt'",
             )
         )
     return normal
@@ -201,7 +201,7 @@ def _checked_source(destination: Any, source: Any) -> str:
     if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                f"assets_extra[{destination!r}]", path, "the path of a file that exists"
+                f"assets_extra[{destination!r}]", path, "the path of an existing file"
             )
         )
     return path

@@ -1,4 +1,4 @@
-"""Imports graphs of a SavedModel into programs: with variables of the store and own tables.
+"""Imports graphs of a SavedModel into programs, with variables of the store and separate tables.
 
 Synopsis::
 
@@ -68,13 +68,13 @@ class SavedModel:
         self._saved_model = _parsed(directory)
         if not tf.io.gfile.exists(f"{self.variables}.index"):
             raise errors.SavedModelError(
-                f"The SavedModel in {directory!r} has no variables: there is no file "
-                f"{self.variables}.index. Copy the whole directory of the export."
+                f"The SavedModel in {directory!r} has no variables: the file "
+                f"{self.variables}.index does not exist. Copy the whole directory of the export."
             )
         if not checkpoint_files.reader(self.variables).has_tensor(_Keys.GLOBAL_STEP):
             raise errors.SavedModelError(
-                f"The SavedModel in {directory!r} has no global step: it was not written by an "
-                "Estimator. Load it with tf.saved_model.load or keras.models.load_model."
+                f"The SavedModel in {directory!r} has no global step, so it was not written by "
+                "an Estimator. Load it with tf.saved_model.load or keras.models.load_model."
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -136,8 +136,8 @@ def _parsed(directory: str) -> Any:
         below = export_files.exports_in(directory)
         hint = f" Did you mean {os.path.join(directory, below[-1])!r}?" if below else ""
         raise errors.SavedModelError(
-            f"There is no SavedModel that can be read in {directory!r}: {error}. Expected: the "
-            f"directory that `experimental_export_all_saved_models` returned.{hint}"
+            f"There is no readable SavedModel in {directory!r}: {error}. Expected the directory "
+            f"that `experimental_export_all_saved_models` returned.{hint}"
         ) from error
 
 
@@ -345,11 +345,11 @@ def _prepared(graph_def: Any, directory: str) -> Any:
     for node in _all_nodes(definition):
         if node.op in _REFERENCES:
             raise errors.SavedModelError(
-                f"The SavedModel in {directory!r} has a variable {node.name!r} of TF1's old kind, "
-                "a reference. Export the model again after "
+                f"The SavedModel in {directory!r} has the TF1 reference variable {node.name!r}. "
+                "Expected resource variables. Export the model again after "
                 "tf.compat.v1.enable_resource_variables()."
             )
-        node.attr.pop("_class", None)  # where an op was placed: beside the op of a variable
+        node.attr.pop("_class", None)  # colocation with the op of a variable
         # A variable keeps its shared name, by which `_capture` finds it in the store.
         if node.op != "VarHandleOp" and "shared_name" in node.attr and node.attr["shared_name"].s:
             node.attr["shared_name"].s = shared(node.attr["shared_name"].s.decode()).encode()
@@ -401,7 +401,7 @@ def _put(definition: Any, given: Mapping[str, tf.Tensor]) -> dict[str, tf.Operat
 
 
 def _gives_way(node: Any, names: set[str]) -> bool:
-    """Returns whether an op only produces a tensor that is given."""
+    """Returns whether an op only produces a tensor that is replaced."""
     return node.name in names and node.op in ("VarHandleOp", "Placeholder", "Const")
 
 

@@ -80,7 +80,7 @@ def _source(name: str) -> str:
 
 def _become_handle(node: Any) -> None:
     node.op = "VarHandleOp"
-    # A reference variable without a shared name goes by the name of its node.
+    # A reference variable without a shared name uses the name of its node.
     if not node.attr["shared_name"].s:
         node.attr["shared_name"].s = node.name.encode()
 
@@ -121,10 +121,10 @@ def _check_not_passed_on(graph_def: Any, writes: set[str]) -> None:
         for name in node.input:
             if _source(name) in writes:
                 raise errors.ArgumentError(
-                    f"The graph to import has reference variables of TF1, and {node.name!r} reads "
-                    f"what {name!r} has written through a reference. Expected reads that wait by "
-                    "a control dependency, or resource variables: write the graph again after "
-                    "tf.compat.v1.enable_resource_variables()."
+                    f"The imported graph has TF1 reference variables, and {node.name!r} reads "
+                    f"through a reference what {name!r} has written. Expected reads with a "
+                    "control dependency on the write, or resource variables. Export the graph "
+                    "again after tf.compat.v1.enable_resource_variables()."
                 )
 
 

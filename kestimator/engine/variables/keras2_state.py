@@ -60,7 +60,7 @@ def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operat
 
 
 def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
-    # Keras 2 is never imported here: if nobody has, no frame can be one of it.
+    # Keras 2 is never imported here: if nobody has imported it, no frame can belong to it.
     maker = _maker() if "tf_keras" in sys.modules else None
     if keras2.is_metric(maker):
         kwargs["collections"] = [_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES]

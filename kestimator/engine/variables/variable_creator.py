@@ -91,7 +91,7 @@ class VariableCreator:
         name = keras_names.unused_name(name, self._keras_names)
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
-        # The program of another mode may have made it: then its memory and first value count.
+        # If the program of another mode has made it, its memory and first value are used.
         known = store.matching(name, *_asked(keras_variable, kwargs))
         variable = known.variable if known else self.memory(name, kwargs)
         initial = known.initial_value if known else kwargs["initial_value"]
@@ -125,8 +125,8 @@ class VariableCreator:
             if reuse is tf.compat.v1.AUTO_REUSE:
                 return None
             raise errors.ArgumentError(
-                f"The variable {name!r} does not exist, and its variable scope has `reuse=True`. "
-                f"Layers have made {sorted(self._held) or 'none'} so far. Give both layers the "
+                f"The variable {name!r} does not exist, but its variable scope has `reuse=True`. "
+                f"Variables of layers so far: {sorted(self._held) or 'none'}. Give both layers the "
                 "same `name` in the same scope, call one layer object twice, or pass "
                 "`reuse=tf.compat.v1.AUTO_REUSE`."
             )
@@ -134,7 +134,7 @@ class VariableCreator:
         if held.shape != shape or held.dtype != dtype:
             raise errors.ArgumentError(
                 f"The variable {name!r} cannot be reused: it has shape {held.shape} and dtype "
-                f"{held.dtype.name}, and the layer asks for shape {shape} and dtype {dtype.name}. "
+                f"{held.dtype.name}, but the layer asks for shape {shape} and dtype {dtype.name}. "
                 "Give the layer another `name`, or call it in a scope without `reuse`."
             )
         return held

@@ -61,7 +61,7 @@ class Slot:
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the memory has a value. Must be asked eagerly."""
+        """Whether the memory has a value. Must be read eagerly."""
         return bool(tf.raw_ops.VarIsInitializedOp(resource=self.variable.handle).numpy())
 
 
@@ -270,7 +270,7 @@ class _AssignedVariable(tf_variables.UnreadVariable):
     """
 
     def __init__(self, variable: Any, assignment: tf.Operation) -> None:
-        # Past the constructor of `UnreadVariable`, which makes the read.
+        # Skips the constructor of `UnreadVariable`, which makes the read.
         tf_variables.BaseResourceVariable.__init__(
             self,
             handle=variable.handle,
