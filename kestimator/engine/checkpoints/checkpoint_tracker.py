@@ -191,8 +191,8 @@ class CheckpointTracker:
             (view, self._store.get(model_program.name(view)))
             for view in checkpoint_files.global_views(model)
         ]
-        own = {model_program.name(view): view.initializer for view, _ in slots}
-        initializers = {**own, **session.input_initializers}
+        initializers = {model_program.name(view): view.initializer for view, _ in slots}
+        initializers |= session.input_initializers
         with program.eager_mode():
             missing = [initializers[s.name] for _, s in slots if s and not s.is_initialized]
         if missing:
@@ -302,7 +302,7 @@ class Loan:
         self._model = model
         self._session = session
         self._path = path
-        self._own: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -316,15 +316,15 @@ class Loan:
 
     def keep(self) -> None:
         """Keeps the current values during training; called while the variables are lent."""
-        if self._tracker.training and self._own is None:
-            self._own = self._tracker.snapshot()
+        if self._tracker.training and self._snapshot is None:
+            self._snapshot = self._tracker.snapshot()
 
     def _read(self) -> None:
-        if self._own is None:
+        if self._snapshot is None:
             self._tracker.load(self._model, self._session, self._path)
         else:
             self._tracker.settle()
-            self._tracker.put_back(self._own)
+            self._tracker.put_back(self._snapshot)
 
 
 def _saver_key(saver: Any) -> Any:
@@ -425,9 +425,9 @@ def add_ready_ops(scaffold: Any) -> None:
     TensorFlow would build about twenty ops that report uninitialized variables. Running them takes
     a tenth of the time to the first step. `CheckpointTracker` checks the variables directly.
     """
-    for given, key in (
+    for ready_op, key in (
         (scaffold.ready_op, _GraphKeys.READY_OP),
         (scaffold.ready_for_local_init_op, _GraphKeys.READY_FOR_LOCAL_INIT_OP),
     ):
-        if given is None and not _v1.get_collection(key):
+        if ready_op is None and not _v1.get_collection(key):
             _v1.add_to_collection(key, tf.constant([], tf.string, name="ready"))

@@ -147,12 +147,12 @@ def _variables(group: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
         return
     scope = variable_name(str(group.attrs["name"]))
     kind = group.name.split("/")[-2].rstrip("0123456789").rstrip("_")
-    known = VARIABLES.get(kind, ())
+    variables = VARIABLES.get(kind, ())
     values = [group[key][()] for key in sorted(group, key=int)]
     if len(values) == 1:
         yield scope, _without_rows(scope, values[0])
     for number, value in enumerate(values):
-        yield f"{scope}/{known[number] if number < len(known) else number}", value
+        yield f"{scope}/{variables[number] if number < len(variables) else number}", value
 
 
 def _without_rows(name: str, value: np.ndarray) -> np.ndarray:

@@ -125,13 +125,13 @@ def holding(
         variables: The variables by name.
         value_of: Returns the value for a name.
     """
-    kept = [(variable, variable.numpy()) for variable in variables.values()]
+    previous_values = [(variable, variable.numpy()) for variable in variables.values()]
     try:
         for name, variable in variables.items():
             variable.assign(value_of(name))
         yield
     finally:
-        for variable, value in kept:
+        for variable, value in previous_values:
             variable.assign(value)
 
 
@@ -144,14 +144,14 @@ def weight_names(names: Sequence[str]) -> list[str]:
     >>> weight_names(["adam/iteration", "adam/w_momentum", "global_step", "w", "w/Adam"])
     ['w']
     """
-    known = set(names)
+    all_names = set(names)
     scopes = {
         name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in _OF_OPTIMIZERS
     }
     return [
         name
         for name in names
-        if not known & set(_scopes_of(name))
+        if not all_names & set(_scopes_of(name))
         and not scopes & set(_scopes_of(name))
         and not re.match(r"training/|global_step$|signal_early_stopping/", name)
         and not re.search(r"(^|/)(beta[12]_power(_\d+)?|seed_generator_state)$", name)
@@ -188,13 +188,14 @@ def _kind(
     layer: str, names: Sequence[str], values: Mapping[str, np.ndarray]
 ) -> tuple[str, list[str]]:
     """Returns the kind of Keras layer that has these variables, and their order in it."""
-    own = {name.removeprefix(f"{layer}/"): name for name in names}
-    kernel = values.get(own.get("kernel", ""))
-    if kernel is not None and set(own) <= {"kernel", "bias"}:
-        return _KERNELS.get(kernel.ndim, "layer"), [own[n] for n in ("kernel", "bias") if n in own]
-    for kind, known in keras_files.VARIABLES.items():
-        if set(own) == set(known):
-            return kind, [own[name] for name in known]
+    paths = {name.removeprefix(f"{layer}/"): name for name in names}
+    kernel = values.get(paths.get("kernel", ""))
+    if kernel is not None and set(paths) <= {"kernel", "bias"}:
+        order = [paths[name] for name in ("kernel", "bias") if name in paths]
+        return _KERNELS.get(kernel.ndim, "layer"), order
+    for kind, variables in keras_files.VARIABLES.items():
+        if set(paths) == set(variables):
+            return kind, [paths[name] for name in variables]
     return "layer", list(names)
 
 

@@ -187,21 +187,21 @@ class PrunedFunction:
         target = tf.compat.v1.get_default_graph()
         for function in tf_functions.called_functions(self._graph):
             tf_functions.add_function(target, function)
-        given = dict(zip(map(id, self._arguments), arguments, strict=True))
+        values = dict(zip(map(id, self._arguments), arguments, strict=True))
         definition, used = _graph_def(self._graph, self._body)
         # An output may be an argument itself. It has no op in the body, and is returned unchanged.
-        computed = [tensor for tensor in self.outputs if id(tensor) not in given]
+        computed = [tensor for tensor in self.outputs if id(tensor) not in values]
         elements = tf.graph_util.import_graph_def(
             definition,
-            {tensor.name: given[id(tensor)] for tensor in self._arguments if tensor.name in used},
+            {tensor.name: values[id(tensor)] for tensor in self._arguments if tensor.name in used},
             [tensor.name for tensor in computed] + [op.name for op in self._operations],
             name=self._graph.name,
         )
         # `elements` is longer than `computed`: the ops follow the tensors.
         for tensor, element in zip(computed, elements, strict=False):
             element.set_shape(tensor.shape)  # someone may have set it; the ops do not imply it
-            given[id(tensor)] = element
-        return [given[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
+            values[id(tensor)] = element
+        return [values[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
 
 
 def plain_graph(name: str) -> Any:

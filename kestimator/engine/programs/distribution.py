@@ -5,8 +5,8 @@ Synopsis::
     distribution = of(config.train_distribute)
     distribution.check()
     # n placeholders for each input, n calls of the model_fn
-    made = program.trace(..., distribution=distribution)
-    distribution.broadcast(made.graph)       # replicas start from the primary's values
+    mirrored = program.trace(..., distribution=distribution)
+    distribution.broadcast(mirrored.graph)       # replicas start from the primary's values
 
 Each replica traces the model_fn into the same graph, in a thread of its own. This is how
 `tf.distribute.MirroredStrategy` works, so `merge_call` and all optimizers work unchanged. A
@@ -248,16 +248,16 @@ class MirroredCreator(variable_creator.VariableCreator):
         reduced only when they are read.
         """
         devices = self._strategy.extended.worker_devices
-        others = [self._copy(primary, i, device) for i, device in enumerate(devices) if i > 0]
+        copies = [self._copy(primary, i, device) for i, device in enumerate(devices) if i > 0]
         aggregation = _aggregation(primary, keras_variable, kwargs.get("aggregation"))
         is_local = keras_variable is None and kwargs["is_local"]
         on_read = kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ
         kind = tf_distribution.SyncOnReadVariable if on_read and is_local else MirroredVariable
-        container = kind(self._strategy, (primary, *others), aggregation)
+        container = kind(self._strategy, (primary, *copies), aggregation)
         self._containers.append(container)
         if keras_variable is not None:
             # TensorFlow makes their assignments on behalf of Keras: see `order_keras_state`.
-            self.keras_handles.update(id(view.op.outputs[0]) for view in (primary, *others))
+            self.keras_handles.update(id(view.op.outputs[0]) for view in (primary, *copies))
         return container
 
     def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
@@ -321,13 +321,13 @@ def components(variable: Any) -> Sequence[variable_store.ProgramVariable]:
 def _aggregation(
     primary: variable_store.ProgramVariable,
     keras_variable: keras.Variable | None,
-    asked: tf.VariableAggregation | None,
+    requested: tf.VariableAggregation | None,
 ) -> tf.VariableAggregation:
     """How the values that replicas assign become one value.
 
     Keras layers do not say how to combine moving statistics. Their mean keeps replicas equal.
     """
-    aggregation = asked or tf.VariableAggregation.NONE
+    aggregation = requested or tf.VariableAggregation.NONE
     is_state = keras_variable is not None and not keras_variable.trainable
     if is_state and aggregation == tf.VariableAggregation.NONE and primary.dtype.is_floating:
         return tf.VariableAggregation.MEAN
@@ -357,11 +357,11 @@ def _reduction_that_does_not_hang(strategy: tf.distribute.Strategy) -> Iterator[
     Without `cross_device_ops`, MirroredStrategy uses collective ops. On logical CPUs these wait
     for each other forever.
     """
-    kept = tf_distribution.reduction(strategy)
+    original = tf_distribution.reduction(strategy)
     on_cpus = any("CPU" in device.upper() for device in strategy.extended.worker_devices)
-    if on_cpus and tf_distribution.is_collective(kept):
+    if on_cpus and tf_distribution.is_collective(original):
         tf_distribution.set_reduction(strategy, tf.distribute.ReductionToOneDevice())
     try:
         yield
     finally:
-        tf_distribution.set_reduction(strategy, kept)
+        tf_distribution.set_reduction(strategy, original)

@@ -90,7 +90,7 @@ class ModelProgram:
         self.input_variables: tuple[str, ...] = ()
         self.summary_writer: tf2_summaries.LazyWriter | None = None
         self._store = store
-        self._kept: dict[Any, Any] = {}
+        self._cache: dict[Any, Any] = {}
         self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
 
     @classmethod
@@ -123,13 +123,13 @@ class ModelProgram:
             errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode, or a metric
                 that was made outside of it.
         """
-        given: list[Any] = []
+        train_ops: list[Any] = []
         distribution = distribution or _distribution.Distribution()
 
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(source.call(features, labels), mode)
             # `complete` turns a Keras optimizer into ops, so the optimizer is kept here.
-            given.append(spec.train_op)
+            train_ops.append(spec.train_op)
             _check_metrics_are_new(spec, store)
             return source.complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
 
@@ -156,8 +156,8 @@ class ModelProgram:
         model.is_stale = any(
             op.type.startswith(_OF_ONE_SESSION) for op in model.graph.get_operations()
         )
-        if isinstance(given[0], keras.optimizers.Optimizer):
-            model.keras_optimizer = given[0]
+        if isinstance(train_ops[0], keras.optimizers.Optimizer):
+            model.keras_optimizer = train_ops[0]
         model._offer_global_step_read()
         if mode == ModeKeys.EVAL:
             model._metrics = model._evaluation_metrics()
@@ -190,12 +190,12 @@ class ModelProgram:
     @functools.cached_property
     def operations(self) -> list[tf.Operation]:
         """The ops of one step: the train op or the metric updates, and the writes of Keras."""
-        wanted = {
+        updates = {
             ModeKeys.TRAIN: [_operation(self.spec.train_op)],
             ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
             ModeKeys.PREDICT: [],
         }[self.mode]
-        operations = [*wanted, *self._state_updates()]
+        operations = [*updates, *self._state_updates()]
         return [*operations, *self._dumps(operations)]
 
     def _dumps(self, operations: Sequence[tf.Operation]) -> list[tf.Operation]:
@@ -212,7 +212,7 @@ class ModelProgram:
         """The writes of Keras in this mode. Only training changes what a checkpoint contains."""
         if self.mode == ModeKeys.TRAIN:
             return self.program.state_updates
-        kept = {
+        saved_handles = {
             id(view.op.outputs[0])
             for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
             # Seeds are the exception: they move on in every mode.
@@ -221,7 +221,7 @@ class ModelProgram:
         return [
             op
             for op in self.program.state_updates
-            if not any(id(tensor) in kept for tensor in op.inputs)
+            if not any(id(tensor) in saved_handles for tensor in op.inputs)
         ]
 
     @property
@@ -231,9 +231,9 @@ class ModelProgram:
 
     def made_once(self, key: Any, make: Callable[[], Any]) -> Any:
         """The result of `make`, which is called once and kept with the program."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
 
     @functools.cached_property
     def fetches(self) -> dict[str, Any]:
@@ -321,13 +321,13 @@ class ModelProgram:
     @contextlib.contextmanager
     def changing(self, hooks: Sequence[Any]) -> Iterator[None]:
         """Lets hooks add ops in `begin`. A program that a user's hook extends is not kept."""
-        own = {id(hook) for hook in hooks if _begins_by_itself(hook)}
+        has_user_hooks = any(map(_begins_by_itself, hooks))
         if self.graph.finalized:
             self.graph.reopen()
         before = len(self.graph.get_operations())
         with self.program.growing():
             yield
-        self.is_stale = self.is_stale or bool(own and len(self.graph.get_operations()) > before)
+        self.is_stale |= has_user_hooks and len(self.graph.get_operations()) > before
 
     @property
     def keras_variables(self) -> list[keras.Variable]:

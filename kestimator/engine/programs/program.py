@@ -96,8 +96,8 @@ class ProgramGraph(traced_graph.TracedGraph):
         self._complete(name)
         collection: list[Any] = super().get_collection(self._own(name), scope)
         if name == keras_losses.REGULARIZATION_LOSSES and self.replicas > 1:
-            others = self.keras_losses.of_other_replicas()
-            return [loss for loss in collection if id(loss) not in others]
+            other_losses = self.keras_losses.of_other_replicas()
+            return [loss for loss in collection if id(loss) not in other_losses]
         return collection
 
     def _own(self, name: str) -> str:

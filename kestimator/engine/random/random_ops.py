@@ -303,9 +303,9 @@ def _restore_in_function(function: Any) -> None:
         kind, seed, seed2 = node.attr[CLASSICAL].s.decode().split(",")
         inputs = [name for name in node.input if not name.startswith("^")]
         waits = [name for name in node.input if name.startswith("^")]
-        own = [inputs[0], *inputs[4:]]  # without key, counter and algorithm
+        original_inputs = [inputs[0], *inputs[4:]]  # without key, counter and algorithm
         node.op = kind
-        node.input[:] = [*own, *waits]
+        node.input[:] = [*original_inputs, *waits]
         del node.attr[CLASSICAL]
         if kind == "RandomUniformInt":
             node.attr["Tout"].CopyFrom(node.attr["dtype"])
@@ -328,9 +328,9 @@ def _scope(name: str) -> str:
 
 
 def _count(shape: tf.Tensor) -> tf.Tensor:
-    known = tf.get_static_value(shape)
-    if known is not None:
-        return tf.constant(int(np.prod(known, dtype=np.int64)), tf.uint64)
+    static_shape = tf.get_static_value(shape)
+    if static_shape is not None:
+        return tf.constant(int(np.prod(static_shape, dtype=np.int64)), tf.uint64)
     return tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.uint64)
 
 

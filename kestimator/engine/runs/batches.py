@@ -145,8 +145,8 @@ class DatasetBatches(Batches):
             cardinality = int(self._dataset.cardinality())
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
-            known = [count for count in (steps, self.remaining) if count is not None]
-            self._options = options_for(self._dataset, min(known, default=math.inf))
+            limits = [count for count in (steps, self.remaining) if count is not None]
+            self._options = options_for(self._dataset, min(limits, default=math.inf))
 
     @property
     def iterator(self) -> Any:
@@ -491,8 +491,8 @@ def _iterator_maker(
         variant = tf.compat.v1.placeholder(tf.variant, ())
         dataset = dataset_to_run(variant, spec_key.spec, make_options)
         handles = tf.nest.flatten(iter(dataset), expand_composites=True)
-    made = [op for op in graph.get_operations() if op.type == "MakeIterator"]
-    return pruned_function.PrunedFunction(graph, [variant], handles, made)
+    operations = [op for op in graph.get_operations() if op.type == "MakeIterator"]
+    return pruned_function.PrunedFunction(graph, [variant], handles, operations)
 
 
 def _remaining(cardinality: int, per_step: int) -> int | None:
@@ -540,12 +540,12 @@ def _run_initializers(programs: list[_program.Program]) -> None:
 
 def global_variables(programs: list[_program.Program]) -> list[Any]:
     """Returns the variables that an input_fn created to be saved with those of the model."""
-    found: list[Any] = []
+    variables: list[Any] = []
     for program in programs:
         (step,) = program.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_STEP)
         views = program.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES)
-        found.extend(view for view in views if view is not step)
-    return found
+        variables.extend(view for view in views if view is not step)
+    return variables
 
 
 def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:

@@ -163,11 +163,11 @@ class DeviceLoop:
         # No `until_step`: callers use this only if a step adds 1 at most to the global step.
         outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
         self.was_built = call.is_new
-        own = len(outputs) - len(observed.outputs)
-        result = self._result(outputs[:own])
-        looked = not any(result.not_finite)
-        batches.consumed(result.steps + looked)
-        return result, outputs[own:] if looked else None
+        split = len(outputs) - len(observed.outputs)
+        result = self._result(outputs[:split])
+        was_observed = not any(result.not_finite)
+        batches.consumed(result.steps + was_observed)
+        return result, outputs[split:] if was_observed else None
 
     def observe(
         self,
@@ -197,15 +197,15 @@ class DeviceLoop:
                     return compiled.inlined(observed, self._inputs, flat)
 
                 shapes = [tensor.shape for tensor in observed.outputs]
-                is_there, values = self._step_if_any(
+                has_batches, values = self._step_if_any(
                     iterator, make, _nothing(observed.outputs), shapes
                 )
-                return [is_there, *values]
+                return [has_batches, *values]
 
             self._observing[key] = compiled.Compiled(run, [observed], ())
-        is_there, *values = self._observing[key](batches.iterator, on_one_thread=on_one_thread)
+        has_batches, *values = self._observing[key](batches.iterator, on_one_thread=on_one_thread)
         self.was_built = self._observing[key].is_new
-        if not is_there:
+        if not has_batches:
             raise _batches.end_of_input()
         batches.consumed(1)
         return values
@@ -230,8 +230,8 @@ class DeviceLoop:
             return make([tensor for batch in batches for tensor in _flat(batch.get_value())])
 
         # A step needs a batch for each replica; a remainder too small for a step is dropped.
-        is_there = batches[-1].has_value()
-        return is_there, compiled.once(is_there, step, otherwise, shapes)
+        has_batches = batches[-1].has_value()
+        return has_batches, compiled.once(has_batches, step, otherwise, shapes)
 
     def _loop_without_iterator(self, batches: _batches.Batches) -> compiled.Compiled:
         """Returns the loop for an input that a graph computes in each step, or for no input."""
@@ -314,8 +314,8 @@ class DeviceLoop:
 
         def body(_: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
             step = functools.partial(self._one_step, state[0])
-            is_there, state_after = self._step_if_any(iterator, step, state)
-            return [tf.logical_not(is_there), *state_after]
+            has_batches, state_after = self._step_if_any(iterator, step, state)
+            return [tf.logical_not(has_batches), *state_after]
 
         ended, done, loss, *flags = tf.while_loop(
             lambda ended, *state: tf.logical_and(
@@ -433,7 +433,7 @@ class HookedSession:
             RuntimeError: Two hooks feed the same tensor.
         """
         context = _v1_train.SessionRunContext(_v1_train.SessionRunArgs(fetches), self._session)
-        asked: dict[Any, Any] = {"caller": fetches}
+        requested: dict[Any, Any] = {"caller": fetches}
         feeds: dict[Any, Any] = {}
         options = tf.compat.v1.RunOptions()
         for position, hook in enumerate(self._hooks):
@@ -441,10 +441,10 @@ class HookedSession:
             if request is None:
                 continue
             if request.fetches is not None:
-                asked[position] = request.fetches
+                requested[position] = request.fetches
             _merge_feeds(feeds, request.feed_dict, hook)
             _merge_options(options, request.options)
-        return StepRequest(context, asked, feeds, options)
+        return StepRequest(context, requested, feeds, options)
 
     def tell(self, request: StepRequest, values: dict[Any, Any], metadata: Any) -> Any:
         """Calls `after_run` of every hook.

@@ -104,28 +104,28 @@ class Runner:
             The loss of the last step, or None if there was none.
         """
         # The argument checks accept floats: 2.5 steps are three.
-        left = device_loop.NO_LIMIT if steps is None else math.ceil(steps)
+        steps_left = device_loop.NO_LIMIT if steps is None else math.ceil(steps)
         loss = None
         try:
-            while left > 0 and not self.hooked.should_stop:
-                unobserved = self._steps_until_due(left)
+            while steps_left > 0 and not self.hooked.should_stop:
+                unobserved = self._steps_until_due(steps_left)
                 # Before, not after: an error in a step leaves variables that equal no checkpoint.
                 self._before_steps()
                 # One call for both saves the cost of a second call, which counts with small steps.
-                if self._can_observe_within(unobserved, left):
+                if self._can_observe_within(unobserved, steps_left):
                     ran, loss = self._run_and_observe(unobserved)
-                    left -= ran
+                    steps_left -= ran
                     continue
                 if unobserved > 0:
                     result = self._run_unobserved(unobserved)
-                    left -= result.steps
+                    steps_left -= result.steps
                     loss = loss if result.loss is None else result.loss
                     if self._has_ended(result):
                         break
                 # Checked again: a hook that is due by time may have become due meanwhile.
-                if self._wants_observation(left) and not self.hooked.should_stop:
+                if self._wants_observation(steps_left) and not self.hooked.should_stop:
                     loss = self._hooked_step()
-                    left -= 1
+                    steps_left -= 1
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
         return loss
@@ -147,16 +147,16 @@ class Runner:
         elif self._model.mode == ModeKeys.TRAIN:
             self._known_step = (self._known_step[0] + steps, self._known_step[1])
 
-    def _steps_until_due(self, left: int) -> int:
+    def _steps_until_due(self, steps_left: int) -> int:
         step = self._step()
-        if left <= 0 or any(cadence.seconds_until_due() <= 0 for cadence in self._cadences):
+        if steps_left <= 0 or any(cadence.seconds_until_due() <= 0 for cadence in self._cadences):
             return 0
         # The hook that is due first decides for all of them: they observe the same step.
-        unobserved = min([left, *(cadence.steps_until_due(step) for cadence in self._cadences)])
+        unobserved = min([steps_left, *(c.steps_until_due(step) for c in self._cadences)])
         return math.ceil(unobserved)  # `steps` and `max_steps` may be floats
 
-    def _wants_observation(self, left: int) -> bool:
-        return left > 0 and self._steps_until_due(left) == 0
+    def _wants_observation(self, steps_left: int) -> bool:
+        return steps_left > 0 and self._steps_until_due(steps_left) == 0
 
     def _hooked_step(self) -> Any:
         request = self.hooked.ask(self._model.fetches)
@@ -232,12 +232,12 @@ class Runner:
         self._tell_not_finite(result)
         return result
 
-    def _can_observe_within(self, unobserved: int, left: int) -> bool:
+    def _can_observe_within(self, unobserved: int, steps_left: int) -> bool:
         """Returns whether the unobserved steps and the observed one fit in one call."""
         # One call can take a batch for each step only if it is known that there are enough of them.
         remaining = self._batches.remaining
         return (
-            0 < unobserved < min(left, self._longest_stretch())
+            0 < unobserved < min(steps_left, self._longest_stretch())
             and remaining is not None
             and remaining > unobserved
             and self._model.advances_by_one
@@ -333,8 +333,8 @@ class Runner:
             tf.compat.v1.train.SessionRunArgs(None), self._session
         )
         # The loop reports the loss first, then each watched tensor in the order of the watchers.
-        loss_is_nan, *others = result.not_finite
-        pending = iter(others)
+        loss_is_nan, *tensors_are_nan = result.not_finite
+        pending = iter(tensors_are_nan)
         for cadence in self._watchers:
             is_nan = loss_is_nan if self._watches_loss(cadence) else next(pending)
             if is_nan:

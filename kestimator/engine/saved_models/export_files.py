@@ -36,10 +36,10 @@ def checked_base(export_dir_base: Any) -> str:
         )
     base = os.fsdecode(export_dir_base)
     missing = _first_missing(base)
-    there = base if missing is None else os.path.dirname(missing)
-    # `there` is empty for a relative path of which nothing exists: it is in the current directory.
-    if not base or (there and not tf.io.gfile.isdir(there)):
-        remedy = f"{there!r} is a file." if there else ""
+    existing = base if missing is None else os.path.dirname(missing)
+    # `existing` is empty if no part of a relative path exists: the current directory has it.
+    if not base or (existing and not tf.io.gfile.isdir(existing)):
+        remedy = f"{existing!r} is a file." if existing else ""
         raise errors.ArgumentError(
             errors.invalid_argument("export_dir_base", export_dir_base, expected, remedy)
         )

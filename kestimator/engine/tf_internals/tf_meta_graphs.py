@@ -26,12 +26,12 @@ def read_saved_model(directory: str) -> Any:
     return loader_impl.parse_saved_model(directory)
 
 
-def asset_paths(directory: str, one: Any) -> dict[str, bytes]:
+def asset_paths(directory: str, graph: Any) -> dict[str, bytes]:
     """The paths of a graph's assets by the names of their tensors. Public loaders only feed them.
 
     Args:
         directory: The directory of the SavedModel.
-        one: The `MetaGraphDef`.
+        graph: The `MetaGraphDef`.
     """
-    paths: dict[str, bytes] = loader_impl.get_asset_tensors(directory, one)
+    paths: dict[str, bytes] = loader_impl.get_asset_tensors(directory, graph)
     return paths

@@ -104,8 +104,8 @@ class TracedGraph(tf.Graph):
 
     def placeholder_for(self, tensor: tf.Tensor, name: str | None) -> tf.Tensor:
         """Like `capture`, for the memory of a variable that the program makes itself."""
-        known = self._captured.get(id(tensor)) or self._constants.get(id(tensor))
-        return (known or self._stand_for(tensor, name))[1]
+        capture = self._captured.get(id(tensor)) or self._constants.get(id(tensor))
+        return (capture or self._stand_for(tensor, name))[1]
 
     def meet(self, tensor: tf.Tensor) -> None:
         """Called before an eager tensor is captured for the first time."""

@@ -152,15 +152,15 @@ def take_over(
         local: The store of the variables that belong to the program alone.
     """
     # One variable is in several collections: all of them must get the same view.
-    found: dict[int, Any] = {}
+    views: dict[int, Any] = {}
     for key in graph.get_all_collection_keys():
         collection = graph.get_collection_ref(key)
         for position, variable in enumerate(collection):
             if _is_op_of(graph, variable):
                 owner = local if key == _GraphKeys.LOCAL_VARIABLES else store
-                if id(variable) not in found:
-                    found[id(variable)] = _view(graph, variable, owner)
-                collection[position] = found[id(variable)]
+                if id(variable) not in views:
+                    views[id(variable)] = _view(graph, variable, owner)
+                collection[position] = views[id(variable)]
 
 
 def _is_op_of(graph: Any, variable: Any) -> bool:

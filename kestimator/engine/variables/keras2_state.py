@@ -44,15 +44,15 @@ def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operat
         metric: A `tf_keras.metrics.Metric`.
         graph: The graph.
     """
-    made = [
+    variables = [
         *graph.get_collection(_Keys.LOCAL_VARIABLES),
         *graph.get_collection(_Keys.GLOBAL_VARIABLES),
     ]
-    views = {id(view): view for view in made}
-    own = [views[id(variable)] for variable in metric.variables if id(variable) in views]
+    views = {id(view): view for view in variables}
+    metric_views = [views[id(variable)] for variable in metric.variables if id(variable) in views]
     updates = [
         op
-        for view in own
+        for view in metric_views
         for op in view.op.outputs[0].consumers()
         if op.type.startswith("Assign") and op is not view.initializer
     ]

@@ -92,20 +92,20 @@ class VariableCreator:
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
         # If the program of another mode has made it, its memory and first value are used.
-        known = store.matching(name, *_asked(keras_variable, kwargs))
-        variable = known.variable if known else self.memory(name, kwargs)
-        initial = known.initial_value if known else kwargs["initial_value"]
+        existing = store.matching(name, *_requested(keras_variable, kwargs))
+        variable = existing.variable if existing else self.memory(name, kwargs)
+        initial = existing.initial_value if existing else kwargs["initial_value"]
         slot = store.add(Slot(name, variable, keras_variable, initial))
         collections = [_GraphKeys.LOCAL_VARIABLES if is_metric else _GraphKeys.GLOBAL_VARIABLES]
         if keras_variable.trainable and not is_metric:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
         view = self.view(slot, resets=is_metric, keras_variable=keras_variable, kwargs=kwargs)
         self._graph.add_to_collections(collections, view)
-        held = self.given_to_keras(variable, view)
+        keras_value = self.given_to_keras(variable, view)
         if not is_metric:
             self.keras_variables[name] = keras_variable
-            self._held[name] = held
-        return held
+            self._held[name] = keras_value
+        return keras_value
 
     def _shared(
         self, name: str, keras_variable: keras.Variable, kwargs: dict[str, Any]
@@ -120,8 +120,8 @@ class VariableCreator:
             reuse = tf.compat.v1.get_variable_scope().reuse
         if not reuse:
             return None
-        held = self._held.get(name)
-        if held is None:
+        shared = self._held.get(name)
+        if shared is None:
             if reuse is tf.compat.v1.AUTO_REUSE:
                 return None
             raise errors.ArgumentError(
@@ -130,14 +130,15 @@ class VariableCreator:
                 "same `name` in the same scope, call one layer object twice, or pass "
                 "`reuse=tf.compat.v1.AUTO_REUSE`."
             )
-        shape, dtype = _asked(keras_variable, kwargs)
-        if held.shape != shape or held.dtype != dtype:
+        shape, dtype = _requested(keras_variable, kwargs)
+        if shared.shape != shape or shared.dtype != dtype:
             raise errors.ArgumentError(
-                f"The variable {name!r} cannot be reused: it has shape {held.shape} and dtype "
-                f"{held.dtype.name}, but the layer asks for shape {shape} and dtype {dtype.name}. "
-                "Give the layer another `name`, or call it in a scope without `reuse`."
+                f"The variable {name!r} cannot be reused: it has shape {shared.shape} and dtype "
+                f"{shared.dtype.name}, but the layer asks for shape {shape} and dtype "
+                f"{dtype.name}. Give the layer another `name`, or call it in a scope without "
+                "`reuse`."
             )
-        return held
+        return shared
 
     def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
         """Makes the eager variable that Keras asked for."""
@@ -174,8 +175,8 @@ class VariableCreator:
         name = keras_names.unused_name(
             str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
         )
-        known = self._store.get(name)
-        slot = known or self._store.add(Slot(name, variable, owner, is_outside=True))
+        slot = self._store.get(name)
+        slot = slot or self._store.add(Slot(name, variable, owner, is_outside=True))
         if owner is not None:
             self.keras_variables[name] = owner
         collections = [_GraphKeys.GLOBAL_VARIABLES]
@@ -374,7 +375,7 @@ def is_seed(variable: str) -> bool:
     return variable.endswith("seed_generator_state")
 
 
-def _asked(
+def _requested(
     keras_variable: keras.Variable, kwargs: dict[str, Any]
 ) -> tuple[tf.TensorShape, tf.DType]:
     """The shape and dtype that Keras asks for.

@@ -102,8 +102,8 @@ class VariableStore:
         Raises:
             errors.CheckpointMismatchError: The variable exists with another shape or dtype.
         """
-        known = self.matching(name, shape, dtype)
-        return known or self.add(Slot(name, _uninitialized_variable(name, shape, dtype)))
+        slot = self.matching(name, shape, dtype)
+        return slot or self.add(Slot(name, _uninitialized_variable(name, shape, dtype)))
 
     def matching(self, name: str, shape: tf.TensorShape, dtype: tf.DType) -> Slot | None:
         """Finds the variable `name`, if there is one.
@@ -111,17 +111,17 @@ class VariableStore:
         Raises:
             errors.CheckpointMismatchError: It has another shape or dtype.
         """
-        known = self._slots.get(name)
-        if known is None:
+        slot = self._slots.get(name)
+        if slot is None:
             return None
-        if not known.variable.shape.is_compatible_with(shape) or known.variable.dtype != dtype:
+        if not slot.variable.shape.is_compatible_with(shape) or slot.variable.dtype != dtype:
             raise errors.CheckpointMismatchError(
-                f"Variable {name!r} has shape {known.variable.shape} and dtype "
-                f"{known.variable.dtype.name} in this estimator, but the model_fn now asks for "
+                f"Variable {name!r} has shape {slot.variable.shape} and dtype "
+                f"{slot.variable.dtype.name} in this estimator, but the model_fn now asks for "
                 f"shape {shape} and dtype {dtype.name}. Build the same variables in every mode, "
                 "or use another variable name."
             )
-        return known
+        return slot
 
 
 def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
