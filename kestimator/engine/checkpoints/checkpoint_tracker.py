@@ -58,10 +58,10 @@ class Reader(Protocol):
 class CheckpointTracker:
     """Knows which checkpoint the variables of an estimator hold, so that none is read twice.
 
-    Several threads may use the estimator at once. A thread holds `lock` while no other thread may
-    change the variables: while a program is traced or looked up, while values are loaded, and
-    while steps or an evaluation run. During training, whenever no thread holds the lock, the
-    variables have the values of training.
+    Several threads may use the estimator. A thread holds `lock` while no other thread may change
+    the variables: while a program is traced or looked up, while values are loaded, and while steps
+    or an evaluation run. During training, whenever no thread holds the lock, the variables have the
+    values of training.
 
     Args:
         store: The variables.

@@ -61,7 +61,7 @@ class PrunedFunction:
         captures = [pair for pair in graph.captures if pair[1].op in reached]
         self._captured = [external for external, _ in captures]
         self._arguments = [*feeds, *(internal for _, internal in captures)]
-        # NoOps have no effect of their own: `tf.group()` of nothing needs no call.
+        # NoOps have no effect: an empty `tf.group()` needs no call.
         self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
         outside = {tensor.op for tensor in self._arguments}
         self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
@@ -123,7 +123,7 @@ class PrunedFunction:
         """The function, made at the first call.
 
         Most parts become functions in place. TensorFlow cannot do this for control edges from
-        inputs, for example. Such a part is first copied into a graph of its own.
+        inputs, for example. Such a part is first copied into a separate graph.
         """
         with execution_modes.eager_mode():
             if self._stands_alone:

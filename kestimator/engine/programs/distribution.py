@@ -8,7 +8,7 @@ Synopsis::
     mirrored = program.trace(..., distribution=distribution)
     distribution.broadcast(mirrored.graph)       # replicas start from the primary's values
 
-Each replica traces the model_fn into the same graph, in a thread of its own. This is how
+Each replica traces the model_fn into the same graph, in its own thread. This is how
 `tf.distribute.MirroredStrategy` works, so `merge_call` and all optimizers work unchanged. A
 variable has one name and a component per replica. The first component is the memory that the
 estimator's other programs use. Checkpoints only contain this one.
@@ -108,7 +108,7 @@ class MirroredDistribution(Distribution):
         super().__init__(strategy)
         self._strategy: tf.distribute.Strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
-        # A store of its own: checkpoints must not see the components of the other replicas.
+        # A separate store: checkpoints must not see the components of the other replicas.
         self._copies = variable_store.VariableStore()
 
     def check(self) -> None:
@@ -217,7 +217,7 @@ class MirroredCreator(variable_creator.VariableCreator):
     Args:
         graph: The program's graph.
         store: The store of the variables that checkpoints contain.
-        local: The store of the variables that belong to this program alone.
+        local: The store of the variables that belong only to this program.
         strategy: The strategy.
         copies: The store of the other replicas' components.
     """

@@ -200,7 +200,7 @@ class ModelProgram:
 
     def _dumps(self, operations: Sequence[tf.Operation]) -> list[tf.Operation]:
         """The ops with which `tf.debugging.experimental.enable_dump_debug_info` sees a step."""
-        # The debugger adds them beside the ops that it watches, so no fetch reaches them.
+        # No fetch reaches them, because the ops that the debugger watches do not depend on them.
         dumps = [op for op in self.graph.get_operations() if op.type == "DebugIdentityV2"]
         if not dumps:
             return []
@@ -249,7 +249,7 @@ class ModelProgram:
 
     def _evaluation_metrics(self) -> dict[str, tuple[tf.Tensor, tf.Operation | None]]:
         metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
-        # A local store of its own: no checkpoint contains the variables of these metrics.
+        # A separate local store: no checkpoint contains the variables of these metrics.
         local = variable_store.VariableStore()
         creator = variable_creator.VariableCreator(self.graph, self._store, local)
         with (

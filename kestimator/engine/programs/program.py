@@ -177,7 +177,7 @@ class Program:
         graph: The graph.
         inputs: The placeholders for the inputs, flat.
         result: The result of the traced function.
-        local: The variables that belong to this program alone.
+        local: The variables that belong only to this program.
         batches_per_step: The number of input batches that `inputs` takes.
         initial_writes: The ops with which Keras code wrote constants, such as loaded weights.
         reads: For fetched tensors that only read a variable: that variable.

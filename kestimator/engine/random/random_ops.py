@@ -5,7 +5,7 @@ Synopsis::
     state = RandomState(graph)
     graph = traced_graph.TracedGraph("model_train", seed, state.stand_ins)
     ...                                 # tf.nn.dropout, tf.random.uniform in the graph
-    state.restart()                     # the streams begin anew, as in a new session
+    state.restart()                     # the streams restart, as in a new session
 
 A random op of TF1 keeps its place in its stream inside its kernel, and each function has its own
 kernels. So a step that writes summaries would repeat the draws of the step before it. Therefore an

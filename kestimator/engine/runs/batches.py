@@ -235,7 +235,7 @@ def open_input(
 
     It is called eagerly first, which is enough for a Dataset. Code for a TF1 graph (iterators,
     placeholders, tensors) then raises an exception or returns tensors. In this case the input_fn
-    is called again, in a graph of its own.
+    is called again, in a separate graph.
 
     Args:
         call: The input_fn, bound to its arguments.

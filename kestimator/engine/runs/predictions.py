@@ -113,7 +113,7 @@ class UnobservedPredictions:
         model: The program.
         predictions: The tensors to compute.
         loan: The context in which the variables hold the values to predict with. A single batch
-            is taken from the input before this context begins, as it may take long to arrive.
+            is taken from the input before this context begins: it may take long to arrive.
         may_join: Whether a call may return several batches, joined in the same arrays.
     """
 

@@ -143,7 +143,7 @@ class Runner:
         # A train op that adds another number than 1 cannot be counted, so the step is read again.
         if self._known_step is None or not self._model.advances_by_one:
             self._known_step = None
-        # Steps of an evaluation leave the global step alone.
+        # Steps of an evaluation do not change the global step.
         elif self._model.mode == ModeKeys.TRAIN:
             self._known_step = (self._known_step[0] + steps, self._known_step[1])
 

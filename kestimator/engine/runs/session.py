@@ -64,7 +64,7 @@ class Session(tf_execution.SessionInterface):
 
     Attributes:
         guard: The same.
-        runs: A number that changes with every run that is not a step, as it may change variables.
+        runs: A number that changes with every run that is not a step: it may change variables.
     """
 
     def __init__(self, program: _program.Program, batches: _batches.Batches, guard: Guard) -> None:

@@ -13,12 +13,12 @@ that sees a MetaGraph before it is put into a graph."""
 
 
 def read_meta_graph(path: str) -> Any:
-    """Reads a `MetaGraphDef` from a file, binary or text. Public code imports it at once."""
+    """Reads a `MetaGraphDef` from a file, binary or text. Public code also imports it."""
     return meta_graph.read_meta_graph_file(path)
 
 
 def read_saved_model(directory: str) -> Any:
-    """Reads a `SavedModel` proto from a directory. Public code loads it at once.
+    """Reads a `SavedModel` proto from a directory. Public code also loads it.
 
     Raises:
         OSError: The directory has no readable SavedModel.

@@ -1,4 +1,4 @@
-"""How TensorFlow runs ops: eagerly, on the calling thread alone, or in the background."""
+"""How TensorFlow runs ops: eagerly, only on the calling thread, or in the background."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Background:
         self._executor = tf_execution.background_executor()
 
     def running(self) -> contextlib.AbstractContextManager[None]:
-        """Makes functions called inside return at once. Their tensors get their values later."""
+        """Makes functions called inside return immediately. Their tensors get values later."""
         return tf_execution.running_on(self._executor)
 
     def wait(self) -> None:

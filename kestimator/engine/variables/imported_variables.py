@@ -149,7 +149,7 @@ def take_over(
     Args:
         graph: The program's graph, after its trace.
         store: The store of the variables that checkpoints contain.
-        local: The store of the variables that belong to the program alone.
+        local: The store of the variables that belong only to the program.
     """
     # One variable is in several collections: all of them must get the same view.
     views: dict[int, Any] = {}
@@ -168,7 +168,7 @@ def _is_op_of(graph: Any, variable: Any) -> bool:
         variable, variable_store.ProgramVariable
     ):
         return False
-    # A variable of several replicas has no handle of its own, and no import brought it.
+    # A variable of several replicas has no handle itself, and was not imported.
     handle = tf_variables.own_handle(variable)
     return (
         isinstance(handle, tf.Tensor)

@@ -70,7 +70,7 @@ def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf
 
 
 def _maker() -> Any:
-    """The metric or optimizer that asks for a variable, found by its frame: nothing else tells."""
+    """The metric or optimizer that asks for a variable. Only its frame identifies it."""
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         candidate = frame.f_locals.get("self")

@@ -36,7 +36,7 @@ class VariableCreator:
     Args:
         graph: The program's graph.
         store: The store of the variables that checkpoints contain.
-        local: The store of the variables that belong to this program alone (TF1 metrics).
+        local: The store of the variables that belong only to this program (TF1 metrics).
     """
 
     def __init__(self, graph: tf.Graph, store: VariableStore, local: VariableStore) -> None:
@@ -59,7 +59,7 @@ class VariableCreator:
 
     @property
     def local(self) -> VariableStore:
-        """The store of the variables that belong to this program alone."""
+        """The store of the variables that belong only to this program."""
         return self._local
 
     def reserve(self, name: str) -> None:
@@ -83,7 +83,7 @@ class VariableCreator:
         is_metric = keras_state.is_metric_being_made()
         name = self._keras_name(keras_variable)
         keras_state.take_name(keras_variable.path.split("/")[0])
-        # Optimizers, metrics and seeds have a state of their own, also in a scope with `reuse`.
+        # Optimizers, metrics and seeds have their own state, also in a scope with `reuse`.
         if not (is_metric or is_seed(name) or keras_state.is_optimizer_being_made()):
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:
@@ -402,7 +402,7 @@ def _called(value: Any) -> Any:
 
 
 def _without_graph(value: Any) -> Any:
-    """Turns a constant of the traced graph into a plain value, and leaves other values alone."""
+    """Turns a constant of the traced graph into a plain value, and returns other values as is."""
     # Keras converts values to tensors in the trace, but the memory is made outside of its graph.
     if isinstance(value, tf.Tensor) and not tf_tensors.is_eager(value):
         constant = tf.get_static_value(value)

@@ -265,8 +265,8 @@ class ProgramVariable(tf_variables.BaseResourceVariable):
 class _AssignedVariable(tf_variables.UnreadVariable):
     """The result of an assignment. Reads of it see the assigned value.
 
-    TensorFlow's own class reads the variable at once, so that sessions can fetch it. A later write
-    would have to wait for that read. Then a step would run an assignment that nobody fetched.
+    TensorFlow's own class reads the variable immediately, so that sessions can fetch it. A later
+    write would have to wait for that read. Then a step would run an assignment that nobody fetched.
     """
 
     def __init__(self, variable: Any, assignment: tf.Operation) -> None:
