@@ -470,7 +470,7 @@ class TestAModelMadeOutside:
                 kestimator.Estimator(model_fn, tmp_path / "first").evaluate(dataset())
 
         estimator = kestimator.Estimator(model_fn, tmp_path / "first").train(dataset(), steps=1)
-        with pytest.raises(kestimator.errors.BusyError, match="another estimator is working"):
+        with pytest.raises(kestimator.errors.BusyError, match="another estimator is using"):
             estimator.train(dataset(), [Evaluates()], steps=2)
 
     def test_is_not_trained_while_another_thread_evaluates_it(

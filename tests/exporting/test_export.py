@@ -145,7 +145,7 @@ class TestNothingIsLeftBehind:
         assert not (tmp_path / "out").exists()
 
     def test_assets_extra_that_do_not_exist(self, trained, tmp_path):
-        with pytest.raises(ValueError, match="assets_extra.*exists"):
+        with pytest.raises(ValueError, match="assets_extra.*existing"):
             trained.export_saved_model(
                 str(tmp_path / "out"), raw_receiver, assets_extra={"a": str(tmp_path / "none")}
             )

@@ -394,7 +394,7 @@ class TestRefused:
     def test_directory_that_cannot_be_made(self, estimator):
         with pytest.raises(tf.errors.OpError) as raised:
             estimator.experimental_export_all_saved_models("/proc/no/such/place", MODES)
-        assert "a directory in which this process may write" in raised.value.__notes__[0]
+        assert "a directory that this process may write to" in raised.value.__notes__[0]
 
     @pytest.mark.parametrize(
         ("mode", "field", "make", "match"),

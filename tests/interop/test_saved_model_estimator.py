@@ -394,7 +394,7 @@ class TestRefused:
     def test_path(self, path, tmp_path):
         with pytest.raises(TypeError, match="saved_model_dir"):
             kestimator.SavedModelEstimator(None)
-        with pytest.raises(OSError, match="no SavedModel that can be read") as raised:
+        with pytest.raises(OSError, match="no readable SavedModel") as raised:
             kestimator.SavedModelEstimator(tmp_path)
         assert isinstance(raised.value, errors.SavedModelError)
         with pytest.raises(errors.SavedModelError, match=f"Did you mean '{path}'"):
@@ -403,7 +403,7 @@ class TestRefused:
     def test_damaged(self, path, tmp_path):
         copy = shutil.copytree(path, tmp_path / "copy")
         (copy / "saved_model.pb").write_bytes(b"damaged")
-        with pytest.raises(errors.SavedModelError, match="no SavedModel that can be read"):
+        with pytest.raises(errors.SavedModelError, match="no readable SavedModel"):
             kestimator.SavedModelEstimator(copy)
         shutil.copy(pathlib.Path(path) / "saved_model.pb", copy)
         os.remove(copy / "variables" / "variables.index")

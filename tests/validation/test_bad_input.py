@@ -360,7 +360,7 @@ def test_endless_evaluation(trained: Any, caplog: Any) -> None:
     [
         (None, ["q"], ValueError, ["`predict_keys`", r"\['y'\]", r"\['q'\]"]),
         (None, 3, TypeError, ["`predict_keys`", "a list of keys", "3"]),
-        (lambda y: y, ["y"], ValueError, ["`predict_keys`", "no dict"]),
+        (lambda y: y, ["y"], ValueError, ["`predict_keys`", "not a dict"]),
         (lambda y: {"y": y, "z": y[:2]}, None, ValueError, ["Batch length", "'y': 4, 'z': 2"]),
         (lambda y: {"y": y, "z": y[0, 0]}, None, ValueError, ["Batch length", "'z': None"]),
         (lambda y: y[0, 0], None, TypeError, ["`predictions`", "first dimension"]),
@@ -469,10 +469,10 @@ def write(content: bytes) -> Any:
         (cut("model.ckpt-2.data-00000-of-00001", 3), ["model.ckpt-2", "truncated", "older"]),
         (cut("model.ckpt-2.index", 0), ["model.ckpt-2", "truncated", "older"]),
         (cut("model.ckpt-2.index", 70), ["model.ckpt-2", "truncated", "older"]),
-        (write(b""), ["checkpoint cannot be read", "to start afresh"]),
-        (write(b"@@ {"), ["checkpoint cannot be read", "to start afresh"]),
-        (write(b"\xff\xfe\x00"), ["checkpoint cannot be read", "to start afresh"]),
-        (write(b'model_checkpoint_path: "model.ckpt-9"'), ["names .*model.ckpt-9", "afresh"]),
+        (write(b""), ["checkpoint cannot be read", "to start from scratch"]),
+        (write(b"@@ {"), ["checkpoint cannot be read", "to start from scratch"]),
+        (write(b"\xff\xfe\x00"), ["checkpoint cannot be read", "to start from scratch"]),
+        (write(b'model_checkpoint_path: "model.ckpt-9"'), ["names .*model.ckpt-9", "scratch"]),
     ],
 )
 def test_damaged_checkpoint_is_no_fresh_start(trained: Any, damage: Any, parts: Any) -> None:
@@ -492,7 +492,7 @@ def test_absent_checkpoint_gives_way_to_an_older_one(trained: Any, caplog: Any, 
         assert kestimator.Estimator(Model(), trained).latest_checkpoint() == str(
             trained / "model.ckpt-0"
         )
-    assert "going on from" in caplog.text
+    assert "continuing from" in caplog.text
 
 
 def test_checkpoint_that_lacks_one_of_its_data_files(trained: Any) -> None:

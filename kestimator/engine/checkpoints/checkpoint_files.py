@@ -48,9 +48,9 @@ def latest_checkpoint(model_dir: str) -> str | None:
     if state is None:
         return None
     raise errors.UnreadableCheckpointError(
-        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither it "
-        "nor an older checkpoint is there. Restore the files, or delete the file `checkpoint` "
-        "to start afresh."
+        f"The file {model_dir}/checkpoint names {state.model_checkpoint_path}, but neither "
+        "that checkpoint nor an older one exists. Restore the files, or delete the file "
+        "`checkpoint` to start from scratch."
     )
 
 
@@ -60,7 +60,7 @@ def _newest_whole(state: Any) -> str | None:
         if is_whole(path):
             if path != state.model_checkpoint_path:
                 _logger.warning(
-                    "The checkpoint %s is not there as a whole; going on from %s.",
+                    "The checkpoint %s is missing or incomplete; continuing from %s.",
                     state.model_checkpoint_path,
                     path,
                 )
@@ -89,8 +89,8 @@ def _state(model_dir: str) -> Any:
     except (ValueError, tf.errors.OpError) as error:
         raise errors.UnreadableCheckpointError(
             f"The file {model_dir}/checkpoint cannot be read: {error}. Write the line "
-            "'model_checkpoint_path: \"model.ckpt-<step>\"' into it to go on from that "
-            "checkpoint, or delete it to start afresh."
+            "'model_checkpoint_path: \"model.ckpt-<step>\"' into it to continue from that "
+            "checkpoint, or delete it to start from scratch."
         ) from error
 
 
@@ -105,7 +105,7 @@ def _parsed_state(model_dir: str, text: bytes) -> Any:
     del text
     state = tf.train.get_checkpoint_state(model_dir)
     if state is None:
-        raise ValueError("it is no text of a checkpoint state")
+        raise ValueError("it does not contain a checkpoint state")
     return state
 
 
@@ -118,8 +118,8 @@ def reader(path: str) -> Any:
     """
     if not tf.io.gfile.exists(f"{path}.index"):
         raise errors.CheckpointNotFoundError(
-            f"There is no checkpoint at {path!r}. Expected the prefix of one, such as "
-            "'model_dir/model.ckpt-100', without '.index' or '.data-…'."
+            f"There is no checkpoint at {path!r}. Expected the prefix of a checkpoint, such "
+            "as 'model_dir/model.ckpt-100', without '.index' or '.data-…'."
         )
     with unreadable_as_error(path):
         return tf.train.load_checkpoint(path)
@@ -135,7 +135,8 @@ def global_step_of(path: str) -> int:
     checkpoint = reader(path)
     if not checkpoint.has_tensor(_GraphKeys.GLOBAL_STEP):
         raise errors.MissingVariableError(
-            f"The checkpoint {path!r} has no variable 'global_step': an Estimator did not write it."
+            f"The checkpoint {path!r} has no variable 'global_step'. Expected a checkpoint that "
+            "an Estimator wrote."
         )
     with unreadable_as_error(path):
         return int(checkpoint.get_tensor(_GraphKeys.GLOBAL_STEP))
@@ -267,25 +268,25 @@ def check_fits(path: str, views: list[Any]) -> None:
         if dtypes[key] != view.dtype.base_dtype:
             raise errors.VariableShapeError(
                 f"Variable {key!r} has dtype {dtypes[key].name} in the checkpoint {path!r}, but "
-                f"{view.dtype.base_dtype.name} in the model. Build the model with the dtypes that "
-                "wrote the checkpoint, or train in another model_dir."
+                f"{view.dtype.base_dtype.name} in the model. Build the model with the dtypes of "
+                "the checkpoint, or train in another model_dir."
             )
         if not tf.TensorShape(shape).is_compatible_with(shapes[key]):
             raise errors.VariableShapeError(
                 f"Variable {key!r} has shape {tuple(shapes[key])} in the checkpoint {path!r}, "
                 f"but shape {tuple(tf.TensorShape(shape))} in the model. Build the model with the "
-                "sizes that wrote the checkpoint, or train in another model_dir (see "
-                "`warm_start_from` to take over the variables that fit)."
+                "sizes of the checkpoint, or train in another model_dir (`warm_start_from` can "
+                "load the variables that fit)."
             )
 
 
 def _missing(key: str, path: str, shapes: dict[str, Any]) -> str:
     near = difflib.get_close_matches(key, shapes, n=3)
-    hint = f" Similar names there: {near}." if near else ""
+    hint = f" Similar names in it: {near}." if near else ""
     return (
         f"Variable {key!r} of the model is not in the checkpoint {path!r}, which holds "
         f"{len(shapes)} variables.{hint} Build the model that wrote the checkpoint, or train in "
-        "another model_dir (see `warm_start_from` to take over the variables that fit)."
+        "another model_dir (`warm_start_from` can load the variables that fit)."
     )
 
 
@@ -295,7 +296,7 @@ def global_views(model: model_program.ModelProgram) -> list[Any]:
         *model.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES),
         *model.graph.get_collection(_GraphKeys.SAVEABLE_OBJECTS),
     ]
-    # By id: a variable may be in both collections. Objects with `specs` are no variables.
+    # By id: a variable may be in both collections. Objects with `specs` are not variables.
     return list({id(view): view for view in views if not hasattr(view, "specs")}.values())
 
 
@@ -336,5 +337,5 @@ def unreadable_as_error(path: str) -> Iterator[None]:
 def _unreadable(path: str, error: Exception) -> errors.UnreadableCheckpointError:
     return errors.UnreadableCheckpointError(
         f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "
-        "Delete its files and its line in the file `checkpoint` to go on from an older one."
+        "Delete its files and its line in the file `checkpoint` to continue from an older one."
     )

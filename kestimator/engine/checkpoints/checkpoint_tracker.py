@@ -1,4 +1,4 @@
-"""Tracks what the variables of an estimator hold: a checkpoint, or values of none.
+"""Tracks which checkpoint the variables of an estimator hold, if any.
 
 Synopsis::
 
@@ -30,7 +30,7 @@ from kestimator.keys import ModeKeys
 
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
-_claims = threading.Lock()  # held for as long as a flag is looked at and set
+_claims = threading.Lock()  # held while a flag is read and set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Reader(Protocol):
 class CheckpointTracker:
     """Knows which checkpoint the variables of an estimator hold, so that none is read twice.
 
-    Several threads may use the estimator at once. A thread holds `lock` while no other thread may
-    change the variables: while a program is traced or looked up, while values are loaded, and
-    while steps or an evaluation run. During training, whenever no thread holds the lock, the
-    variables have the values of training.
+    Several threads may use the estimator. A thread holds `lock` while no other thread may change
+    the variables: while a program is traced or looked up, while values are loaded, and while steps
+    or an evaluation run. During training, whenever no thread holds the lock, the variables have the
+    values of training.
 
     Args:
         store: The variables.
@@ -167,7 +167,7 @@ class CheckpointTracker:
         """
         saver = model.scaffold.saver
         names = {model_program.name(view) for view in checkpoint_files.global_views(model)}
-        # Before `take`: that makes the shared variables ours, and hides what others changed.
+        # Before `take`, which makes the shared variables ours and hides the changes of others.
         holds = self.holds(path, saver)
         shared_variables.take(
             self._store.outside, self, is_fresh=path is None, trains=model.mode == ModeKeys.TRAIN
@@ -191,8 +191,8 @@ class CheckpointTracker:
             (view, self._store.get(model_program.name(view)))
             for view in checkpoint_files.global_views(model)
         ]
-        own = {model_program.name(view): view.initializer for view, _ in slots}
-        initializers = {**own, **session.input_initializers}
+        initializers = {model_program.name(view): view.initializer for view, _ in slots}
+        initializers |= session.input_initializers
         with program.eager_mode():
             missing = [initializers[s.name] for _, s in slots if s and not s.is_initialized]
         if missing:
@@ -208,7 +208,7 @@ class CheckpointTracker:
         """
         # Initializers would lengthen each of many short predictions.
         if model.mode == ModeKeys.PREDICT and model.locals_are_ready:
-            return  # predictions have no state of their own to start afresh
+            return  # predictions have no local state to reset
         scaffold = model.scaffold
         if model.locals_are_ready or not _not_ready(
             session, scaffold.ready_for_local_init_op, (_GraphKeys.GLOBAL_VARIABLES,)
@@ -287,7 +287,7 @@ class Loan:
     Args:
         tracker: The tracker of the variables.
         model: The program that predicts.
-        session: A session over it whose guard is the lock alone.
+        session: A session over it whose guard is only the lock.
         path: The checkpoint; None for initial values.
     """
 
@@ -302,7 +302,7 @@ class Loan:
         self._model = model
         self._session = session
         self._path = path
-        self._own: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -316,20 +316,20 @@ class Loan:
 
     def keep(self) -> None:
         """Keeps the current values during training; called while the variables are lent."""
-        if self._tracker.training and self._own is None:
-            self._own = self._tracker.snapshot()
+        if self._tracker.training and self._snapshot is None:
+            self._snapshot = self._tracker.snapshot()
 
     def _read(self) -> None:
-        if self._own is None:
+        if self._snapshot is None:
             self._tracker.load(self._model, self._session, self._path)
         else:
             self._tracker.settle()
-            self._tracker.put_back(self._own)
+            self._tracker.put_back(self._snapshot)
 
 
 def _saver_key(saver: Any) -> Any:
-    # Default savers of all programs read variables by their names, so that what one has read serves
-    # the others.
+    # Default savers of all programs read variables by name, so a checkpoint that one of them has
+    # read need not be read again for another program.
     shares = isinstance(saver, checkpoint_files.DefaultSaver) and not saver.has_tables
     return "default" if shares else id(saver)
 
@@ -359,13 +359,13 @@ class SavedListener(_v1.train.CheckpointSaverListener):
         path = checkpoint_files.latest_checkpoint(self._model_dir)
         if path is not None and path.endswith(f"-{global_step_value}"):
             self._tracker.saved(path, self._model.scaffold.saver)
-        else:  # a hook of the user's writes elsewhere
+        else:  # a user's hook writes elsewhere
             self._tracker.changed()
 
 
 def _initialize(model: model_program.ModelProgram, session: _session.Session) -> None:
     scaffold = model.scaffold
-    # Initializers have streams of their own, which a call restarts only if it initializes.
+    # Initializers have separate random streams, which restart only where they run.
     model.graph.random_state.restart(initializers=True)
     if session.input_initializers:
         session.run(list(session.input_initializers.values()))
@@ -407,7 +407,7 @@ def _not_ready(session: _session.Session, ready_op: Any, collections: Sequence[s
     """
     if ready_op is None:
         return []
-    # The constant of `add_ready_ops` has a static value; an op of the user has none.
+    # The constant of `add_ready_ops` has a static value; a user's op has none.
     if tf.get_static_value(ready_op) is None:
         return [tf.compat.as_text(value) for value in session.run(ready_op).ravel()]
     views = [view for key in collections for view in session.graph.get_collection(key)]
@@ -425,9 +425,9 @@ def add_ready_ops(scaffold: Any) -> None:
     TensorFlow would build about twenty ops that report uninitialized variables. Running them takes
     a tenth of the time to the first step. `CheckpointTracker` checks the variables directly.
     """
-    for given, key in (
+    for ready_op, key in (
         (scaffold.ready_op, _GraphKeys.READY_OP),
         (scaffold.ready_for_local_init_op, _GraphKeys.READY_FOR_LOCAL_INIT_OP),
     ):
-        if given is None and not _v1.get_collection(key):
+        if ready_op is None and not _v1.get_collection(key):
             _v1.add_to_collection(key, tf.constant([], tf.string, name="ready"))

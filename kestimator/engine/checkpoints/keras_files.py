@@ -30,7 +30,7 @@ _WEIGHTS_IN_MODEL = "model.weights.h5"
 _ENDINGS = (".keras", ".weights.h5")
 
 NAME = "kestimator_name"
-"""The attribute by which a value in a file of kestimator's has the name of its variable."""
+"""The attribute that holds the variable name of a value, in files that kestimator writes."""
 
 VARIABLES = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -41,7 +41,7 @@ VARIABLES = {
     "embedding": ("embeddings",),
     "layer_normalization": ("gamma", "beta"),
 }
-"""How Keras numbers the variables of a layer; its own files have no names for them."""
+"""The order in which Keras numbers the variables of a layer: its files do not name them."""
 
 
 def layer_name(variable: str) -> str:
@@ -88,14 +88,14 @@ def as_checkpoint(path: str) -> str:
     """
     if not os.path.isfile(path):
         raise errors.CheckpointNotFoundError(
-            f"There is no Keras file {path!r}, which `warm_start_from` names."
+            f"`warm_start_from` names the Keras file {path!r}, which does not exist."
         )
     return _converted(os.path.abspath(path), os.stat(path).st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
 def _converted(path: str, modified: int) -> str:
-    del modified  # a file that has changed is another one
+    del modified  # part of the cache key: a changed file is read again
     values = _values(path)
     if not values:
         raise errors.UnreadableCheckpointError(f"The Keras file {path!r} has no weights.")
@@ -122,8 +122,8 @@ def _values(path: str) -> dict[str, np.ndarray]:
             return _read(file)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise errors.UnreadableCheckpointError(
-            f"The file {path!r}, which `warm_start_from` names, cannot be read as what "
-            f"keras.Model.save or save_weights writes: {error}. Save it again."
+            f"`warm_start_from` names the file {path!r}, which cannot be read: {error}. Expected a "
+            "file that keras.Model.save or save_weights wrote. Save it again."
         ) from error
 
 
@@ -141,18 +141,18 @@ def _read(file: Any) -> dict[str, np.ndarray]:
 
 def _variables(group: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the variables of a layer, whose group is called `…/<class>_<number>/vars`."""
-    # A file that kestimator wrote has the names; in others, the layer and its class tell them.
+    # Files that kestimator wrote have the names. In others, they follow from the layer's class.
     if all(NAME in group[key].attrs for key in group):
         yield from ((str(group[key].attrs[NAME]), group[key][()]) for key in group)
         return
     scope = variable_name(str(group.attrs["name"]))
     kind = group.name.split("/")[-2].rstrip("0123456789").rstrip("_")
-    known = VARIABLES.get(kind, ())
+    variables = VARIABLES.get(kind, ())
     values = [group[key][()] for key in sorted(group, key=int)]
     if len(values) == 1:
         yield scope, _without_rows(scope, values[0])
     for number, value in enumerate(values):
-        yield f"{scope}/{known[number] if number < len(known) else number}", value
+        yield f"{scope}/{variables[number] if number < len(variables) else number}", value
 
 
 def _without_rows(name: str, value: np.ndarray) -> np.ndarray:

@@ -53,13 +53,13 @@ def checked_target(path: Any) -> str:
         )
     if os.path.isdir(target):
         raise errors.ArgumentError(
-            errors.invalid_argument("path", target, "the path of a file; this is a directory")
+            errors.invalid_argument("path", target, "the path of a file, not of a directory")
         )
     directory = os.path.dirname(target) or "."
     if not os.path.isdir(directory):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "path", target, f"a file in a directory that exists; make {directory!r} first"
+                "path", target, f"a file in an existing directory; create {directory!r} first"
             )
         )
     return target
@@ -75,8 +75,8 @@ def write(target: str, write_part: Callable[[str], None]) -> str:
     Returns:
         The path.
     """
-    # A directory keeps the ending, by which Keras chooses the format. Beside the target, as a
-    # rename must stay in one file system.
+    # In a directory, the file keeps its ending, by which Keras chooses the format. The directory is
+    # beside the target, because a rename must stay within one file system.
     directory = tempfile.mkdtemp(prefix=".temp-", dir=os.path.dirname(target) or ".")
     try:
         part = os.path.join(directory, os.path.basename(target))
@@ -105,8 +105,8 @@ def save(model: keras.Model, path: str, names: Mapping[int, str]) -> None:
             save_to(model, path, keras_files.NAME, names)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise errors.ArgumentError(
-            f"Keras cannot save the model {model.name!r}: {error}. A class of your own needs "
-            f"`get_config`; the weights alone can be written to a file that ends in {WEIGHTS!r}."
+            f"Keras cannot save the model {model.name!r}: {error}. A custom class needs "
+            f"`get_config`. To write only the weights, use a file name that ends in {WEIGHTS!r}."
         ) from error
 
 
@@ -125,13 +125,13 @@ def holding(
         variables: The variables by name.
         value_of: Returns the value for a name.
     """
-    kept = [(variable, variable.numpy()) for variable in variables.values()]
+    previous_values = [(variable, variable.numpy()) for variable in variables.values()]
     try:
         for name, variable in variables.items():
             variable.assign(value_of(name))
         yield
     finally:
-        for variable, value in kept:
+        for variable, value in previous_values:
             variable.assign(value)
 
 
@@ -144,14 +144,14 @@ def weight_names(names: Sequence[str]) -> list[str]:
     >>> weight_names(["adam/iteration", "adam/w_momentum", "global_step", "w", "w/Adam"])
     ['w']
     """
-    known = set(names)
+    all_names = set(names)
     scopes = {
         name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in _OF_OPTIMIZERS
     }
     return [
         name
         for name in names
-        if not known & set(_scopes_of(name))
+        if not all_names & set(_scopes_of(name))
         and not scopes & set(_scopes_of(name))
         and not re.match(r"training/|global_step$|signal_early_stopping/", name)
         and not re.search(r"(^|/)(beta[12]_power(_\d+)?|seed_generator_state)$", name)
@@ -188,13 +188,14 @@ def _kind(
     layer: str, names: Sequence[str], values: Mapping[str, np.ndarray]
 ) -> tuple[str, list[str]]:
     """Returns the kind of Keras layer that has these variables, and their order in it."""
-    own = {name.removeprefix(f"{layer}/"): name for name in names}
-    kernel = values.get(own.get("kernel", ""))
-    if kernel is not None and set(own) <= {"kernel", "bias"}:
-        return _KERNELS.get(kernel.ndim, "layer"), [own[n] for n in ("kernel", "bias") if n in own]
-    for kind, known in keras_files.VARIABLES.items():
-        if set(own) == set(known):
-            return kind, [own[name] for name in known]
+    paths = {name.removeprefix(f"{layer}/"): name for name in names}
+    kernel = values.get(paths.get("kernel", ""))
+    if kernel is not None and set(paths) <= {"kernel", "bias"}:
+        order = [paths[name] for name in ("kernel", "bias") if name in paths]
+        return _KERNELS.get(kernel.ndim, "layer"), order
+    for kind, variables in keras_files.VARIABLES.items():
+        if set(paths) == set(variables):
+            return kind, [paths[name] for name in variables]
     return "layer", list(names)
 
 

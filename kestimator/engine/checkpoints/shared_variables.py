@@ -3,7 +3,7 @@
 Synopsis::
 
     check(store.outside, tracker, is_fresh=True)   # before anything is written
-    are_changed(store.outside, tracker)            # whether another estimator has had them since
+    are_changed(store.outside, tracker)            # whether another estimator has set them since
     take(store.outside, tracker, ...)              # they are about to hold what `tracker` loads
 
 Estimators whose model_fns use one Keras model share its variables. Each of them has to know when
@@ -36,7 +36,7 @@ class _Holder:
     """The estimator whose values a variable has.
 
     Attributes:
-        variable: The variable; another one may get its id when it is gone.
+        variable: The variable; its id may be reused after it is deleted.
         tracker: The tracker of the estimator; the reference is weak.
         is_new: Whether the values may differ from those that the variable was created with.
     """
@@ -68,9 +68,9 @@ def check(slots: Sequence[variable_store.Slot], tracker: Tracker, *, is_fresh: b
         errors.ArgumentError: They would keep values that another estimator has trained.
     """
     for slot in slots:
-        other = _other(slot, tracker)
-        if other is not None:
-            _check(slot, other, is_fresh=is_fresh)
+        holder = _other(slot, tracker)
+        if holder is not None:
+            _check(slot, holder, is_fresh=is_fresh)
 
 
 def take(
@@ -95,9 +95,9 @@ def take(
         # Again, under the lock: two estimators may have passed `check` at the same time.
         check(slots, tracker, is_fresh=is_fresh)
         for slot in slots:
-            known = _holders.get(id(slot.variable))
+            holder = _holders.get(id(slot.variable))
             # New values stay new: the values that the variable was created with are lost.
-            was_new = known is not None and known.variable() is slot.variable and known.is_new
+            was_new = holder is not None and holder.variable() is slot.variable and holder.is_new
             is_new = not is_fresh or (trains and slot.is_trainable) or was_new
             _holders[id(slot.variable)] = _Holder(
                 weakref.ref(slot.variable, functools.partial(_forget, id(slot.variable))),
@@ -106,7 +106,7 @@ def take(
             )
 
 
-def _forget(key: int, gone: object) -> None:
+def _forget(key: int, reference: object) -> None:
     # Without `_lock`: garbage collection may call this in a thread that holds it.
     _holders.pop(key, None)
 
@@ -119,19 +119,19 @@ def _other(slot: variable_store.Slot, tracker: Tracker) -> _Holder | None:
 
 
 def _check(slot: variable_store.Slot, holder: _Holder, *, is_fresh: bool) -> None:
-    other: Tracker | None = holder.tracker()
+    tracker: Tracker | None = holder.tracker()
     way_out = (
-        "Make the model in the model_fn, give each estimator a model of its own "
+        "Create the model in the model_fn, give each estimator its own copy "
         "(`keras.models.clone_model`), or use kestimator.model_to_estimator, which copies it."
     )
-    if other is not None and (other.training or other.lock.is_held_elsewhere()):
+    if tracker is not None and (tracker.training or tracker.lock.is_held_elsewhere()):
         raise errors.BusyError(
-            f"The model_fn uses the variable {slot.name!r} of a Keras model that was made outside "
-            f"of it, and another estimator is working with that model. {way_out}"
+            f"The model_fn uses the variable {slot.name!r} of a Keras model that was created "
+            f"outside of it, and another estimator is using that model. {way_out}"
         )
     if is_fresh and holder.is_new and slot.is_trainable:
         raise errors.ArgumentError(
-            f"The model_fn uses the variable {slot.name!r} of a Keras model that was made outside "
-            "of it, and another estimator has trained that model: this one would start from its "
-            f"values. {way_out}"
+            f"The model_fn uses the variable {slot.name!r} of a Keras model that was created "
+            "outside of it, and another estimator has trained that model. This estimator would "
+            f"start from the trained values. {way_out}"
         )

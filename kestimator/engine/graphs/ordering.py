@@ -67,12 +67,12 @@ def order_keras_state(
         The writes of constants, and the other writes in program order.
     """
     operations = [op for op in _in_program_order(graph, replaced) if not _is_initializer(op)]
-    found = [op for op in operations if is_keras_write(op, owned)]
-    initial_writes = [op for op in found if _writes_a_constant(op)]
+    keras_writes = [op for op in operations if is_keras_write(op, owned)]
+    initial_writes = [op for op in keras_writes if _writes_a_constant(op)]
     is_initial = set(initial_writes)
     # Variables that only TF1 code writes are left out: they keep graph semantics, in which
     # nothing but explicit control dependencies orders ops.
-    writes = [op for op in found if op not in is_initial]
+    writes = [op for op in keras_writes if op not in is_initial]
     handles = {id(handle) for op in writes for handle in _resources(op)}
     is_write = set(writes)
     last_write: dict[int, tf.Operation] = {}
@@ -132,7 +132,7 @@ def _in_program_order(
     graph: tf.Graph, replaced: Mapping[tf.Operation, Sequence[tf.Operation]]
 ) -> Iterator[tf.Operation]:
     # An op that replaces a read was made after the trace, but takes the read's place in the order.
-    moved = {op for others in replaced.values() for op in others}
+    moved = {op for replacements in replaced.values() for op in replacements}
     for op in graph.get_operations():
         if op not in moved:
             yield from replaced.get(op, [op])
@@ -145,14 +145,14 @@ def _is_initializer(op: tf.Operation) -> bool:
 
 def _assign(variable: tf.Tensor) -> str:
     """The name of a variable's initializer."""
-    # `variable_creator` gives every initializer this name, and nothing else tells it from a write.
+    # `variable_creator` gives every initializer this name. Nothing else tells it from a write.
     return f"{variable.op.name}/Assign"
 
 
 def _add_control_inputs(op: tf.Operation, before: list[tf.Operation]) -> None:
-    known = {id(other) for other in op.control_inputs} | {id(t.op) for t in op.inputs}
+    predecessors = {id(other) for other in op.control_inputs} | {id(t.op) for t in op.inputs}
     tf_operations.add_control_inputs(
-        op, [other for other in before if id(other) not in known and other is not op]
+        op, [other for other in before if id(other) not in predecessors and other is not op]
     )
 
 
@@ -184,5 +184,5 @@ def is_keras_write(op: tf.Operation, owned: Collection[int]) -> bool:
 
 def made_by_keras(op: tf.Operation) -> bool:
     """Whether Keras code made the op. TF1 code fetches the writes that it wants to run."""
-    # Keras leaves no mark on its ops, so the traceback of each op has to tell.
+    # Keras leaves no mark on its ops, so only the traceback of each op shows it.
     return any(frame.filename.startswith(_KERAS_DIRECTORY) for frame in op.traceback or ())

@@ -61,7 +61,7 @@ class PrunedFunction:
         captures = [pair for pair in graph.captures if pair[1].op in reached]
         self._captured = [external for external, _ in captures]
         self._arguments = [*feeds, *(internal for _, internal in captures)]
-        # NoOps have no effect of their own: `tf.group()` of nothing needs no call.
+        # NoOps have no effect: an empty `tf.group()` needs no call.
         self._does_nothing = not tensors and all(op.type == "NoOp" for op in reached)
         # An op with several outputs of which one is fed still computes the others.
         outside = {
@@ -70,8 +70,8 @@ class PrunedFunction:
             if len(tensor.op.outputs) == 1 or tensor.op not in reached
         }
         self._body = [op for op in graph.get_operations() if op in reached and op not in outside]
-        # TensorFlow's C API makes no function in place if a control edge enters the body from an
-        # op outside of it.
+        # TensorFlow's C API cannot make a function in place if a control edge enters the body from
+        # an op outside of it.
         self._stands_alone = all(len(feed.op.outputs) == 1 for feed in feeds) and not any(
             control in outside for op in self._body for control in op.control_inputs
         )
@@ -128,7 +128,7 @@ class PrunedFunction:
         """The function, made at the first call.
 
         Most parts become functions in place. TensorFlow cannot do this for control edges from
-        inputs, for example. Such a part is first copied into a graph of its own.
+        inputs, for example. Such a part is first copied into a separate graph.
         """
         with execution_modes.eager_mode():
             if self._stands_alone:
@@ -192,21 +192,21 @@ class PrunedFunction:
         target = tf.compat.v1.get_default_graph()
         for function in tf_functions.called_functions(self._graph):
             tf_functions.add_function(target, function)
-        given = dict(zip(map(id, self._arguments), arguments, strict=True))
+        values = dict(zip(map(id, self._arguments), arguments, strict=True))
         definition, used = _graph_def(self._graph, self._body)
-        # An output may be an argument itself. It has no op in the body, and is given back as it is.
-        computed = [tensor for tensor in self.outputs if id(tensor) not in given]
+        # An output may be an argument itself. It has no op in the body, and is returned unchanged.
+        computed = [tensor for tensor in self.outputs if id(tensor) not in values]
         elements = tf.graph_util.import_graph_def(
             definition,
-            {tensor.name: given[id(tensor)] for tensor in self._arguments if tensor.name in used},
+            {tensor.name: values[id(tensor)] for tensor in self._arguments if tensor.name in used},
             [tensor.name for tensor in computed] + [op.name for op in self._operations],
             name=self._graph.name,
         )
         # `elements` is longer than `computed`: the ops follow the tensors.
         for tensor, element in zip(computed, elements, strict=False):
             element.set_shape(tensor.shape)  # someone may have set it; the ops do not imply it
-            given[id(tensor)] = element
-        return [given[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
+            values[id(tensor)] = element
+        return [values[id(tensor)] for tensor in self.outputs], elements[len(computed) :]
 
 
 def plain_graph(name: str) -> Any:

@@ -31,7 +31,7 @@ def _adam(inputs: Sequence[tf.Tensor], attrs: Mapping[str, Any], name: str) -> t
     """
     var, m, v, *numbers, grad = inputs
     elements = grad.shape.num_elements()
-    # The size alone decides, not the executor: numbers must not depend on which one runs the step.
+    # Only the size decides, not the executor: numbers must not depend on which one runs the step.
     is_small = elements is not None and _LEAST_ELEMENTS <= elements <= _MOST_ELEMENTS
     if not is_small or any(attrs[option].b for option in ("use_locking", "use_nesterov")):
         return None

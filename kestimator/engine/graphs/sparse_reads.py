@@ -78,14 +78,14 @@ class _Consumers:
 
 def _consumers(read: tf.Operation, passing: Sequence[tf.Operation]) -> _Consumers | None:
     """The consumers of a read and its identities; None if one asks for more than rows or shape."""
-    found = [op for source in passing for op in source.outputs[0].consumers()]
-    found = [op for op in found if op not in passing]
-    # A read that nobody consumes may still be one to fetch: only a leftover of `tf.shape` goes.
-    if not found and not _asks_for_shape(read):
+    consumers = [op for source in passing for op in source.outputs[0].consumers()]
+    consumers = [op for op in consumers if op not in passing]
+    # A read without consumers may still be fetched: only a leftover of `tf.shape` is removed.
+    if not consumers and not _asks_for_shape(read):
         return None
-    gathers = [op for op in found if _gathers_rows(op, passing)]
-    shapes = [op for op in found if op.type == "Shape" and _static_shape(op) is not None]
-    return _Consumers(gathers, shapes) if len(gathers) + len(shapes) == len(found) else None
+    gathers = [op for op in consumers if _gathers_rows(op, passing)]
+    shapes = [op for op in consumers if op.type == "Shape" and _static_shape(op) is not None]
+    return _Consumers(gathers, shapes) if len(gathers) + len(shapes) == len(consumers) else None
 
 
 def _identities(read: tf.Operation) -> list[tf.Operation]:

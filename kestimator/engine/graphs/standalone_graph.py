@@ -36,9 +36,9 @@ _DTYPES = {  # the attributes that hold the dtypes of keys and values, by the op
     "InitializeTableV2": ("Tkey", "Tval"),
 }
 _FROM_FILE = "InitializeTableFromTextFileV2"
-# An attribute of the handle, as a `DenseHashTable` cannot be found from its handle.
+# An attribute of the handle, because its handle does not lead to the `DenseHashTable`.
 _DENSE_TABLE = "_kestimator_dense_table"
-_LINE_NUMBER = -1  # `tf.lookup.TextFileIndex.LINE_NUMBER`, the only index that is no string
+_LINE_NUMBER = -1  # `tf.lookup.TextFileIndex.LINE_NUMBER`, the only index that is not a string
 
 
 def standalone(
@@ -184,7 +184,7 @@ def _become_constant(node: Any, value: Any) -> None:
 
 
 def _become_table(node: Any, users: list[Any]) -> None:
-    # Without a user nothing tells the dtypes, so the capture stays a placeholder.
+    # Without a user, the dtypes are unknown, so the capture stays a placeholder.
     if not users:
         return
     key_dtype, value_dtype = _table_dtypes(users)
@@ -220,7 +220,7 @@ def _become(node: Any, operation: str) -> None:
 def _table_dtypes(users: Iterable[Any]) -> tuple[tf.DType, tf.DType]:
     """The dtypes of a table's keys and values, read off an op that uses the table."""
     # The initializer from a file has no attributes for dtypes. Its two indices imply them, unless
-    # another op tells.
+    # another op has the attributes.
     key_dtype, value_dtype = tf.string, tf.int64
     for node in users:
         if node.op in _DTYPES:

@@ -54,12 +54,12 @@ def use_stable_paths(model: keras.Model) -> None:
         model: The model. Nobody else may use it, because its paths change.
     """
     names = _counted_from_zero([*_automatic_names(model), *_names_of_seeds(model)])
-    taken: set[str] = set()
+    used_paths: set[str] = set()
     for variable in model.variables:
         parts = variable.path.split("/")
         parts = parts[1:] if len(parts) > 1 and parts[0] == model.name else parts
         path = "/".join(names.get(part, part) for part in parts)
-        keras_objects.use_path(variable, unused_name(path, taken))
+        keras_objects.use_path(variable, unused_name(path, used_paths))
 
 
 def _automatic_names(model: keras.Model) -> Iterable[tuple[str, str]]:
@@ -84,10 +84,10 @@ def _counted_from_zero(names: Iterable[tuple[str, str]]) -> dict[str, str]:
     for name, stem in names:
         by_stem.setdefault(stem, set()).add(name)
     counted: dict[str, str] = {}
-    for stem, found in by_stem.items():
+    for stem, stem_names in by_stem.items():
         # The first name of a stem has no number, hence the `or 0`.
-        ordered = sorted(found, key=lambda name: int(name[len(stem) + 1 :] or 0))
+        ordered = sorted(stem_names, key=lambda name: int(name[len(stem) + 1 :] or 0))
         counted |= {
-            old: stem if number == 0 else f"{stem}_{number}" for number, old in enumerate(ordered)
+            name: stem if number == 0 else f"{stem}_{number}" for number, name in enumerate(ordered)
         }
     return counted

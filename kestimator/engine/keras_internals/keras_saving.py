@@ -60,12 +60,12 @@ def _functions(store: type) -> dict[str, Callable[..., Any]]:
     Changing these globals would affect what other threads save at the same time. So the copies get
     their own globals.
     """
-    own = {**vars(_saving_lib), "H5IOStore": store}
+    module_globals = {**vars(_saving_lib), "H5IOStore": store}
     # All functions of the module, since they call each other through their globals.
     for name, function in vars(_saving_lib).items():
         if isinstance(function, types.FunctionType) and function.__globals__ is vars(_saving_lib):
-            own[name] = types.FunctionType(
-                function.__code__, own, name, function.__defaults__, function.__closure__
+            module_globals[name] = types.FunctionType(
+                function.__code__, module_globals, name, function.__defaults__, function.__closure__
             )
-            own[name].__kwdefaults__ = function.__kwdefaults__
-    return own
+            module_globals[name].__kwdefaults__ = function.__kwdefaults__
+    return module_globals

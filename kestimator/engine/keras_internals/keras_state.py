@@ -43,7 +43,7 @@ def names_from_zero(seed: int | None, graph: tf.Graph | None = None) -> Iterator
     """
     # None makes Keras start each of these again: counts, global seed generator, open name scopes.
     attributes = ("object_name_uids", "global_seed_generator", "name_scope_stack")
-    kept = {key: _global_state.get_global_attribute(key) for key in attributes}
+    previous = {key: _global_state.get_global_attribute(key) for key in attributes}
     outer = python_random()
     for key in attributes:
         _global_state.set_global_attribute(key, None)
@@ -54,7 +54,7 @@ def names_from_zero(seed: int | None, graph: tf.Graph | None = None) -> Iterator
         yield
     finally:
         _local.random = outer
-        for key, value in kept.items():
+        for key, value in previous.items():
             _global_state.set_global_attribute(key, value)
 
 
@@ -79,8 +79,8 @@ class _NamesOfScopes(dict[str, int]):
         super().__init__()
         self._graph = graph
         # Pairs of a scope and a name: automatic ones given here, and ones that `take` reserved.
-        self._given: set[tuple[str, str]] = set()
-        self._taken: set[tuple[str, str]] = set()
+        self._automatic_names: set[tuple[str, str]] = set()
+        self._reserved_names: set[tuple[str, str]] = set()
 
     def take(self, name: str) -> None:
         """Reserves a name for an object that got it elsewhere and makes its variables here.
@@ -89,9 +89,9 @@ class _NamesOfScopes(dict[str, int]):
         first layer that is made in that scope. At the root, names that users gave are ignored.
         """
         prefix = self._prefix()
-        is_automatic = any(given == name for _, given in self._given)
-        if (prefix, name) not in self._given and (prefix or is_automatic):
-            self._taken.add((prefix, name))
+        is_automatic = any(used == name for _, used in self._automatic_names)
+        if (prefix, name) not in self._automatic_names and (prefix or is_automatic):
+            self._reserved_names.add((prefix, name))
 
     def __contains__(self, name: object) -> bool:
         # Keras asks `name in counts`, puts `counts[name]` into the name, and then adds one.
@@ -100,15 +100,15 @@ class _NamesOfScopes(dict[str, int]):
     def __getitem__(self, name: str) -> int:
         entered, key, reuses = self._place(name)
         count, prefix = entered.get(key, 0) if reuses else self.get(key, 0), self._prefix()
-        while (prefix, _numbered(name, count)) in self._taken:
+        while (prefix, _numbered(name, count)) in self._reserved_names:
             count += 1
         return count
 
     def __setitem__(self, name: str, count: int) -> None:
-        # TensorFlow's count starts again with each visit of the scope; that of this dict goes on.
+        # TensorFlow's count restarts each time the scope is entered; this dict's count continues.
         entered, key, _ = self._place(name)
         entered[key] = count
-        self._given.add((self._prefix(), _numbered(name, count - 1)))
+        self._automatic_names.add((self._prefix(), _numbered(name, count - 1)))
         super().__setitem__(key, max(count, self.get(key, 0)))
 
     def _prefix(self) -> str:
@@ -219,20 +219,20 @@ class _Holders(Generic[_Kind]):
     def __init__(self, kind: type[_Kind], attribute: str) -> None:
         self._kind = kind
         self._attribute = attribute
-        self._known: Mapping[int, _Kind] = {}
+        self._cache: Mapping[int, _Kind] = {}
 
-    def holding(self, held: Any) -> _Kind | None:
-        """The object that holds `held` in the attribute, or None."""
-        found = self._known_holder(held)
-        if found is None:
+    def holding(self, value: Any) -> _Kind | None:
+        """The object that holds `value` in the attribute, or None."""
+        holder = self._cached_holder(value)
+        if holder is None:
             self._look_around()
-            found = self._known_holder(held)
-        return found
+            holder = self._cached_holder(value)
+        return holder
 
-    def _known_holder(self, held: Any) -> _Kind | None:
+    def _cached_holder(self, value: Any) -> _Kind | None:
         # An id may be reused, and a holder may hold something else by now.
-        known = self._known.get(id(held))
-        return known if known is not None and self._held_by(known) is held else None
+        holder = self._cache.get(id(value))
+        return holder if holder is not None and self._held_by(holder) is value else None
 
     def _held_by(self, holder: _Kind) -> Any:
         return vars(holder).get(self._attribute)  # `getattr` may run code of the object
@@ -241,7 +241,7 @@ class _Holders(Generic[_Kind]):
         kinds = _with_subclasses(self._kind)
         holders = [o for o in gc.get_objects() if type(o) in kinds]
         # Weakly: this cache must not keep variables alive.
-        self._known = weakref.WeakValueDictionary({id(self._held_by(o)): o for o in holders})
+        self._cache = weakref.WeakValueDictionary({id(self._held_by(o)): o for o in holders})
 
 
 def _with_subclasses(kind: type) -> set[type]:
@@ -265,8 +265,8 @@ def variable_behind(handle: tf.Tensor) -> tf.Variable | None:
 
 def settings() -> dict[str, Any]:
     """The user's settings that Keras keeps per thread."""
-    kept = {key: _global_state.get_global_attribute(key) for key in _SETTINGS}
-    return {key: value for key, value in kept.items() if value is not None}
+    attributes = {key: _global_state.get_global_attribute(key) for key in _SETTINGS}
+    return {key: value for key, value in attributes.items() if value is not None}
 
 
 def use_settings(settings: dict[str, Any]) -> None:
@@ -278,8 +278,8 @@ def use_settings(settings: dict[str, Any]) -> None:
 def mean_over_replicas(gradients: Sequence[Any]) -> list[Any]:
     """The means of gradients over the replicas; None stays None."""
     context = tf.distribute.get_replica_context()
-    given = [gradient for gradient in gradients if gradient is not None]
-    if context is None or not given:
+    present = [gradient for gradient in gradients if gradient is not None]
+    if context is None or not present:
         return list(gradients)
-    reduced = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, given))
+    reduced = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, present))
     return [None if gradient is None else next(reduced) for gradient in gradients]

@@ -62,7 +62,7 @@ def as_tuples(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not _is_plain():
         return dict(metrics)
-    return {name: (one.result(), tf.group(_updates(one))) for name, one in metrics.items()}
+    return {name: (metric.result(), tf.group(_updates(metric))) for name, metric in metrics.items()}
 
 
 def _updates(metric: Any) -> Sequence[tf.Operation]:
@@ -82,8 +82,8 @@ def _local_for_metrics(next_creator: Callable[..., tf.Variable], **kwargs: Any) 
     if keras_state.is_metric_being_made():
         graph = tf.compat.v1.get_default_graph()
         # In place: a collection can only be changed through its own list.
-        known = graph.get_collection_ref(_Keys.GLOBAL_VARIABLES)
+        global_variables = graph.get_collection_ref(_Keys.GLOBAL_VARIABLES)
         # By identity: in a plain graph `==` of variables may build an op.
-        known[:] = [one for one in known if one is not variable]
+        global_variables[:] = [other for other in global_variables if other is not variable]
         graph.add_to_collections([_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES], variable)
     return variable

@@ -5,10 +5,10 @@ Synopsis::
     distribution = of(config.train_distribute)
     distribution.check()
     # n placeholders for each input, n calls of the model_fn
-    made = program.trace(..., distribution=distribution)
-    distribution.broadcast(made.graph)       # replicas start from the primary's values
+    mirrored = program.trace(..., distribution=distribution)
+    distribution.broadcast(mirrored.graph)       # replicas start from the primary's values
 
-Each replica traces the model_fn into the same graph, in a thread of its own. This is how
+Each replica traces the model_fn into the same graph, in its own thread. This is how
 `tf.distribute.MirroredStrategy` works, so `merge_call` and all optimizers work unchanged. A
 variable has one name and a component per replica. The first component is the memory that the
 estimator's other programs use. Checkpoints only contain this one.
@@ -108,7 +108,7 @@ class MirroredDistribution(Distribution):
         super().__init__(strategy)
         self._strategy: tf.distribute.Strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
-        # A store of its own: checkpoints must not see the components of the other replicas.
+        # A separate store: checkpoints must not see the components of the other replicas.
         self._copies = variable_store.VariableStore()
 
     def check(self) -> None:
@@ -123,8 +123,8 @@ class MirroredDistribution(Distribution):
                     "train_distribute",
                     self._strategy,
                     "a tf.distribute.MirroredStrategy, a OneDeviceStrategy, or None",
-                    f"A {type(self._strategy).__name__} of {self.replicas} replicas is not "
-                    "supported: mirror over the devices of one machine.",
+                    f"A {type(self._strategy).__name__} with {self.replicas} replicas is not "
+                    "supported. Mirror the model on the devices of one machine.",
                 )
             )
 
@@ -158,7 +158,7 @@ class MirroredDistribution(Distribution):
     def run(self, replica: _Replica, inputs: Any) -> specs.EstimatorSpec:
         """Calls `replica` in a thread per replica, and combines the specs that they return."""
         results: dict[int, specs.EstimatorSpec] = {}
-        # Keras keeps its settings and its seeds per thread: a replica's thread has none of its own.
+        # Keras keeps its settings and its seeds per thread: a replica's thread starts without them.
         settings, seeds = keras_state.settings(), keras_state.python_random()
 
         def run_one() -> None:
@@ -217,7 +217,7 @@ class MirroredCreator(variable_creator.VariableCreator):
     Args:
         graph: The program's graph.
         store: The store of the variables that checkpoints contain.
-        local: The store of the variables that belong to this program alone.
+        local: The store of the variables that belong only to this program.
         strategy: The strategy.
         copies: The store of the other replicas' components.
     """
@@ -248,16 +248,16 @@ class MirroredCreator(variable_creator.VariableCreator):
         reduced only when they are read.
         """
         devices = self._strategy.extended.worker_devices
-        others = [self._copy(primary, i, device) for i, device in enumerate(devices) if i > 0]
+        copies = [self._copy(primary, i, device) for i, device in enumerate(devices) if i > 0]
         aggregation = _aggregation(primary, keras_variable, kwargs.get("aggregation"))
         is_local = keras_variable is None and kwargs["is_local"]
         on_read = kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ
         kind = tf_distribution.SyncOnReadVariable if on_read and is_local else MirroredVariable
-        container = kind(self._strategy, (primary, *others), aggregation)
+        container = kind(self._strategy, (primary, *copies), aggregation)
         self._containers.append(container)
         if keras_variable is not None:
             # TensorFlow makes their assignments on behalf of Keras: see `order_keras_state`.
-            self.keras_handles.update(id(view.op.outputs[0]) for view in (primary, *others))
+            self.keras_handles.update(id(view.op.outputs[0]) for view in (primary, *copies))
         return container
 
     def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
@@ -321,13 +321,13 @@ def components(variable: Any) -> Sequence[variable_store.ProgramVariable]:
 def _aggregation(
     primary: variable_store.ProgramVariable,
     keras_variable: keras.Variable | None,
-    asked: tf.VariableAggregation | None,
+    requested: tf.VariableAggregation | None,
 ) -> tf.VariableAggregation:
     """How the values that replicas assign become one value.
 
     Keras layers do not say how to combine moving statistics. Their mean keeps replicas equal.
     """
-    aggregation = asked or tf.VariableAggregation.NONE
+    aggregation = requested or tf.VariableAggregation.NONE
     is_state = keras_variable is not None and not keras_variable.trainable
     if is_state and aggregation == tf.VariableAggregation.NONE and primary.dtype.is_floating:
         return tf.VariableAggregation.MEAN
@@ -357,11 +357,11 @@ def _reduction_that_does_not_hang(strategy: tf.distribute.Strategy) -> Iterator[
     Without `cross_device_ops`, MirroredStrategy uses collective ops. On logical CPUs these wait
     for each other forever.
     """
-    kept = tf_distribution.reduction(strategy)
+    original = tf_distribution.reduction(strategy)
     on_cpus = any("CPU" in device.upper() for device in strategy.extended.worker_devices)
-    if on_cpus and tf_distribution.is_collective(kept):
+    if on_cpus and tf_distribution.is_collective(original):
         tf_distribution.set_reduction(strategy, tf.distribute.ReductionToOneDevice())
     try:
         yield
     finally:
-        tf_distribution.set_reduction(strategy, kept)
+        tf_distribution.set_reduction(strategy, original)

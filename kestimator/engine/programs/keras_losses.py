@@ -36,14 +36,14 @@ class KerasLoss:
 
     Attributes:
         description: A description for messages.
-        made: The tensor that Keras made.
-        collected: The tensor in the collection: `made`, cast to Keras' `floatx`.
+        tensor: The tensor that Keras made.
+        collected: The tensor in the collection: `tensor`, cast to Keras' `floatx`.
         is_of_weight: Whether it is the loss of a weight. Keras makes another tensor for it
             whenever `losses` is read.
     """
 
     description: str
-    made: tf.Tensor
+    tensor: tf.Tensor
     collected: tf.Tensor
     is_of_weight: bool
 
@@ -69,7 +69,7 @@ class KerasLosses:
     def __init__(self, graph: Any) -> None:
         self._graph = graph
         # The keys are names of replicas. None stands for the first replica, or the only one.
-        self._found: dict[str | None, list[KerasLoss]] = {}
+        self._losses: dict[str | None, list[KerasLoss]] = {}
         self._unreachable: dict[str | None, list[str]] = {}
         self._with_loss: dict[str | None, set[int]] = {}
 
@@ -87,11 +87,11 @@ class KerasLosses:
     def collect(self) -> None:
         """Adds the losses of weights to the collection, unless they are there already."""
         creator, replica = self._graph.creator, self._graph.replica
-        known = self._with_loss.setdefault(replica, set())
+        recorded = self._with_loss.setdefault(replica, set())
         for name, variable in [] if creator is None else list(creator.keras_variables.items()):
-            if variable.regularizer is None or not variable.trainable or id(variable) in known:
+            if variable.regularizer is None or not variable.trainable or id(variable) in recorded:
                 continue
-            known.add(id(variable))
+            recorded.add(id(variable))
             with (
                 self._graph.as_default(),
                 tf.control_dependencies(None),
@@ -107,7 +107,7 @@ class KerasLosses:
         replica = self._graph.replica
         return {
             id(loss.collected)
-            for owner, losses in self._found.items()
+            for owner, losses in self._losses.items()
             if owner != replica
             for loss in losses
         }
@@ -120,15 +120,15 @@ class KerasLosses:
         """
         self.collect()
         reached = ordering.reachable_operations([loss])
-        found = self._found.get(self._graph.replica, [])
-        missing = [candidate for candidate in found if candidate.made.op not in reached]
+        losses = self._losses.get(self._graph.replica, [])
+        missing = [candidate for candidate in losses if candidate.tensor.op not in reached]
         if not any(candidate.is_of_weight for candidate in missing):
             return missing
         # Comparing computations takes a pass over the graph, so it comes last.
-        wanted = ordering.reachable_operations([candidate.made for candidate in missing])
-        forms = _forms(self._graph, reached | wanted)
+        needed = ordering.reachable_operations([candidate.tensor for candidate in missing])
+        forms = _forms(self._graph, reached | needed)
         present = {forms[op] for op in reached}
-        return [c for c in missing if not (c.is_of_weight and forms[c.made.op] in present)]
+        return [c for c in missing if not (c.is_of_weight and forms[c.tensor.op] in present)]
 
     def out_of_reach(self) -> list[str]:
         """Descriptions of losses that were made in branches or loops, where they cannot be read."""
@@ -142,9 +142,9 @@ class KerasLosses:
         """
         if self.out_of_reach():
             raise errors.ArgumentError(
-                f"The loss lacks {_listed(self.out_of_reach())}, made in a branch, a loop or a "
-                "`tf.function`, out of which a layer's losses do not get. Call the layer outside "
-                "of it, or return the loss from it and add it to `loss`."
+                f"The loss lacks {_listed(self.out_of_reach())}. A loss that a layer creates in a "
+                "branch, a loop or a `tf.function` cannot be used outside of it. Call the layer "
+                "outside, or return the loss from there and add it to `loss`."
             )
         missing = self.missing_from(loss)
         if not missing:
@@ -159,22 +159,22 @@ class KerasLosses:
             return None
         return (
             f"The `loss` of the EstimatorSpec does not contain {_listed(missing)}. If it should, "
-            "add `tf.compat.v1.losses.get_regularization_loss()` to it. (It is added by itself "
-            "where `train_op` is a Keras optimizer, in the modes for training and evaluation.)"
+            "add `tf.compat.v1.losses.get_regularization_loss()` to it. (If `train_op` "
+            "is a Keras optimizer, it is added automatically in training and evaluation.)"
         )
 
     def _add(self, description: str, loss: tf.Tensor, *, is_of_weight: bool) -> None:
         with self._graph.as_default(), tf.control_dependencies(None):
             collected = tf.cast(loss, keras.config.floatx())
-        self._found.setdefault(self._graph.replica, []).append(
+        self._losses.setdefault(self._graph.replica, []).append(
             KerasLoss(description, loss, collected, is_of_weight)
         )
         self._graph.add_to_collection(REGULARIZATION_LOSSES, collected)
 
 
 def _listed(descriptions: list[str], most: int = 5) -> str:
-    rest = len(descriptions) - most
-    return ", ".join(descriptions[:most]) + (f" and {rest} more" if rest > 0 else "")
+    omitted = len(descriptions) - most
+    return ", ".join(descriptions[:most]) + (f" and {omitted} more" if omitted > 0 else "")
 
 
 def _forms(graph: tf.Graph, operations: Iterable[tf.Operation]) -> dict[tf.Operation, int]:
@@ -183,11 +183,11 @@ def _forms(graph: tf.Graph, operations: Iterable[tf.Operation]) -> dict[tf.Opera
     A stateful op, or one without inputs, equals only itself. Two exceptions: reads of one variable
     are equal, and so are constants of one value.
     """
-    wanted = set(operations)
+    selected = set(operations)
     numbers: dict[Any, int] = {}
     forms: dict[tf.Operation, int] = {}
     for op in graph.get_operations():  # the inputs of an op come before it
-        if op in wanted:
+        if op in selected:
             inputs = tuple((forms.get(t.op, id(t.op)), t.value_index) for t in op.inputs)
             key = (op.type, inputs, _attributes(op)) if _is_told_by_inputs(op) else id(op)
             forms[op] = numbers.setdefault(key, len(numbers))

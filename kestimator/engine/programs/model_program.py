@@ -34,7 +34,7 @@ _OF_ONE_SESSION = (
     *("FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "RandomShuffleQueue", "Barrier", "Stack"),
     *("ConditionalAccumulator", "SparseConditionalAccumulator"),
 )
-"""Ops whose state cannot be emptied but starts fresh with every call in tf.estimator. A program
+"""Ops whose state cannot be reset. In tf.estimator it started empty with every call, so a program
 with such an op is traced again for each call."""
 
 
@@ -90,7 +90,7 @@ class ModelProgram:
         self.input_variables: tuple[str, ...] = ()
         self.summary_writer: tf2_summaries.LazyWriter | None = None
         self._store = store
-        self._kept: dict[Any, Any] = {}
+        self._cache: dict[Any, Any] = {}
         self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
 
     @classmethod
@@ -123,13 +123,13 @@ class ModelProgram:
             errors.ArgumentError: The model_fn returned no EstimatorSpec of this mode, or a metric
                 that was made outside of it.
         """
-        given: list[Any] = []
+        train_ops: list[Any] = []
         distribution = distribution or _distribution.Distribution()
 
         def replica(features: Any, labels: Any) -> specs.EstimatorSpec:
             spec = _checked_spec(source.call(features, labels), mode)
             # `complete` turns a Keras optimizer into ops, so the optimizer is kept here.
-            given.append(spec.train_op)
+            train_ops.append(spec.train_op)
             _check_metrics_are_new(spec, store)
             return source.complete(spec)._replace(eval_metric_ops=_as_tuples(spec))
 
@@ -156,8 +156,8 @@ class ModelProgram:
         model.is_stale = any(
             op.type.startswith(_OF_ONE_SESSION) for op in model.graph.get_operations()
         )
-        if isinstance(given[0], keras.optimizers.Optimizer):
-            model.keras_optimizer = given[0]
+        if isinstance(train_ops[0], keras.optimizers.Optimizer):
+            model.keras_optimizer = train_ops[0]
         model._offer_global_step_read()
         if mode == ModeKeys.EVAL:
             model._metrics = model._evaluation_metrics()
@@ -190,17 +190,17 @@ class ModelProgram:
     @functools.cached_property
     def operations(self) -> list[tf.Operation]:
         """The ops of one step: the train op or the metric updates, and the writes of Keras."""
-        wanted = {
+        updates = {
             ModeKeys.TRAIN: [_operation(self.spec.train_op)],
             ModeKeys.EVAL: [update for _, update in self._metrics.values() if update],
             ModeKeys.PREDICT: [],
         }[self.mode]
-        operations = [*wanted, *self._state_updates()]
+        operations = [*updates, *self._state_updates()]
         return [*operations, *self._dumps(operations)]
 
     def _dumps(self, operations: Sequence[tf.Operation]) -> list[tf.Operation]:
         """The ops with which `tf.debugging.experimental.enable_dump_debug_info` sees a step."""
-        # The debugger adds them beside the ops that it watches, so no fetch reaches them.
+        # No fetch reaches them, because the ops that the debugger watches do not depend on them.
         dumps = [op for op in self.graph.get_operations() if op.type == "DebugIdentityV2"]
         if not dumps:
             return []
@@ -212,7 +212,7 @@ class ModelProgram:
         """The writes of Keras in this mode. Only training changes what a checkpoint contains."""
         if self.mode == ModeKeys.TRAIN:
             return self.program.state_updates
-        kept = {
+        saved_handles = {
             id(view.op.outputs[0])
             for view in self.graph.get_collection(_GraphKeys.GLOBAL_VARIABLES)
             # Seeds are the exception: they move on in every mode.
@@ -221,7 +221,7 @@ class ModelProgram:
         return [
             op
             for op in self.program.state_updates
-            if not any(id(tensor) in kept for tensor in op.inputs)
+            if not any(id(tensor) in saved_handles for tensor in op.inputs)
         ]
 
     @property
@@ -231,9 +231,9 @@ class ModelProgram:
 
     def made_once(self, key: Any, make: Callable[[], Any]) -> Any:
         """The result of `make`, which is called once and kept with the program."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
 
     @functools.cached_property
     def fetches(self) -> dict[str, Any]:
@@ -249,7 +249,7 @@ class ModelProgram:
 
     def _evaluation_metrics(self) -> dict[str, tuple[tf.Tensor, tf.Operation | None]]:
         metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
-        # A local store of its own: no checkpoint contains the variables of these metrics.
+        # A separate local store: no checkpoint contains the variables of these metrics.
         local = variable_store.VariableStore()
         creator = variable_creator.VariableCreator(self.graph, self._store, local)
         with (
@@ -321,13 +321,13 @@ class ModelProgram:
     @contextlib.contextmanager
     def changing(self, hooks: Sequence[Any]) -> Iterator[None]:
         """Lets hooks add ops in `begin`. A program that a user's hook extends is not kept."""
-        own = {id(hook) for hook in hooks if _begins_by_itself(hook)}
+        has_user_hooks = any(map(_begins_by_itself, hooks))
         if self.graph.finalized:
             self.graph.reopen()
         before = len(self.graph.get_operations())
         with self.program.growing():
             yield
-        self.is_stale = self.is_stale or bool(own and len(self.graph.get_operations()) > before)
+        self.is_stale |= has_user_hooks and len(self.graph.get_operations()) > before
 
     @property
     def keras_variables(self) -> list[keras.Variable]:
@@ -393,7 +393,7 @@ def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
         )
     if spec.mode != mode:
         raise errors.ArgumentError(
-            f"`model_fn` was called with mode {mode!r} and returned an EstimatorSpec of mode "
+            f"`model_fn` was called with mode {mode!r} but returned an EstimatorSpec of mode "
             f"{spec.mode!r}. Pass `mode=mode` to EstimatorSpec."
         )
     return spec
@@ -408,8 +408,8 @@ def _named_metrics(spec: specs.EstimatorSpec) -> list[tuple[str, Any]]:
     for reserved in ("loss", "global_step"):
         if reserved in metrics:
             raise errors.ArgumentError(
-                f"`eval_metric_ops` has a metric called {reserved!r}, which kestimator reports "
-                "itself. Give it another name."
+                f"`eval_metric_ops` has a metric named {reserved!r}, but kestimator adds a metric "
+                "with this name itself. Choose another name."
             )
     # tf.estimator sorted metrics as well, so that the graph is the same every time.
     named = sorted([*metrics.items(), ("loss", None)], key=lambda item: str(item[0]))
@@ -426,9 +426,9 @@ def _check_metrics_are_new(spec: specs.EstimatorSpec, store: variable_store.Vari
             continue
         if any(id(variable.value) in outside for variable in metric.variables):
             raise errors.ArgumentError(
-                f"`eval_metric_ops[{name!r}]` is the metric {metric.name!r}, which was made "
-                "outside of the model_fn. Each evaluation counts anew, so make the metric in the "
-                "model_fn, before its `update_state` is called."
+                f"`eval_metric_ops[{name!r}]` is the metric {metric.name!r}, which was created "
+                "outside of the model_fn. Its state would not be reset for each evaluation. Create "
+                "the metric in the model_fn, before its `update_state` is called."
             )
 
 

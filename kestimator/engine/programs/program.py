@@ -96,13 +96,13 @@ class ProgramGraph(traced_graph.TracedGraph):
         self._complete(name)
         collection: list[Any] = super().get_collection(self._own(name), scope)
         if name == keras_losses.REGULARIZATION_LOSSES and self.replicas > 1:
-            others = self.keras_losses.of_other_replicas()
-            return [loss for loss in collection if id(loss) not in others]
+            other_losses = self.keras_losses.of_other_replicas()
+            return [loss for loss in collection if id(loss) not in other_losses]
         return collection
 
     def _own(self, name: str) -> str:
-        # Only `LOSSES` is separate for each thread: of regularization losses, `get_collection`
-        # leaves out those of other replicas.
+        # Only `LOSSES` is separate for each thread: `get_collection` leaves out the regularization
+        # losses of other replicas.
         is_losses = name == tf.compat.v1.GraphKeys.LOSSES
         return f"{name}/{self.replica}" if is_losses and self.replica else name
 
@@ -177,7 +177,7 @@ class Program:
         graph: The graph.
         inputs: The placeholders for the inputs, flat.
         result: The result of the traced function.
-        local: The variables that belong to this program alone.
+        local: The variables that belong only to this program.
         batches_per_step: The number of input batches that `inputs` takes.
         initial_writes: The ops with which Keras code wrote constants, such as loaded weights.
         reads: For fetched tensors that only read a variable: that variable.
@@ -258,7 +258,7 @@ class Program:
                     None,
                     op,
                     f"You must feed a value for placeholder tensor {op.name!r} with dtype "
-                    f"{op.outputs[0].dtype.name} and shape {op.outputs[0].shape}: give it in "
+                    f"{op.outputs[0].dtype.name} and shape {op.outputs[0].shape}. Pass it in "
                     "`feed_dict`.",
                 )
         return [t for t in self.inputs if t.op in reached and id(t) not in fed]
@@ -346,7 +346,7 @@ def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
 
 def _share_stateful_resources(graph: ProgramGraph) -> None:
     """Names anonymous resources (iterators, queues), so that all functions share them."""
-    # Each function has kernels of its own. They find the same resource by its shared name.
+    # Each function has its own kernels. They find the same resource by its shared name.
     for op in graph.get_operations():
         if op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
             continue

@@ -22,7 +22,7 @@ _v1 = tf.compat.v1
 class LazyWriter(tf_summaries.ResourceSummaryWriter):
     """A default writer that only opens its event file for the first summary.
 
-    TensorFlow's writers open a file at once. Only a subclass can become the default writer.
+    TensorFlow's writers open a file immediately. Only a subclass can become the default writer.
 
     Args:
         directory: Where the event file goes.

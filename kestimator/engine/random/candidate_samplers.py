@@ -53,16 +53,16 @@ def fixed_unigram(inputs: _Inputs, attrs: _Attrs, seed: tf.Tensor, name: str) ->
     """Draws classes by given counts, each to the power of `distortion`."""
     weights = _weights(attrs)
     shares = weights / weights.sum()
-    ends, known = np.cumsum(shares), tf.constant(shares.astype(np.float32))
+    ends, probabilities = np.cumsum(shares), tf.constant(shares.astype(np.float32))
 
     def draw(seed: tf.Tensor, count: int) -> tf.Tensor:
         point = tf.random.stateless_uniform([count], seed, dtype=tf.float64)
-        found = tf.searchsorted(tf.constant(ends), point, side="right", out_type=tf.int64)
+        classes = tf.searchsorted(tf.constant(ends), point, side="right", out_type=tf.int64)
         # The last sum may be rounded to less than 1, and a point may lie beyond it.
-        return tf.minimum(found, np.int64(np.flatnonzero(weights)[-1]))
+        return tf.minimum(classes, np.int64(np.flatnonzero(weights)[-1]))
 
     def probability(ids: tf.Tensor) -> tf.Tensor:
-        return tf.gather(known, ids)
+        return tf.gather(probabilities, ids)
 
     possible = int(np.count_nonzero(weights))
     return _sampled(inputs[0], attrs, possible, seed, name, draw, probability)
@@ -106,40 +106,40 @@ def _sampled(
     Raises:
         ValueError: More different classes are asked for than exist.
     """
-    wanted, unique = attrs["num_sampled"].i, attrs["unique"].b
-    if unique and wanted > possible:
+    count, unique = attrs["num_sampled"].i, attrs["unique"].b
+    if unique and count > possible:
         raise ValueError(
-            f"num_sampled is {wanted}, but only {possible} classes can be drawn. Expected at most "
-            "as many, or unique=False."
+            f"`num_sampled` is {count}, but only {possible} classes can be drawn. Expected at "
+            f"most {possible}, or unique=False."
         )
     with tf.name_scope(f"{name}kestimator/"):
         if unique:
-            sampled, tries = _different(draw, seed, wanted)
+            sampled, tries = _different(draw, seed, count)
         else:
-            sampled, tries = draw(seed, wanted), tf.constant(wanted)
+            sampled, tries = draw(seed, count), tf.constant(count)
 
         def expected(ids: tf.Tensor) -> tf.Tensor:
             # A class is among n independent draws with probability 1 - (1 - p)^n.
             share, draws = probability(ids), tf.cast(tries, tf.float32)
             among = -tf.math.expm1(draws * tf.math.log1p(-share))
             # TensorFlow's ops, too, expect p * n if no draw was repeated.
-            return tf.where(tf.equal(tries, wanted), share * draws, among)
+            return tf.where(tf.equal(tries, count), share * draws, among)
 
         outputs = [sampled, expected(true_classes), expected(sampled)]
     return tf.raw_ops.IdentityN(input=outputs, name=name)[0].op
 
 
 def _different(
-    draw: Callable[[tf.Tensor, int], tf.Tensor], seed: tf.Tensor, wanted: int
+    draw: Callable[[tf.Tensor, int], tf.Tensor], seed: tf.Tensor, count: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first `wanted` different classes of a stream, and the number of draws that it took."""
+    """The first `count` different classes of a stream, and the number of draws that it took."""
 
-    def goes_on(turn: tf.Tensor, drawn: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-        return found < wanted
+    def goes_on(turn: tf.Tensor, drawn: tf.Tensor, distinct: tf.Tensor) -> tf.Tensor:
+        return distinct < count
 
-    def go_on(turn: tf.Tensor, drawn: tf.Tensor, found: tf.Tensor) -> list[tf.Tensor]:
+    def go_on(turn: tf.Tensor, drawn: tf.Tensor, distinct: tf.Tensor) -> list[tf.Tensor]:
         # A sum of seed and turn could be the seed of the step after.
-        more = draw(tf.random.fold_in(seed, turn), wanted)
+        more = draw(tf.random.fold_in(seed, turn), count)
         drawn = tf.concat([drawn, more], 0)
         return [turn + 1, drawn, tf.size(tf.unique(drawn).y)]
 
@@ -147,6 +147,6 @@ def _different(
     shapes = [tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([])]
     _, drawn, _ = tf.while_loop(goes_on, go_on, start, shape_invariants=shapes)
     classes, positions = tf.unique(drawn)
-    sampled = tf.ensure_shape(classes[:wanted], [wanted])
-    tries = 1 + tf.cast(tf.where(tf.equal(positions, wanted - 1))[0, 0], tf.int32)
+    sampled = tf.ensure_shape(classes[:count], [count])
+    tries = 1 + tf.cast(tf.where(tf.equal(positions, count - 1))[0, 0], tf.int32)
     return sampled, tries

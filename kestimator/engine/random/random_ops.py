@@ -5,7 +5,7 @@ Synopsis::
     state = RandomState(graph)
     graph = traced_graph.TracedGraph("model_train", seed, state.stand_ins)
     ...                                 # tf.nn.dropout, tf.random.uniform in the graph
-    state.restart()                     # the streams begin anew, as in a new session
+    state.restart()                     # the streams restart, as in a new session
 
 A random op of TF1 keeps its place in its stream inside its kernel, and each function has its own
 kernels. So a step that writes summaries would repeat the draws of the step before it. Therefore an
@@ -127,7 +127,7 @@ class RandomState:
         with tf.name_scope(f"{scope}kestimator/"):
             alg = tf.constant(_PHILOX)
             place = tf.bitcast(self._advanced(seeds, _count(inputs[0]), alg), tf.uint64)
-            # As Philox has it: two words of counter, then one of key.
+            # The layout of Philox: two words of counter, then one of key.
             counter, key = tf.split(place, [2, 1])
         drawn = twin(inputs, attrs, key, counter, alg, scope).op
         # In a branch or a loop, `restored` only finds the op by this mark.
@@ -268,7 +268,7 @@ def _in_program(tensor: tf.Tensor) -> tf.Tensor:
 
 def _seeds(attrs: _Attrs) -> tuple[int, int] | None:
     """The seeds of an op; None if it has none, so that every run draws other numbers."""
-    # TensorFlow's kernels take two zeros for no seed.
+    # TensorFlow's kernels treat two zeros as no seed.
     seeds = attrs["seed"].i, attrs["seed2"].i
     return seeds if any(seeds) else None
 
@@ -281,7 +281,7 @@ def _is_part_of(name: str, draws: Container[str]) -> bool:
 
 def _drop(nodes: Any, is_dropped: Callable[[str], bool]) -> set[str]:
     """Drops nodes and the control edges that wait for them; returns the names of the nodes."""
-    # By falling positions: a deletion does not move what is still to be deleted.
+    # From the end, so that a deletion does not move the nodes still to be deleted.
     names = [node.name for node in nodes]
     dropped = {name for name in names if is_dropped(name)}
     for position in reversed(range(len(names) if dropped else 0)):
@@ -303,9 +303,9 @@ def _restore_in_function(function: Any) -> None:
         kind, seed, seed2 = node.attr[CLASSICAL].s.decode().split(",")
         inputs = [name for name in node.input if not name.startswith("^")]
         waits = [name for name in node.input if name.startswith("^")]
-        own = [inputs[0], *inputs[4:]]  # without key, counter and algorithm
+        original_inputs = [inputs[0], *inputs[4:]]  # without key, counter and algorithm
         node.op = kind
-        node.input[:] = [*own, *waits]
+        node.input[:] = [*original_inputs, *waits]
         del node.attr[CLASSICAL]
         if kind == "RandomUniformInt":
             node.attr["Tout"].CopyFrom(node.attr["dtype"])
@@ -328,9 +328,9 @@ def _scope(name: str) -> str:
 
 
 def _count(shape: tf.Tensor) -> tf.Tensor:
-    known = tf.get_static_value(shape)
-    if known is not None:
-        return tf.constant(int(np.prod(known, dtype=np.int64)), tf.uint64)
+    static_shape = tf.get_static_value(shape)
+    if static_shape is not None:
+        return tf.constant(int(np.prod(static_shape, dtype=np.int64)), tf.uint64)
     return tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.uint64)
 
 
@@ -476,11 +476,10 @@ def _refused(kind: str, inputs: _Inputs, attrs: _Attrs, name: str) -> None:
     is_fixed = "deterministic" in attrs and attrs["deterministic"].b
     if _seeds(attrs) is not None and not is_fixed:
         raise errors.ArgumentError(
-            f"{kind} ({name.rstrip('/')!r}) has a seed, of its own or of the graph, but keeps its "
-            "place in the stream of random numbers where kestimator cannot share it between the "
-            "functions that run a step: numbers would repeat. Use "
-            f"{_REFUSED[kind]} instead, or RunConfig(tf_random_seed=None) for numbers without a "
-            "seed."
+            f"{kind} ({name.rstrip('/')!r}) has an op-level or graph-level seed, but kestimator "
+            "cannot share its random state between the functions that run a step. Its numbers "
+            f"would repeat. Use {_REFUSED[kind]} instead, or RunConfig(tf_random_seed=None) for "
+            "unseeded numbers."
         )
 
 

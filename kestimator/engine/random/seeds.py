@@ -1,4 +1,4 @@
-"""The seeds for random ops of an input_fn that have no seed of their own.
+"""The seeds for random ops of an input_fn that have no op-level seed.
 
 Synopsis::
 

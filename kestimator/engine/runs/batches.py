@@ -33,16 +33,16 @@ from kestimator.engine.variables import variable_creator, variable_store
 
 _logger = logging.getLogger("kestimator")
 FEW_STEPS = 10
-"""A run of so few steps ends before what tf.data does for throughput pays: to rewrite a Dataset
-takes 1.5 milliseconds, and to stop its autotuning 20."""
+"""In a run of at most this many steps, tf.data's optimizations do not pay off: rewriting a Dataset
+takes 1.5 milliseconds, and stopping its autotuning 20."""
 SOME_STEPS = 1_000
-"""Nor is there anything to tune in so few batches that are cut from memory."""
+"""In a run of at most this many steps, batches that are slices of memory need no autotuning."""
 _AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
 _CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip", "Cache")
 MOST_ITERATOR_MAKERS = 64
-# Substrings, as ops have versions: IteratorGetNext, QueueDequeueV2, ReaderReadV2.
+# Substrings, because types have versions: IteratorGetNext, QueueDequeueV2, ReaderReadV2.
 _MAY_END = ("Iterator", "Queue", "Reader", "CountUpTo", "PyFunc")
-"""What ops are called, in part, that can say that the data has ended."""
+"""Parts of the types of ops that can report the end of the data."""
 MakeOptions = Callable[[], tf.data.Options]
 _DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
 
@@ -77,7 +77,7 @@ class Batches(abc.ABC):
     @property
     def iterator(self) -> Any:
         """The iterator, for a loop on the device; made when it is first needed."""
-        raise AttributeError("These batches come from no iterator; see `has_iterator`.")
+        raise AttributeError("These batches have no iterator; check `has_iterator` first.")
 
     def consumed(self, steps: int) -> None:
         """Notes that a loop on the device took the batches of `steps` steps."""
@@ -145,13 +145,13 @@ class DatasetBatches(Batches):
             cardinality = int(self._dataset.cardinality())
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
-            known = [count for count in (steps, self.remaining) if count is not None]
-            self._options = options_for(self._dataset, min(known, default=math.inf))
+            limits = [count for count in (steps, self.remaining) if count is not None]
+            self._options = options_for(self._dataset, min(limits, default=math.inf))
 
     @property
     def iterator(self) -> Any:
         """The iterator, for a loop on the device; made when it is first needed."""
-        assert self._dataset is not None, "`initialize` comes first"
+        assert self._dataset is not None, "`initialize` must be called first"
         if self._iterator is None:
             self._iterator = _iterator_over(self._dataset, self._options)
         return self._iterator
@@ -163,7 +163,7 @@ class DatasetBatches(Batches):
         return flat
 
     def _next_batch(self) -> list[tf.Tensor]:
-        assert self._dataset is not None, "`initialize` comes first"
+        assert self._dataset is not None, "`initialize` must be called first"
         # Data with a known end needs no iterator to find it.
         if self.remaining == 0:
             raise end_of_input()
@@ -235,7 +235,7 @@ def open_input(
 
     It is called eagerly first, which is enough for a Dataset. Code for a TF1 graph (iterators,
     placeholders, tensors) then raises an exception or returns tensors. In this case the input_fn
-    is called again, in a graph of its own.
+    is called again, in a separate graph.
 
     Args:
         call: The input_fn, bound to its arguments.
@@ -256,7 +256,7 @@ def open_input(
         if is_eager:  # it draws random numbers itself, and only runs eagerly
             return _counting(_open_dataset(result, []), seeds.used)
         if problem is not None and (type(problem), problem.args) != (type(error), error.args):
-            error.add_note(f"Before that, called eagerly, `input_fn` raised {problem!r}.")
+            error.add_note(f"Before that, `input_fn` was called eagerly and raised {problem!r}.")
         raise
     random_ops = tf_seeds.counted(program.graph)
     if isinstance(program.result, _DATASETS):
@@ -276,8 +276,8 @@ def _check_not_trainable(program: _program.Program) -> None:
     if trainable:
         names = [variable.name.split(":")[0] for variable in trainable]
         raise errors.InputError(
-            f"`input_fn` made the trainable variables {names}, whose gradients would have to pass "
-            "through the input. Make them in the model_fn, or with trainable=False."
+            f"`input_fn` created the trainable variables {names}. Their gradients would have to "
+            "flow through the input. Create them in the model_fn, or with trainable=False."
         )
 
 
@@ -294,9 +294,8 @@ def _call_eagerly(
         try:
             with inputs.called_by_estimator():
                 return _as_dataset(call()), None, seeds
-        except (
-            Exception
-        ) as problem:  # whatever it is, it is raised by the call in a graph, if it is real
+        except Exception as problem:
+            # If the problem is real, the call in a graph raises it again.
             _logger.debug(
                 "The input_fn does not run eagerly; calling it in a graph.", exc_info=True
             )
@@ -348,8 +347,8 @@ def _as_tensors(result: Any) -> Any:
                     "input_fn's result",
                     value,
                     "one tf.data.Dataset, or nests of tensors or arrays",
-                    "tf.data.Dataset.from_generator makes a Dataset of a generator, and "
-                    "tf.data.Dataset.zip one of features and labels.",
+                    "Convert a generator with tf.data.Dataset.from_generator, and combine Datasets "
+                    "of features and labels with tf.data.Dataset.zip.",
                 )
             ) from error
 
@@ -492,8 +491,8 @@ def _iterator_maker(
         variant = tf.compat.v1.placeholder(tf.variant, ())
         dataset = dataset_to_run(variant, spec_key.spec, make_options)
         handles = tf.nest.flatten(iter(dataset), expand_composites=True)
-    made = [op for op in graph.get_operations() if op.type == "MakeIterator"]
-    return pruned_function.PrunedFunction(graph, [variant], handles, made)
+    operations = [op for op in graph.get_operations() if op.type == "MakeIterator"]
+    return pruned_function.PrunedFunction(graph, [variant], handles, operations)
 
 
 def _remaining(cardinality: int, per_step: int) -> int | None:
@@ -535,18 +534,18 @@ def _run_initializers(programs: list[_program.Program]) -> None:
                         None,
                         variable.op,
                         f"Variable {variable.name.split(':')[0]!r} of the input_fn has no value. "
-                        "Expected one from its initializer or from the checkpoint.",
+                        "Expected a value from its initializer or from the checkpoint.",
                     )
 
 
 def global_variables(programs: list[_program.Program]) -> list[Any]:
     """Returns the variables that an input_fn created to be saved with those of the model."""
-    found: list[Any] = []
+    variables: list[Any] = []
     for program in programs:
         (step,) = program.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_STEP)
         views = program.graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES)
-        found.extend(view for view in views if view is not step)
-    return found
+        variables.extend(view for view in views if view is not step)
+    return variables
 
 
 def _share_one_shot_iterators(graph: _program.ProgramGraph) -> None:

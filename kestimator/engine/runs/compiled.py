@@ -117,9 +117,9 @@ def inlined(
         waits: As for `PrunedFunction.inlined`.
     """
     # The values may end with labels that the program of a prediction has no input for.
-    given = dict(zip(map(id, inputs), values, strict=False))
+    by_input = dict(zip(map(id, inputs), values, strict=False))
     tensors, operations = function.inlined(
-        *(given[id(tensor)] for tensor in function.inputs), waits=waits
+        *(by_input[id(tensor)] for tensor in function.inputs), waits=waits
     )
     with tf.control_dependencies(operations):
         return [tf.identity(tensor) for tensor in tensors]

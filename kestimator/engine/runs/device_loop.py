@@ -141,7 +141,7 @@ class DeviceLoop:
             The result of the unobserved steps, and the tensors that `observed` returns. These are
             None if a NaN ended the unobserved steps.
         """
-        # Made for each observed function: the op that chooses among them would run at every call.
+        # Built for each observed function: an op that chose among them would run at every call.
         call = self._observing.get(observed)
         if call is None:
 
@@ -160,14 +160,14 @@ class DeviceLoop:
             call = self._observing[observed] = compiled.Compiled(
                 run, [self._step, observed], _LIMITS
             )
-        # No `until_step`: callers come here only if a step adds 1 at most to the global step.
+        # No `until_step`: callers use this only if a step adds 1 at most to the global step.
         outputs = call(batches.iterator, _count(steps), NO_LIMIT, on_one_thread=on_one_thread)
         self.was_built = call.is_new
-        own = len(outputs) - len(observed.outputs)
-        result = self._result(outputs[:own])
-        looked = not any(result.not_finite)
-        batches.consumed(result.steps + looked)
-        return result, outputs[own:] if looked else None
+        split = len(outputs) - len(observed.outputs)
+        result = self._result(outputs[:split])
+        was_observed = not any(result.not_finite)
+        batches.consumed(result.steps + was_observed)
+        return result, outputs[split:] if was_observed else None
 
     def observe(
         self,
@@ -197,15 +197,15 @@ class DeviceLoop:
                     return compiled.inlined(observed, self._inputs, flat)
 
                 shapes = [tensor.shape for tensor in observed.outputs]
-                is_there, values = self._step_if_any(
+                has_batches, values = self._step_if_any(
                     iterator, make, _nothing(observed.outputs), shapes
                 )
-                return [is_there, *values]
+                return [has_batches, *values]
 
             self._observing[key] = compiled.Compiled(run, [observed], ())
-        is_there, *values = self._observing[key](batches.iterator, on_one_thread=on_one_thread)
+        has_batches, *values = self._observing[key](batches.iterator, on_one_thread=on_one_thread)
         self.was_built = self._observing[key].is_new
-        if not is_there:
+        if not has_batches:
             raise _batches.end_of_input()
         batches.consumed(1)
         return values
@@ -229,9 +229,9 @@ class DeviceLoop:
         def step() -> Sequence[tf.Tensor]:
             return make([tensor for batch in batches for tensor in _flat(batch.get_value())])
 
-        # A step needs a batch for each replica; a rest that is too small for a step is dropped.
-        is_there = batches[-1].has_value()
-        return is_there, compiled.once(is_there, step, otherwise, shapes)
+        # A step needs a batch for each replica; a remainder too small for a step is dropped.
+        has_batches = batches[-1].has_value()
+        return has_batches, compiled.once(has_batches, step, otherwise, shapes)
 
     def _loop_without_iterator(self, batches: _batches.Batches) -> compiled.Compiled:
         """Returns the loop for an input that a graph computes in each step, or for no input."""
@@ -282,7 +282,7 @@ class DeviceLoop:
         self, limits: Sequence[tf.Tensor], done: tf.Tensor, loss: tf.Tensor, *flags: tf.Tensor
     ) -> tf.Tensor:
         steps, until_step = limits
-        # A NaN differs from itself: `is_nan` and `not` would be two ops more in each turn.
+        # A NaN differs from itself: `is_nan` and `not` would be two more ops per iteration.
         goes_on = tf.logical_and(done < steps, tf.equal(loss, loss))
         # None means that a step adds 1 at most, so that the count is enough to end the loop.
         if self._global_step is not None:
@@ -314,8 +314,8 @@ class DeviceLoop:
 
         def body(_: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
             step = functools.partial(self._one_step, state[0])
-            is_there, state_after = self._step_if_any(iterator, step, state)
-            return [tf.logical_not(is_there), *state_after]
+            has_batches, state_after = self._step_if_any(iterator, step, state)
+            return [tf.logical_not(has_batches), *state_after]
 
         ended, done, loss, *flags = tf.while_loop(
             lambda ended, *state: tf.logical_and(
@@ -433,7 +433,7 @@ class HookedSession:
             RuntimeError: Two hooks feed the same tensor.
         """
         context = _v1_train.SessionRunContext(_v1_train.SessionRunArgs(fetches), self._session)
-        asked: dict[Any, Any] = {"caller": fetches}
+        requested: dict[Any, Any] = {"caller": fetches}
         feeds: dict[Any, Any] = {}
         options = tf.compat.v1.RunOptions()
         for position, hook in enumerate(self._hooks):
@@ -441,10 +441,10 @@ class HookedSession:
             if request is None:
                 continue
             if request.fetches is not None:
-                asked[position] = request.fetches
+                requested[position] = request.fetches
             _merge_feeds(feeds, request.feed_dict, hook)
             _merge_options(options, request.options)
-        return StepRequest(context, asked, feeds, options)
+        return StepRequest(context, requested, feeds, options)
 
     def tell(self, request: StepRequest, values: dict[Any, Any], metadata: Any) -> Any:
         """Calls `after_run` of every hook.
@@ -471,7 +471,7 @@ def _merge_feeds(feeds: dict[Any, Any], more: dict[Any, Any] | None, hook: Any) 
         if key in feeds:
             raise RuntimeError(
                 f"Same tensor is fed by two hooks, or by a hook and the loop: {key!r} in "
-                f"{type(hook).__name__}. Feed a tensor from one hook alone."
+                f"{type(hook).__name__}. Feed the tensor from only one hook."
             )
         feeds[key] = value
 

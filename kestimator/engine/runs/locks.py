@@ -7,7 +7,7 @@ Synopsis::
         ...
 
 Training takes the lock of the estimator for a stretch of steps, releases it and takes it again at
-once. With the locks of Python, a waiting thread would almost never get it in between.
+once. With Python's locks, a waiting thread would almost never get it in between.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 PATIENCE_SECONDS = 60.0
-"""How long a thread waits before it says so: it may be that it waits for ever."""
+"""How long a thread waits before it logs a warning, because there may be a deadlock."""
 _logger = logging.getLogger("kestimator")
 
 
@@ -40,7 +40,7 @@ class FairLock:
         self._waited = threading.local()
 
     def __enter__(self) -> None:
-        # The owner passes by the door: a thread that holds the door may be waiting for the owner.
+        # The owner bypasses the door: a thread that holds the door may be waiting for the owner.
         if self._is_mine():
             self._lock.acquire()
             return
@@ -69,11 +69,11 @@ class FairLock:
         start, already = time.perf_counter(), getattr(self._waited, "seconds", 0.0)
         if not self._lock.acquire(timeout=PATIENCE_SECONDS):
             _logger.warning(
-                "The thread %r has waited %d seconds for an estimator that another thread uses: "
-                "for an evaluation or an export as a whole, or for steps that wait for data. If "
-                "those wait for this thread in turn (a hook of an evaluation, or the data of "
-                "`train`, that asks the same estimator), give this thread an Estimator of its "
-                "own over the same model_dir.",
+                "The thread %r has waited %d seconds for an estimator that another thread is "
+                "using: for a whole evaluation or export, or for steps that wait for data. If the "
+                "other thread also waits for this one (a hook of the evaluation or the input of "
+                "`train` uses the same estimator), this is a deadlock: give this thread its own "
+                "Estimator with the same model_dir.",
                 threading.current_thread().name,
                 PATIENCE_SECONDS,
             )

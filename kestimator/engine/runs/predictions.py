@@ -27,9 +27,9 @@ from kestimator.engine.tracing import execution_modes
 
 MOST_BATCHES_PER_CALL = 64
 LONGEST_CALL_SECONDS = 0.5
-"""How far predictions run ahead of who takes them."""
+"""How far predictions run ahead of their consumer."""
 SLOW_START_SECONDS = 0.1
-"""A first batch that takes longer belongs to a model that is not small."""
+"""If the first batch takes longer, the model is not small."""
 
 
 def selected(predictions: Any, predict_keys: Any) -> Any:
@@ -42,7 +42,7 @@ def selected(predictions: Any, predict_keys: Any) -> Any:
 
     Raises:
         errors.ArgumentError: None of the keys exists, or `predictions` has none.
-        errors.ArgumentTypeError: `predict_keys` is no collection.
+        errors.ArgumentTypeError: `predict_keys` is not a collection.
     """
     if not predict_keys:
         return predictions
@@ -52,14 +52,14 @@ def selected(predictions: Any, predict_keys: Any) -> Any:
         )
     if not isinstance(predictions, dict):
         raise errors.ArgumentError(
-            "`predict_keys` is given, but the model_fn's `predictions` is no dict: "
-            f"{type(predictions).__name__}. Leave `predict_keys` out."
+            "`predict_keys` was passed, but the `predictions` of the model_fn are not a dict. "
+            f"Received: {type(predictions).__name__}. Omit `predict_keys`."
         )
     chosen = {key: value for key, value in predictions.items() if key in predict_keys}
     if not chosen:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "predict_keys", predict_keys, f"some of the keys {list(predictions)}"
+                "predict_keys", predict_keys, f"at least one of the keys {list(predictions)}"
             )
         )
     return chosen
@@ -82,7 +82,7 @@ class HookedPredictions:
 
     def has_ended(self, batches: _batches.Batches) -> bool:
         """Returns whether a hook requested a stop."""
-        del batches  # that they have ended shows when a hook asks for the next one
+        del batches  # their end is noticed only when the next batch is requested
         return self._hooked.should_stop
 
     def next(self, batches: _batches.Batches, may_run_ahead: Callable[[], bool]) -> Any:
@@ -113,7 +113,7 @@ class UnobservedPredictions:
         model: The program.
         predictions: The tensors to compute.
         loan: The context in which the variables hold the values to predict with. A single batch
-            is taken from the input before this context begins, as it may take long to arrive.
+            is taken from the input before this context begins: it may take long to arrive.
         may_join: Whether a call may return several batches, joined in the same arrays.
     """
 
@@ -182,7 +182,7 @@ class UnobservedPredictions:
                 self._run_ahead(batches, may_run_ahead)
         else:
             self.settle()
-            # Asked here to save the loan, and again under it: training may have begun in between.
+            # Checked here to save the loan, and again within it: training may have begun since.
             if batches.remaining and may_run_ahead():
                 with self._loan():
                     self._run_ahead(batches, may_run_ahead)
@@ -207,8 +207,8 @@ class UnobservedPredictions:
         return self._pack(values)
 
     def _next_count(self, batches: _batches.Batches) -> int:
-        """Returns how many batches to compute at once; twice as many the next time."""
-        # Without a known end (None) the count is 0, so that `next` takes each batch alone.
+        """Returns how many batches to compute in one call; twice as many the next time."""
+        # Without a known end (None) the count is 0, so that `next` computes each batch separately.
         count = min(self._batches_per_call, batches.remaining or 0)
         self._batches_per_call = min(2 * self._batches_per_call, self._most_batches)
         return count
@@ -286,15 +286,15 @@ def rows(batch: Any) -> Iterator[Any]:
                     "predictions",
                     batch,
                     "a tensor with the batch as its first dimension",
-                    "Or pass yield_single_examples=False.",
+                    "Otherwise, pass yield_single_examples=False.",
                 )
             )
         return iter(batch)
     sizes = {key: np.shape(value)[0] if np.ndim(value) else None for key, value in batch.items()}
     if len(set(sizes.values())) > 1 or None in sizes.values():
         raise errors.ArgumentError(
-            f"Batch length of predictions should be same. Received: {sizes}. Give every "
-            "prediction the batch as its first dimension, or pass yield_single_examples=False."
+            f"Batch length of predictions should be same. Received: {sizes}. Make the "
+            "batch the first dimension of every prediction, or pass yield_single_examples=False."
         )
     return map(_dict_maker(tuple(batch)), *batch.values())
 

@@ -37,7 +37,7 @@ def filled(runners: Sequence[Any], run: Callable[[Any], Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        # First of all: the errors that the cancellation causes are no failures.
+        # First, because errors that the cancellation causes are not failures.
         stop.set()
         for runner in runners:
             run(runner.cancel_op)

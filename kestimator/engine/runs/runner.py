@@ -28,13 +28,13 @@ from kestimator.engine.tracing import execution_modes
 from kestimator.keys import ModeKeys
 
 LONGEST_UNOBSERVED_SECONDS = 0.5
-"""How long the device keeps control: Ctrl-C and deadlines are seen at this distance."""
+"""How long one call on the device may take: Ctrl-C and deadlines are noticed after it."""
 FIRST_STRETCH = 100
 """How many steps to run before their cost is known."""
 MOST_PLAIN_OBSERVED_STEPS = 30
-"""How many steps in a row hooks observe before that is worth a function of its own."""
+"""After this many observed steps in a row, building a function for them pays off."""
 SLOW_FIRST_STEP_SECONDS = 2.0
-"""A first step that takes longer is slow itself: it is not the building of functions alone."""
+"""If the first step takes longer, the step itself is slow, not only building its functions."""
 
 
 class Runner:
@@ -92,35 +92,35 @@ class Runner:
             The loss of the last step, or None if there was none.
         """
         # The argument checks accept floats: 2.5 steps are three.
-        left = device_loop.NO_LIMIT if steps is None else math.ceil(steps)
+        steps_left = device_loop.NO_LIMIT if steps is None else math.ceil(steps)
         loss = None
         try:
-            while left > 0 and not self.hooked.should_stop:
-                unobserved = self._steps_until_due(left)
+            while steps_left > 0 and not self.hooked.should_stop:
+                unobserved = self._steps_until_due(steps_left)
                 # Before, not after: an error in a step leaves variables that equal no checkpoint.
                 self._before_steps()
                 # One call for both saves the cost of a second call, which counts with small steps.
-                if self._can_observe_within(unobserved, left):
+                if self._can_observe_within(unobserved, steps_left):
                     ran, loss = self._run_and_observe(unobserved)
-                    left -= ran
+                    steps_left -= ran
                     continue
                 if unobserved > 0:
                     result = self._run_unobserved(unobserved)
-                    left -= result.steps
+                    steps_left -= result.steps
                     loss = loss if result.loss is None else result.loss
                     if self._has_ended(result):
                         break
-                # Asked again: a hook that goes by the clock may have become due meanwhile.
-                if self._wants_observation(left) and not self.hooked.should_stop:
+                # Checked again: a hook that is due by time may have become due meanwhile.
+                if self._wants_observation(steps_left) and not self.hooked.should_stop:
                     loss = self._hooked_step()
-                    left -= 1
+                    steps_left -= 1
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
         return loss
 
     def _step(self) -> int:
         """Returns the global step, and reads it only if something else may have moved it."""
-        # Reading the variable is an op more for each call. A run of the session may have moved
+        # Reading the variable is one more op per call. A run of the session may have moved
         # the step: hooks may run anything.
         if self._known_step is None or self._known_step[1] != self._session.runs:
             self._known_step = (self._global_step(), self._session.runs)
@@ -131,20 +131,20 @@ class Runner:
         # A train op that adds another number than 1 cannot be counted, so the step is read again.
         if self._known_step is None or not self._model.advances_by_one:
             self._known_step = None
-        # Steps of an evaluation leave the global step alone.
+        # Steps of an evaluation do not change the global step.
         elif self._model.mode == ModeKeys.TRAIN:
             self._known_step = (self._known_step[0] + steps, self._known_step[1])
 
-    def _steps_until_due(self, left: int) -> int:
+    def _steps_until_due(self, steps_left: int) -> int:
         step = self._step()
-        if left <= 0 or any(cadence.seconds_until_due() <= 0 for cadence in self._cadences):
+        if steps_left <= 0 or any(cadence.seconds_until_due() <= 0 for cadence in self._cadences):
             return 0
         # The hook that is due first decides for all of them: they observe the same step.
-        unobserved = min([left, *(cadence.steps_until_due(step) for cadence in self._cadences)])
+        unobserved = min([steps_left, *(c.steps_until_due(step) for c in self._cadences)])
         return math.ceil(unobserved)  # `steps` and `max_steps` may be floats
 
-    def _wants_observation(self, left: int) -> bool:
-        return left > 0 and self._steps_until_due(left) == 0
+    def _wants_observation(self, steps_left: int) -> bool:
+        return steps_left > 0 and self._steps_until_due(steps_left) == 0
 
     def _hooked_step(self) -> Any:
         request = self.hooked.ask(self._model.fetches)
@@ -154,8 +154,8 @@ class Runner:
         seconds = self._lock.clock() - start
         self._observed_in_a_row += 1
         self._moved(1)
-        # The first observed steps run as they are written, without TensorFlow's rewriting: what
-        # they take says little of the pace of those that follow.
+        # The first observed steps run without TensorFlow's graph optimization, so their duration
+        # says little about the pace of later steps.
         if self._observed_in_a_row > MOST_PLAIN_OBSERVED_STEPS:
             self._note_pace(seconds)
         elif seconds > SLOW_FIRST_STEP_SECONDS:
@@ -220,12 +220,12 @@ class Runner:
         self._tell_not_finite(result)
         return result
 
-    def _can_observe_within(self, unobserved: int, left: int) -> bool:
+    def _can_observe_within(self, unobserved: int, steps_left: int) -> bool:
         """Returns whether the unobserved steps and the observed one fit in one call."""
         # One call can take a batch for each step only if it is known that there are enough of them.
         remaining = self._batches.remaining
         return (
-            0 < unobserved < min(left, self._longest_stretch())
+            0 < unobserved < min(steps_left, self._longest_stretch())
             and remaining is not None
             and remaining > unobserved
             and self._model.advances_by_one
@@ -262,8 +262,8 @@ class Runner:
                     self._batches, unobserved, compiled[0], on_one_thread=self._steps_are_small
                 )
         if any(result.not_finite):
-            # The observed step has not run: the loop goes on from here, unless a hook takes the
-            # NaN for an error or asks to stop. What hooks counted too many is taken back.
+            # The observed step has not run. The loop continues from here, unless a hook raises an
+            # error for the NaN or requests a stop. Hooks subtract the steps that did not run.
             self._moved(result.steps)
             for cadence in self._cadences:
                 cadence.passed(result.steps - unobserved, step + result.steps, result.loss)
@@ -318,8 +318,8 @@ class Runner:
             tf.compat.v1.train.SessionRunArgs(None), self._session
         )
         # The loop reports the loss first, then each watched tensor in the order of the watchers.
-        loss_is_nan, *others = result.not_finite
-        pending = iter(others)
+        loss_is_nan, *tensors_are_nan = result.not_finite
+        pending = iter(tensors_are_nan)
         for hook, tensor in self._watchers:
             is_nan = loss_is_nan if tensor is self._model.spec.loss else next(pending)
             if is_nan:

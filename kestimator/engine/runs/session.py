@@ -35,7 +35,7 @@ from kestimator.engine.tracing import execution_modes
 MOST_PLANS = 64
 """How many sets of fetches are remembered."""
 Guard = Callable[[], contextlib.AbstractContextManager[Any]]
-"""Gives what keeps the variables as they have to be while something is computed."""
+"""Returns a context that protects the variables while something is computed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Session(tf_execution.SessionInterface):
 
     Attributes:
         guard: The same.
-        runs: A number that changes with every run that is not a step, as it may change variables.
+        runs: A number that changes with every run that is not a step: it may change variables.
     """
 
     def __init__(self, program: _program.Program, batches: _batches.Batches, guard: Guard) -> None:
@@ -166,9 +166,9 @@ class Session(tf_execution.SessionInterface):
         if not how.in_step:
             # The runner reads the global step again after this: such a run may have moved it.
             self.runs = next(self._counter)
-        own = [pair for pair in feeds.values() if pair[0].graph is program.graph]
-        function = program.function(tensors, operations, [tensor for tensor, _ in own])
-        needed = function.inputs[len(own) :]
+        own_feeds = [pair for pair in feeds.values() if pair[0].graph is program.graph]
+        function = program.function(tensors, operations, [tensor for tensor, _ in own_feeds])
+        needed = function.inputs[len(own_feeds) :]
         guard = self._guard_of(program, function, operations)
         with _program.eager_mode():
             # Outside of the guard: a batch may take long to arrive, and others need the lock.
@@ -177,10 +177,10 @@ class Session(tf_execution.SessionInterface):
                 contextlib.nullcontext() if how.is_rewritten else execution_modes.as_written(),
                 guard(),
             ):
-                is_own = threading.get_ident() == self._thread
+                is_own_thread = threading.get_ident() == self._thread
                 # An error in another thread could deadlock in TensorFlow; see `call_aside`.
-                call = function if is_own else function.call_aside
-                return call(*(_feed_value(*pair) for pair in own), *batch)
+                call = function if is_own_thread else function.call_aside
+                return call(*(_feed_value(*pair) for pair in own_feeds), *batch)
 
     def _guard_of(
         self,
@@ -237,8 +237,8 @@ class Session(tf_execution.SessionInterface):
         graph = getattr(element, "graph", None)
         if graph is not None and all(program.graph is not graph for program in self._programs):
             raise ValueError(
-                f"{element!r} is of another graph. Expected a tensor or an operation that was made "
-                "in this session's graph: by the model_fn, the input_fn, or a hook's `begin`."
+                f"{element!r} belongs to another graph. Expected a tensor or an operation of this "
+                "session's graph, created by the model_fn, the input_fn, or a hook's `begin`."
             )
         return element
 
@@ -413,8 +413,8 @@ class FetchPlan:
         return rebuild
 
     def _add(self, tensor: tf.Tensor) -> int:
-        for position, known in enumerate(self.tensors):
-            if known is tensor:
+        for position, planned in enumerate(self.tensors):
+            if planned is tensor:
                 return position
         self.tensors.append(tensor)
         return len(self.tensors) - 1

@@ -36,10 +36,10 @@ def checked_base(export_dir_base: Any) -> str:
         )
     base = os.fsdecode(export_dir_base)
     missing = _first_missing(base)
-    there = base if missing is None else os.path.dirname(missing)
-    # `there` is empty for a relative path of which nothing exists: it is in the current directory.
-    if not base or (there and not tf.io.gfile.isdir(there)):
-        remedy = f"{there!r} is a file." if there else ""
+    existing = base if missing is None else os.path.dirname(missing)
+    # `existing` is empty if no part of a relative path exists: the current directory has it.
+    if not base or (existing and not tf.io.gfile.isdir(existing)):
+        remedy = f"{existing!r} is a file." if existing else ""
         raise errors.ArgumentError(
             errors.invalid_argument("export_dir_base", export_dir_base, expected, remedy)
         )
@@ -78,8 +78,8 @@ class ExportDirectory:
             return self._made()
         except tf.errors.OpError as error:
             error.add_note(
-                f"The export needs to make a folder in {self._base!r}, which `export_dir_base` "
-                "names: pass a directory in which this process may write."
+                f"The export has to create a directory in {self._base!r}. Pass a directory that "
+                "this process may write to as `export_dir_base`."
             )
             raise
 
@@ -92,7 +92,7 @@ class ExportDirectory:
             temporary = os.path.join(self._base, f"temp-{second}")
             # Creating the directory claims the second: only one thread or process succeeds.
             if not tf.io.gfile.exists(final) and _is_made(temporary):
-                if not tf.io.gfile.exists(final):  # another thread's may have got its name since
+                if not tf.io.gfile.exists(final):  # another thread's may have been renamed since
                     self._final, self.path = final, temporary
                     return temporary
                 tf.io.gfile.rmtree(temporary)
@@ -157,7 +157,7 @@ def delete_unfinished(base: str) -> None:
 
 def _names(base: str, pattern: str) -> list[str]:
     names = tf.io.gfile.listdir(base) if tf.io.gfile.isdir(base) else []
-    names = [name.rstrip("/") for name in names]  # as object stores list folders
+    names = [name.rstrip("/") for name in names]  # object stores list directories with a slash
     return [name for name in names if re.fullmatch(pattern, name)]
 
 
@@ -200,7 +200,7 @@ def _checked_destination(destination: str) -> str:
             errors.invalid_argument(
                 "assets_extra, a key",
                 destination,
-                "the path of a file below the export's folder assets.extra, such as 'notes.txt'",
+                "a relative path inside the export's directory assets.extra, such as 'notes.txt'",
             )
         )
     return normal
@@ -211,7 +211,7 @@ def _checked_source(destination: Any, source: Any) -> str:
     if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                f"assets_extra[{destination!r}]", path, "the path of a file that exists"
+                f"assets_extra[{destination!r}]", path, "the path of an existing file"
             )
         )
     return path

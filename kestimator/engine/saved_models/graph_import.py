@@ -1,4 +1,4 @@
-"""Imports graphs of a SavedModel into programs: with variables of the store and own tables.
+"""Imports graphs of a SavedModel into programs, with variables of the store and separate tables.
 
 Synopsis::
 
@@ -68,13 +68,13 @@ class SavedModel:
         self._saved_model = _parsed(directory)
         if not tf.io.gfile.exists(f"{self.variables}.index"):
             raise errors.SavedModelError(
-                f"The SavedModel in {directory!r} has no variables: there is no file "
-                f"{self.variables}.index. Copy the whole directory of the export."
+                f"The SavedModel in {directory!r} has no variables: the file "
+                f"{self.variables}.index does not exist. Copy the whole directory of the export."
             )
         if not checkpoint_files.reader(self.variables).has_tensor(_Keys.GLOBAL_STEP):
             raise errors.SavedModelError(
-                f"The SavedModel in {directory!r} has no global step: it was not written by an "
-                "Estimator. Load it with tf.saved_model.load or keras.models.load_model."
+                f"The SavedModel in {directory!r} has no global step, so it was not written by "
+                "an Estimator. Load it with tf.saved_model.load or keras.models.load_model."
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -112,9 +112,9 @@ class SavedModel:
         # Captures come before the import, which puts them in place of ops. Views come after it, as
         # they need the imported initializers.
         variables = _Variables(graph, graph.creator, meta_graph, definition)
-        given = {**variables.captured, **assets, **feeds}
-        operations = _put(definition, given)
-        imported = Imported(graph, meta_graph, operations, given)
+        replacements = {**variables.captured, **assets, **feeds}
+        operations = _put(definition, replacements)
+        imported = Imported(graph, meta_graph, operations, replacements)
         variables.add_views(imported)
         for asset in assets.values():
             graph.add_to_collection(_Keys.ASSET_FILEPATHS, asset)
@@ -136,8 +136,8 @@ def _parsed(directory: str) -> Any:
         below = export_files.exports_in(directory)
         hint = f" Did you mean {os.path.join(directory, below[-1])!r}?" if below else ""
         raise errors.SavedModelError(
-            f"There is no SavedModel that can be read in {directory!r}: {error}. Expected: the "
-            f"directory that `experimental_export_all_saved_models` returned.{hint}"
+            f"There is no readable SavedModel in {directory!r}: {error}. Expected the directory "
+            f"that `experimental_export_all_saved_models` returned.{hint}"
         ) from error
 
 
@@ -148,7 +148,7 @@ class Imported:
         graph: The program's graph.
         meta_graph: The imported graph.
         operations: The ops in the program by their names in the imported graph.
-        given: Tensors of the program by the names of the tensors that they replace.
+        replacements: Tensors of the program by the names of the tensors that they replace.
     """
 
     def __init__(
@@ -156,21 +156,21 @@ class Imported:
         graph: program.ProgramGraph,
         meta_graph: Any,
         operations: Mapping[str, tf.Operation],
-        given: Mapping[str, tf.Tensor],
+        replacements: Mapping[str, tf.Tensor],
     ) -> None:
         self._graph = graph
         self._meta_graph = meta_graph
         self._operations = operations
-        self._given = given
+        self._replacements = replacements
 
     def element(self, name: str) -> Any:
         """Returns the op or tensor called `name` in the imported graph; None if left out."""
-        operation, _, index = name.partition(":")
-        if name in self._given:
-            return self._given[name]
+        operation_name, _, index = name.partition(":")
+        if name in self._replacements:
+            return self._replacements[name]
         # A name without an index is that of an op.
-        found = self._operations.get(operation)
-        return found.outputs[int(index)] if found is not None and index else found
+        operation = self._operations.get(operation_name)
+        return operation.outputs[int(index)] if operation is not None and index else operation
 
     def tensor_of(self, info: Any) -> Any:
         """Returns the tensor that a `TensorInfo` describes: dense, sparse or ragged."""
@@ -221,8 +221,8 @@ class Imported:
         """Adds ops and tensors to the collections that they had in the imported graph."""
         for key in self._meta_graph.collection_def:
             if key not in _NOT_IMPORTED:
-                found = [self.element(name) for name in self._nodes(key)]
-                for element in filter(lambda element: element is not None, found):
+                elements = [self.element(name) for name in self._nodes(key)]
+                for element in filter(lambda element: element is not None, elements):
                     self._graph.add_to_collection(key, element)
 
     def _nodes(self, key: str) -> Sequence[str]:
@@ -283,7 +283,7 @@ class _Variables:
     @property
     def captured(self) -> dict[str, tf.Tensor]:
         """The placeholders of variables in the program, by their names in the imported graph."""
-        return {name: found.placeholder for name, found in self._captured.items()}
+        return {name: variable.placeholder for name, variable in self._captured.items()}
 
     def _capture(self, node: Any, *, is_local: bool) -> _Captured:
         store = self._creator.local if is_local else self._creator.store
@@ -306,21 +306,21 @@ class _Variables:
                 if name not in views:
                     views[name] = self._view(definition, imported)
                 view = views[name]
-                if not any(view is known for known in self._graph.get_collection(key)):
+                if not any(view is other for other in self._graph.get_collection(key)):
                     self._graph.add_to_collection(key, view)
 
     def _view(self, definition: Any, imported: Imported) -> Any:
         """Returns a view of a variable; the program already has one of the global step."""
-        found = self._captured[definition.variable_name]
-        for known in self._graph.get_collection(_Keys.GLOBAL_VARIABLES):
-            if known.op is found.placeholder.op:
-                return known
+        captured = self._captured[definition.variable_name]
+        for existing_view in self._graph.get_collection(_Keys.GLOBAL_VARIABLES):
+            if existing_view.op is captured.placeholder.op:
+                return existing_view
         initial_value = definition.initial_value_name
         view = variable_store.ProgramVariable(
-            memory=found.memory,
+            memory=captured.memory,
             graph=self._graph,
-            name=found.name,
-            placeholder=found.placeholder,
+            name=captured.name,
+            placeholder=captured.placeholder,
             initial_value=imported.element(initial_value) if initial_value else None,
             initializer=imported.element(definition.initializer_name),
             trainable=definition.trainable,
@@ -345,11 +345,11 @@ def _prepared(graph_def: Any, directory: str) -> Any:
     for node in _all_nodes(definition):
         if node.op in _REFERENCES:
             raise errors.SavedModelError(
-                f"The SavedModel in {directory!r} has a variable {node.name!r} of TF1's old kind, "
-                "a reference. Export the model again after "
+                f"The SavedModel in {directory!r} has the TF1 reference variable {node.name!r}. "
+                "Expected resource variables. Export the model again after "
                 "tf.compat.v1.enable_resource_variables()."
             )
-        node.attr.pop("_class", None)  # where an op was placed: beside the op of a variable
+        node.attr.pop("_class", None)  # colocation with the op of a variable
         # A variable keeps its shared name, by which `_capture` finds it in the store.
         if node.op != "VarHandleOp" and "shared_name" in node.attr and node.attr["shared_name"].s:
             node.attr["shared_name"].s = shared(node.attr["shared_name"].s.decode()).encode()
@@ -379,29 +379,29 @@ def _has_functions(value: Any) -> bool:
     return value.HasField("func") or bool(value.list.func)
 
 
-def _put(definition: Any, given: Mapping[str, tf.Tensor]) -> dict[str, tf.Operation]:
-    """Imports ops into the default graph, except those that `given` tensors replace."""
-    left_out = {name.partition(":")[0] for name in given}
-    kept = [node for node in definition.node if not _gives_way(node, left_out)]
-    names = {node.name for node in kept}
-    for node in kept:
+def _put(definition: Any, replacements: Mapping[str, tf.Tensor]) -> dict[str, tf.Operation]:
+    """Imports ops into the default graph, except those that `replacements` replace."""
+    left_out = {name.partition(":")[0] for name in replacements}
+    nodes = [node for node in definition.node if not _gives_way(node, left_out)]
+    names = {node.name for node in nodes}
+    for node in nodes:
         # Control inputs ("^name") may name ops that are left out.
         node.input[:] = [i for i in node.input if not i.startswith("^") or i[1:] in names]
     del definition.node[:]
-    definition.node.extend(kept)
+    definition.node.extend(nodes)
     # `import_graph_def` refuses names in `input_map` that no op reads.
-    used = {_full(source) for node in kept for source in node.input}
+    used = {_full(source) for node in nodes for source in node.input}
     operations = tf.graph_util.import_graph_def(
         definition,
-        input_map={name: tensor for name, tensor in given.items() if name in used},
-        return_elements=[node.name for node in kept],
+        input_map={name: tensor for name, tensor in replacements.items() if name in used},
+        return_elements=[node.name for node in nodes],
         name="",
     )
-    return dict(zip((node.name for node in kept), operations, strict=True))
+    return dict(zip((node.name for node in nodes), operations, strict=True))
 
 
 def _gives_way(node: Any, names: set[str]) -> bool:
-    """Returns whether an op only produces a tensor that is given."""
+    """Returns whether an op only produces a tensor that is replaced."""
     return node.name in names and node.op in ("VarHandleOp", "Placeholder", "Const")
 
 

@@ -98,7 +98,7 @@ def _restored(
         except tf.errors.NotFoundError as error:
             raise errors.MissingVariableError(
                 f"The saver of the model's Scaffold cannot restore the checkpoint {checkpoint!r}: "
-                f"{error.message} Export a checkpoint that holds what the saver asks for."
+                f"{error.message} Export a checkpoint that contains everything the saver reads."
             ) from error
         yield session, saver
 

@@ -129,8 +129,8 @@ def _refuse_unresolved(graph_def: Any, graph: program.ProgramGraph) -> None:
     unresolved = standalone_graph.unresolved_captures(graph_def, graph.captures)
     if unresolved:
         raise errors.ArgumentError(
-            "The model_fn cannot be exported: it uses resources made outside of its graph that a "
-            f"SavedModel cannot hold (iterators, datasets): {unresolved}. Expected: variables, "
-            "lookup tables and constants. Compute what comes from a Dataset in the input_fn, and "
-            "pass it as a feature."
+            "The model_fn cannot be exported: it uses resources from outside of its graph that a "
+            f"SavedModel cannot hold (iterators, datasets): {unresolved}. Expected only variables, "
+            "lookup tables and constants. Compute values that come from a Dataset in the input_fn, "
+            "and pass them as features."
         )

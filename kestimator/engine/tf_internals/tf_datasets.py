@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 PACKAGE = "tensorflow.python.data."
-"""The prefix of the names of tf.data's modules. A frame tells its caller in no other way."""
+"""The prefix of the names of tf.data's modules. Only a frame's module shows who the caller is."""
 TRACER = "tensorflow.python.data.ops.structured_function"
 """The name of the module that traces the functions of Datasets."""
 

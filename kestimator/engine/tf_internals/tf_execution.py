@@ -25,9 +25,9 @@ def background_executor() -> Any:
     return executor.new_executor(enable_async=True)
 
 
-def running_on(one: Any) -> contextlib.AbstractContextManager[None]:
+def running_on(background: Any) -> contextlib.AbstractContextManager[None]:
     """Runs functions on an executor. `tf.experimental.async_scope` would wait at its end."""
-    scope: contextlib.AbstractContextManager[None] = context.executor_scope(one)
+    scope: contextlib.AbstractContextManager[None] = context.executor_scope(background)
     return scope
 
 

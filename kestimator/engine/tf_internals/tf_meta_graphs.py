@@ -13,12 +13,12 @@ that sees a MetaGraph before it is put into a graph."""
 
 
 def read_meta_graph(path: str) -> Any:
-    """Reads a `MetaGraphDef` from a file, binary or text. Public code imports it at once."""
+    """Reads a `MetaGraphDef` from a file, binary or text. Public code also imports it."""
     return meta_graph.read_meta_graph_file(path)
 
 
 def read_saved_model(directory: str) -> Any:
-    """Reads a `SavedModel` proto from a directory. Public code loads it at once.
+    """Reads a `SavedModel` proto from a directory. Public code also loads it.
 
     Raises:
         OSError: The directory has no readable SavedModel.
@@ -26,12 +26,12 @@ def read_saved_model(directory: str) -> Any:
     return loader_impl.parse_saved_model(directory)
 
 
-def asset_paths(directory: str, one: Any) -> dict[str, bytes]:
+def asset_paths(directory: str, graph: Any) -> dict[str, bytes]:
     """The paths of a graph's assets by the names of their tensors. Public loaders only feed them.
 
     Args:
         directory: The directory of the SavedModel.
-        one: The `MetaGraphDef`.
+        graph: The `MetaGraphDef`.
     """
-    paths: dict[str, bytes] = loader_impl.get_asset_tensors(directory, one)
+    paths: dict[str, bytes] = loader_impl.get_asset_tensors(directory, graph)
     return paths

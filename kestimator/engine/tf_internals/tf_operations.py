@@ -31,6 +31,6 @@ def replace_input(op: tf.Operation, position: int, tensor: tf.Tensor) -> None:
     op._update_input(position, tensor)
 
 
-def add_control_inputs(op: tf.Operation, others: Sequence[tf.Operation]) -> None:
+def add_control_inputs(op: tf.Operation, operations: Sequence[tf.Operation]) -> None:
     """Makes an op wait for others. Public code can only ask for this before it makes the op."""
-    op._add_control_inputs(others)
+    op._add_control_inputs(operations)

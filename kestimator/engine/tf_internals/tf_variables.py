@@ -40,7 +40,7 @@ def has_handle(value: Any) -> bool:
 def own_handle(variable: tf.Variable) -> tf.Tensor | None:
     """The handle that a variable was made with. The public `handle` may run code of the object.
 
-    A variable of several replicas has no handle of its own.
+    A variable of several replicas has no such handle.
     """
     return vars(variable).get("_handle")
 

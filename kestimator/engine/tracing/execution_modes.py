@@ -1,4 +1,4 @@
-"""How TensorFlow runs ops: eagerly, on the calling thread alone, or in the background."""
+"""How TensorFlow runs ops: eagerly, only on the calling thread, or in the background."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def outside() -> Iterator[None]:
         yield
 
 
-def on_one_thread(wanted: bool) -> contextlib.AbstractContextManager[None]:
-    """Builds and runs functions on the calling thread, op by op, if `wanted`.
+def on_one_thread(enabled: bool) -> contextlib.AbstractContextManager[None]:
+    """Builds and runs functions on the calling thread, op by op, if `enabled`.
 
     Passing each op between threads costs more than a small op itself. A small step runs two to
     five times faster on one thread.
 
     Args:
-        wanted: Whether to use one thread. Only for functions for which
+        enabled: Whether to use one thread. Only for functions for which
             `PrunedFunction.runs_on_one_thread` holds.
     """
-    if not wanted:
+    if not enabled:
         return contextlib.nullcontext()
     executor: contextlib.AbstractContextManager[None]
     executor = tf.experimental.function_executor_type(_ONE_THREAD)
@@ -60,7 +60,7 @@ class Background:
         self._executor = tf_execution.background_executor()
 
     def running(self) -> contextlib.AbstractContextManager[None]:
-        """Makes functions called inside return at once. Their tensors get their values later."""
+        """Makes functions called inside return immediately. Their tensors get values later."""
         return tf_execution.running_on(self._executor)
 
     def wait(self) -> None:
@@ -79,14 +79,14 @@ def as_written() -> Iterator[None]:
     TensorFlow rewrites a function before its first run. That takes longer than initializing or
     saving a model. There is no public switch for single functions.
     """
-    kept = tf_execution.call_options()
-    changed = copy.copy(kept)
-    changed.config_proto_serialized = _without_rewriting(kept.config_proto_serialized)
+    options = tf_execution.call_options()
+    changed = copy.copy(options)
+    changed.config_proto_serialized = _without_rewriting(options.config_proto_serialized)
     tf_execution.set_call_options(changed)
     try:
         yield
     finally:
-        tf_execution.set_call_options(kept)
+        tf_execution.set_call_options(options)
 
 
 @functools.lru_cache(maxsize=8)

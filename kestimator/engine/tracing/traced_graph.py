@@ -32,9 +32,9 @@ LARGEST_CONSTANT = 128
 """Captured tensors of up to this many elements become constants, as in a `tf.function`."""
 
 _FUNCTION_IS_BUILT = tf_operations.BUILDERS_THAT_CAPTURE | tf_operations.BUILDERS_OF_CONTROL_FLOW
-"""The TensorFlow functions that are told that a function is being built. Those of control flow are
-among them so that control flow is made of functions, which one thread can run. This holds after
-`disable_v2_behavior()` as well."""
+"""The TensorFlow functions that are told that a function is being built. They include those of
+control flow, which then build functional control flow that one thread can run. This also holds
+after `disable_v2_behavior()`."""
 
 _KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
 _TENSORFLOW = os.path.dirname(os.path.abspath(tf.__file__)) + os.sep
@@ -91,12 +91,12 @@ class TracedGraph(tf.Graph):
         if not tf_tensors.is_eager(tensor):
             if tensor.graph is not self:
                 raise ValueError(
-                    f"{tensor!r} is a tensor of another graph. Expected one that was made in the "
-                    f"same call as what uses it, in the graph {self.name!r}."
+                    f"{tensor!r} belongs to another graph. Expected a tensor of the graph "
+                    f"{self.name!r}, created in the same call that uses it."
                 )
             return tensor
         if id(tensor) not in self._captured and id(tensor) not in self._constants:
-            # First, as it may adopt a variable, whose placeholder then gets the variable's name.
+            # First: it may adopt a variable, whose placeholder then gets the variable's name.
             self.meet(tensor)
         internal = self.placeholder_for(tensor, name)
         tf_tensors.record_capture(internal, tensor)
@@ -104,8 +104,8 @@ class TracedGraph(tf.Graph):
 
     def placeholder_for(self, tensor: tf.Tensor, name: str | None) -> tf.Tensor:
         """Like `capture`, for the memory of a variable that the program makes itself."""
-        known = self._captured.get(id(tensor)) or self._constants.get(id(tensor))
-        return (known or self._stand_for(tensor, name))[1]
+        capture = self._captured.get(id(tensor)) or self._constants.get(id(tensor))
+        return (capture or self._stand_for(tensor, name))[1]
 
     def meet(self, tensor: tf.Tensor) -> None:
         """Called before an eager tensor is captured for the first time."""

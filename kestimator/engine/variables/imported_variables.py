@@ -80,7 +80,7 @@ def _source(name: str) -> str:
 
 def _become_handle(node: Any) -> None:
     node.op = "VarHandleOp"
-    # A reference variable without a shared name goes by the name of its node.
+    # A reference variable without a shared name uses the name of its node.
     if not node.attr["shared_name"].s:
         node.attr["shared_name"].s = node.name.encode()
 
@@ -121,10 +121,10 @@ def _check_not_passed_on(graph_def: Any, writes: set[str]) -> None:
         for name in node.input:
             if _source(name) in writes:
                 raise errors.ArgumentError(
-                    f"The graph to import has reference variables of TF1, and {node.name!r} reads "
-                    f"what {name!r} has written through a reference. Expected reads that wait by "
-                    "a control dependency, or resource variables: write the graph again after "
-                    "tf.compat.v1.enable_resource_variables()."
+                    f"The imported graph has TF1 reference variables, and {node.name!r} reads "
+                    f"through a reference what {name!r} has written. Expected reads with a "
+                    "control dependency on the write, or resource variables. Export the graph "
+                    "again after tf.compat.v1.enable_resource_variables()."
                 )
 
 
@@ -149,18 +149,18 @@ def take_over(
     Args:
         graph: The program's graph, after its trace.
         store: The store of the variables that checkpoints contain.
-        local: The store of the variables that belong to the program alone.
+        local: The store of the variables that belong only to the program.
     """
     # One variable is in several collections: all of them must get the same view.
-    found: dict[int, Any] = {}
+    views: dict[int, Any] = {}
     for key in graph.get_all_collection_keys():
         collection = graph.get_collection_ref(key)
         for position, variable in enumerate(collection):
             if _is_op_of(graph, variable):
                 owner = local if key == _GraphKeys.LOCAL_VARIABLES else store
-                if id(variable) not in found:
-                    found[id(variable)] = _view(graph, variable, owner)
-                collection[position] = found[id(variable)]
+                if id(variable) not in views:
+                    views[id(variable)] = _view(graph, variable, owner)
+                collection[position] = views[id(variable)]
 
 
 def _is_op_of(graph: Any, variable: Any) -> bool:
@@ -168,7 +168,7 @@ def _is_op_of(graph: Any, variable: Any) -> bool:
         variable, variable_store.ProgramVariable
     ):
         return False
-    # A variable of several replicas has no handle of its own, and no import brought it.
+    # A variable of several replicas has no handle itself, and was not imported.
     handle = tf_variables.own_handle(variable)
     return (
         isinstance(handle, tf.Tensor)

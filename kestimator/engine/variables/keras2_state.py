@@ -44,15 +44,15 @@ def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operat
         metric: A `tf_keras.metrics.Metric`.
         graph: The graph.
     """
-    made = [
+    variables = [
         *graph.get_collection(_Keys.LOCAL_VARIABLES),
         *graph.get_collection(_Keys.GLOBAL_VARIABLES),
     ]
-    views = {id(view): view for view in made}
-    own = [views[id(variable)] for variable in metric.variables if id(variable) in views]
+    views = {id(view): view for view in variables}
+    metric_views = [views[id(variable)] for variable in metric.variables if id(variable) in views]
     updates = [
         op
-        for view in own
+        for view in metric_views
         for op in view.op.outputs[0].consumers()
         if op.type.startswith("Assign") and op is not view.initializer
     ]
@@ -60,7 +60,7 @@ def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operat
 
 
 def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
-    # Keras 2 is never imported here: if nobody has, no frame can be one of it.
+    # Keras 2 is never imported here: if nobody has imported it, no frame can belong to it.
     maker = _maker() if "tf_keras" in sys.modules else None
     if keras2.is_metric(maker):
         kwargs["collections"] = [_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES]
@@ -70,7 +70,7 @@ def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf
 
 
 def _maker() -> Any:
-    """The metric or optimizer that asks for a variable, found by its frame: nothing else tells."""
+    """The metric or optimizer that asks for a variable. Only its frame identifies it."""
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         candidate = frame.f_locals.get("self")

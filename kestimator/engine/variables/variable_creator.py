@@ -36,7 +36,7 @@ class VariableCreator:
     Args:
         graph: The program's graph.
         store: The store of the variables that checkpoints contain.
-        local: The store of the variables that belong to this program alone (TF1 metrics).
+        local: The store of the variables that belong only to this program (TF1 metrics).
     """
 
     def __init__(self, graph: tf.Graph, store: VariableStore, local: VariableStore) -> None:
@@ -59,7 +59,7 @@ class VariableCreator:
 
     @property
     def local(self) -> VariableStore:
-        """The store of the variables that belong to this program alone."""
+        """The store of the variables that belong only to this program."""
         return self._local
 
     def reserve(self, name: str) -> None:
@@ -83,7 +83,7 @@ class VariableCreator:
         is_metric = keras_state.is_metric_being_made()
         name = self._keras_name(keras_variable)
         keras_state.take_name(keras_variable.path.split("/")[0])
-        # Optimizers, metrics and seeds have a state of their own, also in a scope with `reuse`.
+        # Optimizers, metrics and seeds have their own state, also in a scope with `reuse`.
         if not (is_metric or is_seed(name) or keras_state.is_optimizer_being_made()):
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:
@@ -91,21 +91,21 @@ class VariableCreator:
         name = keras_names.unused_name(name, self._keras_names)
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
-        # The program of another mode may have made it: then its memory and first value count.
-        known = store.matching(name, *_asked(keras_variable, kwargs))
-        variable = known.variable if known else self.memory(name, kwargs)
-        initial = known.initial_value if known else kwargs["initial_value"]
+        # If the program of another mode has made it, its memory and first value are used.
+        existing = store.matching(name, *_requested(keras_variable, kwargs))
+        variable = existing.variable if existing else self.memory(name, kwargs)
+        initial = existing.initial_value if existing else kwargs["initial_value"]
         slot = store.add(Slot(name, variable, keras_variable, initial))
         collections = [_GraphKeys.LOCAL_VARIABLES if is_metric else _GraphKeys.GLOBAL_VARIABLES]
         if keras_variable.trainable and not is_metric:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
         view = self.view(slot, resets=is_metric, keras_variable=keras_variable, kwargs=kwargs)
         self._graph.add_to_collections(collections, view)
-        held = self.given_to_keras(variable, view)
+        keras_value = self.given_to_keras(variable, view)
         if not is_metric:
             self.keras_variables[name] = keras_variable
-            self._held[name] = held
-        return held
+            self._held[name] = keras_value
+        return keras_value
 
     def _shared(
         self, name: str, keras_variable: keras.Variable, kwargs: dict[str, Any]
@@ -120,24 +120,25 @@ class VariableCreator:
             reuse = tf.compat.v1.get_variable_scope().reuse
         if not reuse:
             return None
-        held = self._held.get(name)
-        if held is None:
+        shared = self._held.get(name)
+        if shared is None:
             if reuse is tf.compat.v1.AUTO_REUSE:
                 return None
             raise errors.ArgumentError(
-                f"The variable {name!r} does not exist, and its variable scope has `reuse=True`. "
-                f"Layers have made {sorted(self._held) or 'none'} so far. Give both layers the "
+                f"The variable {name!r} does not exist, but its variable scope has `reuse=True`. "
+                f"Variables of layers so far: {sorted(self._held) or 'none'}. Give both layers the "
                 "same `name` in the same scope, call one layer object twice, or pass "
                 "`reuse=tf.compat.v1.AUTO_REUSE`."
             )
-        shape, dtype = _asked(keras_variable, kwargs)
-        if held.shape != shape or held.dtype != dtype:
+        shape, dtype = _requested(keras_variable, kwargs)
+        if shared.shape != shape or shared.dtype != dtype:
             raise errors.ArgumentError(
-                f"The variable {name!r} cannot be reused: it has shape {held.shape} and dtype "
-                f"{held.dtype.name}, and the layer asks for shape {shape} and dtype {dtype.name}. "
-                "Give the layer another `name`, or call it in a scope without `reuse`."
+                f"The variable {name!r} cannot be reused: it has shape {shared.shape} and dtype "
+                f"{shared.dtype.name}, but the layer asks for shape {shape} and dtype "
+                f"{dtype.name}. Give the layer another `name`, or call it in a scope without "
+                "`reuse`."
             )
-        return held
+        return shared
 
     def memory(self, name: str, kwargs: dict[str, Any]) -> tf.Variable:
         """Makes the eager variable that Keras asked for."""
@@ -174,8 +175,8 @@ class VariableCreator:
         name = keras_names.unused_name(
             str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
         )
-        known = self._store.get(name)
-        slot = known or self._store.add(Slot(name, variable, owner, is_outside=True))
+        slot = self._store.get(name)
+        slot = slot or self._store.add(Slot(name, variable, owner, is_outside=True))
         if owner is not None:
             self.keras_variables[name] = owner
         collections = [_GraphKeys.GLOBAL_VARIABLES]
@@ -374,7 +375,7 @@ def is_seed(variable: str) -> bool:
     return variable.endswith("seed_generator_state")
 
 
-def _asked(
+def _requested(
     keras_variable: keras.Variable, kwargs: dict[str, Any]
 ) -> tuple[tf.TensorShape, tf.DType]:
     """The shape and dtype that Keras asks for.
@@ -401,7 +402,7 @@ def _called(value: Any) -> Any:
 
 
 def _without_graph(value: Any) -> Any:
-    """Turns a constant of the traced graph into a plain value, and leaves other values alone."""
+    """Turns a constant of the traced graph into a plain value, and returns other values as is."""
     # Keras converts values to tensors in the trace, but the memory is made outside of its graph.
     if isinstance(value, tf.Tensor) and not tf_tensors.is_eager(value):
         constant = tf.get_static_value(value)

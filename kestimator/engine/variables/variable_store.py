@@ -61,7 +61,7 @@ class Slot:
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the memory has a value. Must be asked eagerly."""
+        """Whether the memory has a value. Must be read eagerly."""
         return bool(tf.raw_ops.VarIsInitializedOp(resource=self.variable.handle).numpy())
 
 
@@ -102,8 +102,8 @@ class VariableStore:
         Raises:
             errors.CheckpointMismatchError: The variable exists with another shape or dtype.
         """
-        known = self.matching(name, shape, dtype)
-        return known or self.add(Slot(name, _uninitialized_variable(name, shape, dtype)))
+        slot = self.matching(name, shape, dtype)
+        return slot or self.add(Slot(name, _uninitialized_variable(name, shape, dtype)))
 
     def matching(self, name: str, shape: tf.TensorShape, dtype: tf.DType) -> Slot | None:
         """Finds the variable `name`, if there is one.
@@ -111,17 +111,17 @@ class VariableStore:
         Raises:
             errors.CheckpointMismatchError: It has another shape or dtype.
         """
-        known = self._slots.get(name)
-        if known is None:
+        slot = self._slots.get(name)
+        if slot is None:
             return None
-        if not known.variable.shape.is_compatible_with(shape) or known.variable.dtype != dtype:
+        if not slot.variable.shape.is_compatible_with(shape) or slot.variable.dtype != dtype:
             raise errors.CheckpointMismatchError(
-                f"Variable {name!r} has shape {known.variable.shape} and dtype "
-                f"{known.variable.dtype.name} in this estimator, but the model_fn now asks for "
+                f"Variable {name!r} has shape {slot.variable.shape} and dtype "
+                f"{slot.variable.dtype.name} in this estimator, but the model_fn now asks for "
                 f"shape {shape} and dtype {dtype.name}. Build the same variables in every mode, "
                 "or use another variable name."
             )
-        return known
+        return slot
 
 
 def _uninitialized_variable(name: str, shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
@@ -265,12 +265,12 @@ class ProgramVariable(tf_variables.BaseResourceVariable):
 class _AssignedVariable(tf_variables.UnreadVariable):
     """The result of an assignment. Reads of it see the assigned value.
 
-    TensorFlow's own class reads the variable at once, so that sessions can fetch it. A later write
-    would have to wait for that read. Then a step would run an assignment that nobody fetched.
+    TensorFlow's own class reads the variable immediately, so that sessions can fetch it. A later
+    write would have to wait for that read. Then a step would run an assignment that nobody fetched.
     """
 
     def __init__(self, variable: Any, assignment: tf.Operation) -> None:
-        # Past the constructor of `UnreadVariable`, which makes the read.
+        # Skips the constructor of `UnreadVariable`, which makes the read.
         tf_variables.BaseResourceVariable.__init__(
             self,
             handle=variable.handle,
