@@ -64,7 +64,7 @@ __all__ = [
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
 TAGS = {ModeKeys.TRAIN: ("train",), ModeKeys.EVAL: ("eval",), ModeKeys.PREDICT: ("serve",)}
-"""What a loader finds the graph of a mode by, in the order in which graphs are written."""
+"""The tags by which a loader finds the graph of a mode, in the order of writing."""
 
 
 class ExportRequest(NamedTuple):
@@ -130,7 +130,7 @@ def checked_modes(input_receiver_fn_map: Any) -> dict[str, ServingInputReceiverF
         ArgumentTypeError: It is not a map, or a function is not callable.
     """
     name = "input_receiver_fn_map"
-    expected = f"a dict from some of {list(TAGS)} to functions that return receivers"
+    expected = f"a dict from modes (some of {list(TAGS)}) to functions that return receivers"
     if not isinstance(input_receiver_fn_map, Mapping):
         raise errors.ArgumentTypeError(
             errors.invalid_argument(name, input_receiver_fn_map, expected)
@@ -138,7 +138,7 @@ def checked_modes(input_receiver_fn_map: Any) -> dict[str, ServingInputReceiverF
     if not input_receiver_fn_map:
         raise errors.ArgumentError(errors.invalid_argument(name, input_receiver_fn_map, expected))
     for mode, receiver_fn in input_receiver_fn_map.items():
-        _check_mode(f"{name}, a key", mode)
+        _check_mode(f"key of {name}", mode)
         _check_receiver_fn(f"{name}[{mode!r}]", receiver_fn)
     return dict(input_receiver_fn_map)
 
@@ -157,8 +157,8 @@ def _check_receiver_fn(name: str, receiver_fn: Any) -> None:
                 name,
                 None,
                 expected,
-                "build_parsing_serving_input_receiver_fn makes one, "
-                "build_raw_supervised_input_receiver_fn one with labels.",
+                "Make one with build_parsing_serving_input_receiver_fn or, with labels, "
+                "build_raw_supervised_input_receiver_fn.",
             )
         )
     if not callable(receiver_fn):
@@ -167,8 +167,8 @@ def _check_receiver_fn(name: str, receiver_fn: Any) -> None:
                 name,
                 receiver_fn,
                 expected,
-                "If this is a receiver, pass the function that makes it: its placeholders have to "
-                "be made anew in the exported graph.",
+                "If this is a receiver, pass the function that makes it. The exported graph needs "
+                "new placeholders.",
             )
         )
 
@@ -189,8 +189,8 @@ def checked_receiver(receiver: Any) -> Any:
             )
         )
     for name in ("receiver_tensors", "features", "labels", "receiver_tensors_alternatives"):
-        given = getattr(receiver, name, None)
-        for tensor in tf.nest.flatten(given, expand_composites=True):
+        field = getattr(receiver, name, None)
+        for tensor in tf.nest.flatten(field, expand_composites=True):
             # A feature or label may be a constant; a placeholder has to be in the graph.
             _check_graph(name, tensor, may_be_eager=name in ("features", "labels"))
     return receiver
@@ -204,8 +204,8 @@ def _check_graph(name: str, tensor: Any, *, may_be_eager: bool) -> None:
             errors.invalid_argument(
                 f"{name} of the receiver",
                 tensor,
-                "tensors of the graph that is exported",
-                "Make the placeholders and what follows from them inside of the receiver function.",
+                "tensors of the exported graph",
+                "Make the placeholders and all tensors that use them in the receiver function.",
             )
         )
 
@@ -227,8 +227,8 @@ def signature_defs(
 ) -> dict[str, Any]:
     """Describes every signature that the receiver's placeholders can serve.
 
-    The others are left out and logged: classifications and regressions, unless the receiver is
-    one string tensor, and outputs that depend on a placeholder that is not fed.
+    The others are left out, and the log says why: classifications and regressions, unless the
+    receiver is one string tensor, and outputs that depend on a placeholder that is not fed.
 
     Args:
         receiver: The receiver.
@@ -238,7 +238,7 @@ def signature_defs(
     Returns:
         `SignatureDef`s by name: `<output>`, and `<alternative>:<output>` for alternatives.
     """
-    found: dict[str, Any] = {}
+    signatures: dict[str, Any] = {}
     excluded: dict[str, str] = {}
     for name, output, tensors in _candidates(receiver, export_outputs):
         try:
@@ -249,17 +249,18 @@ def signature_defs(
         except ValueError as error:
             excluded[name] = str(error)
         else:
-            found[name] = signature
-    _report(found, excluded, SignatureKeys.SERVING_DEFAULT if mode == ModeKeys.PREDICT else mode)
-    return found
+            signatures[name] = signature
+    default = SignatureKeys.SERVING_DEFAULT if mode == ModeKeys.PREDICT else mode
+    _report(signatures, excluded, default)
+    return signatures
 
 
 def _candidates(
     receiver: Any, export_outputs: Mapping[str, ExportOutput]
 ) -> Iterator[tuple[str, ExportOutput, dict[str, Tensor]]]:
-    own = _by_name(receiver.receiver_tensors)
+    placeholders = _by_name(receiver.receiver_tensors)
     for key, output in export_outputs.items():
-        yield str(key), output, own
+        yield str(key), output, placeholders
     alternatives = getattr(receiver, "receiver_tensors_alternatives", None) or {}
     for prefix, tensors in alternatives.items():
         for key, output in export_outputs.items():
@@ -274,8 +275,8 @@ def _check_method(signature: Any) -> None:
     """Checks that TensorFlow Serving accepts the method, inputs and outputs of a signature."""
     if not _v1.saved_model.signature_def_utils.is_valid_signature(signature):
         raise errors.ArgumentError(
-            f"TensorFlow Serving knows no {signature.method_name!r} signature with the inputs "
-            f"{sorted(signature.inputs)} and the outputs {sorted(signature.outputs)}."
+            f"TensorFlow Serving does not support a {signature.method_name!r} signature with the "
+            f"inputs {sorted(signature.inputs)} and the outputs {sorted(signature.outputs)}."
         )
 
 
@@ -284,7 +285,7 @@ def _check_inputs_suffice(tensors: Mapping[str, Nest], signature: Any) -> None:
     graph = _v1.get_default_graph()
     fed = {id(tensor) for tensor in tf.nest.flatten(dict(tensors), expand_composites=True)}
     outputs = [tensor for info in signature.outputs.values() for tensor in _tensors_of(info, graph)]
-    # Placeholders of captures stand for variables and tables: nobody has to feed them.
+    # Placeholders of captures stand for variables and tables: nobody needs to feed them.
     captured = {id(internal.op) for _, internal in getattr(graph, "captures", ())}
     for operation in _ordering.reachable_operations(outputs, fed):
         if operation.type == "Placeholder" and id(operation) not in captured:
@@ -299,17 +300,17 @@ def _tensors_of(info: Any, graph: Any) -> list[Tensor]:
     return list(tf.nest.flatten(tensor, expand_composites=True))
 
 
-def _report(found: Mapping[str, Any], excluded: Mapping[str, str], default: str) -> None:
+def _report(signatures: Mapping[str, Any], excluded: Mapping[str, str], default: str) -> None:
     for name, reason in excluded.items():
         _logger.info("Signature %r is not exported: %s", name, reason)
-    if not found:
+    if not signatures:
         _logger.warning(
-            "The export has no signatures at all: none of %s can be served from the receiver's "
+            "The export has no signatures, because none of %s can be served from the receiver's "
             "placeholders.",
             sorted(excluded),
         )
-    elif default not in found:
-        _logger.warning("The export has no signature %r, only %s.", default, sorted(found))
+    elif default not in signatures:
+        _logger.warning("The export has no signature %r, only %s.", default, sorted(signatures))
 
 
 def write(
