@@ -271,8 +271,8 @@ def _master(
 ) -> str:
     if "session_master" in tf_config:
         return str(tf_config["session_master"])
-    alone = sum(cluster_spec.num_tasks(job) for job in cluster_spec.jobs) == 1
-    return "" if alone else f"grpc://{cluster_spec.task_address(task_type, task_id)}"
+    is_single = sum(cluster_spec.num_tasks(job) for job in cluster_spec.jobs) == 1
+    return "" if is_single else f"grpc://{cluster_spec.task_address(task_type, task_id)}"
 
 
 def _count(cluster_spec: tf.train.ClusterSpec, task_type: str) -> int:

@@ -146,7 +146,7 @@ class Estimator:
 
         Args:
             input_fn: Returns the data: a `tf.data.Dataset` or tensors, of `(features, labels)` or
-                of features alone.
+                only of features.
             hooks: `SessionRunHook`s that observe the steps.
             steps: The number of steps to train.
             max_steps: The global step to train up to; nothing happens if it is already reached.

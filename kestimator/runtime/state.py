@@ -6,7 +6,7 @@ Synopsis::
     with state.claimed():                   # no other call of `train` meanwhile
         ...
 
-Several threads may call at once: a thread that traces or uses the variables holds `tracker.lock`.
+Several threads may call in parallel. A thread holds `tracker.lock` to trace or to use variables.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class ByMetric:
 
     Attributes:
         metric: The name of the metric.
-        mode: 'min' if a smaller value is better, 'max' if a larger is.
+        mode: 'min' if a smaller value is better, 'max' if a larger one is.
     """
 
     metric: str

@@ -181,7 +181,7 @@ class BestExporter(Exporter):
         as_text: Whether to write `saved_model.pbtxt`, for people to read.
         exports_to_keep: How many exports to keep; None keeps all.
         metric: The metric to compare by instead of `compare_fn`. (Not in `tf.estimator`.)
-        mode: 'min' if a smaller `metric` is better, 'max' if a larger is.
+        mode: 'min' if a smaller `metric` is better, 'max' if a larger one is.
 
     Raises:
         ArgumentError: There is no receiver function; `exports_to_keep` is not positive;

@@ -3,7 +3,7 @@
 Synopsis::
 
     quiet = Shared(silence)      # `silence()` changes a global, and changes it back
-    with quiet:                  # in any number of threads at once
+    with quiet:                  # in any number of threads in parallel
         ...
 
 If each of two threads changed and restored a global by itself, the change could stay: the second
