@@ -127,7 +127,7 @@ class TestExperimentalDistribute:
 
     def test_conflict(self):
         other = tf.distribute.OneDeviceStrategy("/cpu:0")
-        with pytest.raises(ValueError, match="as `train_distribute` is given"):
+        with pytest.raises(ValueError, match="because `train_distribute` is given"):
             RunConfig(train_distribute=other, experimental_distribute=self.Both())
 
     def test_remote_cluster(self):

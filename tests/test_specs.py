@@ -66,7 +66,7 @@ class TestEstimatorSpec:
         ],
     )
     def test_required(self, graph, mode, given, missing):
-        with pytest.raises(ValueError, match=f"`{missing}`.*as the mode is '{mode}'"):
+        with pytest.raises(ValueError, match=f"`{missing}`.*because the mode is '{mode}'"):
             EstimatorSpec(mode, **{name: scalar() for name in given})
 
     def test_missing_train_op_tells_of_keras(self, graph):
@@ -119,7 +119,7 @@ class TestLoss:
 
     def test_made_outside_of_any_graph(self):
         loss = tf.constant(1.0)
-        with tf.Graph().as_default(), pytest.raises(ValueError, match="made outside of one"):
+        with tf.Graph().as_default(), pytest.raises(ValueError, match="made outside of a graph"):
             EstimatorSpec(ModeKeys.EVAL, loss=loss)
 
     @pytest.mark.parametrize("variable_class", [tf.Variable, keras.Variable])
@@ -135,7 +135,7 @@ class TestLoss:
         assert step().numpy() == 3.0
 
     def test_symbolic_keras_tensor(self, graph):
-        with pytest.raises(TypeError, match="call the model on the features"):
+        with pytest.raises(TypeError, match="Call the model on the features"):
             EstimatorSpec(ModeKeys.EVAL, loss=keras.KerasTensor([]))
 
 
@@ -320,7 +320,7 @@ class TestExportOutputs:
 
     def test_signature_needs_a_graph(self):
         output = PredictOutput(scalar())
-        with pytest.raises(errors.KestimatorError, match="inside one"):
+        with pytest.raises(errors.KestimatorError, match="inside a graph"):
             output.as_signature_def({"x": scalar()})
 
     def test_key_that_is_no_string(self, graph):

@@ -399,10 +399,10 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("mode", "field", "make", "match"),
         [
-            ("eval", "predictions", lambda y: {1: y}, "predictions, a key.*a string"),
+            ("eval", "predictions", lambda y: {1: y}, "key of predictions.*a string"),
             (
                 *("eval", "eval_metric_ops", lambda y: {("a", 1): v1.metrics.mean(y)}),
-                "metrics, a key.*a string",
+                "key of metrics.*a string",
             ),
             (
                 *(

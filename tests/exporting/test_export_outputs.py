@@ -207,7 +207,7 @@ class TestSupervisedOutputs:
             EvalOutput(metrics={"m": metric})
 
     def test_parts_of_a_metric(self):
-        with pytest.raises(ValueError, match="`metrics/m, the value`"):
+        with pytest.raises(ValueError, match="`value of metrics/m`"):
             EvalOutput(metrics={"m": (1.0, floats())})
         with pytest.raises(ValueError, match="`update_op of metrics/m`"):
             EvalOutput(metrics={"m": (floats(), 1.0)})

@@ -350,4 +350,4 @@ def test_log_says_why(tmp_path: Any, caplog: Any) -> None:
     hook = experimental.stop_if_higher_hook(estimator, "score", 6.0)
     with caplog.at_level(logging.INFO, "kestimator"):
         stopped_at(estimator, hook)
-    assert "at step 8 it was 8.0, above the threshold 6.0" in caplog.text
+    assert "at step 8, it was 8.0, above the threshold 6.0" in caplog.text

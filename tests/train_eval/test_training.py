@@ -213,7 +213,7 @@ TRAIN = kestimator.TrainSpec(input_fn, max_steps=2)
         ({"eval_spec": "eval"}, TypeError, ["eval_spec", "'eval'"]),
         ({"eval_spec": []}, ValueError, ["eval_spec", "at least one"]),
         ({"eval_spec": [eval_spec(), 3]}, TypeError, [r"eval_spec\[1\]", "3"]),
-        ({"eval_spec": [eval_spec(), eval_spec()]}, ValueError, ["`name`", "folder"]),
+        ({"eval_spec": [eval_spec(), eval_spec()]}, ValueError, ["`name of eval_spec`", "folder"]),
         (
             {
                 "eval_spec": [
@@ -222,7 +222,7 @@ TRAIN = kestimator.TrainSpec(input_fn, max_steps=2)
                 ]
             },
             ValueError,
-            ["`exporters`", r"\['a', 'a'\]"],
+            ["`exporters of eval_spec`", r"\['a', 'a'\]"],
         ),
         ({"callbacks": 3}, TypeError, ["callbacks"]),
         ({"verbose": "loud"}, ValueError, ["verbose", "'loud'"]),

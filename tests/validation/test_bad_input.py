@@ -139,7 +139,7 @@ NO_SAVES = kestimator.RunConfig(save_checkpoints_steps=None, save_checkpoints_se
         ({"max_steps": [3]}, TypeError, ["`max_steps`", "a number", "of type list"]),
         ({"hooks": HOOK}, TypeError, ["`hooks`", "iterable", "Put it in a list"]),
         ({"hooks": [HOOK, "a"]}, TypeError, [r"`hooks\[1\]`", "SessionRunHook", "'a'"]),
-        ({"saving_listeners": LISTENER}, TypeError, ["`saving_listeners`", "into a list"]),
+        ({"saving_listeners": LISTENER}, TypeError, ["`saving_listeners`", "in a list"]),
         ({"saving_listeners": ["a"]}, TypeError, [r"`saving_listeners\[0\]`", "'a'"]),
         ({"callbacks": keras.callbacks.Callback()}, TypeError, ["`callbacks`", "a list"]),
         ({"callbacks": ["a"]}, TypeError, ["`callbacks`", "Callback objects", "'a'"]),
