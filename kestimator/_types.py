@@ -21,7 +21,7 @@ Features: TypeAlias = Nest
 """What a model reads: most often a dict from feature names to tensors."""
 
 Labels: TypeAlias = Nest
-"""What a model learns to give: a tensor, a dict of tensors, or None."""
+"""What a model learns to predict: a tensor, a dict of tensors, or None."""
 
 Params: TypeAlias = Any
 """Hyperparameters: most often a dict. kestimator only copies and passes them."""
@@ -35,7 +35,7 @@ class InputFn(Protocol):
     """Makes the data of one train, evaluate or predict call.
 
     It is offered `mode`, `params`, `config` and, under a distribution strategy,
-    `input_context`, and gets those that it names. It returns a `tf.data.Dataset` of features or
+    `input_context`, and receives those that it names. It returns a `tf.data.Dataset` of features or
     of `(features, labels)`, or such tensors themselves.
     """
 
@@ -47,8 +47,8 @@ class InputFn(Protocol):
 class ModelFn(Protocol):
     """Defines a model: from features and labels to an `EstimatorSpec`.
 
-    It must name `features`; it is also offered `labels`, `mode`, `params` and `config`, and gets
-    those that it names.
+    It must name `features`; it is also offered `labels`, `mode`, `params` and `config`, and
+    receives those that it names.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

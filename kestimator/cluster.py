@@ -135,8 +135,8 @@ def _lone_task(tf_config: Mapping[str, Any]) -> dict[str, Any]:
             errors.invalid_argument(
                 "TF_CONFIG['task']['type']",
                 task_type,
-                "'worker', as there is no 'cluster' in TF_CONFIG",
-                "Describe the cluster, or leave out the task.",
+                "'worker', because TF_CONFIG has no 'cluster'",
+                "Add a 'cluster' to TF_CONFIG, or remove its 'task'.",
             )
         )
     if _index(task.get("index", 0)) != 0:
@@ -144,8 +144,8 @@ def _lone_task(tf_config: Mapping[str, Any]) -> dict[str, Any]:
             errors.invalid_argument(
                 "TF_CONFIG['task']['index']",
                 task["index"],
-                "0, as there is no 'cluster' in TF_CONFIG",
-                "Describe the cluster, or leave out the task.",
+                "0, because TF_CONFIG has no 'cluster'",
+                "Add a 'cluster' to TF_CONFIG, or remove its 'task'.",
             )
         )
     return {
@@ -160,8 +160,8 @@ def _evaluator(tf_config: Mapping[str, Any], chief_type: str, task_id: int) -> d
             errors.invalid_argument(
                 "TF_CONFIG['task']['type']",
                 TaskType.EVALUATOR,
-                "'master', 'worker' or 'ps', as the cluster has a 'master', which evaluates",
-                "To have an evaluator, call the 'master' of the cluster 'chief'.",
+                "'master', 'worker' or 'ps', because the 'master' of this cluster evaluates",
+                "To use an evaluator, rename the 'master' of the cluster to 'chief'.",
             )
         )
     return {
@@ -178,7 +178,7 @@ def _service(tf_config: Mapping[str, Any]) -> dict[str, Any] | None:
     service = tf_config.get("service")
     if service is not None and not isinstance(service, dict):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument("TF_CONFIG['service']", service, "a JSON object, or nothing")
+            errors.invalid_argument("TF_CONFIG['service']", service, "a JSON object, or no entry")
         )
     return service
 
@@ -188,7 +188,7 @@ def _model_dir(tf_config: Mapping[str, Any]) -> str | None:
     if model_dir == "":
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "TF_CONFIG['model_dir']", model_dir, "a path that is not empty, or nothing"
+                "TF_CONFIG['model_dir']", model_dir, "a non-empty path, or no entry"
             )
         )
     return model_dir
@@ -205,7 +205,11 @@ def _cluster_spec(tf_config: Mapping[str, Any]) -> tf.train.ClusterSpec:
         return tf.train.ClusterSpec(cluster)
     except ValueError as error:
         raise errors.ArgumentError(
-            errors.invalid_argument("TF_CONFIG['cluster']", cluster, f"{expected}, none empty")
+            errors.invalid_argument(
+                "TF_CONFIG['cluster']",
+                cluster,
+                "a mapping from task types to non-empty lists of addresses",
+            )
         ) from error
 
 
@@ -213,7 +217,7 @@ def _chief_type(cluster_spec: tf.train.ClusterSpec) -> str:
     if TaskType.EVALUATOR in cluster_spec.jobs:
         _logger.warning(
             "TF_CONFIG['cluster'] lists an 'evaluator'. It takes no part in training, so nothing "
-            "should wait for it: leave it out of the cluster, in every process."
+            "should wait for it. Remove it from the cluster in every process."
         )
     chief_type = TaskType.MASTER if TaskType.MASTER in cluster_spec.jobs else TaskType.CHIEF
     both = {TaskType.MASTER, TaskType.CHIEF} <= set(cluster_spec.jobs)
@@ -235,7 +239,7 @@ def _task(cluster_spec: tf.train.ClusterSpec, task: Mapping[str, Any]) -> tuple[
             errors.invalid_argument(
                 "TF_CONFIG['task']",
                 dict(task),
-                "an object with 'type' and 'index', as TF_CONFIG holds a 'cluster'",
+                "an object with 'type' and 'index', because TF_CONFIG has a 'cluster'",
             )
         )
     task_id = _index(index)
@@ -258,7 +262,7 @@ def _index(index: Any) -> int:
         return int(index)
     except (TypeError, ValueError) as error:
         raise errors.ArgumentError(
-            errors.invalid_argument("TF_CONFIG['task']['index']", index, "a number from 0")
+            errors.invalid_argument("TF_CONFIG['task']['index']", index, "a non-negative number")
         ) from error
 
 
@@ -267,8 +271,8 @@ def _master(
 ) -> str:
     if "session_master" in tf_config:
         return str(tf_config["session_master"])
-    alone = sum(cluster_spec.num_tasks(job) for job in cluster_spec.jobs) == 1
-    return "" if alone else f"grpc://{cluster_spec.task_address(task_type, task_id)}"
+    is_single = sum(cluster_spec.num_tasks(job) for job in cluster_spec.jobs) == 1
+    return "" if is_single else f"grpc://{cluster_spec.task_address(task_type, task_id)}"
 
 
 def _count(cluster_spec: tf.train.ClusterSpec, task_type: str) -> int:

@@ -34,15 +34,15 @@ _SHARED_BY_COPIES = frozenset(
     {"train_distribute", "eval_distribute", "experimental_distribute", "device_fn"}
 )
 
-_NO_SERVERS = "An estimator of one process starts no server and waits for no other process."
+_NO_SERVERS = "An Estimator runs in one process, starts no server and waits for no other process."
 _WITHOUT_EFFECT: Final = {
-    "device_fn": (None, "Choose the devices of operations with tf.device, in the model_fn."),
+    "device_fn": (None, "Choose the devices of operations with tf.device in the model_fn."),
     "protocol": (None, _NO_SERVERS),
-    "eval_distribute": (None, "One device evaluates all batches. Leave it out."),
+    "eval_distribute": (None, "One device evaluates all batches. Remove this setting."),
     "experimental_max_worker_delay_secs": (None, _NO_SERVERS),
     "session_creation_timeout_secs": (_DEFAULT_SESSION_CREATION_TIMEOUT_SECS, _NO_SERVERS),
 }
-"""Settings that nothing reads: their default, and what to say where another value is given."""
+"""Settings that nothing reads: the default of each, and the warning about any other value."""
 
 _THREADS = "Call tf.config.threading.set_%s_op_parallelism_threads before the first operation."
 _SESSION_REMEDIES: Final = {
@@ -61,11 +61,11 @@ _SESSION_REMEDIES: Final = {
     ),
     "graph_options.optimizer_options.global_jit_level": "Call tf.config.optimizer.set_jit.",
 }
-"""What does for functions what a field of `session_config` did for a session."""
+"""What to use instead of a field of `session_config`, now that functions replace the session."""
 
 
 class _Unset:
-    """Marks an argument that was not given, where None has a meaning of its own."""
+    """Marks an argument that was not given, where None has its own meaning."""
 
     def __repr__(self) -> str:
         return "<not given>"
@@ -180,12 +180,12 @@ class RunConfig:
 
     @property
     def master(self) -> str:
-        """The address of this process's server, "" where none is needed."""
+        """The address of this process's server, "" if none is needed."""
         return self.cluster.master
 
     @property
     def evaluation_master(self) -> str:
-        """The address of the server for evaluation, "" where none is needed."""
+        """The address of the server for evaluation, "" if none is needed."""
         return self.cluster.evaluation_master
 
     @property
@@ -228,7 +228,7 @@ class RunConfig:
                 changed._set(name, None)
             changed._settle_strategies()
         _check(changed)
-        # `eval_distribute` may have come out of a new `experimental_distribute`.
+        # `eval_distribute` may come from a new `experimental_distribute`.
         for name in [*changes, "eval_distribute"]:
             _warn_if_without_effect(name, getattr(changed, name))
         changed._set("model_dir", _path_text(changed.model_dir))
@@ -263,18 +263,20 @@ class RunConfig:
                     "experimental_distribute.remote_cluster",
                     older.remote_cluster,
                     "None",
-                    "Start one process per task, each with its TF_CONFIG.",
+                    "Start one process per task, each with its own TF_CONFIG.",
                 )
             )
         for name in ("train_distribute", "eval_distribute"):
-            given, own = getattr(older, name, None), getattr(self, name)
-            if given is not None and own is not None and given is not own:
+            older_value, value = getattr(older, name, None), getattr(self, name)
+            if older_value is not None and value is not None and older_value is not value:
                 raise errors.ArgumentError(
                     errors.invalid_argument(
-                        f"experimental_distribute.{name}", given, f"None, as `{name}` is given"
+                        f"experimental_distribute.{name}",
+                        older_value,
+                        f"None, because `{name}` is given",
                     )
                 )
-            self._set(name, given if own is None else own)
+            self._set(name, older_value if value is None else value)
 
 
 def default_session_config() -> tf.compat.v1.ConfigProto:
@@ -300,15 +302,15 @@ def _cluster_session_config(cluster: ClusterInfo) -> tf.compat.v1.ConfigProto | 
     return config
 
 
-def _model_dir(given: Path | None, in_tf_config: str | None) -> str | None:
-    text = _path_text(given)
+def _model_dir(path: Path | None, in_tf_config: str | None) -> str | None:
+    text = _path_text(path)
     if text and in_tf_config and text != in_tf_config:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "model_dir",
                 text,
                 f"None, or TF_CONFIG['model_dir'], which is {in_tf_config!r}",
-                "Leave out one of the two.",
+                "Pass only one of them.",
             )
         )
     return text or in_tf_config
@@ -334,7 +336,7 @@ def _check_replaceable(config: RunConfig, changes: dict[str, Any]) -> None:
                 "replace()",
                 unknown,
                 f"one of {', '.join(sorted(allowed))}",
-                "What TF_CONFIG sets cannot be replaced.",
+                "Settings that come from TF_CONFIG cannot be replaced.",
             )
         )
 
@@ -381,14 +383,14 @@ _NUMBERS: dict[str, Callable[[str, Any], Any]] = {
     "experimental_max_worker_delay_secs": _optional_integer,
 }
 
-# What is wrong with a type raises ArgumentTypeError, what is wrong with a value ArgumentError.
+# A wrong type raises ArgumentTypeError, a wrong value raises ArgumentError.
 _TYPES: dict[str, tuple[_Predicate, str]] = {
     "model_dir": (_is_path, "a path, or None"),
     "train_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
     "eval_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
 }
 _VALUES: dict[str, tuple[_Predicate, str]] = {
-    "model_dir": (bool, "a path that is not empty, or None"),
+    "model_dir": (bool, "a non-empty path, or None"),
     "session_config": (
         lambda value: isinstance(value, tf.compat.v1.ConfigProto),
         "a tf.compat.v1.ConfigProto, or None",
@@ -397,11 +399,11 @@ _VALUES: dict[str, tuple[_Predicate, str]] = {
     "protocol": (lambda value: value in ("grpc", "grpc+verbs"), "None, 'grpc' or 'grpc+verbs'"),
     "train_distribute": (
         lambda value: not isinstance(value, tf.distribute.ParameterServerStrategy),
-        "another strategy than tf.distribute.ParameterServerStrategy, which has its own loop",
+        "a strategy other than tf.distribute.ParameterServerStrategy, which has its own loop",
     ),
     "eval_distribute": (
         lambda value: not isinstance(value, tf.distribute.ParameterServerStrategy),
-        "another strategy than tf.distribute.ParameterServerStrategy, which has its own loop",
+        "a strategy other than tf.distribute.ParameterServerStrategy, which has its own loop",
     ),
 }
 
@@ -419,12 +421,12 @@ def _check(config: RunConfig) -> None:
 
 def _warn_if_without_effect(name: str, value: Any) -> None:
     if name == "session_config" and value is not None:
-        # The estimator puts the default in itself: only fields that differ come from the user.
+        # The estimator sets the defaults itself: only fields that differ come from the user.
         usual = _set_fields(default_session_config())
         for path, content in _set_fields(value).items():
             if usual.get(path) != content:
-                remedy = _SESSION_REMEDIES.get(path, "tf.config has settings of its own.")
-                why = f"Estimators run functions, and a session for exports alone. {remedy}"
+                remedy = _SESSION_REMEDIES.get(path, "Use the settings of tf.config instead.")
+                why = f"Estimators run functions, and a session only for exports. {remedy}"
                 checks.warn_without_effect(f"RunConfig.session_config.{path}", why)
     elif name in _WITHOUT_EFFECT:
         default, why = _WITHOUT_EFFECT[name]
@@ -434,12 +436,12 @@ def _warn_if_without_effect(name: str, value: Any) -> None:
 
 def _set_fields(message: Any, prefix: str = "") -> dict[str, Any]:
     """Returns the fields of a protocol buffer that are set, by their paths."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for descriptor, value in message.ListFields():
         path = f"{prefix}{descriptor.name}"
         is_message = hasattr(value, "ListFields")
-        found.update(_set_fields(value, f"{path}.") if is_message else {path: value})
-    return found
+        fields.update(_set_fields(value, f"{path}.") if is_message else {path: value})
+    return fields
 
 
 def _check_one_save_interval(config: RunConfig) -> None:
@@ -449,7 +451,7 @@ def _check_one_save_interval(config: RunConfig) -> None:
             errors.invalid_argument(
                 "save_checkpoints_secs",
                 seconds,
-                f"None, as save_checkpoints_steps={steps}",
-                "Checkpoints are saved by steps or by seconds: leave out one of the two.",
+                f"None, because save_checkpoints_steps={steps}",
+                "Checkpoints are saved by steps or by seconds. Pass only one of them.",
             )
         )

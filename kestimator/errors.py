@@ -8,15 +8,15 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── ArgumentTypeError             (TypeError)   an argument's type is wrong
     ├── MetricNotFoundError           (KeyError)    no evaluation has a metric of that name
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
-    │   └── NamesError                (KeyError)    its names are not those that a model has
+    │   └── NamesError                (KeyError)    the model expects other names
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
-    ├── BusyError                     (RuntimeError)  the estimator is in the midst of something
+    ├── BusyError                     (RuntimeError)  the estimator is busy with another call
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
-    ├── SavedModelError               (OSError)     there is no SavedModel of an Estimator
+    ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   there is no checkpoint where one is needed
         ├── KerasFileError            (OSError)  a Keras file is absent or cannot be read
-        ├── UnreadableCheckpointError (tf.errors.DataLossError)  it is there and cannot be read
+        ├── UnreadableCheckpointError (tf.errors.DataLossError)  it exists but cannot be read
         └── CheckpointMismatchError   it does not fit the model
             ├── MissingVariableError  (tf.errors.NotFoundError)  it lacks a variable
             └── VariableShapeError    (tf.errors.InvalidArgumentError)  another shape or dtype
@@ -73,7 +73,7 @@ class ArgumentTypeError(KestimatorError, TypeError):
 
 
 class MetricNotFoundError(KestimatorError, KeyError):
-    """Evaluations have no metric of the name that was asked for."""
+    """No evaluation has a metric with the requested name."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its message in quotes
@@ -91,7 +91,7 @@ class NamesError(InputError, KeyError):
 
 
 class GlobalStepError(KestimatorError, RuntimeError):
-    """The global step does not advance, so that training would never end."""
+    """The global step does not advance, so training would never end."""
 
 
 class BusyError(KestimatorError, RuntimeError):
@@ -133,7 +133,7 @@ class _TensorFlowError(CheckpointError):
 
 
 class UnreadableCheckpointError(_TensorFlowError, tf.errors.DataLossError):
-    """A checkpoint is there but cannot be read; it is never taken for a fresh start."""
+    """A checkpoint exists but cannot be read. Training never starts from scratch instead."""
 
     _code = tf.errors.DATA_LOSS
 
@@ -149,7 +149,7 @@ class MissingVariableError(CheckpointMismatchError, _TensorFlowError, tf.errors.
 
 
 class VariableShapeError(CheckpointMismatchError, _TensorFlowError, tf.errors.InvalidArgumentError):
-    """A checkpoint holds a variable with another shape or dtype than the model's."""
+    """A variable has another shape or dtype in the checkpoint than in the model."""
 
     _code = tf.errors.INVALID_ARGUMENT
 

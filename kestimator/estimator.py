@@ -148,7 +148,7 @@ class Estimator:
 
         Args:
             input_fn: Returns the data: a `tf.data.Dataset` or tensors, of `(features, labels)` or
-                of features alone.
+                only of features.
             hooks: `SessionRunHook`s that observe the steps.
             steps: The number of steps to train.
             max_steps: The global step to train up to; nothing happens if it is already reached.
@@ -202,7 +202,7 @@ class Estimator:
             )
             return
         if steps is not None or max_steps is not None:
-            # `steps` counts from the step at which the hook finds training, `max_steps` from 0.
+            # `steps` counts from the global step that the hook finds, `max_steps` from 0.
             train_hooks.append(_v1.train.StopAtStepHook(num_steps=steps, last_step=max_steps))
         batches = programs.open_input(self._state, input_fn, ModeKeys.TRAIN)
         planned = steps if max_steps is None else max_steps - start
@@ -213,7 +213,7 @@ class Estimator:
             )
         loss = training.train(self._state, model, batches, [*train_hooks, *observers], listeners)
         if loss is None:
-            _logger.warning("Training made no step: the input of `input_fn` is empty.")
+            _logger.warning("Training ran no steps, because the data of `input_fn` is empty.")
         else:
             _logger.info("Loss for final step: %s.", loss)
 
@@ -253,7 +253,7 @@ class Estimator:
         checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(checks.checked_hooks("hooks", hooks))
-        # Before the input is opened, so that a wrong path is an error at once.
+        # Before the input is opened, so that a wrong path is an immediate error.
         path = self._checkpoint(checkpoint_path)
         batches = programs.open_input(self._state, input_fn, ModeKeys.EVAL)
         with self._state.tracker.lock:
@@ -278,7 +278,7 @@ class Estimator:
     ) -> Iterator[Any]:
         """Predicts, one example at a time.
 
-        The arguments are checked at once. The data and the model are opened at the first `next`.
+        The arguments are checked immediately. The first `next` opens the data and the model.
 
         Args:
             input_fn: Returns features; labels are dropped.
@@ -321,7 +321,7 @@ class Estimator:
         Loading the export only needs TensorFlow, and none of the files that it was made from.
 
         Args:
-            export_dir_base: The parent of the new directory, which is named by the second.
+            export_dir_base: The parent of the new directory, whose name is a timestamp in seconds.
             serving_input_receiver_fn: Creates the placeholders of requests and the features made
                 of them; see `kestimator.export`.
             assets_extra: Files to add, as a dict from paths below the export's `assets.extra`
@@ -375,7 +375,7 @@ class Estimator:
             ... )
 
         Args:
-            export_dir_base: The parent of the new directory, which is named by the second.
+            export_dir_base: The parent of the new directory, whose name is a timestamp in seconds.
             input_receiver_fn_map: Receiver functions by mode, for one mode or more. Those for
                 TRAIN and EVAL also return labels; see `kestimator.export`. The first given mode
                 of TRAIN, EVAL and PREDICT decides which variables are written.
@@ -400,7 +400,7 @@ class Estimator:
     def _export(self, request: ExportRequest, checkpoint_path: str | None) -> bytes:
         for mode in request.receiver_fns:
             self._check_mode(mode)
-        with self._state.tracker.lock:  # training deletes no checkpoint meanwhile
+        with self._state.tracker.lock:  # so that training deletes no checkpoint
             path = self._checkpoint_to_export(checkpoint_path)
             exported = exporting.export_saved_model(self._state, request, path)
         _logger.info("SavedModel written to: %s", os.fsdecode(exported))
@@ -480,7 +480,7 @@ class Estimator:
         if input_fn is not None:
             signatures.check_input_fn(input_fn)
         make_model = getattr(self, "to_keras", None)
-        with self._state.tracker.lock:  # training deletes no checkpoint meanwhile
+        with self._state.tracker.lock:  # so that training deletes no checkpoint
             checkpoint = self._checkpoint(checkpoint_path) or self._trained()
             return keras_export.write(
                 target,
@@ -542,7 +542,7 @@ class Estimator:
                     "checkpoint_path",
                     path,
                     "the prefix of a checkpoint, such as 'model_dir/model.ckpt-100'",
-                    "Leave it out for the latest checkpoint of `model_dir`.",
+                    "Leave it out to use the latest checkpoint of `model_dir`.",
                 )
             )
         return path

@@ -186,7 +186,7 @@ class _Columns:
 
 @dataclasses.dataclass(frozen=True)
 class ArrayInput:
-    """An input_fn over arrays: called, it makes a Dataset of them.
+    """An input_fn over arrays. When called, it makes a Dataset of them.
 
     Attributes:
         columns: Reads the features and the labels.
@@ -218,10 +218,10 @@ class ArrayInput:
                 self.shuffle,
             )
             epochs = tf.constant(self.num_epochs or 0, tf.int64)
-            given = tensors, tf.constant(rows, tf.int64), epochs, _seed()
+            arguments = tensors, tf.constant(rows, tf.int64), epochs, _seed()
             if not as_tensors:
-                return _not_to_be_unpacked(pipeline(*given))
-        return _next_of(pipeline(*given))
+                return _not_to_be_unpacked(pipeline(*arguments))
+        return _next_of(pipeline(*arguments))
 
     def only_batch(self) -> Any:
         """Returns the only batch of the Dataset; None for several batches or a random order.
@@ -267,9 +267,9 @@ def _guarded(kind: Any) -> Any:
     def __iter__(self: Any) -> Any:  # noqa: N807
         if _is_called_by_estimator.get():
             raise errors.InputError(
-                "The batches of numpy_input_fn or pandas_input_fn were asked for inside of an "
-                "`input_fn`: a Dataset of them can be returned or transformed there, and in a "
-                "graph there are tensors in its place."
+                "An `input_fn` cannot iterate over the batches of numpy_input_fn or "
+                "pandas_input_fn. It can return or transform their Dataset. In a graph, they "
+                "return tensors instead."
             )
         return kind.__iter__(self)
 
@@ -310,7 +310,7 @@ def _series_array(name: Any, series: Any) -> np.ndarray[Any, Any]:
             errors.invalid_argument(
                 f"column {name!r}",
                 series.dtype,
-                "a numpy dtype of numbers, bools or objects that are strings",
+                "a numpy dtype: numbers, bools, or objects that are strings",
                 "Convert the column with its `astype` method.",
             )
         )
@@ -343,7 +343,7 @@ def _pipeline(
 
         numbers = tf.data.Dataset.counter() if endless else tf.data.Dataset.range(epochs)
         batches = numbers.map(order).rebatch(batch_size, drop_remainder=endless).map(batch)
-        # A loop takes batches without asking for the end only where their number is known.
+        # A loop skips the check for the end of the data only if the number of batches is known.
         size = tf.data.INFINITE_CARDINALITY if endless else -(-rows * epochs // batch_size)
         return batches.apply(tf.data.experimental.assert_cardinality(size))
 
@@ -390,8 +390,8 @@ def _tensor(name: Any, array: np.ndarray[Any, Any]) -> tf.Tensor:
             errors.invalid_argument(
                 f"column {name!r}",
                 array,
-                "strings alone, as its dtype is object",
-                "Fill in missing values, or convert it to a dtype of numbers.",
+                "only strings, because its dtype is object",
+                "Fill in missing values, or convert it to a numeric dtype.",
             )
         ) from error
 
@@ -430,7 +430,7 @@ def _check_distinct_names(x: Any, y: Any) -> None:
             errors.invalid_argument(
                 "y",
                 sorted(y),
-                f"other names than the features', of which it has {sorted({*x} & {*y})}",
+                f"names other than those of the features: {sorted({*x} & {*y})} are in both",
             )
         )
 
@@ -439,7 +439,7 @@ def _check_shuffle(shuffle: Any) -> None:
     if not isinstance(shuffle, bool):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "shuffle", shuffle, "True or False", "It is best True for training."
+                "shuffle", shuffle, "True or False", "True is best for training."
             )
         )
 
@@ -470,7 +470,7 @@ def _check_frames(x: Any, y: Any) -> None:
                 "y",
                 y.index,
                 f"the index of `x`, which is {x.index!r}",
-                "`y.reindex(x.index)` brings the labels into the order of `x`.",
+                "`y.reindex(x.index)` puts the labels into the order of `x`.",
             )
         )
 
@@ -485,7 +485,7 @@ def _check_target_column(x: Any, y: Any, target_column: Any) -> None:
             errors.invalid_argument(
                 "target_column",
                 target_column,
-                f"another name than the columns of `x`: {list(x.columns)}",
+                f"a name that is not a column of `x`: {list(x.columns)}",
                 "Remove the labels from the features, or pass another target_column.",
             )
         )
@@ -510,7 +510,7 @@ def _keras_batch(batch: Any) -> Any:
                 "py_dataset",
                 batch,
                 "batches of (x, y), without sample weights",
-                "Make the weights one of the features, and name it as the head's weight_column.",
+                "Pass the weights as a feature, and name it in the weight_column of the head.",
             )
         )
     parts = [_arrays(part) for part in batch[:2] if part is not None]
@@ -518,7 +518,7 @@ def _keras_batch(batch: Any) -> Any:
 
 
 def _arrays(part: Any) -> Any:
-    """Converts leaves to arrays, and lists to tuples if Keras takes them for several inputs."""
+    """Converts leaves to arrays, and lists to tuples if Keras sees several inputs in them."""
     if isinstance(part, Mapping):
         return {name: _arrays(value) for name, value in part.items()}
     is_several = isinstance(part, list | tuple) and not all(np.isscalar(item) for item in part)

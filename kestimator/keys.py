@@ -104,4 +104,4 @@ class TaskType:
 
 
 EXPORT_TAGS = {ModeKeys.TRAIN: ("train",), ModeKeys.EVAL: ("eval",), ModeKeys.PREDICT: ("serve",)}
-"""What a loader finds the graph of a mode by, in the order in which graphs are written."""
+"""The tags by which a loader finds the graph of a mode, in the order of writing."""

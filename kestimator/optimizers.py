@@ -46,8 +46,8 @@ class LazyAdam(keras.optimizers.Adam):
 
     Args:
         learning_rate: As for `keras.optimizers.Adam`.
-        **kwargs: As for `keras.optimizers.Adam`. The name is that one's, too, so that either
-            continues from the other's checkpoints.
+        **kwargs: As for `keras.optimizers.Adam`. The default name is also the same,
+            so that each class can read the checkpoints of the other.
 
     Example:
         >>> optimizer = LazyAdam(0.1)
@@ -83,8 +83,8 @@ class LazyRMSprop(keras.optimizers.RMSprop):
 
     Args:
         learning_rate: As for `keras.optimizers.RMSprop`.
-        **kwargs: As for `keras.optimizers.RMSprop`. The name is that one's, too, so that either
-            continues from the other's checkpoints.
+        **kwargs: As for `keras.optimizers.RMSprop`. The default name is also the same,
+            so that each class can read the checkpoints of the other.
 
     Example:
         >>> optimizer = LazyRMSprop(0.1)
@@ -110,7 +110,7 @@ class LazyAdamOptimizer(tf.compat.v1.train.AdamOptimizer):
     """TF1's Adam, which only updates the rows of a batch.
 
     The formulas are those of `LazyAdam`. Slots have the names of those of
-    `tf.compat.v1.train.AdamOptimizer`, so that either continues from the other's checkpoints.
+    `tf.compat.v1.train.AdamOptimizer`, so that each class can read the checkpoints of the other.
 
     Args:
         *args: As for `tf.compat.v1.train.AdamOptimizer`.

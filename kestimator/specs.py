@@ -40,7 +40,7 @@ from kestimator.validation.checks import (
 _DEFAULT_START_DELAY_SECS: Final = 120
 _DOES_NOT_WAIT = (
     "train_and_evaluate evaluates the first checkpoint as soon as it is saved. `throttle_secs` and "
-    "`every_steps` say how far evaluations are apart."
+    "`every_steps` set the distance between evaluations."
 )
 
 VocabInfo: TypeAlias = tf.compat.v1.train.VocabInfo
@@ -81,7 +81,7 @@ class EstimatorSpec(_EstimatorSpecFields):
         export_outputs: A dict of `ExportOutput`s by signature name. In PREDICT it defaults to
             the predictions as "serving_default"; a single one also becomes
             "serving_default".
-        training_chief_hooks: Hooks for training, on the chief alone.
+        training_chief_hooks: Hooks for training, only on the chief.
         training_hooks: Hooks for training, on all workers.
         scaffold: A `tf.compat.v1.train.Scaffold`: custom initialization, saver, summaries.
         evaluation_hooks: Hooks for evaluation.
@@ -110,7 +110,7 @@ class EstimatorSpec(_EstimatorSpecFields):
         scaffold: tf.compat.v1.train.Scaffold | None = None,
         evaluation_hooks: Hooks | None = None,
         prediction_hooks: Hooks | None = None,
-        keras_model: keras.Model | None = None,  # not by keyword alone: copies pass all in order
+        keras_model: keras.Model | None = None,  # not keyword-only: copies pass all in order
     ) -> EstimatorSpec:
         """Checks the fields and fills in defaults."""
         _check_mode(mode)
@@ -142,16 +142,16 @@ class EstimatorSpec(_EstimatorSpecFields):
                 errors.invalid_argument(
                     "mode",
                     changes["mode"],
-                    f"{self.mode!r}, which the spec was made for",
-                    "Make a new EstimatorSpec for another mode.",
+                    f"{self.mode!r}, the mode of this spec",
+                    "Make a new EstimatorSpec for the other mode.",
                 )
             )
         unknown = sorted(set(changes) - set(self._fields))
         if unknown:
             raise errors.ArgumentError(
-                errors.invalid_argument("_replace()", unknown, f"some of {self._fields}")
+                errors.invalid_argument("_replace()", unknown, f"some of the fields {self._fields}")
             )
-        # A namedtuple's own `_replace` would go around the checks of `__new__`.
+        # The `_replace` of a namedtuple would skip the checks of `__new__`.
         return type(self)(**{**self._asdict(), **changes})
 
 
@@ -306,7 +306,7 @@ class WarmStartSettings(_WarmStartSettingsFields):
                 errors.invalid_argument(
                     "ckpt_to_initialize_from",
                     ckpt_to_initialize_from,
-                    "the path of a checkpoint, or a directory that holds one",
+                    "the path of a checkpoint, or of a directory that contains one",
                 )
             )
         _check_vars_to_warm_start(vars_to_warm_start)
@@ -323,7 +323,7 @@ def _check_mode(mode: object) -> None:
     if mode not in ALL_MODES:
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "mode", mode, "'train', 'eval' or 'infer'", "Pass on the model_fn's own `mode`."
+                "mode", mode, "'train', 'eval' or 'infer'", "Pass the `mode` of the model_fn."
             )
         )
 
@@ -337,18 +337,18 @@ _REMEDIES = {
     "predictions": "",
     "loss": "",
     "train_op": (
-        "Where the optimizer returns nothing, as Keras' `apply` does, pass the optimizer itself, "
-        "or tf.no_op() if it has been applied."
+        "If the optimizer returns nothing, like Keras' `apply`, pass the optimizer itself. If it "
+        "has already been applied, pass tf.no_op()."
     ),
 }
 
 
-def _check_required(mode: str, **given: Any) -> None:
+def _check_required(mode: str, **fields: Any) -> None:
     for name in _REQUIRED[mode]:
-        if given[name] is None:
+        if fields[name] is None:
             raise errors.ArgumentError(
                 errors.invalid_argument(
-                    name, None, f"a value, as the mode is {mode!r}", _REMEDIES[name]
+                    name, None, f"a value, because the mode is {mode!r}", _REMEDIES[name]
                 )
             )
 
@@ -374,7 +374,7 @@ def _checked_loss(loss: Any) -> Tensor | None:
                 "loss",
                 loss,
                 f"a scalar, not shape {loss.shape}",
-                "Reduce it over the examples, with tf.reduce_mean or tf.reduce_sum.",
+                "Reduce it over the examples with tf.reduce_mean or tf.reduce_sum.",
             )
         )
     return loss if loss.shape.is_compatible_with([]) else tf.reshape(loss, [])
@@ -391,7 +391,7 @@ def _checked_train_op(train_op: Any) -> Any:
                     "train_op",
                     train_op,
                     "a tf.Operation, a tf.Tensor, or a keras.optimizers.Optimizer",
-                    "tf.group makes one operation of several.",
+                    "tf.group combines several operations into one.",
                 )
             )
         train_op = _assignment(train_op)
@@ -435,7 +435,7 @@ def _check_metric_tuple(name: str, metric: Any) -> None:
                 name,
                 metric,
                 "a tuple (value, update_op), or a keras.metrics.Metric",
-                "tf.compat.v1.metrics.mean and its like return such tuples.",
+                "Functions such as tf.compat.v1.metrics.mean return such tuples.",
             )
         )
     for part in tf.nest.flatten(metric):
@@ -461,7 +461,7 @@ def _check_vars_to_warm_start(patterns: Any) -> None:
             errors.invalid_argument(
                 "vars_to_warm_start",
                 patterns,
-                "a regular expression, a list of them or of variables, or None",
+                "a regular expression, a list of regular expressions or of variables, or None",
             )
         )
 

@@ -57,13 +57,13 @@ def test_message_names_argument_value_and_expectation():
     with pytest.raises(errors.ArgumentError) as caught:
         RunConfig(save_summary_steps=-3)
     assert str(caught.value) == (
-        "Invalid argument `save_summary_steps`. Expected: a number from 0, or None. "
+        "Invalid argument `save_summary_steps`. Expected: a non-negative number, or None. "
         "Received: -3 (of type int)."
     )
 
 
 def test_both_save_intervals():
-    with pytest.raises(ValueError, match=r"save_checkpoints_steps=5.*leave out one of the two"):
+    with pytest.raises(ValueError, match=r"save_checkpoints_steps=5.*Pass only one of them"):
         RunConfig(save_checkpoints_steps=5, save_checkpoints_secs=7)
 
 
@@ -140,7 +140,7 @@ class TestExperimentalDistribute:
 
     def test_conflict(self):
         other = tf.distribute.OneDeviceStrategy("/cpu:0")
-        with pytest.raises(ValueError, match="as `train_distribute` is given"):
+        with pytest.raises(ValueError, match="because `train_distribute` is given"):
             RunConfig(train_distribute=other, experimental_distribute=self.Both())
 
     def test_remote_cluster(self):
@@ -189,7 +189,7 @@ class TestClusterInfo:
         }
         with caplog.at_level(logging.WARNING, logger="kestimator"):
             ClusterInfo.from_tf_config(content)
-        assert "leave it out of the cluster" in caplog.text
+        assert "Remove it from the cluster" in caplog.text
 
 
 def test_default_session_config():

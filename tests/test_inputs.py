@@ -133,7 +133,7 @@ class TestNumpyInputFn:
 
     def test_same_name_in_x_and_y(self):
         input_fn = numpy_input_fn({"a": np.ones(5)}, {"a": np.ones(5)}, shuffle=False)
-        with pytest.raises(ValueError, match=r"other names than.*which it has \['a'\]"):
+        with pytest.raises(ValueError, match=r"names other than.*\['a'\] are in both"):
             input_fn()
 
     def test_empty_labels(self):

@@ -66,7 +66,7 @@ class TestEstimatorSpec:
         ],
     )
     def test_required(self, graph, mode, given, missing):
-        with pytest.raises(ValueError, match=f"`{missing}`.*as the mode is '{mode}'"):
+        with pytest.raises(ValueError, match=f"`{missing}`.*because the mode is '{mode}'"):
             EstimatorSpec(mode, **{name: scalar() for name in given})
 
     def test_missing_train_op_tells_of_keras(self, graph):
@@ -119,7 +119,7 @@ class TestLoss:
 
     def test_made_outside_of_any_graph(self):
         loss = tf.constant(1.0)
-        with tf.Graph().as_default(), pytest.raises(ValueError, match="made outside of one"):
+        with tf.Graph().as_default(), pytest.raises(ValueError, match="made outside of a graph"):
             EstimatorSpec(ModeKeys.EVAL, loss=loss)
 
     @pytest.mark.parametrize("variable_class", [tf.Variable, keras.Variable])
@@ -135,7 +135,7 @@ class TestLoss:
         assert step().numpy() == 3.0
 
     def test_symbolic_keras_tensor(self, graph):
-        with pytest.raises(TypeError, match="call the model on the features"):
+        with pytest.raises(TypeError, match="Call the model on the features"):
             EstimatorSpec(ModeKeys.EVAL, loss=keras.KerasTensor([]))
 
 
@@ -184,7 +184,7 @@ class TestTrainOp:
             self.spec(train_op)
 
     def test_list(self, graph):
-        with pytest.raises(TypeError, match="tf.group makes one"):
+        with pytest.raises(TypeError, match="tf.group combines"):
             self.spec([tf.no_op(), tf.no_op()])
 
     def test_of_another_graph(self, graph):
@@ -320,11 +320,11 @@ class TestExportOutputs:
 
     def test_signature_needs_a_graph(self):
         output = PredictOutput(scalar())
-        with pytest.raises(errors.KestimatorError, match="inside one"):
+        with pytest.raises(errors.KestimatorError, match="inside a graph"):
             output.as_signature_def({"x": scalar()})
 
     def test_key_that_is_no_string(self, graph):
-        with pytest.raises(ValueError, match="a string, as signatures name"):
+        with pytest.raises(ValueError, match="a string, because signatures name"):
             EstimatorSpec(ModeKeys.PREDICT, {1: scalar()})
 
 
@@ -337,7 +337,7 @@ class TestHooksAndScaffold:
         assert getattr(spec, field) == (HOOK,)
         with pytest.raises(TypeError, match=rf"`{field}\[1\]`.*SessionRunHook.*'hook'"):
             EstimatorSpec(ModeKeys.EVAL, loss=scalar(), **{field: [HOOK, "hook"]})
-        with pytest.raises(TypeError, match=f"`{field}`.*Put it into a list"):
+        with pytest.raises(TypeError, match=f"`{field}`.*Put it in a list"):
             EstimatorSpec(ModeKeys.EVAL, loss=scalar(), **{field: HOOK})
 
     def test_scaffold(self, graph):
@@ -394,7 +394,7 @@ class TestTrainSpec:
             ({"max_steps": "1"}, TypeError, "`max_steps`"),
             ({"hooks": [1]}, TypeError, r"`hooks\[0\]`.*SessionRunHook"),
             ({"saving_listeners": [HOOK]}, TypeError, r"`saving_listeners\[0\]`.*SaverListener"),
-            ({"saving_listeners": LISTENER}, TypeError, "Put it into a list"),
+            ({"saving_listeners": LISTENER}, TypeError, "Put it in a list"),
         ],
     )
     def test_wrong(self, arguments, error, message):
@@ -448,10 +448,10 @@ class TestEvalSpec:
             ({"throttle_secs": None}, TypeError, "`throttle_secs`"),
             ({"exporters": 3}, TypeError, "`exporters`.*an Exporter, a list"),
             ({"exporters": [None]}, TypeError, "`exporters`"),
-            ({"exporters": Exporter("")}, ValueError, r"not empty.*\[''\]"),
+            ({"exporters": Exporter("")}, ValueError, r"neither empty.*\[''\]"),
             ({"exporters": Exporter(None)}, ValueError, "`exporters`"),
             ({"exporters": Exporter(3)}, ValueError, "`exporters`"),
-            ({"exporters": [Exporter("a"), Exporter("a")]}, ValueError, "not repeated"),
+            ({"exporters": [Exporter("a"), Exporter("a")]}, ValueError, "nor repeated"),
         ],
     )
     def test_wrong(self, arguments, error, message):

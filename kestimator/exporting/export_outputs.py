@@ -88,7 +88,7 @@ class PredictOutput(_NamedOutputs):
         self.outputs = _named_tensors("outputs", outputs, SignatureKeys.SINGLE_OUTPUT)
 
     def signature_inputs(self, receiver_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the placeholders under their own names; there has to be at least one."""
+        """Returns the placeholders under their own names; there must be at least one."""
         if not isinstance(receiver_tensors, Mapping) or not receiver_tensors:
             raise errors.ArgumentError(
                 errors.invalid_argument(
@@ -98,7 +98,7 @@ class PredictOutput(_NamedOutputs):
         return dict(receiver_tensors)
 
     def signature_outputs(self) -> dict[str, Tensor]:
-        """Returns `outputs`; there has to be at least one."""
+        """Returns `outputs`; there must be at least one."""
         if not self.outputs:
             raise errors.ArgumentError(
                 errors.invalid_argument("outputs", self.outputs, "at least one tensor")
@@ -109,8 +109,9 @@ class PredictOutput(_NamedOutputs):
 class ClassificationOutput(_NamedOutputs):
     """Classes, their scores, or both.
 
-    Classes alone are the best ones, best first. Scores alone hold one score per class, in the
-    order of class ids. If both are given, each score belongs to the class at the same position.
+    Without scores, the classes are the best ones, best first. Without classes, there is one score
+    per class, in the order of class ids. If both are given, each score belongs to the class at the
+    same position.
 
     Attributes:
         scores: A float tensor [batch, n], or None.
@@ -240,7 +241,7 @@ def checked_export_outputs(export_outputs: Any, predictions: Any) -> dict[str, E
                     f"export_outputs[{key!r}]",
                     output,
                     "an ExportOutput",
-                    "PredictOutput takes any tensors.",
+                    "PredictOutput accepts any tensors.",
                 )
             )
     return _with_default(export_outputs)
@@ -256,9 +257,9 @@ def _with_default(export_outputs: dict[str, ExportOutput]) -> dict[str, ExportOu
             errors.invalid_argument(
                 "export_outputs",
                 sorted(export_outputs),
-                "one output called 'serving_default' among several",
-                "Store the one that a request without a signature's name should get under "
-                "tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY, too.",
+                "an output called 'serving_default', because there are several",
+                "Also store the output for requests without a signature name under "
+                "tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY.",
             )
         )
     return dict(export_outputs)
@@ -293,7 +294,7 @@ def _joined(name: str, key: Any) -> str:
     if not isinstance(key, str):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                f"{name}, a key", key, "a string, as signatures name their tensors"
+                f"key of {name}", key, "a string, because signatures name their tensors"
             )
         )
     return key
@@ -328,7 +329,7 @@ def _value_and_update(name: str, metric: Any) -> tuple[Tensor, Tensor]:
     value, update = metric
     if not _tensors.is_tensor(value):
         raise errors.ArgumentError(
-            errors.invalid_argument(f"{name}, the value", value, "a tf.Tensor")
+            errors.invalid_argument(f"value of {name}", value, "a tf.Tensor")
         )
     return value, _update_tensor(name, update)
 
@@ -339,9 +340,7 @@ def _update_tensor(name: str, update: Any) -> Tensor:
         return update
     if not isinstance(update, tf.Operation | tf.Variable):
         raise errors.ArgumentError(
-            errors.invalid_argument(
-                f"{name}, the update_op", update, "a tf.Tensor or a tf.Operation"
-            )
+            errors.invalid_argument(f"update_op of {name}", update, "a tf.Tensor or a tf.Operation")
         )
     operation = update.op if isinstance(update, tf.Variable) else update
     with tf.control_dependencies([operation]):
@@ -360,7 +359,7 @@ def _check_string(name: str, value: object) -> None:
                 name,
                 value,
                 "a string tf.Tensor",
-                "tf.strings.as_string turns class ids into names.",
+                "tf.strings.as_string converts class ids to names.",
             )
         )
 
@@ -371,8 +370,8 @@ def _servable_float(name: str, value: Tensor) -> Tensor:
             errors.invalid_argument(
                 name,
                 value,
-                "a float32 tf.Tensor, the only float that classify and regress requests know",
-                "tf.cast it.",
+                "a float32 tf.Tensor, the only float that classify and regress requests support",
+                "Convert it with tf.cast.",
             )
         )
     return value
@@ -387,7 +386,7 @@ def _single_string_input(
             errors.invalid_argument(
                 "receiver_tensors",
                 dict(receiver_tensors),
-                f"a single string placeholder, as {class_name} answers requests of "
+                f"a single string placeholder, because {class_name} serves requests with "
                 "serialized tf.train.Examples",
                 "Parse them with tf.io.parse_example in the serving_input_receiver_fn, or use "
                 "PredictOutput.",
@@ -399,7 +398,7 @@ def _single_string_input(
 def _tensor_infos(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     if tf.executing_eagerly():
         raise errors.KestimatorError(
-            "A SignatureDef describes tensors of a graph: call as_signature_def inside one."
+            "A SignatureDef describes tensors of a graph. Call as_signature_def inside a graph."
         )
     with _no_deprecations:
         return {

@@ -5,7 +5,7 @@ Synopsis::
     receiver_fn = build_parsing_serving_input_receiver_fn(
         {"x": tf.io.FixedLenFeature([2], tf.float32)})
     receiver = receiver_fn()     # in the graph that is exported
-    receiver.features            # what the model_fn gets
+    receiver.features            # what the model_fn receives
     receiver.receiver_tensors    # what a request feeds
 
 For training and evaluation, a receiver also has labels: `SupervisedInputReceiver`.
@@ -124,8 +124,8 @@ class SupervisedInputReceiver(_SupervisedFields):
     """A receiver for training or evaluation: placeholders, features and labels.
 
     Attributes:
-        features: A tensor or a dict of tensors; the model_fn gets it unchanged.
-        labels: A tensor or a dict of tensors; the model_fn gets it unchanged.
+        features: A tensor or a dict of tensors; the model_fn receives it unchanged.
+        labels: A tensor or a dict of tensors; the model_fn receives it unchanged.
         receiver_tensors: The placeholders that are fed, by name. A single one is called "input".
 
     Raises:
@@ -239,8 +239,8 @@ def build_raw_supervised_input_receiver_fn(
     answers = _described("labels", labels, _SINGLE_LABEL, default_batch_size)
     if both := sorted(set(described) & set(answers), key=str):
         raise errors.ArgumentError(
-            "Features and labels must have distinct keys, as a request feeds both by name. Found "
-            f"in both: {both}. Rename the label."
+            "Features and labels must have distinct keys, because a request feeds both by name. "
+            f"Keys in both: {both}. Rename the label."
         )
 
     def supervised_input_receiver_fn() -> SupervisedInputReceiver:
@@ -254,20 +254,20 @@ def build_raw_supervised_input_receiver_fn(
     return supervised_input_receiver_fn
 
 
-def _as_given(given: Any, placeholders: Mapping[str, Tensor]) -> Any:
-    """Returns placeholders in the structure of `given`: a dict, or one tensor."""
-    return dict(placeholders) if isinstance(given, Mapping) else next(iter(placeholders.values()))
+def _as_given(tensors: Any, placeholders: Mapping[str, Tensor]) -> Any:
+    """Returns placeholders in the structure of `tensors`: a dict, or one tensor."""
+    return dict(placeholders) if isinstance(tensors, Mapping) else next(iter(placeholders.values()))
 
 
 def _described(
-    name: str, given: Any, single: str, batch_size: int | None
+    name: str, tensors: Any, single: str, batch_size: int | None
 ) -> dict[str, dict[str, Any]]:
     """Returns the arguments of placeholders by their names in signatures."""
-    if not isinstance(given, Mapping):
-        return {single: _placeholder_arguments(name, given, batch_size)}
+    if not isinstance(tensors, Mapping):
+        return {single: _placeholder_arguments(name, tensors, batch_size)}
     return {
         key: _placeholder_arguments(f"{name}[{key!r}]", tensor, batch_size)
-        for key, tensor in given.items()
+        for key, tensor in tensors.items()
     }
 
 
@@ -282,7 +282,7 @@ def _placeholder_arguments(name: str, tensor: Any, batch_size: int | None) -> di
                 name,
                 tensor,
                 "a dense tf.Tensor",
-                "Write a receiver function of your own for others, such as sparse ones.",
+                "For other tensors, such as sparse ones, write your own receiver function.",
             )
         )
     shape = tf.TensorShape([batch_size]).concatenate(tensor.shape[1:])
@@ -308,7 +308,7 @@ def _named_tensors(
         tensors = {single: tensors}
     for key, tensor in tensors.items():
         if not isinstance(key, key_types):
-            raise errors.ArgumentError(errors.invalid_argument(f"{name}, a key", key, "a string"))
+            raise errors.ArgumentError(errors.invalid_argument(f"key of {name}", key, "a string"))
         _check_tensor(f"{name}[{key!r}]", tensor)
     return dict(tensors)
 
@@ -353,8 +353,8 @@ def checked_receiver(receiver: Any) -> Any:
             )
         )
     for name in ("receiver_tensors", "features", "labels", "receiver_tensors_alternatives"):
-        given = getattr(receiver, name, None)
-        for tensor in tf.nest.flatten(given, expand_composites=True):
+        field = getattr(receiver, name, None)
+        for tensor in tf.nest.flatten(field, expand_composites=True):
             # A feature or label may be a constant; a placeholder has to be in the graph.
             _check_graph(name, tensor, may_be_eager=name in ("features", "labels"))
     return receiver
@@ -368,7 +368,7 @@ def _check_graph(name: str, tensor: Any, *, may_be_eager: bool) -> None:
             errors.invalid_argument(
                 f"{name} of the receiver",
                 tensor,
-                "tensors of the graph that is exported",
-                "Make the placeholders and what follows from them inside of the receiver function.",
+                "tensors of the exported graph",
+                "Make the placeholders and all tensors that use them in the receiver function.",
             )
         )

@@ -25,7 +25,7 @@ def checked_steps(steps: Any, max_steps: Any) -> tuple[Any, Any]:
     if steps is not None and max_steps is not None:
         raise errors.ArgumentError(
             f"Can not provide both `steps` and `max_steps`. Received: steps={steps}, "
-            f"max_steps={max_steps}. `steps` counts from here on, `max_steps` from the start."
+            f"max_steps={max_steps}. `steps` counts from now, `max_steps` from the start."
         )
     return (
         checks.checked_positive("steps", steps),
@@ -52,14 +52,14 @@ def refuse_overrides(kind: type, base_class: type) -> None:
     Raises:
         errors.ArgumentError: It redefines a member.
     """
-    own = {name for name in vars(base_class) if not name.startswith("__")} - _MAY_BE_REDEFINED
+    members = {name for name in vars(base_class) if not name.startswith("__")} - _MAY_BE_REDEFINED
     for base in kind.__mro__[: kind.__mro__.index(base_class)]:
-        overridden = sorted(own & set(vars(base)))
+        overridden = sorted(members & set(vars(base)))
         if overridden:
             raise errors.ArgumentError(
                 "Subclasses of Estimator cannot override members of Estimator. "
-                f"{base.__name__} does override {overridden}. Give the methods other names, or "
-                "wrap an estimator instead of deriving from it."
+                f"{base.__name__} overrides {overridden}. Give the methods other names, or wrap an "
+                "estimator instead of deriving from it."
             )
 
 
@@ -74,14 +74,14 @@ def resolved_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
         raise errors.ArgumentError(errors.invalid_argument("config", config, "a RunConfig"))
     # A copy: a RunConfig never changes, but the protos in it can.
     config = copy.deepcopy(config) if config is not None else RunConfig()
-    given = None if model_dir is None else checks.checked_path("model_dir", model_dir)
-    if given is not None and config.model_dir not in (None, given):
+    path = None if model_dir is None else checks.checked_path("model_dir", model_dir)
+    if path is not None and config.model_dir not in (None, path):
         raise errors.ArgumentError(
-            f"`model_dir` is given twice with different values: {given!r} to the Estimator and "
-            f"{config.model_dir!r} in `config`. Give it once."
+            f"`model_dir` was passed twice with different values: {path!r} to the Estimator and "
+            f"{config.model_dir!r} in `config`. Pass it once."
         )
     # An empty `model_dir` argument counts as not given.
-    directory = given or config.model_dir or _temporary_directory()
+    directory = path or config.model_dir or _temporary_directory()
     if config.session_config is None:
         config = config.replace(session_config=default_session_config())
     return config.replace(model_dir=directory)
@@ -101,12 +101,12 @@ def copied_params(params: Any) -> Any:
                 "params",
                 params,
                 "values that copy.deepcopy can copy",
-                f"It says: {error}. Make such objects in the model_fn, or bind them to it.",
+                f"The error was: {error}. Make such objects in the model_fn, or bind them to it.",
             )
         ) from error
 
 
 def _temporary_directory() -> str:
     directory = tempfile.mkdtemp()
-    _logger.warning("No `model_dir` is given; using the temporary directory %s.", directory)
+    _logger.warning("No `model_dir` was given. Using the temporary directory %s.", directory)
     return directory

@@ -50,7 +50,7 @@ def evaluate(
         runner = runs.runner_over(state, model, session, batches, hooks)
         runs.prepare(state, model, session, hooks, runner.hooked.begin, path, as_it_is=as_it_is)
         batches.initialize(steps)
-        # Now, as a Dataset tells only when it is created whether it ends.
+        # Not earlier: whether a Dataset ends is known once it is created.
         _check_that_it_ends(batches, steps, hooks)
         with session.start_queue_runners():
             runner.hooked.after_create_session()
@@ -71,9 +71,9 @@ def _check_that_it_ends(batches: _batches.Batches, steps: int | None, hooks: Seq
     if steps is not None or batches.is_finite:
         return
     message = (
-        "evaluate(steps=None) goes to the end of the data, but the data of `input_fn` has none. "
-        "Pass `steps`, or drop `.repeat()` from the Dataset."
+        "evaluate(steps=None) runs to the end of the data, but the data of `input_fn` never ends. "
+        "Pass `steps`, or remove `.repeat()` from the Dataset."
     )
     if not hooks:
         raise errors.ArgumentError(message)
-    _logger.warning("%s This returns only if a hook stops it.", message)
+    _logger.warning("%s The evaluation ends only if a hook stops it.", message)

@@ -80,7 +80,7 @@ def checked_modes(input_receiver_fn_map: Any) -> dict[str, ServingInputReceiverF
         ArgumentTypeError: It is not a map, or a function is not callable.
     """
     name = "input_receiver_fn_map"
-    expected = f"a dict from some of {list(EXPORT_TAGS)} to functions that return receivers"
+    expected = f"a dict from modes (some of {list(EXPORT_TAGS)}) to functions that return receivers"
     if not isinstance(input_receiver_fn_map, Mapping):
         raise errors.ArgumentTypeError(
             errors.invalid_argument(name, input_receiver_fn_map, expected)
@@ -88,7 +88,7 @@ def checked_modes(input_receiver_fn_map: Any) -> dict[str, ServingInputReceiverF
     if not input_receiver_fn_map:
         raise errors.ArgumentError(errors.invalid_argument(name, input_receiver_fn_map, expected))
     for mode, receiver_fn in input_receiver_fn_map.items():
-        _check_mode(f"{name}, a key", mode)
+        _check_mode(f"key of {name}", mode)
         _check_receiver_fn(f"{name}[{mode!r}]", receiver_fn)
     return dict(input_receiver_fn_map)
 
@@ -107,8 +107,8 @@ def _check_receiver_fn(name: str, receiver_fn: Any) -> None:
                 name,
                 None,
                 expected,
-                "build_parsing_serving_input_receiver_fn makes one, "
-                "build_raw_supervised_input_receiver_fn one with labels.",
+                "Make one with build_parsing_serving_input_receiver_fn or, with labels, "
+                "build_raw_supervised_input_receiver_fn.",
             )
         )
     if not callable(receiver_fn):
@@ -117,7 +117,7 @@ def _check_receiver_fn(name: str, receiver_fn: Any) -> None:
                 name,
                 receiver_fn,
                 expected,
-                "If this is a receiver, pass the function that makes it: its placeholders have to "
-                "be made anew in the exported graph.",
+                "If this is a receiver, pass the function that makes it. The exported graph needs "
+                "new placeholders.",
             )
         )

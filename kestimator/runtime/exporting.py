@@ -118,7 +118,7 @@ def _values(
     model, graph = traced[0]
     session = runs.session_over(state, model, NoBatches())
     with tempfile.TemporaryDirectory() as directory:
-        # The variables get their values back: training and predictions go on with them.
+        # The variables get their values back: training and predictions continue with them.
         with model.graph.as_default(), state.tracker.preserved():
             runs.prepare(state, model, session, [], lambda: None, None)
             checkpoint = os.path.join(directory, "model.ckpt")
@@ -137,7 +137,7 @@ def keras_model(
     Args:
         state: The state of the estimator.
         path: The checkpoint.
-        input_fn: The input to call the model_fn with, if it was not called yet.
+        input_fn: The input to call the model_fn with, if it has not been called yet.
 
     Yields:
         The model, or None; and the names of its variables by their ids.
@@ -155,10 +155,10 @@ def keras_model(
         variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
         named = {slots[id(v.value)]: v for v in variables if id(v.value) in slots}
         checkpoint = checkpoint_files.reader(path)
-        known = {name: v for name, v in named.items() if checkpoint.has_tensor(name)}
+        saved = {name: v for name, v in named.items() if checkpoint.has_tensor(name)}
         state.tracker.settle()
-        with _program.eager_mode(), keras_writing.holding(known, checkpoint.get_tensor):
-            yield model, {id(variable): name for name, variable in known.items()}
+        with _program.eager_mode(), keras_writing.holding(saved, checkpoint.get_tensor):
+            yield model, {id(variable): name for name, variable in saved.items()}
 
 
 def _named_keras_model(state: EstimatorState) -> keras.Model | None:
@@ -167,7 +167,7 @@ def _named_keras_model(state: EstimatorState) -> keras.Model | None:
     if state.distribution.replicas == 1:
         modes.insert(0, ModeKeys.TRAIN)
     for mode in modes:
-        for (traced, _), kept in state.programs.items():
-            if traced == mode and kept.spec.keras_model is not None:
-                return kept.spec.keras_model
+        for (traced, _), model in state.programs.items():
+            if traced == mode and model.spec.keras_model is not None:
+                return model.spec.keras_model
     return None

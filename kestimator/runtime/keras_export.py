@@ -19,7 +19,7 @@ from kestimator.engine.checkpoints import checkpoint_files, keras_writing
 
 checked_target = keras_writing.checked_target
 HeldModel = contextlib.AbstractContextManager[tuple[keras.Model | None, dict[int, str]]]
-"""A model that has the values of a checkpoint meanwhile, and names by the ids of its variables."""
+"""Inside, the model has the values of a checkpoint. The dict has names by ids of variables."""
 
 
 def write(
@@ -52,10 +52,10 @@ def write(
             return _saved(model, target, ids)
     if target.endswith(keras_writing.MODEL):
         raise errors.ArgumentError(
-            f"There is no Keras model to write to {target!r}: no call of the model_fn has named "
-            "one. Return it in `EstimatorSpec(..., keras_model=model)`, and call `predict`, "
-            "`evaluate` or `train` first, or pass `input_fn`. The weights alone can be written to "
-            f"a file that ends in {keras_writing.WEIGHTS!r}."
+            f"There is no Keras model to write to {target!r}, because no call of the model_fn has "
+            "returned one. Return it in `EstimatorSpec(..., keras_model=model)`. Then call "
+            "`predict`, `evaluate` or `train` first, or pass `input_fn`. To write only the "
+            f"weights, use a path that ends in {keras_writing.WEIGHTS!r}."
         )
     names = keras_writing.weight_names(checkpoint_files.names(checkpoint))
     values = {name: checkpoint_files.value(checkpoint, name) for name in names}

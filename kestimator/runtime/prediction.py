@@ -101,7 +101,7 @@ def _batches_of(
         except tf.errors.OutOfRangeError:
             pass  # the end of the data
         finally:
-            # Also if the caller drops the generator, so that nothing runs on in the background.
+            # Even if the caller drops the generator, nothing may keep running in the background.
             compute.settle()
     with model.graph.as_default():
         hooked.end()

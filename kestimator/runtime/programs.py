@@ -45,7 +45,7 @@ def call_model_fn(
     elif labels is not None:
         raise errors.ArgumentError(
             "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
-            "`labels` to the model_fn, or return features alone."
+            "`labels` to the model_fn, or return only features."
         )
     spec: specs.EstimatorSpec = _signatures.call_with_accepted(
         state.model_fn, features=features, **offered
@@ -55,7 +55,7 @@ def call_model_fn(
 
 def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.Batches:
     """Calls an input_fn with the arguments that it takes, and opens what it returns."""
-    # A Dataset for one batch takes longer than its prediction; see `only_batch`.
+    # Making a Dataset of one batch takes longer than its prediction; see `only_batch`.
     if mode == ModeKeys.PREDICT and isinstance(input_fn, inputs.ArrayInput):
         with _program.eager_mode():
             batch = input_fn.only_batch()
@@ -72,11 +72,11 @@ def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.
             "config": lambda: copy.deepcopy(state.config),
             "input_context": lambda: distribution.input_context(replicas),
         }
-        given = {name: offered[name]() for name in offered if name in accepted}
+        arguments = {name: offered[name]() for name in offered if name in accepted}
         if tf.executing_eagerly():
-            return input_fn(**given)
-        with state.tracker.lock:  # it may make variables, as a model_fn does
-            return input_fn(**given)
+            return input_fn(**arguments)
+        with state.tracker.lock:  # it may make variables, like a model_fn
+            return input_fn(**arguments)
 
     seed = state.config.tf_random_seed
     batches = _batches.open_input(call, seed=seed, store=state.store)
@@ -94,7 +94,7 @@ def _make_global_step(state: EstimatorState) -> None:
 def program(
     state: EstimatorState, mode: str, batches: _batches.Batches
 ) -> model_program.ModelProgram:
-    """Returns the program for a mode and an input: kept from before, or traced now."""
+    """Returns the program for a mode and an input: an earlier one, or a new one."""
     with state.tracker.lock:
         return _known_or_traced(state, mode, batches)
 
@@ -107,9 +107,9 @@ def _known_or_traced(
         # Labels are dropped: inputs with and without them share a program.
         element_spec = (element_spec[0], None)
     key = (mode, _program.spec_key(element_spec))
-    known = state.programs.get(key)
-    if known is not None and known.serves(batches.random_ops, [*batches.initializers]):
-        return known
+    model = state.programs.get(key)
+    if model is not None and model.serves(batches.random_ops, [*batches.initializers]):
+        return model
 
     model = model_program.ModelProgram.trace(
         TrainableSource(state, mode),

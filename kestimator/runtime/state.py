@@ -6,7 +6,7 @@ Synopsis::
     with state.claimed():                   # no other call of `train` meanwhile
         ...
 
-Several threads may call at once: a thread that traces or uses the variables holds `tracker.lock`.
+Several threads may call in parallel. A thread holds `tracker.lock` to trace or to use variables.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ class EstimatorState:
         """
         if not self.tracker.claim():
             raise errors.BusyError(
-                "`train` was called while another `train` of this estimator goes on: in another "
-                "thread, or in the one that calls this hook, listener or input_fn. Let it end "
-                "first. Meanwhile, `evaluate`, `predict` and exports work on its checkpoints; to "
-                "train another model, make an Estimator with a model_dir of its own."
+                "`train` was called while another `train` of this estimator is running: in another "
+                "thread, or in the one that calls this hook, listener or input_fn. Wait until it "
+                "has ended. Meanwhile, `evaluate`, `predict` and exports can use its checkpoints. "
+                "To train another model, make an Estimator with another model_dir."
             )
         try:
             yield

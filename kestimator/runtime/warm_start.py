@@ -36,8 +36,8 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
             errors.invalid_argument(
                 "warm_start_from",
                 warm_start_from,
-                "None, the path of a checkpoint, a directory, a SavedModel or a Keras file, or "
-                "WarmStartSettings",
+                "None, WarmStartSettings, or the path of a checkpoint, a directory, a SavedModel "
+                "or a Keras file",
             )
         )
     path = os.fsdecode(warm_start_from)
@@ -82,8 +82,8 @@ def apply(settings: WarmStartSettings) -> None:
         )
     except (ValueError, tf.errors.OpError) as error:
         error.add_note(
-            f"This is the warm start from {source!r}, which `warm_start_from` names: select "
-            "variables that fit with the `vars_to_warm_start` of WarmStartSettings."
+            f"This happened in the warm start from {source!r} (`warm_start_from`). Select only "
+            "variables that fit, with the `vars_to_warm_start` of WarmStartSettings."
         )
         raise
 
@@ -97,8 +97,8 @@ def _each_once(selection: Any) -> Any:
     if not isinstance(selection, list) or not all(isinstance(one, str) for one in selection):
         return selection
     key = tf.compat.v1.GraphKeys.GLOBAL_VARIABLES
-    found = [v for pattern in selection for v in tf.compat.v1.get_collection(key, scope=pattern)]
-    return list({id(variable): variable for variable in found}.values())
+    selected = [v for pattern in selection for v in tf.compat.v1.get_collection(key, scope=pattern)]
+    return list({id(variable): variable for variable in selected}.values())
 
 
 def _source_checkpoint(source: str) -> str:
@@ -107,6 +107,6 @@ def _source_checkpoint(source: str) -> str:
     path = tf.train.latest_checkpoint(source) if tf.io.gfile.isdir(source) else source
     if path is None:
         raise errors.CheckpointNotFoundError(
-            f"There is no checkpoint in {source!r}, which `warm_start_from` names."
+            f"`warm_start_from` points to {source!r}, which contains no checkpoint."
         )
     return str(path)

@@ -2,10 +2,10 @@
 
 Synopsis::
 
-    kept = read(export_path)                        # nothing yet: Kept(None, None)
-    write(export_path, kept.starts("model.ckpt-100", {"loss": 0.5}, exports=[]))
+    record = read(export_path)                      # nothing yet: Record(None, None)
+    write(export_path, record.starts("model.ckpt-100", {"loss": 0.5}, exports=[]))
     ...                                             # the export itself
-    write(export_path, Kept(best={"loss": 0.5}))
+    write(export_path, Record(best={"loss": 0.5}))
 
 A process may be killed between any two of these steps. The file says which export was started, so
 that the next process knows whether it was finished, and can finish it.
@@ -40,7 +40,7 @@ class ByMetric:
 
     Attributes:
         metric: The name of the metric.
-        mode: 'min' if a smaller value is better, 'max' if a larger is.
+        mode: 'min' if a smaller value is better, 'max' if a larger one is.
     """
 
     metric: str
@@ -71,7 +71,7 @@ class ByMetric:
                 errors.invalid_argument(
                     "eval_result",
                     eval_result,
-                    f"the metrics of an evaluation, with a number {self.metric!r}",
+                    f"the metrics of an evaluation, including a number {self.metric!r}",
                     "Pass `metric=` and `mode=` to BestExporter to compare by another metric.",
                 )
             )
@@ -91,8 +91,8 @@ def checked_comparison(compare_fn: Any, metric: str | None, mode: str | None) ->
     if metric is not None or mode is not None:
         if compare_fn is not loss_is_smaller:
             raise errors.ArgumentError(
-                f"`compare_fn` and `metric` are both given. Received: {compare_fn!r} and "
-                f"{metric!r}. Give one of them."
+                f"`compare_fn` and `metric` cannot both be given. Received: {compare_fn!r} and "
+                f"{metric!r}. Pass one of them."
             )
         return _checked_metric(metric, mode)
     if compare_fn is None:
@@ -104,7 +104,7 @@ def checked_comparison(compare_fn: Any, metric: str | None, mode: str | None) ->
             errors.invalid_argument(
                 "compare_fn",
                 compare_fn,
-                f"a function of exactly {', '.join(sorted(_COMPARED))}",
+                f"a function whose arguments are exactly {', '.join(sorted(_COMPARED))}",
                 f"It takes {sorted(names)}.",
             )
         )
@@ -118,7 +118,9 @@ def _checked_metric(metric: Any, mode: Any) -> ByMetric:
     if mode not in ("min", "max"):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "mode", mode, f"'min' or 'max': which {metric!r} is better, a smaller or a larger"
+                "mode",
+                mode,
+                f"'min' if a smaller {metric!r} is better, 'max' if a larger one is",
             )
         )
     return ByMetric(metric, mode)
@@ -140,7 +142,7 @@ class Started:
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
+class Record:
     """What is known about the exports of one folder.
 
     Attributes:
@@ -153,36 +155,36 @@ class Kept:
 
     def starts(
         self, checkpoint_path: str, eval_result: Mapping[str, Any], exports: Sequence[str]
-    ) -> Kept:
+    ) -> Record:
         """Returns the same with the export of a better model started."""
         started = Started(checkpoint_path, dict(eval_result), tuple(exports))
         return dataclasses.replace(self, started=started)
 
 
-def read(export_path: str) -> Kept:
-    """Reads the file; returns `Kept()` if it is absent or, with a warning, not usable."""
+def read(export_path: str) -> Record:
+    """Reads the file; returns `Record()` if it is absent or, with a warning, unusable."""
     path = os.path.join(export_path, FILE_NAME)
     if not tf.io.gfile.exists(path):
-        return Kept()
+        return Record()
     try:
         with tf.io.gfile.GFile(path) as file:
-            return _kept(json.loads(file.read()))
+            return _record(json.loads(file.read()))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        _logger.warning("The file %s cannot be used, and is ignored: %s", path, error)
-        return Kept()
+        _logger.warning("Ignoring the file %s, which cannot be used: %s", path, error)
+        return Record()
 
 
-def write(export_path: str, kept: Kept) -> None:
+def write(export_path: str, record: Record) -> None:
     """Writes the file atomically."""
     tf.io.gfile.makedirs(export_path)
-    text = json.dumps(_plain(kept), indent=1)
+    text = json.dumps(_plain(record), indent=1)
     checkpoint_files.write_whole(os.path.join(export_path, FILE_NAME), text.encode())
 
 
-def restore(export_path: str, kept: Kept) -> None:
+def restore(export_path: str, record: Record) -> None:
     """Restores the file to its content before an export that failed."""
-    if kept != Kept():
-        write(export_path, kept)
+    if record != Record():
+        write(export_path, record)
         return
     # There was no file, and perhaps no folder: the failed export leaves none.
     tf.io.gfile.remove(os.path.join(export_path, FILE_NAME))
@@ -190,10 +192,10 @@ def restore(export_path: str, kept: Kept) -> None:
         tf.io.gfile.rmtree(export_path)
 
 
-def _plain(kept: Kept) -> dict[str, Any]:
-    started = kept.started
+def _plain(record: Record) -> dict[str, Any]:
+    started = record.started
     return {
-        "best": None if kept.best is None else _plain_result(kept.best),
+        "best": None if record.best is None else _plain_result(record.best),
         "started": started
         and {
             "checkpoint_path": started.checkpoint_path,
@@ -203,9 +205,9 @@ def _plain(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _kept(content: dict[str, Any]) -> Kept:
+def _record(content: dict[str, Any]) -> Record:
     best, started = content["best"], content["started"]
-    return Kept(
+    return Record(
         None if best is None else _result(best),
         started
         and Started(
@@ -218,21 +220,21 @@ def _kept(content: dict[str, Any]) -> Kept:
 
 def _plain_result(eval_result: Mapping[str, Any]) -> dict[str, Any]:
     """Converts numbers, arrays and bytes to JSON; results of `evaluate` hold nothing else."""
-    found: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
     for key, value in eval_result.items():
         if isinstance(value, bytes):
             # JSON has no bytes; latin-1 maps each byte to one character and back.
-            found[key] = {"bytes": value.decode("latin-1")}
+            plain[key] = {"bytes": value.decode("latin-1")}
         elif (array := np.asarray(value)).dtype.kind in "biuf":
-            found[key] = {"dtype": array.dtype.name, "value": array.tolist()}
-    return found
+            plain[key] = {"dtype": array.dtype.name, "value": array.tolist()}
+    return plain
 
 
 def _result(plain: Mapping[str, Any]) -> dict[str, Any]:
     # `[()]` makes a scalar of an array without dimensions, and leaves other arrays alone.
     return {
-        key: kept["bytes"].encode("latin-1")
-        if "bytes" in kept
-        else np.array(kept["value"], kept["dtype"])[()]
-        for key, kept in plain.items()
+        key: entry["bytes"].encode("latin-1")
+        if "bytes" in entry
+        else np.array(entry["value"], entry["dtype"])[()]
+        for key, entry in plain.items()
     }

@@ -111,16 +111,16 @@ def stop_if_lower_hook(
     """Makes a hook that ends training once a metric was below a threshold.
 
     Args:
-        estimator: As in `stop_if_higher_hook`, and so are the others.
-        metric_name: As there.
-        threshold: As there.
-        eval_dir: As there.
-        min_steps: As there.
-        run_every_secs: As there.
-        run_every_steps: As there.
+        estimator: As for `stop_if_higher_hook`.
+        metric_name: As for `stop_if_higher_hook`.
+        threshold: As for `stop_if_higher_hook`.
+        eval_dir: As for `stop_if_higher_hook`.
+        min_steps: As for `stop_if_higher_hook`.
+        run_every_secs: As for `stop_if_higher_hook`.
+        run_every_steps: As for `stop_if_higher_hook`.
 
     Returns:
-        As there.
+        The hook; see `make_early_stopping_hook`.
     """
     rule = stopping_rules.Threshold(metric_name, threshold, min_steps, higher=False)
     return _metric_hook(estimator, rule, eval_dir, run_every_secs, run_every_steps)
@@ -145,20 +145,20 @@ def stop_if_no_increase_hook(
         ...     estimator, "accuracy", None, patience=3, min_delta=0.001)
 
     Args:
-        estimator: As in `stop_if_higher_hook`, and so are the others down to `patience`.
-        metric_name: As there.
+        estimator: As for `stop_if_higher_hook`.
+        metric_name: As for `stop_if_higher_hook`.
         max_steps_without_increase: The steps from the best evaluation to the one that ends
-            training; None for `patience` alone.
-        eval_dir: As there.
-        min_steps: As there.
-        run_every_secs: As there.
-        run_every_steps: As there.
+            training; None if only `patience` counts.
+        eval_dir: As for `stop_if_higher_hook`.
+        min_steps: As for `stop_if_higher_hook`.
+        run_every_secs: As for `stop_if_higher_hook`.
+        run_every_steps: As for `stop_if_higher_hook`.
         patience: The number of evaluations in a row without an improvement that ends training.
             (Not in `tf.estimator`.)
         min_delta: An evaluation has to be better by more than this to count as better.
 
     Returns:
-        As there.
+        The hook; see `make_early_stopping_hook`.
 
     Raises:
         ArgumentError: A number is out of range, or nothing says how long to wait.
@@ -191,18 +191,18 @@ def stop_if_no_decrease_hook(
     """Makes a hook that ends training when a metric has not decreased for a while.
 
     Args:
-        estimator: As in `stop_if_no_increase_hook`, and so are the others.
-        metric_name: As there.
-        max_steps_without_decrease: As there `max_steps_without_increase`.
-        eval_dir: As there.
-        min_steps: As there.
-        run_every_secs: As there.
-        run_every_steps: As there.
-        patience: As there.
-        min_delta: As there.
+        estimator: As for `stop_if_no_increase_hook`.
+        metric_name: As for `stop_if_no_increase_hook`.
+        max_steps_without_decrease: As `max_steps_without_increase` there.
+        eval_dir: As for `stop_if_no_increase_hook`.
+        min_steps: As for `stop_if_no_increase_hook`.
+        run_every_secs: As for `stop_if_no_increase_hook`.
+        run_every_steps: As for `stop_if_no_increase_hook`.
+        patience: As for `stop_if_no_increase_hook`.
+        min_delta: As for `stop_if_no_increase_hook`.
 
     Returns:
-        As there.
+        The hook; see `make_early_stopping_hook`.
     """
     rule = stopping_rules.NoImprovement(
         metric_name,
@@ -246,7 +246,7 @@ class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
     Args:
         should_stop_fn: The function.
         timer: The intervals.
-        has_news: Returns whether to call it at once.
+        has_news: Returns whether to call it now, regardless of the intervals.
         at_end: Called at the end.
     """
 
@@ -288,7 +288,7 @@ class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
         is_due = self._timer.should_trigger_for_step(step)
         if is_due:
             self._timer.update_last_triggered_step(step)
-        # `_has_news` first, in any case: the call marks the news as seen.
+        # Always call `_has_news` first: it marks the news as seen.
         if (self._has_news() or is_due) and self._should_stop_fn():
             _logger.info("Requesting early stopping at global step %d.", step)
             # Before the stop, so that the last checkpoint has the variable set.
@@ -362,14 +362,14 @@ class _EvaluationResults:
 
     def read(self) -> stopping_rules.Results:
         """Returns all results: those of this process from memory, others from event files."""
-        own = self._log.scalars(self.directory)
-        # Without own results, another process may evaluate: its files grow, so read them each time.
-        if self._in_files is None or not own:
+        in_memory = self._log.scalars(self.directory)
+        # Without these, another process may evaluate. Its files grow, so read them each time.
+        if self._in_files is None or not in_memory:
             with program.eager_mode():
                 self._in_files = event_files.read_scalars(self.directory)
-        steps = sorted({*self._in_files, *own})
+        steps = sorted({*self._in_files, *in_memory})
         self.were_there = self.were_there or bool(steps)
-        return {step: {**self._in_files.get(step, {}), **own.get(step, {})} for step in steps}
+        return {step: {**self._in_files.get(step, {}), **in_memory.get(step, {})} for step in steps}
 
 
 def _metric_hook(
@@ -390,13 +390,13 @@ def _metric_hook(
     def should_stop() -> bool:
         reason = rule.reason_to_stop(results.read())
         if reason is not None:
-            _logger.info("Metric %r asks for early stopping: %s.", rule.metric, reason)
+            _logger.info("Stopping early because of the metric %r: %s.", rule.metric, reason)
         return reason is not None
 
     def warn_if_blind() -> None:
         if not results.were_there:
             _logger.warning(
-                "Early stopping by the metric %r had nothing to go by: whenever the hook looked, "
+                "Early stopping by the metric %r never had a result: whenever the hook checked, "
                 "there was no evaluation in %s. Evaluate more often (`save_checkpoints_steps` of "
                 "the RunConfig, `throttle_secs` or `every_steps` of the EvalSpec), or pass the "
                 "`eval_dir` of the evaluation.",
@@ -404,7 +404,7 @@ def _metric_hook(
                 results.directory,
             )
 
-    # A distance in steps is kept exactly; results in between do not count.
+    # An interval in steps is kept exactly; results in between do not count.
     has_news = results.have_news if run_every_steps is None else (lambda: False)
     return EarlyStoppingHook(should_stop, timer, has_news, warn_if_blind)
 
@@ -412,8 +412,8 @@ def _metric_hook(
 def _timer(run_every_secs: float | None, run_every_steps: int | None) -> Any:
     if (run_every_secs is None) == (run_every_steps is None):
         raise errors.ArgumentError(
-            "Exactly one of `run_every_secs` and `run_every_steps` has to be given. Received: "
-            f"run_every_secs={run_every_secs}, run_every_steps={run_every_steps}. With "
+            "Exactly one of `run_every_secs` and `run_every_steps` must be given. Received: "
+            f"run_every_secs={run_every_secs}, run_every_steps={run_every_steps}. To use "
             "`run_every_steps`, pass `run_every_secs=None`."
         )
     if run_every_secs is not None:

@@ -75,7 +75,7 @@ class FinalExporter(Exporter):
         as_text: Whether to write `saved_model.pbtxt`, for people to read.
 
     Raises:
-        ArgumentError: There is no receiver function, or a file of `assets_extra` is not there.
+        ArgumentError: There is no receiver function, or a file of `assets_extra` does not exist.
         ArgumentTypeError: An argument has a type that cannot be used.
     """
 
@@ -121,7 +121,7 @@ class LatestExporter(Exporter):
 
     Raises:
         ArgumentError: `exports_to_keep` is not positive, there is no receiver function, or a
-            file of `assets_extra` is not there.
+            file of `assets_extra` does not exist.
         ArgumentTypeError: An argument has a type that cannot be used.
     """
 
@@ -181,7 +181,7 @@ class BestExporter(Exporter):
         as_text: Whether to write `saved_model.pbtxt`, for people to read.
         exports_to_keep: How many exports to keep; None keeps all.
         metric: The metric to compare by instead of `compare_fn`. (Not in `tf.estimator`.)
-        mode: 'min' if a smaller `metric` is better, 'max' if a larger is.
+        mode: 'min' if a smaller `metric` is better, 'max' if a larger one is.
 
     Raises:
         ArgumentError: There is no receiver function; `exports_to_keep` is not positive;
@@ -230,15 +230,15 @@ class BestExporter(Exporter):
             errors.ArgumentError: `eval_result` lacks the metric to compare by.
         """
         del is_the_final_export
-        # A missing metric is an error before anything is written, also at the first evaluation.
+        # A missing metric is an error before anything is written, even at the first evaluation.
         if isinstance(self._compare_fn, best_result.ByMetric):
             self._compare_fn.value(eval_result)
-        kept = self._finished(estimator, export_path, best_result.read(export_path))
-        best = self._best(estimator, export_path, kept, eval_result)
+        record = self._finished(estimator, export_path, best_result.read(export_path))
+        best = self._best(estimator, export_path, record, eval_result)
         if best is not None and not self._is_better(best, eval_result):
             return None
         _logger.info("Exporting the best model so far as %r.", self.name)
-        return self._export_best(estimator, export_path, kept, checkpoint_path, eval_result)
+        return self._export_best(estimator, export_path, record, checkpoint_path, eval_result)
 
     def _is_better(self, best: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
         return bool(self._compare_fn(best_eval_result=best, current_eval_result=current))
@@ -247,69 +247,69 @@ class BestExporter(Exporter):
         self,
         estimator: Estimator,
         export_path: str,
-        kept: best_result.Kept,
+        record: best_result.Record,
         eval_result: Mapping[str, Any],
     ) -> Mapping[str, Any] | None:
         """Returns the result to beat; None if nothing is exported yet."""
-        # Exports that were deleted count for nothing, whatever the file says.
+        # Deleted exports do not count, whatever the file says.
         if not export_files.exports_in(export_path):
             return None
-        if kept.best is not None or self._event_file_pattern is None:
-            return kept.best
+        if record.best is not None or self._event_file_pattern is None:
+            return record.best
         return self._best_in_event_files(estimator, int(eval_result.get("global_step", -1)))
 
-    def _best_in_event_files(self, estimator: Estimator, but: int) -> Mapping[str, Any] | None:
-        """Returns the best result in the event files, except that of the step `but`."""
+    def _best_in_event_files(self, estimator: Estimator, skipped: int) -> Mapping[str, Any] | None:
+        """Returns the best result in the event files, except that of the step `skipped`."""
         pattern = os.path.join(estimator.model_dir, str(self._event_file_pattern))
         best = None
         with program.eager_mode():
             results = event_files.read_results(pattern)
         for step, result in results:
-            # The evaluation in question is in the event files already.
-            if step != but and (best is None or self._is_better(best, result)):
+            # The current evaluation is already in the event files.
+            if step != skipped and (best is None or self._is_better(best, result)):
                 best = result
         return best
 
     def _finished(
-        self, estimator: Estimator, export_path: str, kept: best_result.Kept
-    ) -> best_result.Kept:
+        self, estimator: Estimator, export_path: str, record: best_result.Record
+    ) -> best_result.Record:
         """Finishes the export during which an earlier process was killed, if there is one."""
-        started = kept.started
+        started = record.started
         if started is None:
-            return kept
-        # No new export: the process was killed before the rename. Else only the file is stale.
+            return record
+        # No new export means a kill before the rename. Otherwise only the file is stale.
         if set(export_files.exports_in(export_path)) <= set(started.exports):
             if not checkpoint_files.is_whole(started.checkpoint_path):
                 _logger.warning(
-                    "The export of %s into %s was interrupted, and the checkpoint is there no "
-                    "more: that model is not exported.",
+                    "The export of %s into %s was interrupted, and the checkpoint no longer "
+                    "exists. That model is not exported.",
                     started.checkpoint_path,
                     export_path,
                 )
-                return best_result.Kept(kept.best)
-            _logger.info("Exporting %s again: it was interrupted.", started.checkpoint_path)
+                return best_result.Record(record.best)
+            _logger.info("Exporting %s again, because it was interrupted.", started.checkpoint_path)
             self._saved_models.write(estimator, export_path, started.checkpoint_path)
-        kept = best_result.Kept(started.eval_result)
-        best_result.write(export_path, kept)
-        return kept
+        record = best_result.Record(started.eval_result)
+        best_result.write(export_path, record)
+        return record
 
     def _export_best(
         self,
         estimator: Estimator,
         export_path: str,
-        kept: best_result.Kept,
+        record: best_result.Record,
         checkpoint_path: str,
         eval_result: Mapping[str, Any],
     ) -> bytes:
         exports = export_files.exports_in(export_path)
-        best_result.write(export_path, kept.starts(checkpoint_path, eval_result, exports))
+        best_result.write(export_path, record.starts(checkpoint_path, eval_result, exports))
         try:
             path = self._saved_models.write(estimator, export_path, checkpoint_path)
         # Only a kill leaves the started export in the file, to be finished later.
         except BaseException:
-            best_result.restore(export_path, kept)
+            best_result.restore(export_path, record)
             raise
-        best_result.write(export_path, best_result.Kept(dict(eval_result)))
+        best_result.write(export_path, best_result.Record(dict(eval_result)))
         self._saved_models.delete_oldest(export_path)
         return path
 

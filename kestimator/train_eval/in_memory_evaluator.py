@@ -45,7 +45,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
 
     Raises:
         ArgumentError: A number is not positive, or the config of the estimator has a cluster.
-            In training: the model_fn's scaffold has a saver or an init_fn of its own, or the
+            In training: the model_fn's scaffold has its own saver or init_fn, or the
             hook is used with another estimator.
         ArgumentTypeError: An argument has a type that cannot be used.
     """
@@ -79,8 +79,8 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
                 errors.invalid_argument(
                     "estimator",
                     self._estimator,
-                    "the estimator that is trained with this hook",
-                    "Make an InMemoryEvaluatorHook for each estimator.",
+                    "the estimator whose `train` calls this hook",
+                    "Make a separate InMemoryEvaluatorHook for each estimator.",
                 )
             )
         self._since = 0
@@ -124,7 +124,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
         )
         self._state.evaluations.write(self._directory, values, None)
         listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
-        _logger.info("In memory at global step %d: %s", values["global_step"], listed)
+        _logger.info("Evaluation in memory at global step %d: %s", values["global_step"], listed)
 
 
 def _check_estimator(estimator: Any) -> None:
@@ -137,8 +137,9 @@ def _check_estimator(estimator: Any) -> None:
             errors.invalid_argument(
                 "estimator",
                 {"workers": config.num_worker_replicas, "ps": config.num_ps_replicas},
-                "an estimator of one process: the variables of other processes cannot be evaluated",
-                "Unset TF_CONFIG, or evaluate checkpoints.",
+                "an estimator in a single process, because the hook cannot evaluate the variables "
+                "of other processes",
+                "Unset TF_CONFIG, or evaluate checkpoints instead.",
             )
         )
 
@@ -162,8 +163,8 @@ def _check_scaffold(model: model_program.ModelProgram) -> None:
             errors.invalid_argument(
                 "scaffold",
                 scaffold.saver if own_saver else scaffold.init_fn,
-                "a scaffold without a saver and without an init_fn, in EVAL mode: the evaluation "
-                "in memory reads no checkpoint",
-                "Evaluate checkpoints instead, with train_and_evaluate.",
+                "a scaffold without a saver and without an init_fn in EVAL mode, because the "
+                "evaluation in memory reads no checkpoint",
+                "Use train_and_evaluate to evaluate checkpoints instead.",
             )
         )

@@ -36,7 +36,7 @@ class Rule(Protocol):
         """
 
     def reason_to_stop(self, results: Results) -> str | None:
-        """Returns why to stop; None to continue.
+        """Returns the reason to stop; None to continue.
 
         Raises:
             errors.MetricNotFoundError: There are results, and none has the metric.
@@ -70,11 +70,11 @@ class Threshold:
         )
 
     def reason_to_stop(self, results: Results) -> str | None:
-        """Why to stop; None to go on."""
+        """Returns the reason to stop; None to continue."""
         for step, value in _series(results, self.metric, self.min_steps):
             if value > self.threshold if self.higher else value < self.threshold:
                 side = "above" if self.higher else "below"
-                return f"at step {step} it was {value}, {side} the threshold {self.threshold}"
+                return f"at step {step}, it was {value}, {side} the threshold {self.threshold}"
         return None
 
 
@@ -104,7 +104,7 @@ class NoImprovement:
         _check_metric(self.metric)
         name = f"max_steps_without_{'increase' if self.higher else 'decrease'}"
         if self.max_steps is None and self.patience is None:
-            expected = "a number of steps, or None with `patience`"
+            expected = "a number of steps, or None if `patience` is given"
             raise errors.ArgumentError(errors.invalid_argument(name, None, expected))
         return dataclasses.replace(
             self,
@@ -115,8 +115,8 @@ class NoImprovement:
         )
 
     def reason_to_stop(self, results: Results) -> str | None:
-        """Why to stop; None to go on."""
-        # All results are gone through each time: a rule keeps no state between calls or processes.
+        """Returns the reason to stop; None to continue."""
+        # Each call reads all results: a rule keeps no state between calls or processes.
         best, best_step, without = math.nan, 0, 0
         for position, (step, value) in enumerate(_series(results, self.metric, self.min_steps)):
             if position == 0 or self._is_better(value, best):
@@ -125,7 +125,7 @@ class NoImprovement:
                 without += 1
             if self._is_long(step - best_step, without):
                 return (
-                    f"at step {step} it had not been better than {best}, at step {best_step}, for "
+                    f"at step {step}, it had not improved on {best} (step {best_step}) for "
                     f"{step - best_step} steps and {without} evaluations"
                 )
         return None

@@ -40,10 +40,10 @@ def train_and_evaluate(
 ) -> tuple[Any, Any]:
     """Trains, evaluates new checkpoints as `eval_spec` allows, and exports.
 
-    The checkpoint that training starts from is not evaluated. The first and the last one after it
-    are, and those at least `throttle_secs` after the start of the previous evaluation. With
-    `EvalSpec.every_steps`, checkpoints are saved and evaluated at that distance instead. A skipped
-    evaluation is logged with the reason.
+    The checkpoint that training starts from is not evaluated. The first and the last checkpoint
+    after it are evaluated, and those saved at least `throttle_secs` after the start of the previous
+    evaluation. With `EvalSpec.every_steps`, checkpoints are saved and evaluated at that distance
+    instead. The log gives the reason for a skipped evaluation.
 
     Example:
         >>> metrics, exports = kestimator.train_and_evaluate(
@@ -129,7 +129,7 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
             evaluation.run_if_due(global_step_value)
 
     def end(self, session: Any, global_step_value: int) -> None:
-        """Evaluates the last checkpoint, unless this was done already."""
+        """Evaluates the last checkpoint, unless it has already been evaluated."""
         del session
         for evaluation in self.evaluations:
             if evaluation.last_step != global_step_value:
@@ -137,7 +137,7 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
 
 
 class Evaluation:
-    """One `EvalSpec` at work.
+    """The evaluations of one `EvalSpec`.
 
     Args:
         estimator: The estimator to evaluate.
@@ -189,8 +189,8 @@ class Evaluation:
         if path is None:
             raise errors.CheckpointNotFoundError(
                 f"A checkpoint was saved at step {step}, but there is none in "
-                f"{self._estimator.model_dir!r}. Let the CheckpointSaverHook of the model_fn save "
-                "into that directory."
+                f"{self._estimator.model_dir!r}. Make the CheckpointSaverHook of the model_fn save "
+                "to that directory."
             )
         self.metrics = self._estimator.evaluate(
             self._spec.input_fn,
@@ -203,18 +203,18 @@ class Evaluation:
 
     def _reason_to_skip(self, step: int) -> str | None:
         if step == self.last_step:
-            return "it has been evaluated already"
+            return "it has already been evaluated"
         every = self._spec.every_steps
         if every is not None:
             since = self._start_step if self.last_step is None else self.last_step
             if step - since < every:
-                return f"every_steps is {every}, and the next is step {since + every}"
+                return f"every_steps is {every}, so the next evaluation is at step {since + every}"
             return None
-        left = self._last_time + self._spec.throttle_secs - self._clock()
-        if self.last_step is not None and left > 0:
+        remaining = self._last_time + self._spec.throttle_secs - self._clock()
+        if self.last_step is not None and remaining > 0:
             return (
-                f"throttle_secs is {self._spec.throttle_secs}, of which {left:.0f} seconds are "
-                "left. EvalSpec(throttle_secs=0) evaluates every checkpoint"
+                f"throttle_secs is {self._spec.throttle_secs}, and {remaining:.0f} seconds of it "
+                "remain. EvalSpec(throttle_secs=0) evaluates every checkpoint"
             )
         return None
 
@@ -248,7 +248,7 @@ def _checked_eval_specs(eval_spec: Any) -> list[specs.EvalSpec]:
         _check_instance(f"eval_spec[{position}]", spec, specs.EvalSpec, expected)
     if not eval_spec:
         raise errors.ArgumentError(
-            errors.invalid_argument("eval_spec", eval_spec, f"at least one of {expected}")
+            errors.invalid_argument("eval_spec", eval_spec, "at least one kestimator.EvalSpec")
         )
     _check_distinct("name", [spec.name or "" for spec in eval_spec])
     _check_distinct("exporters", [one.name for spec in eval_spec for one in spec.exporters])
@@ -259,10 +259,10 @@ def _check_distinct(field: str, names: list[str]) -> None:
     if len(set(names)) < len(names):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                f"eval_spec, `{field}`",
+                f"{field} of eval_spec",
                 names,
-                "a name of its own for each evaluation and each exporter",
-                "Each writes into a folder of its name.",
+                "a different name for each evaluation and each exporter",
+                "Each writes to a folder with its name.",
             )
         )
 
@@ -275,11 +275,11 @@ def _check_is_local(config: RunConfig) -> None:
             errors.invalid_argument(
                 "TF_CONFIG",
                 {"cluster": cluster.as_dict(), "task": config.task_type},
-                "no cluster, or a cluster of one task that trains: `train_and_evaluate` runs in "
-                "one process",
+                "no cluster, or a cluster with one task that trains, because `train_and_evaluate` "
+                "runs in one process",
                 "Unset TF_CONFIG. To train on several devices of this machine, pass "
                 "RunConfig(train_distribute=tf.distribute.MirroredStrategy()). To evaluate in a "
-                "process of its own, call `estimator.train` in one process and "
-                "`estimator.evaluate` in another, over the same model_dir.",
+                "separate process, call `estimator.train` in one process and "
+                "`estimator.evaluate` in another, with the same model_dir.",
             )
         )

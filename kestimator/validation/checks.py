@@ -23,21 +23,21 @@ _logger = logging.getLogger("kestimator")
 
 _REFUSED_HOOKS = {
     "tensorflow.python.debug.wrappers": (
-        "hooks that do without a session of their own: this one debugs a tf.compat.v1.Session, and "
-        "an Estimator runs functions",
+        "hooks that need no session: this one debugs a tf.compat.v1.Session, but an Estimator runs "
+        "functions",
         "Call tf.debugging.experimental.enable_dump_debug_info(folder) before the first step, and "
-        "look at the tensors of every step with TensorBoard's Debugger V2; or "
-        "tf.debugging.enable_check_numerics() to find NaN.",
+        "look at the tensors of every step in TensorBoard's Debugger V2. To find NaN, call "
+        "tf.debugging.enable_check_numerics().",
     ),
     "tensorflow.python.training.sync_replicas_optimizer": (
-        "no hook of a SyncReplicasOptimizer, whose queues are there to wait for the gradients of "
-        "other processes",
+        "no hook of a SyncReplicasOptimizer, because its queues wait for the gradients of other "
+        "processes",
         "Minimize with the optimizer that it wraps. RunConfig(train_distribute="
-        "tf.distribute.MirroredStrategy()) trains several replicas at once, and takes the mean of "
-        "their gradients.",
+        "tf.distribute.MirroredStrategy()) trains several replicas in parallel, and takes the mean "
+        "of their gradients.",
     ),
 }
-"""Hooks that need a session of TensorFlow's own, by their module: what is expected, the way out."""
+"""Hooks that need a TensorFlow session, by their module: what is expected, and the remedy."""
 
 
 def checked_hooks(name: str, hooks: Any) -> tuple[Any, ...]:
@@ -98,18 +98,18 @@ def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
     """
     if not exporters:
         return ()
-    found = _listed_exporters(exporters)
-    names = [exporter.name for exporter in found]
+    listed = _listed_exporters(exporters)
+    names = [exporter.name for exporter in listed]
     if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "exporters",
                 names,
-                "exporters whose names are strings, not empty and not repeated",
-                "Each exporter writes into a directory of its name.",
+                "exporters whose names are strings, neither empty nor repeated",
+                "Each exporter writes to a directory with its name.",
             )
         )
-    return tuple(found)
+    return tuple(listed)
 
 
 def checked_int(
@@ -167,10 +167,10 @@ def checked_sizes(name: str, sizes: Iterable[Any], expected: str, remedy: str) -
     """
     listed = list(sizes)
     message = errors.invalid_argument(name, listed, expected, remedy)
-    found = [plain_number(size) for size in listed]
-    if not found or not all(type(size) is int and size > 0 for size in found):
+    plain = [plain_number(size) for size in listed]
+    if not plain or not all(type(size) is int and size > 0 for size in plain):
         raise errors.ArgumentError(message)
-    return found
+    return plain
 
 
 def checked_number(
@@ -223,13 +223,13 @@ def checked_numbers(
         ArgumentTypeError: An element is not a number.
     """
     listed = list(values)
-    found = [plain_number(value) for value in listed]
+    plain = [plain_number(value) for value in listed]
     message = errors.invalid_argument(name, listed, expected)
-    if any(number is None for number in found):
+    if any(number is None for number in plain):
         raise errors.ArgumentTypeError(message)
-    if fits is not None and not all(map(fits, found)):
+    if fits is not None and not all(map(fits, plain)):
         raise errors.ArgumentError(message)
-    return [float(number) for number in found]
+    return [float(number) for number in plain]
 
 
 def checked_positive(name: str, value: Any) -> Any:
@@ -245,7 +245,7 @@ def checked_positive(name: str, value: Any) -> Any:
 
 
 def checked_not_negative(name: str, value: Any, *, optional: bool = False) -> Any:
-    """Checks a number from 0 and returns it as an `int` or a `float`.
+    """Checks a non-negative number and returns it as an `int` or a `float`.
 
     If it is optional, None stays None.
 
@@ -255,7 +255,7 @@ def checked_not_negative(name: str, value: Any, *, optional: bool = False) -> An
     """
     if value is None and optional:
         return None
-    expected = "a number from 0, or None" if optional else "a number from 0"
+    expected = "a non-negative number, or None" if optional else "a non-negative number"
     return checked_number(name, value, expected, _is_not_negative)
 
 
@@ -263,7 +263,7 @@ def plain_number(value: Any) -> Any:
     """Returns a number as a Python `bool`, `int` or `float`; None for other values."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
-    # A bool is a `numbers.Integral`, too: callers have to see that it is one.
+    # A bool is a `numbers.Integral`, too: callers need to know that it is one.
     if isinstance(value, bool):
         return value
     if not isinstance(value, numbers.Real):
@@ -284,11 +284,11 @@ def warn_without_effect(setting: str, why: str) -> None:
 
 
 def check_name(name: str, value: Any) -> None:
-    """Checks that a name is None, or a string that leads to a folder below the parent folder.
+    """Checks that a name is None, or the path of a folder below the parent folder.
 
     Raises:
         ArgumentTypeError: It has another type.
-        ArgumentError: It leads to another place.
+        ArgumentError: It leads elsewhere.
     """
     if value is not None and not isinstance(value, str):
         raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a string, or None"))
@@ -311,13 +311,13 @@ def checked_path(name: str, value: Any) -> str:
 
 def _range(minimum: int | None, maximum: int | None) -> str:
     if minimum is None or maximum is None:
-        limits = "" if minimum is None else f" from {minimum}"
-        return f"an integer{limits}" if maximum is None else f"an integer up to {maximum}"
+        limits = "" if minimum is None else f" of at least {minimum}"
+        return f"an integer{limits}" if maximum is None else f"an integer of at most {maximum}"
     return f"an integer from {minimum} to {maximum}"
 
 
 def _is_positive(number: float) -> bool:
-    return number > 0  # NaN is not, either
+    return number > 0  # False for NaN, too
 
 
 def _is_not_negative(number: float) -> bool:
@@ -330,23 +330,23 @@ def _instances(name: str, items: Any, item_class: type, class_name: str) -> tupl
     if not isinstance(items, Iterable):
         expected = f"an iterable of {class_name} objects"
         raise errors.ArgumentTypeError(
-            errors.invalid_argument(name, items, expected, "Put it into a list.")
+            errors.invalid_argument(name, items, expected, "Put it in a list.")
         )
-    found = tuple(items)
-    for position, item in enumerate(found):
+    elements = tuple(items)
+    for position, item in enumerate(elements):
         if not isinstance(item, item_class):
             raise errors.ArgumentTypeError(
                 errors.invalid_argument(f"{name}[{position}]", item, f"a {class_name}")
             )
-    return found
+    return elements
 
 
 def _listed_exporters(exporters: Any) -> list[Exporter]:
-    found = [exporters] if _is_exporter(exporters) else exporters
-    if isinstance(found, Iterable):
-        found = list(found)
-        if all(_is_exporter(exporter) for exporter in found):
-            return found
+    listed = [exporters] if _is_exporter(exporters) else exporters
+    if isinstance(listed, Iterable):
+        listed = list(listed)
+        if all(_is_exporter(exporter) for exporter in listed):
+            return listed
     raise errors.ArgumentTypeError(
         errors.invalid_argument("exporters", exporters, "an Exporter, a list of them, or None")
     )

@@ -102,8 +102,8 @@ def check_input_fn(input_fn: Callable[..., Any], name: str = "input_fn") -> None
             errors.invalid_argument(
                 name,
                 input_fn,
-                f"a function that requires no other arguments than {_listed(INPUT_FN_ARGUMENTS)}",
-                f"It requires {_listed(unknown)}: bind them, as in "
+                f"a function that requires no arguments other than {_listed(INPUT_FN_ARGUMENTS)}",
+                f"It requires {_listed(unknown)}. Bind them, as in "
                 f"functools.partial({_function_name(input_fn)}, {unknown[0]}=...).",
             )
         )
@@ -164,8 +164,8 @@ def _check_only_known_arguments(model_fn: Callable[..., Any], accepted: frozense
             errors.invalid_argument(
                 "model_fn",
                 model_fn,
-                f"a function with no other arguments than {_listed(MODEL_FN_ARGUMENTS)}",
-                f"It also takes {_listed(unknown)}: pass such values in `params`, or bind them, "
+                f"a function with no arguments other than {_listed(MODEL_FN_ARGUMENTS)}",
+                f"It also takes {_listed(unknown)}. Pass such values in `params`, or bind them, "
                 f"as in functools.partial({_function_name(model_fn)}, {unknown[0]}=...).",
             )
         )
@@ -180,13 +180,12 @@ def _check_params_accepted(
                 "params",
                 params,
                 "None, because `model_fn` has no argument called `params`",
-                f"Add `params` to the arguments of {_function_name(model_fn)}, or leave it out "
-                "here.",
+                f"Add `params` to the arguments of {_function_name(model_fn)}, or do not pass it.",
             )
         )
     if params is None and "params" in accepted:
         _logger.warning(
-            "model_fn %s takes `params`, but none were passed to the Estimator: it will get {}.",
+            "model_fn %s takes `params`, but the Estimator received none. It will get {}.",
             _function_name(model_fn),
         )
 

@@ -61,8 +61,8 @@ def check_graph(name: str, value: Any) -> None:
 
     Args:
         name: What the value is called in an error message.
-        value: A tensor, an operation, or a variable. A variable outside of graphs is allowed
-            everywhere; in eager mode, everything is allowed.
+        value: A tensor, an operation, or a variable. A variable outside of all graphs is
+            always allowed. In eager mode, everything is allowed.
 
     Raises:
         ArgumentError: It belongs to another graph.
@@ -79,8 +79,8 @@ def check_graph(name: str, value: Any) -> None:
             name,
             value,
             "a tensor or an operation made by this call of the model_fn",
-            "This one belongs to another graph, or was made outside of one. Make it inside the "
-            "model_fn, and keep none in a global or in an object for the next call.",
+            "This one belongs to another graph, or was made outside of a graph. Make it inside the "
+            "model_fn. Do not keep it in a global variable or an object for the next call.",
         )
     )
 
@@ -96,8 +96,8 @@ def _way_to_a_tensor(value: object) -> str:
     """Returns advice on how to get a tensor from a value that users pass instead of one."""
     if isinstance(value, keras.KerasTensor):
         return (
-            "A KerasTensor only describes a layer's output while a functional model is built: "
-            "call the model on the features, and pass the result."
+            "A KerasTensor only describes a layer's output while a functional model is built. "
+            "Call the model on the features, and pass the result."
         )
     if isinstance(value, tf.SparseTensor):
         return "Make it dense with tf.sparse.to_dense, or pass its parts."
@@ -107,4 +107,4 @@ def _way_to_a_tensor(value: object) -> str:
         return "Make it dense with tf.convert_to_tensor."
     if isinstance(value, list | tuple):
         return "Stack the list with tf.stack, or pass a dict of tensors where one is accepted."
-    return "tf.convert_to_tensor makes a constant, if that is what you mean."
+    return "If you want a constant, make one with tf.convert_to_tensor."

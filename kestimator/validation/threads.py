@@ -3,7 +3,7 @@
 Synopsis::
 
     quiet = Shared(silence)      # `silence()` changes a global, and changes it back
-    with quiet:                  # in any number of threads at once
+    with quiet:                  # in any number of threads in parallel
         ...
 
 If each of two threads changed and restored a global by itself, the change could stay: the second
@@ -47,17 +47,17 @@ class Shared:
                 self._context = None
 
 
-def ignoring(**which: Any) -> Shared:
+def ignoring(**filters: Any) -> Shared:
     """Returns a context that ignores some warnings.
 
     Args:
-        **which: Arguments of `warnings.filterwarnings`.
+        **filters: Arguments of `warnings.filterwarnings`.
     """
 
     @contextlib.contextmanager
     def ignored() -> Iterator[None]:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", **which)
+            warnings.filterwarnings("ignore", **filters)
             yield
 
     return Shared(ignored)

@@ -340,16 +340,16 @@ class TestRefused:
             ({}, ValueError, r"`input_receiver_fn_map`.*'train', 'eval', 'infer'"),
             (None, TypeError, "`input_receiver_fn_map`"),
             ([supervised], TypeError, "`input_receiver_fn_map`"),
-            ({"test": supervised}, ValueError, "`input_receiver_fn_map, a key`.*'infer'.*'test'"),
-            ({"predict": serving}, ValueError, "a key`"),
-            ({3: serving}, ValueError, "a key`"),
+            ({"test": supervised}, ValueError, "`key of input_receiver_fn_map`.*'infer'.*'test'"),
+            ({"predict": serving}, ValueError, "`key of"),
+            ({3: serving}, ValueError, "`key of"),
             ({"train": supervised, "eval": None}, ValueError, r"`input_receiver_fn_map\['eval'\]`"),
             ({"train": 3}, TypeError, r"`input_receiver_fn_map\['train'\]`"),
             ({"train": dict}, TypeError, "SupervisedInputReceiver"),
             ({"infer": serving, "eval": lambda: (X, Y)}, TypeError, "SupervisedInputReceiver"),
-            ({"eval": in_another_graph}, ValueError, "inside of the receiver function"),
-            ({"infer": eagerly}, ValueError, "inside of the receiver function"),
-            ({"infer": with_number_as_key}, ValueError, "receiver_tensors, a key.*a string"),
+            ({"eval": in_another_graph}, ValueError, "in the receiver function"),
+            ({"infer": eagerly}, ValueError, "in the receiver function"),
+            ({"infer": with_number_as_key}, ValueError, "key of receiver_tensors.*a string"),
             ({"eval": with_unknown_features}, KeyError, "word"),
         ],
     )
@@ -399,10 +399,10 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("mode", "field", "make", "match"),
         [
-            ("eval", "predictions", lambda y: {1: y}, "predictions, a key.*a string"),
+            ("eval", "predictions", lambda y: {1: y}, "key of predictions.*a string"),
             (
                 *("eval", "eval_metric_ops", lambda y: {("a", 1): v1.metrics.mean(y)}),
-                "metrics, a key.*a string",
+                "key of metrics.*a string",
             ),
             (
                 *(
@@ -410,7 +410,7 @@ class TestRefused:
                     "export_outputs",
                     lambda y: dict.fromkeys("ab", export.PredictOutput(y)),
                 ),
-                "one output called 'serving_default'",
+                "an output called 'serving_default'",
             ),
         ],
     )

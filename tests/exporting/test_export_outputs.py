@@ -64,7 +64,7 @@ class TestPredictOutput:
 
     @pytest.mark.parametrize("key", [1, None, ("a", 1)])
     def test_key(self, key):
-        with pytest.raises(ValueError, match="a key.*a string"):
+        with pytest.raises(ValueError, match="key of.*a string"):
             PredictOutput({key: floats()})
 
     @pytest.mark.parametrize("value", [1.0, None, [1.0]])
@@ -207,9 +207,9 @@ class TestSupervisedOutputs:
             EvalOutput(metrics={"m": metric})
 
     def test_parts_of_a_metric(self):
-        with pytest.raises(ValueError, match="`metrics/m, the value`"):
+        with pytest.raises(ValueError, match="`value of metrics/m`"):
             EvalOutput(metrics={"m": (1.0, floats())})
-        with pytest.raises(ValueError, match="`metrics/m, the update_op`"):
+        with pytest.raises(ValueError, match="`update_op of metrics/m`"):
             EvalOutput(metrics={"m": (floats(), 1.0)})
 
     def test_loss_is_not_a_tensor(self):

@@ -142,14 +142,14 @@ class TestWarning:
         estimator = make(tmp_path)
         hook = experimental.stop_if_higher_hook(estimator, "score", 6.0)
         estimator.train(input_fn, hooks=[hook], steps=4)
-        assert "'score' had nothing to go by" in caplog.text
+        assert "'score' never had a result" in caplog.text
         assert estimator.eval_dir() in caplog.text
 
     def test_with_evaluations_there_is_none(self, tmp_path: Any, caplog: Any) -> None:
         estimator = make(tmp_path)
         hook = experimental.stop_if_higher_hook(estimator, "score", 6.0)
         stopped_at(estimator, hook, max_steps=4)
-        assert "nothing to go by" not in caplog.text
+        assert "never had a result" not in caplog.text
 
 
 def no_improvement(**given: Any) -> stopping_rules.NoImprovement:
@@ -350,4 +350,4 @@ def test_log_says_why(tmp_path: Any, caplog: Any) -> None:
     hook = experimental.stop_if_higher_hook(estimator, "score", 6.0)
     with caplog.at_level(logging.INFO, "kestimator"):
         stopped_at(estimator, hook)
-    assert "at step 8 it was 8.0, above the threshold 6.0" in caplog.text
+    assert "at step 8, it was 8.0, above the threshold 6.0" in caplog.text

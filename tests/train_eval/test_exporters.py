@@ -82,7 +82,7 @@ class Judge:
         return export_files.exports_in(self.folder)
 
     @property
-    def kept(self) -> best_result.Kept:
+    def record(self) -> best_result.Record:
         return best_result.read(self.folder)
 
 
@@ -91,7 +91,7 @@ class TestBestAfterARestart:
         judge = Judge(estimator)
         assert [judge(loss=np.float32(loss)) for loss in (2, 3, 2, 1, 1.5)] == [1, 0, 0, 1, 0]
         assert len(judge.exports) == 2
-        assert judge.kept == best_result.Kept({"loss": np.float32(1)})
+        assert judge.record == best_result.Record({"loss": np.float32(1)})
 
     def test_without_event_files(self, estimator: Any) -> None:
         judge = Judge(estimator, event_file_pattern=None)
@@ -140,7 +140,7 @@ class TestBestAfterARestart:
         for content in ("", "{}", "[1]", '{"best": 3, "started": null}'):
             pathlib.Path(judge.folder, FILE).write_text(content)
             caplog.clear()
-            assert judge.kept == best_result.Kept()
+            assert judge.record == best_result.Record()
             assert FILE in caplog.text
 
 
@@ -150,10 +150,10 @@ class TestKilled:
     def start(self, judge: Judge, **given: Any) -> None:
         assert judge(loss=3.0)
         started = {"checkpoint_path": judge.estimator.latest_checkpoint(), **given}
-        kept = judge.kept.starts(
+        record = judge.record.starts(
             started["checkpoint_path"], {"loss": np.float64(1.0)}, judge.exports
         )
-        best_result.write(judge.folder, kept)
+        best_result.write(judge.folder, record)
 
     def test_before_the_export_was_whole(self, estimator: Any, caplog: Any) -> None:
         judge = Judge(estimator)
@@ -162,10 +162,10 @@ class TestKilled:
         (half / "variables").mkdir(parents=True)
         with caplog.at_level(logging.INFO, "kestimator"):
             assert not judge(loss=2.0)
-        assert "again: it was interrupted" in caplog.text
+        assert "again, because it was interrupted" in caplog.text
         assert len(judge.exports) == 2
         assert not half.exists()
-        assert judge.kept == best_result.Kept({"loss": 1.0})
+        assert judge.record == best_result.Record({"loss": 1.0})
 
     def test_after_the_export_was_whole(self, estimator: Any) -> None:
         judge = Judge(estimator)
@@ -175,7 +175,7 @@ class TestKilled:
         )
         assert not judge(loss=2.0)
         assert len(judge.exports) == 2
-        assert judge.kept == best_result.Kept({"loss": 1.0})
+        assert judge.record == best_result.Record({"loss": 1.0})
 
     def test_and_the_checkpoint_is_gone(self, estimator: Any, caplog: Any) -> None:
         judge = Judge(estimator)
@@ -183,7 +183,7 @@ class TestKilled:
         assert judge(loss=2.0)
         assert "model.ckpt-77" in caplog.text
         assert len(judge.exports) == 2
-        assert judge.kept == best_result.Kept({"loss": 2.0})
+        assert judge.record == best_result.Record({"loss": 2.0})
 
     def test_event_files_are_read_up_to_the_damage(self, estimator: Any, caplog: Any) -> None:
         values = {"loss": np.float32(0.5), "global_step": 1}
@@ -230,7 +230,7 @@ def compare(best_eval_result: Any, current_eval_result: Any) -> bool:
         ({"compare_fn": None}, ValueError, ["compare_fn", "best_eval_result"]),
         ({"compare_fn": 3}, TypeError, ["a callable"]),
         ({"compare_fn": lambda a, b: a}, ValueError, ["compare_fn", r"\['a', 'b'\]"]),
-        ({"metric": "auc"}, ValueError, ["mode", "None", "'min' or 'max'", "'auc'"]),
+        ({"metric": "auc"}, ValueError, ["mode", "None", "'min' if", "'max' if", "'auc'"]),
         ({"metric": "auc", "mode": "auto"}, ValueError, ["mode", "'auto'"]),
         ({"mode": "max"}, ValueError, ["metric", "None"]),
         ({"metric": 3, "mode": "max"}, ValueError, ["metric", "3"]),

@@ -139,8 +139,8 @@ class TestThrottle:
         assert steps == [10, 30, 40]
         skipped = [r.message for r in caplog.records if "Skipping the evaluation" in r.message]
         assert skipped == [
-            f"Skipping the evaluation 'slow' at step {step}: throttle_secs is 60, of which {left} "
-            "seconds are left. EvalSpec(throttle_secs=0) evaluates every checkpoint."
+            f"Skipping the evaluation 'slow' at step {step}: throttle_secs is 60, and {left} "
+            "seconds of it remain. EvalSpec(throttle_secs=0) evaluates every checkpoint."
             for step, left in ((20, 0), (40, 50))
         ]
 
@@ -149,9 +149,8 @@ class TestThrottle:
         train_spec = kestimator.TrainSpec(input_fn, max_steps=4)
         with caplog.at_level(logging.INFO, "kestimator"):
             kestimator.train_and_evaluate(estimator, train_spec, eval_spec(every_steps=4))
-        assert "Skipping the evaluation at step 3: every_steps is 4, and the next is step 4." in (
-            caplog.text
-        )
+        reason = "every_steps is 4, so the next evaluation is at step 4."
+        assert f"Skipping the evaluation at step 3: {reason}" in caplog.text
 
 
 class TestSeveral:
@@ -214,7 +213,7 @@ TRAIN = kestimator.TrainSpec(input_fn, max_steps=2)
         ({"eval_spec": "eval"}, TypeError, ["eval_spec", "'eval'"]),
         ({"eval_spec": []}, ValueError, ["eval_spec", "at least one"]),
         ({"eval_spec": [eval_spec(), 3]}, TypeError, [r"eval_spec\[1\]", "3"]),
-        ({"eval_spec": [eval_spec(), eval_spec()]}, ValueError, ["`name`", "folder"]),
+        ({"eval_spec": [eval_spec(), eval_spec()]}, ValueError, ["`name of eval_spec`", "folder"]),
         (
             {
                 "eval_spec": [
@@ -223,7 +222,7 @@ TRAIN = kestimator.TrainSpec(input_fn, max_steps=2)
                 ]
             },
             ValueError,
-            ["`exporters`", r"\['a', 'a'\]"],
+            ["`exporters of eval_spec`", r"\['a', 'a'\]"],
         ),
         ({"callbacks": 3}, TypeError, ["callbacks"]),
         ({"verbose": "loud"}, ValueError, ["verbose", "'loud'"]),

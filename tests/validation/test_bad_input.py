@@ -132,14 +132,14 @@ NO_SAVES = kestimator.RunConfig(save_checkpoints_steps=None, save_checkpoints_se
 @pytest.mark.parametrize(
     ("arguments", "kind", "parts"),
     [
-        ({"steps": 1, "max_steps": 1}, ValueError, ["`steps`", "`max_steps`", "from here"]),
+        ({"steps": 1, "max_steps": 1}, ValueError, ["`steps`", "`max_steps`", "from now"]),
         *(({"steps": n}, ValueError, ["`steps`", "above 0", str(n)]) for n in (0, -1, np.nan)),
         *(({"max_steps": n}, ValueError, ["`max_steps`", "above 0", str(n)]) for n in (0, -1)),
         ({"steps": "3"}, TypeError, ["`steps`", "a number", "'3' .of type str"]),
         ({"max_steps": [3]}, TypeError, ["`max_steps`", "a number", "of type list"]),
-        ({"hooks": HOOK}, TypeError, ["`hooks`", "iterable", "Put it into a list"]),
+        ({"hooks": HOOK}, TypeError, ["`hooks`", "iterable", "Put it in a list"]),
         ({"hooks": [HOOK, "a"]}, TypeError, [r"`hooks\[1\]`", "SessionRunHook", "'a'"]),
-        ({"saving_listeners": LISTENER}, TypeError, ["`saving_listeners`", "into a list"]),
+        ({"saving_listeners": LISTENER}, TypeError, ["`saving_listeners`", "in a list"]),
         ({"saving_listeners": ["a"]}, TypeError, [r"`saving_listeners\[0\]`", "'a'"]),
         ({"callbacks": keras.callbacks.Callback()}, TypeError, ["`callbacks`", "a list"]),
         ({"callbacks": ["a"]}, TypeError, ["`callbacks`", "Callback objects", "'a'"]),
@@ -174,7 +174,7 @@ def test_training_amid_training(tmp_path: Any) -> None:
                 estimator.train(data(), steps=1)
 
     estimator = kestimator.Estimator(Model(), tmp_path / "m")
-    with raises(RuntimeError, "`train`", "goes on", "`evaluate`"):
+    with raises(RuntimeError, "`train`", "is running", "`evaluate`"):
         estimator.train(data(), steps=1, saving_listeners=[Trains()])
     assert estimator.train(data(), steps=2).get_variable_value("global_step") == 3
 
@@ -346,7 +346,7 @@ def test_endless_evaluation(trained: Any, caplog: Any) -> None:
             run_context.request_stop()
 
     estimator = kestimator.Estimator(Model(), trained)
-    with raises(ValueError, "steps=None", "has none", "Pass `steps`"):
+    with raises(ValueError, "steps=None", "never ends", "Pass `steps`"):
         estimator.evaluate(data())
     assert not (trained / "eval").exists()
     assert estimator.evaluate(data(), steps=2)["global_step"] == 2

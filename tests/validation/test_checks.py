@@ -25,7 +25,9 @@ class TestInt:
 
     @pytest.mark.parametrize("value", NO_INTEGERS)
     def test_refuses(self, value):
-        with pytest.raises(errors.ArgumentTypeError, match=r"`count`.*an integer from 1\. Rec"):
+        with pytest.raises(
+            errors.ArgumentTypeError, match=r"`count`.*an integer of at least 1\. Rec"
+        ):
             checks.checked_int("count", value, 1)
 
     @pytest.mark.parametrize("value", [0, -1, np.int64(0), np.array(-3)])
@@ -33,15 +35,15 @@ class TestInt:
         with pytest.raises(errors.ArgumentError) as caught:
             checks.checked_int("count", value, 1, remedy="Leave it out.")
         assert str(caught.value) == errors.invalid_argument(
-            "count", value, "an integer from 1", "Leave it out."
+            "count", value, "an integer of at least 1", "Leave it out."
         )
 
     @pytest.mark.parametrize(
         ("limits", "expected"),
         [
             ({}, "an integer"),
-            ({"minimum": 2}, "an integer from 2"),
-            ({"maximum": 5}, "an integer up to 5"),
+            ({"minimum": 2}, "an integer of at least 2"),
+            ({"maximum": 5}, "an integer of at most 5"),
             ({"minimum": 2, "maximum": 5}, "an integer from 2 to 5"),
             ({"minimum": 2, "expected": "a few"}, "a few"),
         ],
@@ -52,7 +54,7 @@ class TestInt:
 
     def test_too_large(self):
         assert checks.checked_int("count", 5, maximum=5) == 5
-        with pytest.raises(errors.ArgumentError, match="up to 5"):
+        with pytest.raises(errors.ArgumentError, match="at most 5"):
             checks.checked_int("count", 6, maximum=5)
 
     def test_bools_where_they_are_allowed(self):
@@ -104,10 +106,10 @@ class TestNumber:
     def test_not_negative(self):
         assert checks.checked_not_negative("rate", None, optional=True) is None
         assert checks.checked_not_negative("rate", np.array(0)) == 0
-        with pytest.raises(errors.ArgumentTypeError, match=r"from 0\."):
+        with pytest.raises(errors.ArgumentTypeError, match=r"non-negative number\."):
             checks.checked_not_negative("rate", None)
         for value in (-1, float("nan")):
-            with pytest.raises(errors.ArgumentError, match="from 0, or None"):
+            with pytest.raises(errors.ArgumentError, match="non-negative number, or None"):
                 checks.checked_not_negative("rate", value, optional=True)
 
 

@@ -141,7 +141,7 @@ class TestCheckModelFn:
     def test_params_not_given(self, caplog):
         with caplog.at_level(logging.WARNING, logger="kestimator"):
             signatures.check_model_fn(lambda features, params: None)
-        assert "takes `params`, but none were passed" in caplog.text
+        assert "takes `params`, but the Estimator received none" in caplog.text
 
 
 class TestCheckInputFn:

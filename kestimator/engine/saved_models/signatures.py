@@ -43,8 +43,8 @@ def signature_defs(
 ) -> dict[str, Any]:
     """Describes every signature that the receiver's placeholders can serve.
 
-    The others are left out and logged: classifications and regressions, unless the receiver is
-    one string tensor, and outputs that depend on a placeholder that is not fed.
+    The others are left out, and the log says why: classifications and regressions, unless the
+    receiver is one string tensor, and outputs that depend on a placeholder that is not fed.
 
     Args:
         receiver: The receiver.
@@ -54,7 +54,7 @@ def signature_defs(
     Returns:
         `SignatureDef`s by name: `<output>`, and `<alternative>:<output>` for alternatives.
     """
-    found: dict[str, Any] = {}
+    signatures: dict[str, Any] = {}
     excluded: dict[str, str] = {}
     for name, output, tensors in _candidates(receiver, export_outputs):
         try:
@@ -65,17 +65,18 @@ def signature_defs(
         except ValueError as error:
             excluded[name] = str(error)
         else:
-            found[name] = signature
-    _report(found, excluded, SignatureKeys.SERVING_DEFAULT if mode == ModeKeys.PREDICT else mode)
-    return found
+            signatures[name] = signature
+    default = SignatureKeys.SERVING_DEFAULT if mode == ModeKeys.PREDICT else mode
+    _report(signatures, excluded, default)
+    return signatures
 
 
 def _candidates(
     receiver: Any, export_outputs: Mapping[str, ExportOutput]
 ) -> Iterator[tuple[str, ExportOutput, dict[str, Tensor]]]:
-    own = _by_name(receiver.receiver_tensors)
+    placeholders = _by_name(receiver.receiver_tensors)
     for key, output in export_outputs.items():
-        yield str(key), output, own
+        yield str(key), output, placeholders
     alternatives = getattr(receiver, "receiver_tensors_alternatives", None) or {}
     for prefix, tensors in alternatives.items():
         for key, output in export_outputs.items():
@@ -90,8 +91,8 @@ def _check_method(signature: Any) -> None:
     """Checks that TensorFlow Serving accepts the method, inputs and outputs of a signature."""
     if not _v1.saved_model.signature_def_utils.is_valid_signature(signature):
         raise errors.ArgumentError(
-            f"TensorFlow Serving knows no {signature.method_name!r} signature with the inputs "
-            f"{sorted(signature.inputs)} and the outputs {sorted(signature.outputs)}."
+            f"TensorFlow Serving does not support a {signature.method_name!r} signature with the "
+            f"inputs {sorted(signature.inputs)} and the outputs {sorted(signature.outputs)}."
         )
 
 
@@ -100,7 +101,7 @@ def _check_inputs_suffice(tensors: Mapping[str, Nest], signature: Any) -> None:
     graph = _v1.get_default_graph()
     fed = {id(tensor) for tensor in tf.nest.flatten(dict(tensors), expand_composites=True)}
     outputs = [tensor for info in signature.outputs.values() for tensor in _tensors_of(info, graph)]
-    # Placeholders of captures stand for variables and tables: nobody has to feed them.
+    # Placeholders of captures stand for variables and tables: nobody needs to feed them.
     captured = {id(internal.op) for _, internal in getattr(graph, "captures", ())}
     for operation in ordering.reachable_operations(outputs, fed):
         if operation.type == "Placeholder" and id(operation) not in captured:
@@ -115,14 +116,14 @@ def _tensors_of(info: Any, graph: Any) -> list[Tensor]:
     return list(tf.nest.flatten(tensor, expand_composites=True))
 
 
-def _report(found: Mapping[str, Any], excluded: Mapping[str, str], default: str) -> None:
+def _report(signatures: Mapping[str, Any], excluded: Mapping[str, str], default: str) -> None:
     for name, reason in excluded.items():
         _logger.info("Signature %r is not exported: %s", name, reason)
-    if not found:
+    if not signatures:
         _logger.warning(
-            "The export has no signatures at all: none of %s can be served from the receiver's "
+            "The export has no signatures, because none of %s can be served from the receiver's "
             "placeholders.",
             sorted(excluded),
         )
-    elif default not in found:
-        _logger.warning("The export has no signature %r, only %s.", default, sorted(found))
+    elif default not in signatures:
+        _logger.warning("The export has no signature %r, only %s.", default, sorted(signatures))
