@@ -60,7 +60,10 @@ def saved_step(line: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.013, 0.2])
+@pytest.mark.parametrize(
+    "delay",
+    [pytest.param(0.0, marks=pytest.mark.slow), 0.013, pytest.param(0.2, marks=pytest.mark.slow)],
+)
 def test_training_resumes_after_kill(tmp_path: pathlib.Path, delay: float) -> None:
     directory, reached = tmp_path / "model", 0
     for _ in range(2):

@@ -19,6 +19,7 @@ from kestimator import errors
 from kestimator.adapters.optimizers import canned_optimizers
 from kestimator.engine.graphs import ordering
 from kestimator.estimator import state_of
+from tests.selection import members
 
 v1 = tf.compat.v1
 fc = tf.feature_column
@@ -92,7 +93,10 @@ def predictions(estimator: kestimator.Estimator) -> np.ndarray:
     return np.array([row[key] for row in rows])
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+FAST = ["BaselineEstimator", "DNNClassifier", "DNNLinearCombinedRegressor", "LinearRegressor"]
+
+
+@pytest.mark.parametrize("name", members(ESTIMATORS, fast=FAST))
 class TestEveryEstimator:
     def test_learns(self, name: str, tmp_path: Any) -> None:
         estimator = made(name, tmp_path).train(data(), steps=1)
@@ -203,7 +207,10 @@ class TestOptimizers:
         ],
         ids=["AdamW", "RMSprop", "function", "schedule", "LazyAdam", "TF1"],
     )
-    @pytest.mark.parametrize("name", ["LinearClassifier", "DNNLinearCombinedRegressor"])
+    @pytest.mark.parametrize(
+        "name",
+        members(["LinearClassifier", "DNNLinearCombinedRegressor"], fast=["LinearClassifier"]),
+    )
     @pytest.mark.parametrize("is_object", [True, pytest.param(False, marks=pytest.mark.slow)])
     def test_objects_and_functions(
         self, make: Any, name: str, is_object: bool, tmp_path: Any

@@ -14,6 +14,7 @@ import kestimator
 from kestimator import errors, experimental
 from kestimator.estimator import state_of
 from tests.programs import canned_rnn
+from tests.selection import members
 
 fc = tf.feature_column
 KINDS = list(canned_rnn.KINDS)
@@ -25,7 +26,7 @@ def predictions(estimator: kestimator.Estimator) -> np.ndarray:
     return np.array([row[key] for row in rows])
 
 
-@pytest.mark.parametrize("kind", ["lstm", "stacked_cells", "sequences"])
+@pytest.mark.parametrize("kind", members(["lstm", "stacked_cells", "sequences"], fast=["lstm"]))
 class TestEveryKind:
     def test_goes_on_and_learns_without_another_trace(self, kind: str, tmp_path: Any) -> None:
         label = canned_rnn.KINDS[kind][1]

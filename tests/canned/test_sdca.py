@@ -29,6 +29,7 @@ class TestTraining:
         # What it knew of the examples was lost if the first steps led away from the optimum.
         np.testing.assert_allclose(losses(tmp_path)[-5:], [first] * 5, rtol=1e-3)
 
+    @pytest.mark.slow
     def test_small_batches_and_other_calls_between(self, tmp_path: Any) -> None:
         estimator = sdca.estimator(kestimator, "classes", str(tmp_path / "small"))
         for _ in range(6):

@@ -20,6 +20,7 @@ import tensorflow as tf
 import kestimator
 from kestimator.estimator import state_of
 from tests.contracts.estimators import ROWS, Row, public_classes
+from tests.selection import members
 
 CLASSES = public_classes()
 
@@ -47,26 +48,14 @@ def made(name: str, model_dir: Any, **options: Any) -> Any:
     return CLASSES[name](config=config, **ROWS[name].options(), **options)
 
 
-# One class of each kind; the others share their code with these, and run with the slow tests.
+# One class of each kind. Recurrent estimators have tests of their own, as they take long.
 FAST = {
-    "BaselineClassifier",
-    "DNNClassifier",
-    "DNNLinearCombinedRegressor",
-    "Estimator",
-    "LinearClassifier",
-    "SavedModelEstimator",
-    "experimental.KMeans",
-    "experimental.RNNClassifier",
+    *("BaselineClassifier", "DNNLinearCombinedRegressor", "Estimator", "LinearClassifier"),
+    *("SavedModelEstimator", "experimental.KMeans"),
 }
 
 
-def of_every_class() -> list[Any]:
-    return [
-        pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in sorted(ROWS)
-    ]
-
-
-@pytest.fixture(scope="module", params=of_every_class())
+@pytest.fixture(scope="module", params=members(sorted(ROWS), fast=FAST))
 def case(request: Any, tmp_path_factory: Any) -> Case:
     name, row = request.param, ROWS[request.param]
     estimator = made(name, tmp_path_factory.mktemp(name) / "model")

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 import kestimator
 from tests.programs import tools
+from tests.selection import members
 
 RANDOM = np.random.RandomState(1)
 A = RANDOM.uniform(-1, 1, (12, 3)).astype(np.float32)
@@ -284,25 +285,13 @@ class Trained:
             np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
 
 
-SLOW = {  # near relatives of kinds that the fast suite has
-    "sequential that is not built",
-    "list of outputs",
-    "tuple of features",
-    "class of its own, of a dict",
-    "class without arguments",
-    "schedule and clipping",
-    "weight decay",
+FAST = {
+    *("batch normalization and dropout", "class of its own", "dict of outputs"),
+    *("losses of layers", "sample weights", "sequential", "steps of its own"),
 }
 
 
-def of_every_kind() -> list[Any]:
-    return [
-        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else [], id=kind)
-        for kind in KINDS
-    ]
-
-
-@pytest.fixture(scope="module", params=of_every_kind())
+@pytest.fixture(scope="module", params=members(KINDS, fast=FAST))
 def trained(request: Any, tmp_path_factory: Any) -> Trained:
     kind = KINDS[request.param]
     given, fitted = kind.model(), kind.model()

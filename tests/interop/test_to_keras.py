@@ -17,6 +17,7 @@ import tensorflow as tf
 import kestimator
 from kestimator import errors
 from kestimator.adapters.feature_columns import column_layers
+from tests.selection import members
 
 fc = tf.feature_column
 FEATURES = {
@@ -130,7 +131,14 @@ def needed(column: Any) -> dict[str, Any]:
     return {"pair": keras.Input([2], name="pair")} if name == "pair" else {}
 
 
-@pytest.mark.parametrize("name", DENSE)
+FAST = [
+    *("buckets of two", "clipped", "layer as normalizer", "layer with weights", "number"),
+    *("indicator of cross", "indicator of words with buckets", "mean of hash of words"),
+    *("mean of numbers with buckets", "mean of several", "sqrtn of weighted", "sum of several"),
+]
+
+
+@pytest.mark.parametrize("name", members(DENSE, fast=FAST))
 def test_dense_columns(name: str, tmp_path: Any) -> None:
     column = DENSE[name]()
     config = kestimator.RunConfig(str(tmp_path), tf_random_seed=1)
@@ -139,7 +147,7 @@ def test_dense_columns(name: str, tmp_path: Any) -> None:
     assert_equal(estimator, estimator.to_keras(inputs=needed(column)))
 
 
-@pytest.mark.parametrize("combiner", ["sum", "mean", "sqrtn"])
+@pytest.mark.parametrize("combiner", members(["sum", "mean", "sqrtn"], fast=["sqrtn"]))
 def test_linear_models(combiner: str, tmp_path: Any) -> None:
     columns = [CATEGORICAL[name]() for name in ("words", "buckets", "cross", "weighted", "several")]
     columns += [age(), fc.numeric_column("pair", shape=2), fc.indicator_column(identity())]
@@ -168,7 +176,7 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", members(HEADS, fast=["binary", "link", "several"]))
 def test_heads(name: str, tmp_path: Any) -> None:
     head, labels = HEADS[name]
     estimator = kestimator.DNNLinearCombinedEstimator(

@@ -10,9 +10,12 @@ import kestimator
 from tests import programs
 from tests.golden.compare import differences
 from tests.parity.golden import expected
+from tests.selection import members
 
 
-@pytest.mark.parametrize("case", programs.cases("sdca"))
+@pytest.mark.parametrize(
+    "case", members(programs.cases("sdca"), fast=["classes_with_weights", "numbers"])
+)
 def test_like_the_original(case: str, tmp_path: pathlib.Path) -> None:
     answer = json.loads(json.dumps(programs.cases("sdca")[case](kestimator, str(tmp_path))))
     golden = expected("sdca")[case]

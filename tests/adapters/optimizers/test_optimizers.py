@@ -14,6 +14,7 @@ import kestimator
 from kestimator import optimizers
 from kestimator.engine.graphs import ordering
 from kestimator.estimator import state_of
+from tests.selection import members
 
 v1 = tf.compat.v1
 ModeKeys = kestimator.ModeKeys
@@ -92,7 +93,13 @@ KERAS = {
 }
 
 
-@pytest.mark.parametrize("name", KERAS)
+FAST = [
+    *("adagrad_with_clipping", "adam_averaging", "ftrl_regularized", "ftrl_with_schedule"),
+    *("sgd_accumulating", "sgd_with_momentum"),
+]
+
+
+@pytest.mark.parametrize("name", members(KERAS, fast=FAST))
 def test_numbers_are_those_of_keras(tmp_path: Any, name: str) -> None:
     estimator = trained(tmp_path, KERAS[name])
     assert_same(estimator, fitted(KERAS[name]))
@@ -105,7 +112,9 @@ def assert_same(estimator: kestimator.Estimator, expected: dict[str, np.ndarray]
         np.testing.assert_allclose(found, value, rtol=1e-6, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["adagrad", "ftrl", "ftrl_with_schedule"])
+@pytest.mark.parametrize(
+    "name", members(["adagrad", "ftrl", "ftrl_with_schedule"], fast=["ftrl_with_schedule"])
+)
 def test_numbers_are_those_of_keras_over_several_calls(tmp_path: Any, name: str) -> None:
     for _ in range(2):  # the second estimator reads the checkpoint of the first
         estimator = kestimator.Estimator(model_fn_with(lambda loss: KERAS[name]()), tmp_path)
@@ -331,7 +340,9 @@ class TestRatesOfAGraph:
             keras.optimizers.SGD(tf.constant(0.1))
 
 
-@pytest.mark.parametrize("trains", ["a model_fn", "a head", "a canned estimator"])
+@pytest.mark.parametrize(
+    "trains", members(["a model_fn", "a head", "a canned estimator"], fast=["a head"])
+)
 @pytest.mark.parametrize(
     "kind",
     [

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[3]
-slow = pytest.mark.slow  # all but two of these tests, as each starts a process
+slow = pytest.mark.slow  # all but one of these tests, as each starts a process
 
 EQUAL = {
     "momentum": ["b", "b/Momentum", "global_step", "w", "w/Momentum"],
@@ -75,6 +75,7 @@ def test_canned_estimators_train_as_one_with_both_batches(name):
     assert not any("replica" in variable for variable in found["names"])
 
 
+@slow
 def test_recurrent_estimators_train_as_one_with_both_batches():
     assert run("recurrent") < 1e-5
 
