@@ -13,8 +13,6 @@ input_fn builds a graph, and a function of that graph is called in each step.
 from __future__ import annotations
 
 import abc
-import dataclasses
-import functools
 import logging
 import math
 from collections.abc import Callable
@@ -23,27 +21,18 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors, inputs
-from kestimator.engine.graphs import pruned_function
 from kestimator.engine.programs import dispatchers
 from kestimator.engine.programs import program as _program
 from kestimator.engine.random import seeds as _seeds
-from kestimator.engine.tf_internals import tf_datasets, tf_operations, tf_seeds
+from kestimator.engine.runs import dataset_iterators
+from kestimator.engine.tf_internals import tf_operations, tf_seeds
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_creator, variable_store
 
 _logger = logging.getLogger("kestimator")
-FEW_STEPS = 10
-"""In a run of at most this many steps, tf.data's optimizations do not pay off: rewriting a Dataset
-takes 1.5 milliseconds, and stopping its autotuning 20."""
-SOME_STEPS = 1_000
-"""In a run of at most this many steps, batches that are slices of memory need no autotuning."""
-_AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
-_CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip", "Cache")
-MOST_ITERATOR_MAKERS = 64
 # Substrings, because types have versions: IteratorGetNext, QueueDequeueV2, ReaderReadV2.
 _MAY_END = ("Iterator", "Queue", "Reader", "CountUpTo", "PyFunc")
 """Parts of the types of ops that can report the end of the data."""
-MakeOptions = Callable[[], tf.data.Options]
 _DATASETS = (tf.data.Dataset, tf.compat.v1.data.Dataset)
 
 
@@ -134,7 +123,7 @@ class DatasetBatches(Batches):
         self.programs = programs
         self.is_finite = True
         self._dataset: tf.data.Dataset | None = None
-        self._options: MakeOptions | None = None
+        self._options: dataset_iterators.MakeOptions | None = None
         self._iterator: Any = None
 
     def initialize(self, steps: float | None = None) -> None:
@@ -146,14 +135,16 @@ class DatasetBatches(Batches):
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
             limits = [count for count in (steps, self.remaining) if count is not None]
-            self._options = options_for(self._dataset, min(limits, default=math.inf))
+            self._options = dataset_iterators.options_for(
+                self._dataset, min(limits, default=math.inf)
+            )
 
     @property
     def iterator(self) -> Any:
         """The iterator, for a loop on the device; made when it is first needed."""
         assert self._dataset is not None, "`initialize` must be called first"
         if self._iterator is None:
-            self._iterator = _iterator_over(self._dataset, self._options)
+            self._iterator = dataset_iterators.iterator_over(self._dataset, self._options)
         return self._iterator
 
     def next(self) -> list[tf.Tensor]:
@@ -399,100 +390,6 @@ def _check_pair(element: Any) -> None:
             f"a {type(element).__name__} of {len(element)} elements. To pass several features, "
             "put them into a dict, or nest them: ((first, second), labels)."
         )
-
-
-def _kind(dataset: Any) -> str:
-    """Returns the kind of a Dataset; a cache in files is "FileCache", not "Cache"."""
-    kind = tf_datasets.kind(dataset)
-    is_in_files = kind == "Cache" and tf.get_static_value(tf_datasets.cache_file(dataset))
-    return "FileCache" if is_in_files else kind
-
-
-def _is_in_memory(dataset: Any) -> bool:
-    """Returns whether a Dataset only slices tensors that it holds."""
-    return _kind(dataset) in _CUT_FROM_MEMORY and all(
-        map(_is_in_memory, tf_datasets.inputs(dataset))
-    )
-
-
-def _is_at_hand(dataset: Any) -> bool:
-    """Returns whether a Dataset holds finished elements, or caches slices of tensors."""
-    if _kind(dataset) == "Cache":
-        return _is_in_memory(dataset)
-    return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, tf_datasets.inputs(dataset)))
-
-
-def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
-    """Returns a function that makes the options of a Dataset for a run, or None.
-
-    A tuned Dataset prefetches even elements that are in memory, and so wakes a thread for every
-    step.
-
-    Args:
-        dataset: The Dataset.
-        steps: The largest number of steps of the run.
-    """
-    if steps <= FEW_STEPS:
-        return as_it_stands
-    if _is_at_hand(dataset) or (steps <= SOME_STEPS and _is_in_memory(dataset)):
-        return without_autotuning
-    return None
-
-
-def without_autotuning() -> tf.data.Options:
-    """Returns options that turn off autotuning."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return options
-
-
-def as_it_stands() -> tf.data.Options:
-    """Returns options that turn off autotuning and graph optimization."""
-    options = without_autotuning()
-    options.experimental_optimization.apply_default_optimizations = False
-    return options
-
-
-def _iterator_over(dataset: tf.data.Dataset, make_options: MakeOptions | None) -> Any:
-    """Returns an iterator over a Dataset, with options if any.
-
-    A function creates it, kept for Datasets of the same spec. An eager op that creates a Dataset,
-    like that of `with_options`, costs half a millisecond each time.
-    """
-    spec = dataset.element_spec
-    make = _iterator_maker(_SpecKey(_program.spec_key(spec), spec), make_options)
-    with _program.eager_mode(), execution_modes.on_one_thread(make.is_called_on_one_thread):
-        handles = make(tf.data.experimental.to_variant(dataset))
-        return tf.nest.pack_sequence_as(tf.data.IteratorSpec(spec), handles, expand_composites=True)
-
-
-def dataset_to_run(
-    variant: tf.Tensor, spec: Any, make_options: MakeOptions | None
-) -> tf.data.Dataset:
-    """Returns the Dataset of a variant, with options added to those that it has."""
-    dataset = tf.data.experimental.from_variant(variant, spec)
-    return dataset if make_options is None else dataset.with_options(make_options())
-
-
-@dataclasses.dataclass(frozen=True)
-class _SpecKey:
-    """An element spec as a key: nests of specs are not hashable."""
-
-    key: str
-    spec: Any = dataclasses.field(compare=False)
-
-
-@functools.lru_cache(maxsize=MOST_ITERATOR_MAKERS)
-def _iterator_maker(
-    spec_key: _SpecKey, make_options: MakeOptions | None
-) -> pruned_function.PrunedFunction:
-    graph = pruned_function.plain_graph("iterator")
-    with graph.as_default(), tf.device("/cpu:0"):
-        variant = tf.compat.v1.placeholder(tf.variant, ())
-        dataset = dataset_to_run(variant, spec_key.spec, make_options)
-        handles = tf.nest.flatten(iter(dataset), expand_composites=True)
-    operations = [op for op in graph.get_operations() if op.type == "MakeIterator"]
-    return pruned_function.PrunedFunction(graph, [variant], handles, operations)
 
 
 def _remaining(cardinality: int, per_step: int) -> int | None:

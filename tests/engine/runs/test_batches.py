@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow.core.framework import dataset_options_pb2
 
 from kestimator.engine.runs import batches as inputs
+from kestimator.engine.runs import dataset_iterators
 
 ROWS = np.arange(4_000, dtype=np.float32)
 
@@ -31,13 +32,13 @@ DATASETS = {
 
 
 def options(make, steps):
-    return inputs.options_for(make(), steps)
+    return dataset_iterators.options_for(make(), steps)
 
 
 @pytest.mark.parametrize(("make", "is_tuned"), DATASETS.values(), ids=DATASETS)
 def test_what_is_cut_from_memory_is_not_tuned_in_some_steps(make, is_tuned):
-    assert options(make, 100) is (None if is_tuned else inputs.without_autotuning)
-    assert inputs.without_autotuning().autotune.enabled is False
+    assert options(make, 100) is (None if is_tuned else dataset_iterators.without_autotuning)
+    assert dataset_iterators.without_autotuning().autotune.enabled is False
 
 
 AT_HAND = {
@@ -67,10 +68,10 @@ def test_what_the_user_said_stays(steps):
     said = tf.data.Options()
     said.deterministic = False
     said.threading.private_threadpool_size = 3
-    make = inputs.options_for(in_memory().batch(10), steps or math.inf)
+    make = dataset_iterators.options_for(in_memory().batch(10), steps or math.inf)
     dataset = in_memory().batch(10).with_options(said)
     variant = tf.data.experimental.to_variant(dataset)
-    run = inputs.dataset_to_run(variant, dataset.element_spec, make)
+    run = dataset_iterators.dataset_to_run(variant, dataset.element_spec, make)
     text = tf.raw_ops.GetOptions(input_dataset=tf.data.experimental.to_variant(run)).numpy()
     found = dataset_options_pb2.Options.FromString(text)
     assert found.deterministic is False
