@@ -1,4 +1,4 @@
-"""The graph of k-means: each part alone, against numbers worked out by hand or with numpy."""
+"""The graph of k-means: each part by itself, against numbers computed by hand or with numpy."""
 
 from __future__ import annotations
 
@@ -284,5 +284,6 @@ class TestFirstCenters:
             made.run([], made.result.chosen)
             return made.value("clusters").tolist()
 
-        assert centers(1) == centers(1)
-        assert centers(1) != centers(2)
+        first = centers(1)
+        assert centers(1) == first
+        assert centers(2) != first

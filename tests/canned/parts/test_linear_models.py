@@ -55,7 +55,7 @@ class TestBuild:
     def test_logits_follow_from_the_weights(self, units: int, mode: str | None) -> None:
         made = made_of_both(units, mode)
         table, weights, bias = map(made.randomized().get, VARIABLES)
-        rows = np.array([table[2], np.zeros(units), table[0]])  # -1 is no id
+        rows = np.array([table[2], np.zeros(units), table[0]])  # -1 is not an id
         np.testing.assert_allclose(
             made.run(made.result[0].logits), X @ weights + rows + bias, rtol=1e-5
         )

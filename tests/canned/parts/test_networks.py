@@ -106,7 +106,7 @@ class TestBuild:
         table = "dnn/input_from_feature_columns/input_layer/city_embedding/embedding_weights"
         assert names(made.result.variables)[:2] == [table, "dnn/hiddenlayer_0/kernel"]
         values = made.randomized()
-        rows = np.array([values[table][2], values[table][0], [0.0, 0.0]])  # -1 is no id
+        rows = np.array([values[table][2], values[table][0], [0.0, 0.0]])  # -1 is not an id
         hidden = rows @ values["dnn/hiddenlayer_0/kernel"] + values["dnn/hiddenlayer_0/bias"]
         expected = hidden @ values["dnn/logits/kernel"] + values["dnn/logits/bias"]
         np.testing.assert_allclose(made.run(made.result.logits), expected, rtol=1e-5)
@@ -130,7 +130,7 @@ class TestBuild:
             for layer in ("hiddenlayer_0", "logits")
             for what in ("activation", "fraction_of_zero_values")
         ]
-        # The rows of X have a negative number each, but for the second.
+        # Only the second row of X has no negative number.
         assert found["dnn/hiddenlayer_0/fraction_of_zero_values"] == pytest.approx(2 / 6)
         assert found["dnn/logits/fraction_of_zero_values"] == 0.0
         assert found["dnn/logits/activation"].sum == pytest.approx(1.0 + 4.5 + 0.25)
@@ -139,7 +139,7 @@ class TestBuild:
 class TestDropout:
     @staticmethod
     def _part(mode: str | None) -> tuple[np.ndarray, np.ndarray]:
-        """What the network gives, and gives without dropout: both kernels are identities."""
+        """The logits, and those expected without dropout: both kernels are identities."""
         part = checked(hidden_units=[2], activation_fn=None, dropout=0.25)
         x = np.random.RandomState(1).uniform(1.0, 2.0, (200, 2)).astype(np.float32)
         made = built(part, {"x": x}, mode=mode)

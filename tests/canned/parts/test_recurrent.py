@@ -37,13 +37,15 @@ def checked(**given: Any) -> RecurrentPart:
     return RecurrentPart.checked(**{**defaults, **given})
 
 
-def built(part: RecurrentPart, units: int = 2, mode: str | None = ModeKeys.EVAL) -> Traced:
+def built(
+    part: RecurrentPart, units: int = 2, mode: str | None = ModeKeys.EVAL, store: Any = None
+) -> Traced:
     """The part; its result is what was built, and the mask."""
 
     def build(features: Any) -> Any:
         return part.build(column_features.Features(features), units=units, mode=mode)
 
-    return Traced(build, {"x": X, "age": AGES.astype(np.float32)})
+    return Traced(build, {"x": X, "age": AGES.astype(np.float32)}, store)
 
 
 def states(inputs: np.ndarray, values: Any, cell: str = CELL) -> np.ndarray:
@@ -62,9 +64,15 @@ def dense(net: np.ndarray, values: Any) -> np.ndarray:
     return net @ values["rnn_model/logits/kernel"] + values["rnn_model/logits/bias"]
 
 
+@pytest.fixture(scope="module")
+def simple() -> Traced:
+    """A simple recurrent network of three units."""
+    return built(checked())
+
+
 class TestBuild:
-    def test_logits_follow_from_the_last_step_of_each_sequence(self) -> None:
-        made = built(checked())
+    def test_logits_follow_from_the_last_step_of_each_sequence(self, simple: Traced) -> None:
+        made = simple
         values = made.randomized()
         logits, mask = made.run([made.result[0].logits, made.result[1]])
         assert mask.tolist() == [[True, True], [True, False]]
@@ -104,8 +112,8 @@ class TestBuild:
             rtol=1e-5,
         )
 
-    def test_lengths_are_summarized(self) -> None:
-        found = built(checked()).summaries()["rnn_model/sequence_input_layer/sequence_length"]
+    def test_lengths_are_summarized(self, simple: Traced) -> None:
+        found = simple.summaries()["rnn_model/sequence_input_layer/sequence_length"]
         assert (found.num, found.min, found.max) == (2, 1.0, 2.0)
 
 
@@ -113,27 +121,15 @@ class TestVariables:
     @pytest.mark.parametrize(
         ("given", "prefix"),
         [
-            ({"cell_type": "simple_rnn"}, "simple_rnn/simple_rnn_cell"),
-            ({"cell_type": "lstm"}, "lstm/lstm_cell"),
             ({"cell_type": "gru"}, "gru/gru_cell"),
-            ({"cell_type": None}, "rnn/simple_rnn_cell"),
-            ({"cell_type": "gru", "units": [3]}, "rnn/gru_cell"),
-            ({"cell_type": keras.layers.LSTMCell}, "rnn/lstm_cell"),
-            ({"rnn_cell_fn": lambda: keras.layers.GRUCell(3)}, "rnn/gru_cell"),
-            ({"rnn_cell_fn": lambda: [keras.layers.GRUCell(3)]}, "rnn/gru_cell"),
+            ({"cell_type": "simple_rnn", "units": [3]}, "rnn/simple_rnn_cell"),
         ],
     )
     def test_names(self, given: Any, prefix: str) -> None:
-        if "rnn_cell_fn" in given:
-            given = {**given, "units": None, "cell_type": None}
         made = built(checked(**given))
         expected = [
-            f"rnn_model/{name}"
-            for name in (
-                *(f"{prefix}/{name}" for name in ("kernel", "recurrent_kernel", "bias")),
-                "logits/kernel",
-                "logits/bias",
-            )
+            *(f"rnn_model/{prefix}/{name}" for name in ("kernel", "recurrent_kernel", "bias")),
+            *("rnn_model/logits/kernel", "rnn_model/logits/bias"),
         ]
         assert names(made.result[0].variables) == expected
         # Keras 3 gives each cell seeds, which the original's checkpoints do not have.
@@ -152,17 +148,12 @@ class TestVariables:
         assert found[:2] == ["sequence_features/ids_embedding/embedding_weights", f"{CELL}/kernel"]
         assert made.value(found[1]).shape == (3, 3)
 
-    def test_are_shared_by_the_programs_of_a_store(self) -> None:
-        first = built(checked())
-        values = first.randomized()
-
-        def build(features: Any) -> Any:
-            return checked().build(column_features.Features(features), units=2, mode=ModeKeys.TRAIN)
-
-        second = Traced(build, {"x": X}, first.store)
-        assert second.names() == first.names() == list(values)
+    def test_are_shared_by_the_programs_of_a_store(self, simple: Traced) -> None:
+        values = simple.randomized()
+        second = built(checked(), mode=ModeKeys.TRAIN, store=simple.store)
+        assert second.names() == simple.names() == list(values)
         np.testing.assert_array_equal(
-            second.run(second.result[0].logits), first.run(first.result[0].logits)
+            second.run(second.result[0].logits), simple.run(simple.result[0].logits)
         )
 
     def test_of_a_cell_with_dropout_are_seeded(self) -> None:
@@ -212,16 +203,35 @@ class TestChecked:
     def test_context_may_be_absent(self, context: Any) -> None:
         assert checked(context=context).context == ()
 
+    @pytest.mark.parametrize(
+        ("given", "name", "cell"),
+        [
+            ({"cell_type": "simple_rnn"}, "simple_rnn", keras.layers.SimpleRNNCell),
+            ({"cell_type": "lstm"}, "lstm", keras.layers.LSTMCell),
+            ({"cell_type": "gru"}, "gru", keras.layers.GRUCell),
+            ({"cell_type": None}, "rnn", keras.layers.SimpleRNNCell),
+            ({"cell_type": "gru", "units": [3]}, "rnn", keras.layers.GRUCell),
+            ({"cell_type": keras.layers.LSTMCell}, "rnn", keras.layers.LSTMCell),
+            ({"rnn_cell_fn": lambda: keras.layers.GRUCell(3)}, "rnn", keras.layers.GRUCell),
+            ({"rnn_cell_fn": lambda: [keras.layers.GRUCell(3)]}, "rnn", keras.layers.GRUCell),
+        ],
+    )
+    def test_the_kind_of_cell(self, given: Any, name: str, cell: type) -> None:
+        if "rnn_cell_fn" in given:
+            given = {**given, "units": None, "cell_type": None}
+        layer = checked(**given).make_layer()
+        assert (layer.name, type(layer.cell), layer.cell.units) == (name, cell, 3)
+
     @pytest.mark.parametrize("return_sequences", [True, False])
     @pytest.mark.parametrize("units", [2, np.int64(2), [2], np.array([2, 3])])
-    def test_the_layer(self, units: Any, return_sequences: bool) -> None:
+    def test_the_sizes_of_layers(self, units: Any, return_sequences: bool) -> None:
         layer = checked(units=units, return_sequences=return_sequences).make_layer()
         sizes = np.ravel(units).tolist()
         cells = getattr(layer.cell, "cells", [layer.cell])
         assert [cell.units for cell in cells] == sizes
         assert layer.return_sequences is return_sequences
 
-    def test_each_layer_has_cells_of_its_own(self) -> None:
+    def test_each_layer_has_its_own_cells(self) -> None:
         part = checked(units=[2, 2])
         first, second = part.make_layer(), part.make_layer()
         assert first.cell is not second.cell
@@ -280,6 +290,6 @@ class TestChecked:
             ({"units": 3, "cell_type": keras.layers.Dense}, r"`cell_type\(units=…\)`"),
         ],
     )
-    def test_what_is_no_cell_is_refused(self, given: Any, name: str) -> None:
+    def test_other_objects_are_not_cells(self, given: Any, name: str) -> None:
         with pytest.raises(errors.ArgumentError, match=name):
             checked(**{"units": None, "cell_type": None, **given}).make_layer()

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator.engine.programs import program
+from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_store
 
 v1: Any = tf.compat.v1
@@ -40,13 +41,14 @@ class Traced:
         self._values = {
             id(inside): value for inside, value in zip(self.program.inputs, values, strict=True)
         }
-        self.run([], *[view.initializer for view in self.collected("GLOBAL_VARIABLES")])
-        self.run([], *[view.initializer for view in self.collected("LOCAL_VARIABLES")])
+        views = [*self.collected("GLOBAL_VARIABLES"), *self.collected("LOCAL_VARIABLES")]
+        self.run([], *[view.initializer for view in views])
 
     def run(self, tensors: Any, *operations: tf.Operation) -> Any:
         """Computes tensors, a nest of them, and runs operations."""
         function = self.program.function(tf.nest.flatten(tensors), operations)
-        found = function(*[self._values[id(inside)] for inside in function.inputs])
+        with execution_modes.as_written():  # rewriting them first would take longer
+            found = function(*[self._values[id(inside)] for inside in function.inputs])
         return tf.nest.pack_sequence_as(tensors, [tensor.numpy() for tensor in found])
 
     def collected(self, key: str) -> list[Any]:

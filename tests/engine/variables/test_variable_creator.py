@@ -47,7 +47,7 @@ def current_creator() -> variable_creator.VariableCreator:
 
 
 def kernel_of(units: int = 1, width: int = 2, **options: Any) -> keras.layers.Dense:
-    """A built layer with a kernel alone."""
+    """A built layer that has only a kernel."""
     layer = keras.layers.Dense(units, use_bias=False, **options)
     layer.build((None, width))
     return layer
@@ -251,7 +251,7 @@ class TestFirstValues:
         initialize(made)
         assert store["Variable"].variable.numpy().tolist() == [1.0, 1.0, 1.0]
 
-    def test_that_come_later_need_a_shape_alone(self) -> None:
+    def test_that_come_later_need_only_a_shape(self) -> None:
         """`tf.saved_model.load` asks for such variables."""
 
         def build() -> Any:
