@@ -166,6 +166,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "no units": (lambda: _classifier("", units=None), "units.*Received: None"),
     "units below 1": (lambda: _classifier("", units=[4, 0]), "units"),
     "unknown cell": (lambda: _classifier("", cell_type="mlp"), "cell_type.*'gru'.*'mlp'"),
+    "list of cells": (lambda: _classifier("", cell_type=["gru"]), "cell_type.*cell class"),
     "both": (lambda: _classifier("", rnn_cell_fn=lambda: 3), "rnn_cell_fn"),
     "context of sequences": (
         lambda: _classifier("", context_feature_columns=[fc.sequence_numeric_column("x")]),

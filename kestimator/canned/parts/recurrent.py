@@ -130,7 +130,8 @@ def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bo
         return lambda sequences: _of_cells(_made_cells(rnn_cell_fn), sequences)
     is_one = not isinstance(units, Iterable) or checks.plain_number(units) is not None
     sizes = [_checked_size(units)] if is_one else _checked_sizes(units)
-    if cell_type is not None and not callable(cell_type) and cell_type not in _LAYERS:
+    is_name = isinstance(cell_type, str) and cell_type in _LAYERS
+    if not (cell_type is None or callable(cell_type) or is_name):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "cell_type", cell_type, f"one of {list(_LAYERS)}, or a cell class"
@@ -138,7 +139,7 @@ def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bo
         )
     # One layer of a known cell is Keras' own layer, named after the cell; all others are named
     # `rnn`.
-    if isinstance(cell_type, str) and is_one:
+    if is_name and is_one:
         layer, _ = _LAYERS[cell_type]
         return lambda sequences: layer(sizes[0], return_sequences=sequences, name=cell_type)
     make = cell_type if callable(cell_type) else _LAYERS[cell_type or _DEFAULT_CELL][1]

@@ -111,6 +111,8 @@ def _gathers_rows(op: tf.Operation, sources: Sequence[tf.Operation]) -> bool:
     if op.type != "GatherV2" or op.get_attr("batch_dims") != 0:
         return False
     table, indices, axis = op.inputs
+    if indices.dtype not in (tf.int32, tf.int64):  # a gather from a variable takes no others
+        return False
     is_first = tf.get_static_value(axis) == 0
     return is_first and table.op in sources and indices.op not in sources
 

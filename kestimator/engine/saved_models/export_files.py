@@ -198,7 +198,7 @@ def _checked_destination(destination: str) -> str:
     if posixpath.isabs(normal) or os.path.isabs(destination) or normal.split("/")[0] in ("..", "."):
         raise errors.ArgumentError(
             errors.invalid_argument(
-                "assets_extra, a key",
+                "key of assets_extra",
                 destination,
                 "a relative path inside the export's directory assets.extra, such as 'notes.txt'",
             )

@@ -172,17 +172,37 @@ class VariableCreator:
         if isinstance(variable, ProgramVariable) or self._knows(variable):
             return
         owner = keras_state.owner_of(variable)
-        name = keras_names.unused_name(
-            str(owner.path if owner is not None else variable.name.split(":")[0]), self._keras_names
-        )
-        slot = self._store.get(name)
-        slot = slot or self._store.add(Slot(name, variable, owner, is_outside=True))
+        slot = self._store.holding(variable)
+        if slot is None:
+            name = self._outside_name(variable, owner)
+            slot = self._store.add(Slot(name, variable, owner, is_outside=True))
+        self._keras_names.add(slot.name)
         if owner is not None:
-            self.keras_variables[name] = owner
+            self.keras_variables[slot.name] = owner
         collections = [_GraphKeys.GLOBAL_VARIABLES]
         if owner.trainable if owner is not None else variable.trainable:
             collections.append(_GraphKeys.TRAINABLE_VARIABLES)
         self._graph.add_to_collections(collections, self.view(slot))
+
+    def _outside_name(self, variable: tf.Variable, owner: keras.Variable | None) -> str:
+        """The name of a variable from outside, which no variable of the estimator has yet.
+
+        Raises:
+            errors.ArgumentError: Another variable from outside has the same name. A number behind
+                it would depend on the order of use, so a program that uses only one of them would
+                restore the value of the other.
+        """
+        name = str(owner.path if owner is not None else variable.name.split(":")[0])
+        slot = self._store.get(name)
+        if slot is not None and slot.is_outside and not is_seed(name):
+            raise errors.ArgumentError(
+                f"Two variables that were made outside of the model_fn are called {name!r}, so a "
+                "checkpoint cannot tell them apart. Give each variable or layer its own `name`, or "
+                "make them in the model_fn."
+            )
+        if slot is not None:
+            self._keras_names.add(name)
+        return keras_names.unused_name(name, self._keras_names)
 
     def view_of(self, variable: keras.Variable | tf.Variable) -> tf.Variable:
         """The program's view of a Keras variable, or of the `tf.Variable` that it holds."""
@@ -249,7 +269,8 @@ class VariableCreator:
             return view if kwargs is None else self.finished(view, keras_variable, kwargs)
 
     def _graph_variable(self, kwargs: dict[str, Any]) -> tf.Variable:
-        collections = list(kwargs.get("collections") or [_GraphKeys.GLOBAL_VARIABLES])
+        collections = kwargs.get("collections")
+        collections = [_GraphKeys.GLOBAL_VARIABLES] if collections is None else list(collections)
         trainable = kwargs.get("trainable")
         trainable = True if trainable is None else bool(trainable)
         # TensorFlow, too, makes these variables untrainable by default.
@@ -278,6 +299,8 @@ class VariableCreator:
         with tf.compat.v1.name_scope(kwargs.get("name"), "Variable") as scope:
             # The unique op name in the graph becomes the checkpoint name, as in TF1.
             name = scope.rstrip("/")
+            if store is self._store:
+                self.reserve(name)
             if initial_value is None:
                 return self._restored_later(store, name, kwargs)
             with tf.name_scope("Initializer"), self._graph.random_state.initializing():

@@ -89,6 +89,10 @@ class VariableStore:
         """The slot called `name`, or None."""
         return self._slots.get(name)
 
+    def holding(self, variable: tf.Variable) -> Slot | None:
+        """The slot of a variable from outside, or None."""
+        return next((slot for slot in self.outside if slot.variable is variable), None)
+
     def add(self, slot: Slot) -> Slot:
         """Adds a slot under its name."""
         self._slots[slot.name] = slot

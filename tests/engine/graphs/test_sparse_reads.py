@@ -203,6 +203,10 @@ def on_another_axis(ids: Any) -> Any:
     return (tf.gather(whole(table()), tf.minimum(ids, 1), axis=1),)
 
 
+def by_short_ids(ids: Any) -> Any:
+    return (tf.gather(whole(table()), tf.cast(ids, tf.int16)),)
+
+
 def by_ids_of_the_table(ids: Any) -> Any:
     rows = whole(keras.Variable([2, 0, 1], name="table"))
     return (tf.gather(rows, rows) + tf.reduce_sum(0 * tf.cast(ids, tf.int32)),)
@@ -241,6 +245,7 @@ def edges(graph: tf.Graph) -> list[tuple[str, list[str]]]:
         with_another_consumer,
         with_another_consumer_of_an_identity,
         on_another_axis,
+        by_short_ids,
         by_ids_of_the_table,
         before_a_write,
         by_tf1_code,

@@ -509,11 +509,28 @@ class TestVariablesFromOutside:
         assert third.memory is plain
         assert names(made) == ["v", "w"]
 
-    def test_of_one_name_are_told_apart(self) -> None:
-        first, second = (tf.Variable(value, name="w") for value in (1.0, 2.0))
+    @pytest.mark.parametrize("kind", [tf.Variable, keras.Variable])
+    def test_of_one_name_are_refused(self, kind: Any) -> None:
+        """A program that used the second one only would restore the value of the first."""
+        first, second = (kind(value, name="w") for value in (1.0, 2.0))
         store = variable_store.VariableStore()
-        assert names(traced(lambda: first + second, store)) == ["w", "w_1"]
-        assert [id(slot.variable) for slot in store] == [id(first), id(second)]
+        with pytest.raises(errors.ArgumentError, match="'w'.*own `name`"):
+            traced(lambda: first + second, store)
+        with pytest.raises(errors.ArgumentError, match="'w'"):  # in another mode, too
+            traced(lambda: second + 1.0, store)
+        assert names(traced(lambda: first + 1.0, store)) == ["w"]
+
+    def test_share_nothing_with_one_of_tf1_that_has_their_name(self) -> None:
+        outside = tf.Variable(5.0, name="w")
+
+        def build() -> Any:
+            inside = v1.get_variable("w", [], initializer=ONES)
+            return inside + 0.0, inside + outside
+
+        made = traced(build)
+        initialize(made)
+        assert names(made, "TRAINABLE_VARIABLES") == ["w", "w_1"]
+        assert [value.numpy() for value in made.function(list(made.result))()] == [1.0, 6.0]
 
     def test_a_view_is_its_own_view(self) -> None:
         def build() -> Any:
@@ -523,6 +540,24 @@ class TestVariablesFromOutside:
         made = traced(build)
         assert made.result[0] is made.result[1]
         assert names(made) == ["w"]
+
+
+def test_a_keras_layer_shares_nothing_with_a_variable_of_tf1_that_has_its_name() -> None:
+    def build() -> Any:
+        with v1.variable_scope("dense"):
+            inside = v1.get_variable("kernel", [2, 1], initializer=ONES)
+        layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+        return inside + layer(tf.eye(2))
+
+    made = traced(build)
+    initialize(made)
+    assert names(made) == ["dense/kernel", "dense/kernel_1"]
+    np.testing.assert_array_equal(made.function([made.result])()[0], [[1.0], [1.0]])
+
+
+def test_an_empty_list_of_collections_is_none() -> None:
+    made = traced(lambda: v1.Variable(1.0, collections=[], trainable=False, use_resource=True))
+    assert names(made) == names(made, "LOCAL_VARIABLES") == []
 
 
 class TestView:
