@@ -68,13 +68,15 @@ def numpy_input_fn(
         of the next batch; for example inside an `input_fn` that unpacks the result.
 
     Raises:
-        ArgumentError: `shuffle` is not a bool. From the returned function: arrays without rows
-            or of different lengths, names in both `x` and `y`, an empty dict.
-        ArgumentTypeError: From the returned function: `x` or `y` has another type.
+        ArgumentError: `shuffle` is not a bool, or `batch_size` or `num_epochs` is out of range.
+            From the returned function: arrays without rows or of different lengths, names in both
+            `x` and `y`, an empty dict.
+        ArgumentTypeError: `num_epochs` is not an integer. From the returned function: `x` or `y`
+            has another type.
     """
     del queue_capacity, num_threads
     _check_shuffle(shuffle)
-    size = _checked_batch_size(batch_size)
+    size, epochs = _checked_batch_size(batch_size), _checked_epochs(num_epochs)
 
     def columns() -> tuple[_Columns, _Columns]:
         _check_container("x", x)
@@ -83,7 +85,7 @@ def numpy_input_fn(
         _check_distinct_names(x, y)
         return _columns(x), _columns(y)
 
-    return ArrayInput(columns, size, num_epochs, bool(shuffle))
+    return ArrayInput(columns, size, epochs, bool(shuffle))
 
 
 def pandas_input_fn(
@@ -122,10 +124,10 @@ def pandas_input_fn(
     del queue_capacity, num_threads
     _check_frames(x, y)
     _check_shuffle(shuffle)
-    size = _checked_batch_size(batch_size)
+    size, epochs = _checked_batch_size(batch_size), _checked_epochs(num_epochs)
     _check_target_column(x, y, target_column)
 
-    return ArrayInput(lambda: (_frame(x), _frame(y)), size, num_epochs, bool(shuffle))
+    return ArrayInput(lambda: (_frame(x), _frame(y)), size, epochs, bool(shuffle))
 
 
 def keras_input_fn(
@@ -150,6 +152,7 @@ def keras_input_fn(
         raise errors.ArgumentTypeError(
             errors.invalid_argument("py_dataset", py_dataset, "a keras.utils.PyDataset")
         )
+    epochs = _checked_epochs(num_epochs)
 
     def input_fn() -> tf.data.Dataset:
         if len(py_dataset) < 1:
@@ -159,7 +162,7 @@ def keras_input_fn(
         signature = tf.nest.map_structure(_batch_spec, _keras_batch(py_dataset[0]))
         with tf.init_scope():
             return tf.data.Dataset.from_generator(
-                functools.partial(_keras_batches, py_dataset, num_epochs),
+                functools.partial(_keras_batches, py_dataset, epochs),
                 output_signature=signature,
             )
 
@@ -453,6 +456,13 @@ def _checked_batch_size(batch_size: Any) -> int:
         expected="a whole number above 0",
         type_error=errors.ArgumentError,
     )
+
+
+def _checked_epochs(num_epochs: Any) -> int | None:
+    if num_epochs is None:
+        return None
+    expected = "a non-negative integer, or None"
+    return checks.checked_int("num_epochs", num_epochs, 0, takes_bools=True, expected=expected)
 
 
 def _check_frames(x: Any, y: Any) -> None:

@@ -145,6 +145,13 @@ class TestNumpyInputFn:
         with pytest.raises(ValueError, match="`batch_size`.*a whole number above 0"):
             numpy_input_fn(np.ones(5), batch_size=batch_size, shuffle=False)
 
+    @pytest.mark.parametrize(
+        ("num_epochs", "error"), [(1.5, TypeError), ("2", TypeError), (-1, ValueError)]
+    )
+    def test_epochs(self, num_epochs, error):
+        with pytest.raises(error, match="`num_epochs`.*non-negative integer, or None"):
+            numpy_input_fn(np.arange(4), num_epochs=num_epochs, shuffle=False)
+
 
 class TestInsideOfAnotherInputFn:
     """The original gives tensors there; see also the program `inputs.arrays_taken_apart`."""

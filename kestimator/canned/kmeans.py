@@ -61,7 +61,8 @@ class KMeans(Estimator):
             order of their names.
 
     Raises:
-        errors.ArgumentError: An argument is invalid.
+        errors.ArgumentError: An argument has an invalid value.
+        errors.ArgumentTypeError: An argument has an invalid type.
     """
 
     SQUARED_EUCLIDEAN_DISTANCE = clustering.SQUARED_EUCLIDEAN
@@ -98,10 +99,13 @@ class KMeans(Estimator):
             _checked_count("num_clusters", count),
             initial,
             distance_metric,
-            None if seed is None else checks.checked_number("seed", seed),
+            None if seed is None else checks.checked_int("seed", seed),
             bool(use_mini_batch),
             _checked_count("mini_batch_steps_per_iteration", mini_batch_steps_per_iteration),
-            int(kmeans_plus_plus_num_retries),
+            checks.checked_int("kmeans_plus_plus_num_retries", kmeans_plus_plus_num_retries),
+        )
+        tolerance = checks.checked_not_negative(
+            "relative_tolerance", relative_tolerance, optional=True
         )
         columns = None
         if feature_columns:
@@ -109,7 +113,7 @@ class KMeans(Estimator):
                 "feature_columns", feature_columns, column_kinds.Place.DENSE
             )
         self._metric = distance_metric
-        super().__init__(_model_fn(options, columns, relative_tolerance), model_dir, config)
+        super().__init__(_model_fn(options, columns, tolerance), model_dir, config)
 
     def predict_cluster_index(self, input_fn: InputFn) -> Iterator[np.int64]:
         """Finds the nearest center of each point.

@@ -117,10 +117,15 @@ class TestBadInput:
             ({"distance_metric": "l1"}, "distance_metric.*'cosine'"),
             ({"mini_batch_steps_per_iteration": 0}, "mini_batch_steps_per_iteration"),
             ({"feature_columns": ["a"]}, r"feature_columns\[0\]"),
+            ({"kmeans_plus_plus_num_retries": None}, "`kmeans_plus_plus_num_retries`"),
+            ({"kmeans_plus_plus_num_retries": 1.5}, "`kmeans_plus_plus_num_retries`"),
+            ({"relative_tolerance": ""}, "`relative_tolerance`"),
+            ({"relative_tolerance": -0.1}, "`relative_tolerance`"),
+            ({"seed": 1.5}, "`seed`"),
         ],
     )
     def test_arguments(self, options: Any, message: str, tmp_path: Any) -> None:
-        with pytest.raises(errors.ArgumentError, match=message):
+        with pytest.raises((errors.ArgumentError, errors.ArgumentTypeError), match=message):
             made(tmp_path, **options)
 
     @pytest.mark.parametrize(
