@@ -115,7 +115,7 @@ class CheckpointTracker:
     def is_at(self, model: model_program.ModelProgram, path: str | None) -> bool:
         """Returns whether the variables have the values of `path`; None: the initial ones."""
         if path is None:
-            return self._is_undisturbed() and self._holds == ("", id(model))
+            return self._is_undisturbed() and self._holds == ("", weakref.ref(model))
         return self.holds(path, model.scaffold.saver)
 
     def _is_undisturbed(self) -> bool:
@@ -175,7 +175,7 @@ class CheckpointTracker:
         if path is None:
             self.settle()
             # The empty path stands for initial values, which are those of one program.
-            self._holds, self._covered = ("", id(model)), names
+            self._holds, self._covered = ("", weakref.ref(model)), names
             _reset_keras_variables(model, self._slots())
             _initialize(model, session)
         # A program with more variables than the one that read the checkpoint has to read it again.
@@ -331,7 +331,7 @@ def _saver_key(saver: Any) -> Any:
     # Default savers of all programs read variables by name, so a checkpoint that one of them has
     # read need not be read again for another program.
     shares = isinstance(saver, checkpoint_files.DefaultSaver) and not saver.has_tables
-    return "default" if shares else id(saver)
+    return "default" if shares else weakref.ref(saver)
 
 
 class SavedListener(_v1.train.CheckpointSaverListener):

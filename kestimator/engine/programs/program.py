@@ -202,7 +202,7 @@ class Program:
         self.initial_writes = initial_writes
         self.state_updates = state_updates
         self.batches_per_step = 1
-        self.reads: dict[int, tf.Variable | None] = {}
+        self.reads: dict[Any, tf.Variable | None] = {}
         self._functions: dict[tuple[Any, ...], PrunedFunction] = {}
 
     @contextlib.contextmanager

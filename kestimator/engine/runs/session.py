@@ -72,7 +72,7 @@ class Session(tf_execution.SessionInterface):
         self._batches = batches
         self._programs = [program, *batches.programs]
         self._plans: dict[Any, tuple[Any, FetchPlan]] = {}
-        self._touching: dict[int, bool] = {}
+        self._touching: dict[_program.PrunedFunction, bool] = {}
         self._thread = threading.get_ident()
         self._counter = itertools.count(1)
         self.guard = guard
@@ -145,7 +145,7 @@ class Session(tf_execution.SessionInterface):
 
         Hooks read the global step often, and this needs no function.
         """
-        key = id(tensor)
+        key = tensor.ref()
         if key not in self._program.reads:
             self._program.reads[key] = _variable_read_by(tensor)
         variable = self._program.reads[key]
@@ -197,13 +197,13 @@ class Session(tf_execution.SessionInterface):
             return self.guard
         if program is not self._program:
             return contextlib.nullcontext
-        if id(function) not in self._touching:
+        if function not in self._touching:
             reached = ordering.reachable_operations(
                 [*function.outputs, *operations], set(map(id, function.inputs))
             )
             views = _variables_of(program.graph)
-            self._touching[id(function)] = any(view.op in reached for view in views)
-        return self.guard if self._touching[id(function)] else contextlib.nullcontext
+            self._touching[function] = any(view.op in reached for view in views)
+        return self.guard if self._touching[function] else contextlib.nullcontext
 
     def _inputs_for(
         self, program: _program.Program, needed: Sequence[tf.Tensor]
