@@ -133,7 +133,7 @@ class TestExperimentalDistribute:
         # As in tf.estimator, a strategy by its own name needs no permission of the older argument.
         replaced = config.replace(train_distribute=other.train_distribute)
         assert replaced.train_distribute is other.train_distribute
-        with pytest.raises(ValueError, match="as `train_distribute` is given"):
+        with pytest.raises(ValueError, match="because `train_distribute` is given"):
             config.replace(
                 train_distribute=other.train_distribute, experimental_distribute=self.Both()
             )

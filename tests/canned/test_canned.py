@@ -322,7 +322,7 @@ class TestWhatIsRefusedAtConstruction:
                 ["`linear_optimizer`", "'x'"],
             ),
             ("DNNLinearCombinedClassifier", {"dnn_optimizer": None}, ["`dnn_optimizer`", "None"]),
-            ("DNNClassifier", {"n_classes": 1}, ["`n_classes`", "1", "from 2"]),
+            ("DNNClassifier", {"n_classes": 1}, ["`n_classes`", "1", "at least 2"]),
             ("DNNClassifier", {"n_classes": 2.5}, ["`n_classes`", "2.5"]),
             ("DNNClassifier", {"hidden_units": []}, ["`hidden_units`", "[]", "linear"]),
             ("DNNClassifier", {"hidden_units": [0]}, ["`hidden_units`", "[0]"]),

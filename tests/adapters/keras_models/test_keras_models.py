@@ -376,7 +376,7 @@ class TestExportKeras:
         [
             ("model.h5", ValueError, "`path`.*'.keras'.*'.weights.h5'"),
             ("folder.keras", ValueError, "directory"),
-            ("no/model.keras", ValueError, "make .*no' first"),
+            ("no/model.keras", ValueError, "create .*no' first"),
             (3, TypeError, "`path`"),
         ],
     )

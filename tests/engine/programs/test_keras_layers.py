@@ -495,7 +495,7 @@ class TestKeras2:
             # Its updates are in UPDATE_OPS, and the train op waits for them.
             ("tf.layers", [-0.03561, 0.0, 0.03561], 0.736799, 0.265799),
             # Those of tf.keras were not there either, and nobody ran them.
-            ("tf_keras", [0.0, 0.0, 0.0], 1.0, 0.480424),
+            pytest.param("tf_keras", [0.0, 0.0, 0.0], 1.0, 0.480424, marks=pytest.mark.slow),
         ],
     )
     def test_batch_normalization(self, kind, mean, variance, loss, tmp_path):
