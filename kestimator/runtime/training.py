@@ -33,7 +33,7 @@ def train(
     session = runs.session_over(state, model, batches)
     with model.graph.as_default(), state.tracker.in_training():
         all_hooks = [
-            *automatic_hooks.chief_hooks(model, state.config, state.tracker, listeners),
+            *automatic_hooks.chief_hooks(model, state.config, state.tracker, hooks, listeners),
             *hooks,
             *automatic_hooks.loss_hooks(model, state.config),
             *model.spec.training_hooks,

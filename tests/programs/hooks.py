@@ -517,6 +517,49 @@ def own_checkpoint_saver(est: Any, model_dir: str) -> dict[str, Any]:
     }
 
 
+def _with_training_hook(est: Any, place: str, hook: Any) -> Any:
+    """A model_fn whose spec has a hook in one of its places."""
+    plain = tools.linear_model_fn(est, _sgd)
+
+    def model_fn(features: Any, labels: Any, mode: str) -> Any:
+        spec = plain(features, labels, mode)
+        is_here = mode == est.ModeKeys.TRAIN and place in spec._fields
+        return spec._replace(**{place: [hook]}) if is_here else spec
+
+    return model_fn
+
+
+@CASES
+def own_checkpoint_savers_decide(est: Any, model_dir: str) -> dict[str, Any]:
+    """Listeners and evaluations follow a saver of the user's, wherever it was passed."""
+    found: dict[str, Any] = {}
+    for place in ("train", "training_hooks", "training_chief_hooks"):
+        for way in ("train", "train_and_evaluate"):
+            folder, log = f"{model_dir}/{place}_{way}", list[Any]()
+            saver = est.CheckpointSaverHook(folder, save_steps=3)
+            estimator = est.Estimator(
+                _with_training_hook(est, place, saver), config=est.RunConfig(folder)
+            )
+            os.makedirs(f"{folder}/eval")
+            hooks, data = [saver] if place == "train" else [], tools.batches(*tools.regression())
+            listeners = [_listener(est, log)]
+            if way == "train":
+                estimator.train(data, hooks=hooks, saving_listeners=listeners, max_steps=7)
+            else:
+                one = tools.batches(*tools.regression(), epochs=1)
+                est.train_and_evaluate(
+                    estimator,
+                    est.TrainSpec(data, max_steps=7, hooks=hooks, saving_listeners=listeners),
+                    est.EvalSpec(one, start_delay_secs=0, throttle_secs=0),
+                )
+            found[f"{place} {way}"] = {
+                "log": log,
+                "files": tools.checkpoint_files(folder),
+                "evaluated": tools.scalars(f"{folder}/eval", ["loss"]),
+            }
+    return found
+
+
 @CASES
 def own_checkpoint_saver_elsewhere(est: Any, model_dir: str) -> dict[str, Any]:
     folder = f"{model_dir}/mine"

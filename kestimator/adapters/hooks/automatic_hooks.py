@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    hooks = [*chief_hooks(model, config, tracker, listeners), *user_hooks]
+    hooks = [*chief_hooks(model, config, tracker, user_hooks, listeners), *user_hooks]
     hooks += loss_hooks(model, config)
     hooks += step_hooks(model, hooks)
 
@@ -29,6 +29,7 @@ def chief_hooks(
     model: model_program.ModelProgram,
     config: RunConfig,
     tracker: checkpoint_tracker.CheckpointTracker,
+    hooks: Sequence[Any],
     listeners: Sequence[Any],
 ) -> list[Any]:
     """The hooks that come before the user's: what is written to `model_dir`.
@@ -37,28 +38,32 @@ def chief_hooks(
         model: The program that trains.
         config: The configuration, with its `model_dir`.
         tracker: Is told of every checkpoint that is written.
+        hooks: The user's hooks. One that saves checkpoints replaces the library's.
         listeners: The user's `CheckpointSaverListener`s.
 
     Raises:
         errors.ArgumentError: There are listeners, but nothing saves checkpoints.
     """
-    model_hooks = list(model.spec.training_chief_hooks)
-    hooks = [*_checkpoint_hooks(model, config, tracker, model_hooks, listeners), *model_hooks]
+    spec = model.spec
+    # In this order, the original looks for hooks that save checkpoints.
+    others = [*hooks, *spec.training_hooks, *spec.training_chief_hooks]
+    chief = _checkpoint_hooks(model, config, tracker, others, listeners)
+    chief += spec.training_chief_hooks
     if config.log_step_count_steps:
-        hooks.append(
+        chief.append(
             _train.StepCounterHook(
                 every_n_steps=config.log_step_count_steps, output_dir=config.model_dir
             )
         )
     if config.save_summary_steps:
-        hooks.append(
+        chief.append(
             _train.SummarySaverHook(
                 save_steps=config.save_summary_steps,
                 output_dir=config.model_dir,
                 scaffold=model.scaffold,
             )
         )
-    return hooks
+    return chief
 
 
 def loss_hooks(model: model_program.ModelProgram, config: RunConfig) -> list[Any]:
@@ -93,7 +98,7 @@ def _checkpoint_hooks(
     model: model_program.ModelProgram,
     config: RunConfig,
     tracker: checkpoint_tracker.CheckpointTracker,
-    model_hooks: Sequence[Any],
+    hooks: Sequence[Any],
     listeners: Sequence[Any],
 ) -> list[Any]:
     all_listeners = [
@@ -102,9 +107,9 @@ def _checkpoint_hooks(
         checkpoint_tracker.SavedListener(tracker, model, str(config.model_dir)),
         *listeners,
     ]
-    for hook in model_hooks:
+    for hook in hooks:
         if isinstance(hook, _train.CheckpointSaverHook):
-            # A saver hook of the model_fn replaces the library's own, like in the original.
+            # It replaces the library's own, wherever it was passed, like in the original.
             stock_hooks.add_listeners(hook, all_listeners)
             return []
     wanted_steps = saving.wanted_steps(listeners)
