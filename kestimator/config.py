@@ -6,7 +6,8 @@
     >>> config.replace(save_checkpoints_secs=300).save_checkpoints_steps is None
     True
 
-A `RunConfig` is immutable; `replace` returns another one.
+The settings of a `RunConfig` do not change: `replace` returns another one. Other attributes may
+be set.
 """
 
 from __future__ import annotations
@@ -78,7 +79,38 @@ class _Unset:
 _UNSET: Any = _Unset()
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+class _Setting:
+    """A field of `RunConfig`: a property that only the constructor sets."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, config: RunConfig | None, owner: type[RunConfig]) -> Any:
+        if config is None:
+            return self
+        try:
+            return vars(config)[self._name]
+        except KeyError:
+            raise AttributeError(self._name) from None
+
+    def __set__(self, config: RunConfig, value: Any) -> None:
+        if self._name in vars(config):
+            raise AttributeError(
+                f"`{self._name}` of a RunConfig cannot be set. Use "
+                f"`config = config.replace({self._name}=...)`."
+            )
+        vars(config)[self._name] = value
+
+
+def _with_settings(config_class: type[RunConfig]) -> type[RunConfig]:
+    """Makes the fields properties, as they were in tf.estimator: subclasses override them."""
+    for field in dataclasses.fields(config_class):
+        setattr(config_class, field.name, _Setting(field.name))
+    return config_class
+
+
+@_with_settings
+@dataclasses.dataclass(eq=False)
 class RunConfig:
     """The configuration of an `Estimator`.
 
@@ -149,7 +181,8 @@ class RunConfig:
         _check(self)
         for field in dataclasses.fields(self):
             _warn_if_without_effect(field.name, getattr(self, field.name))
-        self._set("model_dir", _model_dir(self.model_dir, self.cluster.model_dir))
+        # The stored value, which a property of a subclass may override.
+        self._set("model_dir", _model_dir(vars(self)["model_dir"], self.cluster.model_dir))
         if self.session_config is None:
             self._set("session_config", _cluster_session_config(self.cluster))
 
@@ -231,7 +264,7 @@ class RunConfig:
         # `eval_distribute` may come from a new `experimental_distribute`.
         for name in [*changes, "eval_distribute"]:
             _warn_if_without_effect(name, getattr(changed, name))
-        changed._set("model_dir", _path_text(changed.model_dir))
+        changed._set("model_dir", _path_text(vars(changed)["model_dir"]))
         return changed
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RunConfig:
@@ -242,12 +275,19 @@ class RunConfig:
                 copied._set(name, copy.deepcopy(value, memo))
         return copied
 
+    def __init_subclass__(cls) -> None:
+        """Lets the constructor store a setting that a property of the subclass overrides."""
+        super().__init_subclass__()
+        for field in dataclasses.fields(cls):
+            override = vars(cls).get(field.name)
+            if isinstance(override, property) and override.fset is None:
+                setattr(cls, field.name, override.setter(_Setting(field.name).__set__))
+
     def _set(self, name: str, value: object) -> None:
-        # The dataclass is frozen.
-        object.__setattr__(self, name, value)
+        vars(self)[name] = value
 
     def _settle_save_checkpoints(self) -> None:
-        steps, seconds = self.save_checkpoints_steps, self.save_checkpoints_secs
+        steps, seconds = vars(self)["save_checkpoints_steps"], vars(self)["save_checkpoints_secs"]
         # None is a choice: with both None, no checkpoints are saved.
         if steps is _UNSET and seconds is _UNSET:
             seconds = _DEFAULT_SAVE_CHECKPOINTS_SECS
@@ -415,7 +455,7 @@ def _check(config: RunConfig) -> None:
             if value is not None and not is_right(value):
                 raise error(errors.invalid_argument(name, value, expected))
     for name, checked in _NUMBERS.items():
-        config._set(name, checked(name, getattr(config, name)))
+        config._set(name, checked(name, vars(config)[name]))
     _check_one_save_interval(config)
 
 

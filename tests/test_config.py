@@ -105,6 +105,31 @@ def test_subclass_stays_itself():
     assert type(Special().replace(model_dir="d")) is Special
 
 
+def test_attributes_of_ones_own():
+    config = RunConfig(model_dir="d")
+    config.my_setting = [3]
+    assert config.replace(save_summary_steps=1).my_setting == [3]
+    assert pickle.loads(pickle.dumps(config)).my_setting == [3]
+
+
+def test_properties_of_a_subclass_override_settings():
+    class Special(RunConfig):
+        @property
+        def save_summary_steps(self):
+            return super().save_summary_steps * 10
+
+        @property
+        def is_chief(self):
+            return False
+
+    config = Special(save_summary_steps=3)
+    assert (config.save_summary_steps, config.is_chief) == (30, False)
+    assert config.replace(save_summary_steps=4).save_summary_steps == 40
+    assert copy.deepcopy(config).save_summary_steps == 30
+    with pytest.raises(AttributeError, match=r"replace\(save_summary_steps=...\)"):
+        RunConfig().save_summary_steps = 3
+
+
 def test_pickle():
     assert pickle.loads(pickle.dumps(RunConfig(model_dir="d"))).model_dir == "d"
 
