@@ -29,7 +29,7 @@ from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.keys import MetricKeys
 from kestimator.validation import signatures
 
-FILE_NAME = "best_eval_result.json"
+_FILE_NAME = "best_eval_result.json"
 _logger = logging.getLogger("kestimator")
 _COMPARED = {"best_eval_result", "current_eval_result"}
 
@@ -161,9 +161,18 @@ class Record:
         return dataclasses.replace(self, started=started)
 
 
+def path_of(export_path: str) -> str:
+    """Returns the path of the file for a folder of exports.
+
+    It is beside that folder. In the folder, programs and servers look for versions, and the newest
+    is the last name.
+    """
+    return f"{export_path.rstrip('/')}.{_FILE_NAME}"
+
+
 def read(export_path: str) -> Record:
     """Reads the file; returns `Record()` if it is absent or, with a warning, unusable."""
-    path = os.path.join(export_path, FILE_NAME)
+    path = path_of(export_path)
     if not tf.io.gfile.exists(path):
         return Record()
     try:
@@ -176,9 +185,9 @@ def read(export_path: str) -> Record:
 
 def write(export_path: str, record: Record) -> None:
     """Writes the file atomically."""
-    tf.io.gfile.makedirs(export_path)
-    text = json.dumps(_plain(record), indent=1)
-    checkpoint_files.write_whole(os.path.join(export_path, FILE_NAME), text.encode())
+    path = path_of(export_path)
+    tf.io.gfile.makedirs(_folder_of(path))
+    checkpoint_files.write_whole(path, json.dumps(_plain(record), indent=1).encode())
 
 
 def restore(export_path: str, record: Record) -> None:
@@ -186,10 +195,15 @@ def restore(export_path: str, record: Record) -> None:
     if record != Record():
         write(export_path, record)
         return
-    # There was no file, and perhaps no folder: the failed export leaves none.
-    tf.io.gfile.remove(os.path.join(export_path, FILE_NAME))
-    if not tf.io.gfile.listdir(export_path):
-        tf.io.gfile.rmtree(export_path)
+    path = path_of(export_path)
+    tf.io.gfile.remove(path)
+    # There was no file, and perhaps no folder for it: the failed export leaves none.
+    if not tf.io.gfile.listdir(_folder_of(path)):
+        tf.io.gfile.rmtree(_folder_of(path))
+
+
+def _folder_of(path: str) -> str:
+    return os.path.dirname(path) or "."
 
 
 def _plain(record: Record) -> dict[str, Any]:

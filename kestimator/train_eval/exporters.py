@@ -75,7 +75,7 @@ class FinalExporter(Exporter):
         as_text: Whether to write `saved_model.pbtxt`, for people to read.
 
     Raises:
-        ArgumentError: There is no receiver function, or a file of `assets_extra` does not exist.
+        ArgumentError: There is no receiver function.
         ArgumentTypeError: An argument has a type that cannot be used.
     """
 
@@ -120,8 +120,7 @@ class LatestExporter(Exporter):
         exports_to_keep: How many exports to keep; None keeps all.
 
     Raises:
-        ArgumentError: `exports_to_keep` is not positive, there is no receiver function, or a
-            file of `assets_extra` does not exist.
+        ArgumentError: `exports_to_keep` is not positive, or there is no receiver function.
         ArgumentTypeError: An argument has a type that cannot be used.
     """
 
@@ -160,10 +159,10 @@ class LatestExporter(Exporter):
 class BestExporter(Exporter):
     """Exports after an evaluation that is better than those of all previous exports.
 
-    The first evaluation is always exported. The file `best_eval_result.json` of the folder keeps
-    the metrics of the best export. So training that resumes in another process exports a model
-    only if it is better. If there are exports without that file, as `tf.estimator` leaves them,
-    the best result is read from the event files.
+    The first evaluation is always exported. The file `<name>.best_eval_result.json` beside the
+    folder keeps the metrics of the best export. So training that resumes in another process exports
+    a model only if it is better. If there are exports without that file, as `tf.estimator` leaves
+    them, the best result is read from the event files.
 
     Example:
         >>> exporter = kestimator.BestExporter(
@@ -330,7 +329,9 @@ class _SavedModels:
         self._receiver_fn = export_request.checked_mode(ModeKeys.PREDICT, receiver_fn)[
             ModeKeys.PREDICT
         ]
-        self._assets_extra = export_files.checked_assets(assets_extra)
+        # The files may be written during training: whether they exist is checked by each export.
+        export_files.checked_assets(assets_extra, may_be_absent=True)
+        self._assets_extra = assets_extra
         self._as_text = bool(as_text)
         self._exports_to_keep = checks.checked_positive("exports_to_keep", exports_to_keep)
 

@@ -109,6 +109,8 @@ def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
                 "Each exporter writes to a directory with its name.",
             )
         )
+    for name in names:
+        check_name("name of an exporter", name)
     return tuple(listed)
 
 
@@ -292,9 +294,12 @@ def check_name(name: str, value: Any) -> None:
     """
     if value is not None and not isinstance(value, str):
         raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a string, or None"))
-    if value and ".." in pathlib.PurePath(value).parts:
+    path = pathlib.PurePath(value or "")
+    if path.is_absolute() or ".." in path.parts or "://" in (value or ""):
         raise errors.ArgumentError(
-            errors.invalid_argument(name, value, "a name without '..', for a folder of model_dir")
+            errors.invalid_argument(
+                name, value, "a relative path without '..', for a folder of model_dir"
+            )
         )
 
 

@@ -19,7 +19,6 @@ from kestimator.engine.saved_models import export_files
 from kestimator.train_eval import best_result
 
 v1 = tf.compat.v1
-FILE = best_result.FILE_NAME
 
 
 def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
@@ -130,7 +129,7 @@ class TestBestAfterARestart:
             values = {"loss": np.float32(loss), "global_step": step}
             event_files.write_evaluation(estimator.eval_dir(), values, None)
         assert judge(loss=np.float32(4.0), global_step=3)  # nothing is exported yet
-        os.remove(os.path.join(judge.folder, FILE))
+        os.remove(best_result.path_of(judge.folder))
         assert not judge(loss=np.float32(2.5), global_step=3)
         assert judge(loss=np.float32(0.5), global_step=3)  # its own event does not count
 
@@ -138,10 +137,10 @@ class TestBestAfterARestart:
         judge = Judge(estimator)
         assert judge(loss=1.0)
         for content in ("", "{}", "[1]", '{"best": 3, "started": null}'):
-            pathlib.Path(judge.folder, FILE).write_text(content)
+            pathlib.Path(best_result.path_of(judge.folder)).write_text(content)
             caplog.clear()
             assert judge.record == best_result.Record()
-            assert FILE in caplog.text
+            assert best_result.path_of(judge.folder) in caplog.text
 
 
 class TestKilled:
@@ -205,10 +204,10 @@ class TestFailing:
     def test_the_file_is_as_before(self, estimator: Any) -> None:
         judge = Judge(estimator)
         assert judge(loss=1.0)
-        before = json.loads(pathlib.Path(judge.folder, FILE).read_text())
+        before = json.loads(pathlib.Path(best_result.path_of(judge.folder)).read_text())
         with pytest.raises(ValueError, match="checkpoint_path"):
             judge(f"{estimator.model_dir}/model.ckpt-77", loss=0.5)
-        assert json.loads(pathlib.Path(judge.folder, FILE).read_text()) == before
+        assert json.loads(pathlib.Path(best_result.path_of(judge.folder)).read_text()) == before
         assert len(judge.exports) == 1
 
 
@@ -223,6 +222,8 @@ def compare(best_eval_result: Any, current_eval_result: Any) -> bool:
         ({"serving_input_receiver_fn": 3}, TypeError, ["serving_input_receiver_fn", "3"]),
         ({"name": 3}, TypeError, ["name", "a string"]),
         ({"name": "../up"}, ValueError, ["name", r"\.\."]),
+        ({"name": "/tmp/elsewhere"}, ValueError, ["name", "a relative path"]),
+        ({"name": "gs://elsewhere"}, ValueError, ["name", "a relative path"]),
         ({"exports_to_keep": 0}, ValueError, ["exports_to_keep", "above 0"]),
         ({"exports_to_keep": "all"}, TypeError, ["exports_to_keep", "a number"]),
         ({"assets_extra": {"../a": __file__}}, ValueError, ["assets_extra", r"\.\./a"]),
@@ -250,6 +251,34 @@ def test_result_without_the_metric(estimator: Any, result: Any) -> None:
     with pytest.raises(ValueError, match="(?s)eval_result.*'loss'.*`metric=`"):
         judge(**result)
     assert not os.path.exists(judge.folder)
+
+
+def test_the_folder_of_the_best_holds_versions_only(estimator: Any) -> None:
+    """Programs and servers take the last name in it for the newest version."""
+    judge = Judge(estimator, exports_to_keep=1)
+    assert [judge(loss=loss) for loss in (2.0, 1.0)] == [1, 1]
+    (version,) = os.listdir(judge.folder)
+    assert version.isdigit()
+
+
+def test_assets_may_be_written_during_training(estimator: Any, tmp_path: Any) -> None:
+    notes = tmp_path / "notes.txt"
+    exporter = kestimator.FinalExporter("final", receiver_fn, {"notes.txt": str(notes)})
+    arguments = (estimator, str(tmp_path / "final"), estimator.latest_checkpoint(), {}, True)
+    with pytest.raises(ValueError, match=r"assets_extra\['notes.txt'\].*an existing file"):
+        exporter.export(*arguments)
+    notes.write_text("by now")
+    path = pathlib.Path(exporter.export(*arguments).decode())
+    assert (path / "assets.extra" / "notes.txt").read_text() == "by now"
+
+
+def test_a_search_for_a_free_name_ends(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(export_files.time, "time", lambda: 1_700_000_000)
+    monkeypatch.setattr(export_files.time, "sleep", lambda seconds: None)
+    (tmp_path / "1700000000").mkdir()
+    with pytest.raises(RuntimeError, match="No name is free.*another directory"):
+        export_files.ExportDirectory(str(tmp_path)).make()
+    assert os.listdir(tmp_path) == ["1700000000"]
 
 
 def test_latest_keeps_some_and_what_is_not_its_own(estimator: Any, tmp_path: Any) -> None:

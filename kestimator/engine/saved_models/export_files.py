@@ -21,6 +21,10 @@ import tensorflow as tf
 
 from kestimator import errors
 
+_PAUSE_SECONDS = 0.05
+_TRIES = 1200
+"""How often a name is tried; tf.estimator gave up after ten seconds."""
+
 
 def checked_base(export_dir_base: Any) -> str:
     """Checks the directory of all exports, which does not have to exist yet.
@@ -86,7 +90,7 @@ class ExportDirectory:
     def _made(self) -> str:
         self._made_base = _first_missing(self._base)
         tf.io.gfile.makedirs(self._base)
-        while True:
+        for _ in range(_TRIES):
             second = str(int(time.time()))
             final = os.path.join(self._base, second)
             temporary = os.path.join(self._base, f"temp-{second}")
@@ -97,7 +101,11 @@ class ExportDirectory:
                     return temporary
                 tf.io.gfile.rmtree(temporary)
             # The name is taken until the next second.
-            time.sleep(0.05)
+            time.sleep(_PAUSE_SECONDS)
+        raise errors.BusyError(
+            f"No name is free for an export in {self._base!r}: each second already had one, for "
+            f"{_TRIES * _PAUSE_SECONDS:.0f} seconds. Export less often, or to another directory."
+        )
 
     def finish(self) -> bytes:
         """Renames the directory to its final name."""
@@ -169,11 +177,12 @@ def copy_assets(assets_extra: Mapping[str, str], directory: str) -> None:
         tf.io.gfile.copy(source, path)
 
 
-def checked_assets(assets_extra: Any) -> dict[str, str]:
+def checked_assets(assets_extra: Any, *, may_be_absent: bool = False) -> dict[str, str]:
     """Checks the files to add to an export.
 
     Args:
         assets_extra: None, or a dict from relative paths to paths of the source files.
+        may_be_absent: Whether a source may not exist yet.
 
     Raises:
         errors.ArgumentTypeError: It is not a dict.
@@ -188,7 +197,9 @@ def checked_assets(assets_extra: Any) -> dict[str, str]:
             )
         )
     return {
-        _checked_destination(os.fsdecode(destination)): _checked_source(destination, source)
+        _checked_destination(os.fsdecode(destination)): (
+            os.fsdecode(source) if may_be_absent else _checked_source(destination, source)
+        )
         for destination, source in assets_extra.items()
     }
 
