@@ -201,6 +201,69 @@ def test_the_input_is_closed_when_a_call_ends(tmp_path: Any, call: Any) -> None:
         gc.enable()
 
 
+def test_a_call_that_fails_leaves_nothing_to_the_next(tmp_path: Any) -> None:
+    class Makes(kestimator.SessionRunHook):
+        def begin(self) -> None:
+            tf.compat.v1.get_variable("absent_in_the_checkpoint", [])
+
+    estimator = kestimator.Estimator(Counted(), tmp_path).train(dataset(), steps=1)
+    with pytest.raises(tf.errors.NotFoundError, match="absent_in_the_checkpoint"):
+        estimator.train(dataset(), [Makes()], steps=1)
+    assert estimator.train(dataset(), steps=1).get_variable_value("global_step") == 2
+
+
+def test_callbacks_of_functions_see_every_batch(tmp_path: Any) -> None:
+    batches: list[int] = []
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda n, logs: batches.append(n))
+    kestimator.Estimator(Counted(), tmp_path).train(
+        dataset(repeat=None), steps=20, callbacks=[callback]
+    )
+    assert batches == list(range(20))
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_dropout_of_keras_continues_where_there_was_none(tmp_path: Any, trains: bool) -> None:
+    """The state of a seed decides nothing but the next random numbers."""
+
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        w = tf.compat.v1.get_variable("w", [], initializer=tf.compat.v1.ones_initializer())
+        x = tf.nn.dropout(features["x"], 0.5)
+        if is_layer:
+            x = keras.layers.Dropout(0.5, name="drop")(features["x"], training=mode == "train")
+        loss = tf.reduce_mean(w * x)
+        step = tf.compat.v1.train.get_global_step()
+        train_op = tf.compat.v1.train.GradientDescentOptimizer(0.1).minimize(loss, step)
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    is_layer = False
+    kestimator.Estimator(model_fn, tmp_path).train(dataset(), steps=1)
+    is_layer = True
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    if trains:
+        estimator.train(dataset(), steps=1)
+        assert "seed_generator/seed_generator_state" in estimator.get_variable_names()
+    assert estimator.evaluate(dataset(1))["global_step"] == 1 + trains
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a*b?", "back\\slash", "ram://estimator/of_tests"])
+def test_directories_of_any_name(tmp_path: Any, name: str) -> None:
+    model_dir = name if name.startswith("ram:") else os.path.join(tmp_path, name)
+    first = kestimator.Estimator(Counted(), model_dir).train(dataset(), steps=3)
+    again = kestimator.Estimator(Counted(), model_dir)
+    np.testing.assert_array_equal(again.get_variable_value("w"), first.get_variable_value("w"))
+    assert again.train(dataset(), steps=3).get_variable_value("global_step") == 6
+    receiver_fn = kestimator.export.build_raw_serving_input_receiver_fn(
+        {"x": tf.constant(X[:1])}, default_batch_size=None
+    )
+    exported = again.export_saved_model(str(tmp_path / "exported"), receiver_fn)
+    served = tf.saved_model.load(exported.decode()).signatures["serving_default"](tf.constant(X))
+    rows = list(kestimator.Estimator(Counted(), model_dir).predict(dataset()))
+    np.testing.assert_allclose(served["y"], [row["y"] for row in rows], rtol=1e-6)
+    if not model_dir.startswith("ram:"):  # there, TensorFlow's `warm_start` finds nothing
+        warm = kestimator.Estimator(Counted(), str(tmp_path / "warm"), warm_start_from=model_dir)
+        np.testing.assert_allclose(next(warm.predict(dataset()))["y"], rows[0]["y"], rtol=1e-6)
+
+
 def iterators() -> int:
     """How many iterators over Datasets there are in this process."""
     # By the names of types first: a million calls of `issubclass` took ten seconds.

@@ -34,8 +34,24 @@ def prepare(
 ) -> None:
     """Lets hooks add ops, finalizes the scaffold, and gives variables their values.
 
-    Called under the lock.
+    Called under the lock. If it fails, no other call uses the program: hooks may have changed it.
     """
+    try:
+        _prepare(state, model, session, hooks, begin, path, as_it_is)
+    except BaseException:
+        model.is_stale = True
+        raise
+
+
+def _prepare(
+    state: EstimatorState,
+    model: model_program.ModelProgram,
+    session: _session.Session,
+    hooks: Sequence[Any],
+    begin: Callable[[], None],
+    path: str | None,
+    as_it_is: bool,
+) -> None:
     if not as_it_is:
         state.tracker.check_shared(path)  # before hooks write files
     # A checkpoint of the model directory comes before a warm start, as in the original.

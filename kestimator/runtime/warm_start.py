@@ -15,7 +15,8 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.engine.checkpoints import keras_files
+from kestimator.engine.checkpoints import checkpoint_files, keras_files
+from kestimator.engine.checkpoints.literal_paths import literal
 from kestimator.specs import WarmStartSettings
 
 
@@ -75,7 +76,7 @@ def apply(settings: WarmStartSettings) -> None:
     path = _source_checkpoint(source)
     try:
         tf.compat.v1.train.warm_start(
-            path,
+            literal(path),
             _each_once(settings.vars_to_warm_start),
             settings.var_name_to_vocab_info,
             settings.var_name_to_prev_var_name,
@@ -104,7 +105,9 @@ def _each_once(selection: Any) -> Any:
 def _source_checkpoint(source: str) -> str:
     if keras_files.is_keras_file(source):
         return keras_files.as_checkpoint(source)
-    path = tf.train.latest_checkpoint(source) if tf.io.gfile.isdir(source) else source
+    # In this order: on `ram://`, the prefix of a checkpoint counts as a directory.
+    is_prefix = tf.io.gfile.exists(f"{source}.index") or not tf.io.gfile.isdir(source)
+    path = source if is_prefix else checkpoint_files.latest_checkpoint(source)
     if path is None:
         raise errors.CheckpointNotFoundError(
             f"`warm_start_from` points to {source!r}, which contains no checkpoint."

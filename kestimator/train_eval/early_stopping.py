@@ -274,6 +274,10 @@ class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
                 collections=[_v1.GraphKeys.GLOBAL_VARIABLES],
                 trainable=False,
             )
+        graph = _v1.get_default_graph()
+        if isinstance(graph, program.ProgramGraph):
+            # The directory may have been trained without early stopping before.
+            graph.optional.add(stop.op.name)
         self._global_step = _train.get_global_step()
         self._stop = _v1.assign(stop, True)
 

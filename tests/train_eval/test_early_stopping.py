@@ -137,6 +137,19 @@ class TestWhen:
         assert stopped_at(estimator, hook) == 8
 
 
+class TestADirectoryThatWasTrainedWithout:
+    def test_goes_on_with_it_and_without_again(self, tmp_path: Any) -> None:
+        make(tmp_path).train(input_fn, steps=2)
+        estimator = make(tmp_path)
+        hook = experimental.make_early_stopping_hook(
+            estimator, lambda: True, run_every_secs=None, run_every_steps=1
+        )
+        estimator.train(input_fn, hooks=[hook], steps=5)
+        assert estimator.get_variable_value("global_step") == 3
+        assert estimator.get_variable_value("signal_early_stopping/STOP")
+        assert estimator.train(input_fn, steps=2).get_variable_value("global_step") == 5
+
+
 class TestWarning:
     def test_without_any_evaluation(self, tmp_path: Any, caplog: Any) -> None:
         estimator = make(tmp_path)

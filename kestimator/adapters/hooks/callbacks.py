@@ -244,7 +244,8 @@ def _shown_metrics(folder: str, scalars: dict[str, float]) -> list[tuple[str, fl
 def _sees_batches(callback: Any, kind: str) -> bool:
     base = keras.callbacks.Callback
     return any(
-        getattr(type(callback), method) is not getattr(base, method)
+        # An instance may have the method, too, as LambdaCallback sets it.
+        method in vars(callback) or getattr(type(callback), method) is not getattr(base, method)
         for method in _BATCH_METHODS[kind]
     )
 

@@ -21,6 +21,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine.checkpoints.literal_paths import literal
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import session as _session
 from kestimator.engine.tf_internals import tf_execution, tf_variables
@@ -122,7 +123,8 @@ def reader(path: str) -> Any:
             "as 'model_dir/model.ckpt-100', without '.index' or '.data-…'."
         )
     with unreadable_as_error(path):
-        return tf.train.load_checkpoint(path)
+        # `tf.train.load_checkpoint` would take the prefix for a directory on `ram://`.
+        return _v1.train.NewCheckpointReader(literal(path))
 
 
 def global_step_of(path: str) -> int:
@@ -214,18 +216,40 @@ def default_saver(keep_max: int | None, keep_every_n_hours: float | None) -> Def
     )
 
 
-def restore(model: model_program.ModelProgram, session: _session.Session, path: str) -> None:
-    """Reads a checkpoint into a program's variables."""
+def restore(model: model_program.ModelProgram, session: _session.Session, path: str) -> list[Any]:
+    """Reads a checkpoint into a program's variables.
+
+    Returns:
+        The variables that a checkpoint may lack, and that this one lacks.
+
+    Raises:
+        errors.MissingVariableError: The checkpoint lacks another variable.
+        errors.VariableShapeError: A variable has another shape or dtype.
+        errors.UnreadableCheckpointError: The checkpoint cannot be read.
+    """
     saver = model.scaffold.saver
+    absent: list[Any] = []
     # Only the default saver is known to read each variable under its own name.
     if isinstance(saver, DefaultSaver):
-        check_fits(path, global_views(model))
+        views = global_views(model)
         if not saver.has_tables:
+            absent = _absent_by_right(model, path, views)
+            views = [view for view in views if view not in absent]
+            check_fits(path, views)
             with unreadable_as_error(path):
-                _restore_eagerly(path, global_views(model))
-            return
+                _restore_eagerly(path, views)
+            return absent
+        check_fits(path, views)
     with unreadable_as_error(path):
-        saver.restore(session, path)
+        saver.restore(session, literal(path))
+    return absent
+
+
+def _absent_by_right(model: model_program.ModelProgram, path: str, views: list[Any]) -> list[Any]:
+    """Returns the variables that a checkpoint lacks and may lack, such as the state of seeds."""
+    optional = [view for view in views if model.graph.is_optional(view)]
+    shapes = reader(path).get_variable_to_shape_map() if optional else {}
+    return [view for view in optional if model_program.name(view) not in shapes]
 
 
 def _restore_eagerly(path: str, views: list[Any]) -> None:
@@ -239,7 +263,7 @@ def _restore_eagerly(path: str, views: list[Any]) -> None:
     views = [*whole, *sliced]
     with program.eager_mode(), tf.device("/cpu:0"):
         values = tf.raw_ops.RestoreV2(
-            prefix=path,
+            prefix=literal(path),
             tensor_names=names,
             shape_and_slices=slices,
             dtypes=[view.dtype for view in views],

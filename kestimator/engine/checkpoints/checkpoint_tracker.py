@@ -182,8 +182,18 @@ class CheckpointTracker:
         elif not (holds and names <= self._covered):
             self.settle()
             self._holds = None  # a checkpoint that cannot be read leaves some variables changed
-            checkpoint_files.restore(model, session, path)
+            absent = checkpoint_files.restore(model, session, path)
+            self._initialize(model, session, absent)
             self._holds, self._covered = (path, _saver_key(saver)), names
+
+    def _initialize(
+        self, model: model_program.ModelProgram, session: _session.Session, views: Sequence[Any]
+    ) -> None:
+        """Gives some variables their initial values."""
+        if views:
+            slots = [self._store.get(model_program.name(view)) for view in views]
+            _reset_keras_variables(model, [slot for slot in slots if slot is not None])
+            session.run([view.initializer for view in views])
 
     def complete(self, model: model_program.ModelProgram, session: _session.Session) -> None:
         """Initializes the variables that have no value, and leaves the others as they are."""

@@ -54,6 +54,7 @@ class ProgramGraph(traced_graph.TracedGraph):
         creator: The variable creator during the trace; None after it.
         keras_losses: The losses of the Keras layers that are called in the trace.
         random_state: The state that random ops draw from.
+        optional: The names of variables that a checkpoint may lack.
         replicas: The number of replicas in the trace.
     """
 
@@ -64,7 +65,16 @@ class ProgramGraph(traced_graph.TracedGraph):
         self.replicas = replicas
         self.creator: variable_creator.VariableCreator | None = None
         self.keras_losses = keras_losses.KerasLosses(self)
+        self.optional: set[str] = set()
         self._thread = threading.local()
+
+    def is_optional(self, variable: tf.Variable) -> bool:
+        """Whether a checkpoint may lack a variable, which then gets its initial value.
+
+        The state of seeds is optional: it decides nothing but which random numbers come next.
+        """
+        name = variable.name.removesuffix(":0")
+        return name in self.optional or variable_creator.is_seed(name)
 
     def use_own_losses(self, owner: str) -> None:
         """Gives the calling thread its own collection of losses.

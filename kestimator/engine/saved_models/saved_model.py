@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.checkpoints.literal_paths import literal
 from kestimator.engine.saved_models import export_files
 from kestimator.engine.saved_models.servable_graph import ServableGraph
 
@@ -94,7 +95,7 @@ def _restored(
         saver = _v1.train.import_meta_graph(graph.meta_graph)
         try:
             with checkpoint_files.unreadable_as_error(checkpoint):
-                saver.restore(session, checkpoint)
+                saver.restore(session, literal(checkpoint))
         except tf.errors.NotFoundError as error:
             raise errors.MissingVariableError(
                 f"The saver of the model's Scaffold cannot restore the checkpoint {checkpoint!r}: "
