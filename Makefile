@@ -73,7 +73,7 @@ $(ORACLE_READY): tests/golden/requirements.txt
 $(OLDEST)/.ready: pyproject.toml
 	$(PYTHON311) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
-	$(OLDEST)/bin/python -m pip install --quiet -e '.[dev]' 'keras==3.12.*' 'tensorflow==2.20.*'
+	$(OLDEST)/bin/python -m pip install --quiet -e '.[dev]' 'keras==3.15.0' 'tensorflow==2.20.*' 'protobuf<6'
 	touch $@
 
 $(NEWEST)/.ready: pyproject.toml
