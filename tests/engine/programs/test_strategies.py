@@ -83,8 +83,8 @@ def test_recurrent_estimators_train_as_one_with_both_batches():
 @slow
 def test_estimators_of_one_replica_say_so():
     (kmeans, kmeans_checkpoint), (sdca, sdca_checkpoint) = run("refusals")
-    assert kmeans.startswith("KMeans cannot train 2 replicas at once: each would move the centers")
-    assert sdca.startswith("LinearSDCA cannot train 2 replicas at once: they would need one memory")
+    assert kmeans.startswith("KMeans cannot train on 2 replicas: each would move the centers")
+    assert sdca.startswith("LinearSDCA cannot train on 2 replicas: they would have to share")
     assert kmeans_checkpoint is None
     assert sdca_checkpoint is None
 
@@ -156,7 +156,7 @@ def test_input_fn_learns_how_many_replicas_share_its_batches():
 @slow
 def test_errors_say_what_is_wrong():
     found = run("errors")
-    assert "CentralStorageStrategy of 2 replicas is not supported" in found["central"]
+    assert "CentralStorageStrategy with 2 replicas is not supported" in found["central"]
     assert found["model_fn"] == "from the model_fn"
 
 
