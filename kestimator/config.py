@@ -307,7 +307,7 @@ class RunConfig:
                 )
             )
         for name in ("train_distribute", "eval_distribute"):
-            older_value, value = getattr(older, name, None), getattr(self, name)
+            older_value, value = getattr(older, name, None), vars(self)[name]
             if older_value is not None and value is not None and older_value is not value:
                 raise errors.ArgumentError(
                     errors.invalid_argument(

@@ -13,7 +13,6 @@ with dense gradients, they equal their base classes.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import keras
@@ -28,8 +27,8 @@ __all__ = [
     "LazyRMSprop",
 ]
 
-_RMSPROP = inspect.signature(keras.optimizers.RMSprop).parameters["name"].default or "rm_sprop"
-"""What Keras calls an RMSprop without a name; the spelling changed after Keras 3.12."""
+_RMSPROP = "rm_sprop"
+"""What Keras calls an RMSprop without a name: a lazy one has the same names in checkpoints."""
 
 
 class LazyAdam(keras.optimizers.Adam):

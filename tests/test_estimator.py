@@ -226,19 +226,24 @@ def test_dropout_of_keras_continues_where_there_was_none(tmp_path: Any, trains: 
     """The state of a seed decides nothing but the next random numbers."""
 
     def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
-        w = tf.compat.v1.get_variable("w", [], initializer=tf.compat.v1.ones_initializer())
+        dense = keras.layers.Dense(1, use_bias=False, name="dense")
+        dense.build([None, 3])
+        dense.set_weights([np.ones([3, 1])])  # a write of the trace, for fresh starts only
         x = tf.nn.dropout(features["x"], 0.5)
         if is_layer:
-            x = keras.layers.Dropout(0.5, name="drop")(features["x"], training=mode == "train")
-        loss = tf.reduce_mean(w * x)
-        step = tf.compat.v1.train.get_global_step()
-        train_op = tf.compat.v1.train.GradientDescentOptimizer(0.1).minimize(loss, step)
-        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+            x = keras.layers.Dropout(0.5)(features["x"], training=mode == ModeKeys.TRAIN)
+        if mode == ModeKeys.PREDICT:
+            return kestimator.EstimatorSpec(mode, {"kernel": dense.kernel[tf.newaxis]})
+        loss = tf.reduce_mean(dense(x) ** 2)
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.SGD(0.1))
 
     is_layer = False
-    kestimator.Estimator(model_fn, tmp_path).train(dataset(), steps=1)
+    first = kestimator.Estimator(model_fn, tmp_path).train(dataset(), steps=1)
+    kernel = first.get_variable_value("dense/kernel")
+    assert np.abs(kernel - 1.0).max() > 1e-3
     is_layer = True
     estimator = kestimator.Estimator(model_fn, tmp_path)
+    np.testing.assert_array_equal(next(estimator.predict(dataset()))["kernel"], kernel)
     if trains:
         estimator.train(dataset(), steps=1)
         assert "seed_generator/seed_generator_state" in estimator.get_variable_names()
@@ -266,7 +271,7 @@ def test_directories_of_any_name(tmp_path: Any, name: str) -> None:
 
 def iterators() -> int:
     """How many iterators over Datasets there are in this process."""
-    # By the names of types first: a million calls of `issubclass` took ten seconds.
+    # By the names of types first: `issubclass` for every object took most of ten seconds a test.
     kinds = {type(one) for one in gc.get_objects() if type(one).__name__.endswith("Iterator")}
     kinds = {kind for kind in kinds if issubclass(kind, tf.data.Iterator)}
     return sum(type(one) in kinds for one in gc.get_objects())

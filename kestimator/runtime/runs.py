@@ -34,48 +34,33 @@ def prepare(
 ) -> None:
     """Lets hooks add ops, finalizes the scaffold, and gives variables their values.
 
-    Called under the lock. If it fails, no other call uses the program: hooks may have changed it.
+    Called under the lock.
     """
-    try:
-        _prepare(state, model, session, hooks, begin, path, as_it_is)
-    except BaseException:
-        model.is_stale = True
-        raise
-
-
-def _prepare(
-    state: EstimatorState,
-    model: model_program.ModelProgram,
-    session: _session.Session,
-    hooks: Sequence[Any],
-    begin: Callable[[], None],
-    path: str | None,
-    as_it_is: bool,
-) -> None:
-    if not as_it_is:
-        state.tracker.check_shared(path)  # before hooks write files
-    # A checkpoint of the model directory comes before a warm start, as in the original.
-    settings = None if as_it_is or path is not None else state.warm_start_settings
-    # In the original, each call had a new session, which restarted its random streams.
-    model.graph.random_state.restart()
-    # Before hooks begin: they find the initial values replaced, as in the original.
-    with model.graph.unlocked():
-        if settings is not None and not model.warm_started:
-            warm_start.apply(settings)
-            model.warm_started = True
-    with model.changing(hooks):
-        begin()
-    # After hooks have begun: the scaffold's saver has to find the variables that they made.
-    with model.graph.unlocked():
-        model.scaffold.finalize()
-        model.settle_global_step()
-    if as_it_is:
-        state.tracker.complete(model, session)
-    else:
-        state.tracker.load(model, session, path)
-    # Savers only write and read the variables of the first replica.
-    state.distribution.broadcast(model.graph)
-    state.tracker.initialize_locals(model, session)
+    with model.stale_on_failure():
+        if not as_it_is:
+            state.tracker.check_shared(path)  # before hooks write files
+        # A checkpoint of the model directory comes before a warm start, as in the original.
+        settings = None if as_it_is or path is not None else state.warm_start_settings
+        # In the original, each call had a new session, which restarted its random streams.
+        model.graph.random_state.restart()
+        # Before hooks begin: they find the initial values replaced, as in the original.
+        with model.graph.unlocked():
+            if settings is not None and not model.warm_started:
+                warm_start.apply(settings)
+                model.warm_started = True
+        with model.changing(hooks):
+            begin()
+        # After hooks have begun: the scaffold's saver has to find the variables that they made.
+        with model.graph.unlocked():
+            model.scaffold.finalize()
+            model.settle_global_step()
+        if as_it_is:
+            state.tracker.complete(model, session)
+        else:
+            state.tracker.load(model, session, path)
+        # Savers only write and read the variables of the first replica.
+        state.distribution.broadcast(model.graph)
+        state.tracker.initialize_locals(model, session)
 
 
 def session_over(

@@ -234,7 +234,8 @@ def restore(model: model_program.ModelProgram, session: _session.Session, path: 
         views = global_views(model)
         if not saver.has_tables:
             absent = _absent_by_right(model, path, views)
-            views = [view for view in views if view not in absent]
+            names = {model_program.name(view) for view in absent}
+            views = [view for view in views if model_program.name(view) not in names]
             check_fits(path, views)
             with unreadable_as_error(path):
                 _restore_eagerly(path, views)

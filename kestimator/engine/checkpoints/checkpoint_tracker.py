@@ -183,17 +183,19 @@ class CheckpointTracker:
             self.settle()
             self._holds = None  # a checkpoint that cannot be read leaves some variables changed
             absent = checkpoint_files.restore(model, session, path)
-            self._initialize(model, session, absent)
+            self._initialize(session, absent)
             self._holds, self._covered = (path, _saver_key(saver)), names
 
-    def _initialize(
-        self, model: model_program.ModelProgram, session: _session.Session, views: Sequence[Any]
-    ) -> None:
-        """Gives some variables their initial values."""
-        if views:
-            slots = [self._store.get(model_program.name(view)) for view in views]
-            _reset_keras_variables(model, [slot for slot in slots if slot is not None])
-            session.run([view.initializer for view in views])
+    def _initialize(self, session: _session.Session, views: Sequence[Any]) -> None:
+        """Gives some variables their initial values, and leaves all others as they are."""
+        if not views:
+            return
+        with program.eager_mode():
+            for view in views:
+                # Not `_reset_keras_variables`: the initial writes of Keras code would go over
+                # what a checkpoint has just given to other variables.
+                self._store[model_program.name(view)].reset()
+        session.run([view.initializer for view in views])
 
     def complete(self, model: model_program.ModelProgram, session: _session.Session) -> None:
         """Initializes the variables that have no value, and leaves the others as they are."""

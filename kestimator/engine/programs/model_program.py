@@ -319,6 +319,15 @@ class ModelProgram:
         return self.random_ops_before == random_ops_before or not draws
 
     @contextlib.contextmanager
+    def stale_on_failure(self) -> Iterator[None]:
+        """A program is not used again if a call fails in this context: it may be half changed."""
+        try:
+            yield
+        except BaseException:
+            self.is_stale = True
+            raise
+
+    @contextlib.contextmanager
     def changing(self, hooks: Sequence[Any]) -> Iterator[None]:
         """Lets hooks add ops in `begin`. A program that a user's hook extends is not kept."""
         has_user_hooks = any(map(_begins_by_itself, hooks))

@@ -60,17 +60,7 @@ def write(
     with export_files.ExportDirectory(base) as directory:
         for graph in graphs:
             with _restored(graph, checkpoint, session_config) as (session, saver):
-                arguments = {
-                    "tags": list(graph.tags),
-                    "signature_def_map": dict(graph.signatures),
-                    "assets_collection": _v1.get_collection(_GraphKeys.ASSET_FILEPATHS),
-                    "main_op": session.graph.get_operation_by_name(graph.main_op),
-                    # An older TensorFlow does not know attributes that were added later.
-                    "strip_default_attrs": True,
-                    "saver": saver,
-                }
-                if graph.train_op is not None:
-                    _v1.add_to_collection(TRAIN_OP, session.graph.as_graph_element(graph.train_op))
+                arguments = {**_described(graph, session.graph), "saver": saver}
                 # Only the first graph writes the variables: all graphs share them.
                 if builder is None:
                     # Not earlier: a checkpoint that does not fit leaves no directory.
@@ -81,6 +71,20 @@ def write(
         builder.save(as_text)
         export_files.copy_assets(assets_extra, directory.path)
         return directory.finish()
+
+
+def _described(graph: ServableGraph, imported: tf.Graph) -> dict[str, Any]:
+    """What the builder of a SavedModel wants to know of a graph, which is the default graph."""
+    if graph.train_op is not None:
+        _v1.add_to_collection(TRAIN_OP, imported.as_graph_element(graph.train_op))
+    return {
+        "tags": list(graph.tags),
+        "signature_def_map": dict(graph.signatures),
+        "assets_collection": _v1.get_collection(_GraphKeys.ASSET_FILEPATHS),
+        "main_op": imported.get_operation_by_name(graph.main_op),
+        # An older TensorFlow does not know attributes that were added later.
+        "strip_default_attrs": True,
+    }
 
 
 @contextlib.contextmanager

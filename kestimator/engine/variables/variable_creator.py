@@ -185,24 +185,25 @@ class VariableCreator:
         self._graph.add_to_collections(collections, self.view(slot))
 
     def _outside_name(self, variable: tf.Variable, owner: keras.Variable | None) -> str:
-        """The name of a variable from outside, which no variable of the estimator has yet.
+        """The checkpoint name of a variable from outside, which no other variable has.
 
         Raises:
-            errors.ArgumentError: Another variable from outside has the same name. A number behind
-                it would depend on the order of use, so a program that uses only one of them would
-                restore the value of the other.
+            errors.ArgumentError: Another variable from outside is called the same. A number behind
+                the name would depend on the order of use, so a program that uses only one of them
+                would restore the value of the other.
         """
-        name = str(owner.path if owner is not None else variable.name.split(":")[0])
-        slot = self._store.get(name)
-        if slot is not None and slot.is_outside and not is_seed(name):
+        path = _name_outside(variable, owner)
+        others = (_name_outside(slot.variable, slot.keras_variable) for slot in self._store.outside)
+        if path in others and not is_seed(path):
             raise errors.ArgumentError(
-                f"Two variables that were made outside of the model_fn are called {name!r}, so a "
+                f"Two variables that were made outside of the model_fn are called {path!r}, so a "
                 "checkpoint cannot tell them apart. Give each variable or layer its own `name`, or "
                 "make them in the model_fn."
             )
-        if slot is not None:
-            self._keras_names.add(name)
-        return keras_names.unused_name(name, self._keras_names)
+        # The store has the names of other programs, too: theirs are taken as well.
+        while (name := keras_names.unused_name(path, self._keras_names)) in self._store:
+            pass
+        return name
 
     def view_of(self, variable: keras.Variable | tf.Variable) -> tf.Variable:
         """The program's view of a Keras variable, or of the `tf.Variable` that it holds."""
@@ -418,6 +419,11 @@ def _is_local(collections: list[str]) -> bool:
     return _GraphKeys.LOCAL_VARIABLES in collections and (
         _GraphKeys.GLOBAL_VARIABLES not in collections
     )
+
+
+def _name_outside(variable: tf.Variable, owner: keras.Variable | None) -> str:
+    """What a variable is called where it was made."""
+    return str(owner.path if owner is not None else variable.name.split(":")[0])
 
 
 def _called(value: Any) -> Any:

@@ -532,6 +532,14 @@ class TestVariablesFromOutside:
         assert names(made, "TRAINABLE_VARIABLES") == ["w", "w_1"]
         assert [value.numpy() for value in made.function(list(made.result))()] == [1.0, 6.0]
 
+    def test_get_no_name_that_another_program_uses(self) -> None:
+        first, second = tf.Variable(1.0, name="w_1"), tf.Variable(2.0, name="w")
+        store = variable_store.VariableStore()
+        traced(lambda: first + 1.0, store)
+        made = traced(lambda: v1.get_variable("w", [], initializer=ONES) + second, store)
+        assert names(made) == ["w", "w_2"]
+        assert store["w_1"].variable is first
+
     def test_a_view_is_its_own_view(self) -> None:
         def build() -> Any:
             view = v1.get_variable("w", [])
