@@ -167,7 +167,7 @@ def _named_keras_model(state: EstimatorState) -> keras.Model | None:
     if state.distribution.replicas == 1:
         modes.insert(0, ModeKeys.TRAIN)
     for mode in modes:
-        for (traced, _), model in state.programs.items():
-            if traced == mode and model.spec.keras_model is not None:
+        for model in state.programs.of(mode):
+            if model.spec.keras_model is not None:
                 return model.spec.keras_model
     return None

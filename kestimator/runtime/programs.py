@@ -9,6 +9,7 @@ Synopsis::
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ from kestimator.validation import keras2
 from kestimator.validation import signatures as _signatures
 
 _v1 = tf.compat.v1
+_logger = logging.getLogger("kestimator")
 
 
 def call_model_fn(
@@ -102,26 +104,40 @@ def program(
 def _known_or_traced(
     state: EstimatorState, mode: str, batches: _batches.Batches
 ) -> model_program.ModelProgram:
-    element_spec = batches.element_spec
+    spec = batches.element_spec
     if mode == ModeKeys.PREDICT:
         # Labels are dropped: inputs with and without them share a program.
-        element_spec = (element_spec[0], None)
-    key = (mode, _program.spec_key(element_spec))
-    model = state.programs.get(key)
-    if model is not None and model.serves(batches.random_ops, [*batches.initializers]):
-        return model
+        spec = (spec[0], None)
+    known = state.programs.find(mode, spec)
+    if known is not None and known[1].serves(batches.random_ops, [*batches.initializers]):
+        batches.generalize(known[0])
+        return known[1]
+    general = state.programs.generalized(mode, spec)
+    if general is not None:
+        try:
+            return _traced(state, mode, batches, general)
+        except Exception:
+            # A wrong model_fn raises again for the size itself.
+            _logger.debug("The model_fn needs to know the size of a batch.", exc_info=True)
+            state.programs.refuse(mode, general)
+    return _traced(state, mode, batches, spec)
 
+
+def _traced(
+    state: EstimatorState, mode: str, batches: _batches.Batches, spec: Any
+) -> model_program.ModelProgram:
     model = model_program.ModelProgram.trace(
         TrainableSource(state, mode),
         mode=mode,
-        element_spec=element_spec,
+        element_spec=spec,
         seed=state.config.tf_random_seed,
         store=state.store,
         distribution=state.distribution if mode == ModeKeys.TRAIN else None,
         random_ops_before=batches.random_ops,
         input_variables=[*batches.initializers],
     )
-    state.programs[key] = model
+    state.programs.add(mode, spec, model)
+    batches.generalize(spec)
     return model
 
 

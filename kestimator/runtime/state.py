@@ -20,9 +20,10 @@ from kestimator._types import ModelFn
 from kestimator.adapters.hooks import event_files
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_tracker
-from kestimator.engine.programs import distribution, model_program
+from kestimator.engine.programs import distribution
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_store
+from kestimator.runtime import program_cache
 
 
 class EstimatorState:
@@ -60,8 +61,8 @@ class EstimatorState:
         self.store = variable_store.VariableStore()
         self.tracker = checkpoint_tracker.CheckpointTracker(self.store)
         self.distribution = distribution.of(config.train_distribute)
-        self.programs: dict[Any, model_program.ModelProgram] = {}
-        self.evaluations = event_files.EvaluationLog()
+        self.programs = program_cache.ProgramCache()
+        self.evaluations = event_files.EvaluationLog(str(config.model_dir))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Makes `copy` and pickle create a new state, which has read and traced nothing yet."""

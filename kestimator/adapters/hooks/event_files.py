@@ -5,24 +5,31 @@ Synopsis::
     write_evaluation(estimator.eval_dir(), {"loss": 0.5, "global_step": 100}, "model.ckpt-100")
     read_scalars(estimator.eval_dir())       # {100: {"loss": 0.5}}
 
-    log = EvaluationLog()                    # the same, and kept in memory besides
+    log = EvaluationLog(model_dir)           # the same, and kept in memory besides
     log.write(estimator.eval_dir(), {"loss": 0.5, "global_step": 100}, "model.ckpt-100")
     log.scalars(estimator.eval_dir())
 """
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import logging
 import os
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from kestimator.engine.tf_internals import tf_summaries
+
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
 _EVENT_FILES = "*.tfevents.*"
+_left_behind: collections.deque[str] = collections.deque()
+"""The directories of event files whose estimators are gone."""
 
 
 def add_loss(loss: tf.Tensor) -> None:
@@ -35,16 +42,29 @@ def add_loss(loss: tf.Tensor) -> None:
 class EvaluationLog:
     """The evaluations of one estimator: in event files, and their scalar values in memory.
 
+    Each event file has a thread that writes it. The threads of an estimator's files end when
+    another log is made after the estimator is gone.
+
+    Args:
+        model_dir: The directory of the event files of training.
+
     Attributes:
         latest: The scalar values of the latest evaluation, by the name of its folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model_dir: str) -> None:
+        self._directories = {model_dir}
+        # Garbage collection calls the finalizer, in any thread. So it only takes a note.
+        weakref.finalize(self, _left_behind.extend, self._directories).atexit = False
+        with contextlib.suppress(IndexError):  # none is left
+            while True:
+                tf_summaries.release_writer(_left_behind.pop())
         self.latest: dict[str, dict[str, float]] = {}
         self._scalars: dict[str, dict[int, dict[str, float]]] = {}
 
     def write(self, directory: str, values: Mapping[str, Any], checkpoint_path: str | None) -> None:
         """Writes an evaluation as `write_evaluation` does, and keeps it."""
+        self._directories.add(directory)
         write_evaluation(directory, values, checkpoint_path)
         step, numbers = int(values["global_step"]), [k for k in values if _is_number(values[k])]
         scalars = {key: float(values[key]) for key in numbers if key != "global_step"}

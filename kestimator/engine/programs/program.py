@@ -22,7 +22,13 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from kestimator.engine.graphs import ordering, small_updates, sparse_reads, standalone_graph
+from kestimator.engine.graphs import (
+    custom_gradients,
+    ordering,
+    small_updates,
+    sparse_reads,
+    standalone_graph,
+)
 from kestimator.engine.graphs.pruned_function import PrunedFunction as PrunedFunction
 from kestimator.engine.keras_internals import keras_state
 from kestimator.engine.programs import dispatchers, keras_losses
@@ -54,6 +60,7 @@ class ProgramGraph(traced_graph.TracedGraph):
         creator: The variable creator during the trace; None after it.
         keras_losses: The losses of the Keras layers that are called in the trace.
         random_state: The state that random ops draw from.
+        custom_gradients: The functions of its `tf.custom_gradient`s, by their registered names.
         optional: The names of variables that a checkpoint may lack.
         replicas: The number of replicas in the trace.
     """
@@ -65,6 +72,7 @@ class ProgramGraph(traced_graph.TracedGraph):
         self.replicas = replicas
         self.creator: variable_creator.VariableCreator | None = None
         self.keras_losses = keras_losses.KerasLosses(self)
+        self.custom_gradients: dict[str, Callable[..., Any]] = {}
         self.optional: set[str] = set()
         self._thread = threading.local()
 
@@ -218,7 +226,12 @@ class Program:
     @contextlib.contextmanager
     def growing(self) -> Iterator[None]:
         """Lets code after the trace, such as a hook's `begin`, make variables as in the trace."""
-        with eager_mode(), self.graph.as_default(), tf.variable_creator_scope(self._creator):
+        with (
+            eager_mode(),
+            custom_gradients.kept_by(self.graph),
+            self.graph.as_default(),
+            tf.variable_creator_scope(self._creator),
+        ):
             yield
 
     def function(
@@ -309,6 +322,7 @@ def trace(
     with (
         eager_mode(),
         keras_state.names_from_zero(seed, graph),
+        custom_gradients.kept_by(graph),
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
@@ -331,11 +345,6 @@ def trace(
     program = Program(graph, inputs, result, creator, local, initial_writes, state_updates)
     program.batches_per_step = distribution.replicas if distribution else 1
     return program
-
-
-def spec_key(element_spec: Any) -> str:
-    """A key that is equal for all inputs that the same program can serve."""
-    return repr(element_spec)
 
 
 def flatten(structure: Any) -> list[Any]:

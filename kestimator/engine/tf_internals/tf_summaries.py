@@ -1,6 +1,8 @@
-"""Writers of TensorFlow 2's summaries."""
+"""Writers of summaries, of TensorFlow 1 and 2."""
 
 from __future__ import annotations
+
+import weakref
 
 import tensorflow as tf
 from tensorflow.python.ops import summary_ops_v2
@@ -12,3 +14,14 @@ ResourceSummaryWriter = summary_ops_v2._ResourceSummaryWriter
 def resource_of(writer: tf.summary.SummaryWriter) -> tf.Tensor:
     """The resource that summary ops write to. Public writers do not expose it."""
     return writer._resource
+
+
+def release_writer(directory: str) -> None:
+    """Closes the writer that `tf.compat.v1.summary.FileWriterCache` has for a directory.
+
+    It is closed when nobody else holds it, and the next one to ask the cache gets a new writer.
+    The cache's public `clear` closes the writers of all directories, whoever uses them.
+    """
+    writer = tf.compat.v1.summary.FileWriterCache._cache.pop(directory, None)
+    if writer is not None:
+        weakref.finalize(writer, writer.event_writer.close)
