@@ -15,16 +15,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from kestimator.engine.tf_internals import tf_gradients
 
+_Gradient = Callable[..., Any]
+
 
 class _GradientGraph(Protocol):
-    custom_gradients: dict[str, tf_gradients.Gradient]
+    custom_gradients: dict[str, _Gradient]
 
 
 @contextlib.contextmanager
@@ -49,9 +51,7 @@ def kept_by(graph: Any) -> Iterator[None]:
             weakref.finalize(graph, tf_gradients.forget_gradient, name)
 
 
-def _kept(
-    graph: _GradientGraph, name: str, gradient: tf_gradients.Gradient
-) -> tf_gradients.Gradient:
+def _kept(graph: _GradientGraph, name: str, gradient: _Gradient) -> _Gradient:
     graph.custom_gradients[name] = gradient
     return functools.partial(_call, weakref.ref(graph), name)
 

@@ -8,8 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-Gradient = Callable[..., Any]
-
+_Gradient = Callable[..., Any]
 _ATTRIBUTE = "_gradient_op_type"
 
 
@@ -18,7 +17,7 @@ def registered_gradients() -> set[str]:
     return set(ops.gradient_registry.list())
 
 
-def exchange_gradient(name: str, make: Callable[[Gradient], Gradient]) -> None:
+def exchange_gradient(name: str, make: Callable[[_Gradient], _Gradient]) -> None:
     """Replaces a registered gradient. Public code can register a name only once.
 
     Args:

@@ -22,6 +22,7 @@ from kestimator.engine.tf_internals import (
     tf_distribution,
     tf_execution,
     tf_functions,
+    tf_gradients,
     tf_meta_graphs,
     tf_operations,
     tf_seeds,
@@ -352,11 +353,51 @@ class TestSeeds:
         assert asked == [8, 9, 10, 11]
 
 
-def test_summaries(tmp_path):
-    writer = tf.summary.create_file_writer(str(tmp_path))
-    assert isinstance(writer, tf_summaries.ResourceSummaryWriter)
-    assert tf_summaries.resource_of(writer).dtype == tf.resource
-    writer.close()
+class TestSummaries:
+    def test_resource(self, tmp_path):
+        writer = tf.summary.create_file_writer(str(tmp_path))
+        assert isinstance(writer, tf_summaries.ResourceSummaryWriter)
+        assert tf_summaries.resource_of(writer).dtype == tf.resource
+        writer.close()
+
+    def test_release_of_a_writer(self, tmp_path):
+        directory = str(tmp_path)
+        with tf.Graph().as_default():
+            events = tf.compat.v1.summary.FileWriterCache.get(directory).event_writer
+        tf_summaries.release_writer(directory)
+        assert events._closed  # nobody else held it
+        tf_summaries.release_writer(directory)  # there is none
+        with tf.Graph().as_default():
+            again = tf.compat.v1.summary.FileWriterCache.get(directory)
+        assert again.event_writer is not events
+
+
+def test_gradients():
+    @tf.custom_gradient
+    def squared(x):
+        return x * x, lambda upstream: upstream * 7.0
+
+    def through(x):
+        return tf.while_loop(lambda i, _: i < 1, lambda i, y: (i + 1, squared(y)), (0, x))[1]
+
+    def negated(gradient):
+        return lambda *args: [g if g is None else -g for g in gradient(*args)]
+
+    before = tf_gradients.registered_gradients()
+    with tf.Graph().as_default() as graph:
+        x = tf.constant(2.0)
+        y = squared(x)
+        (name,) = tf_gradients.registered_gradients() - before
+        assert tf_gradients.gradients_of_ops(graph) == {name}
+        tf_gradients.exchange_gradient(name, negated)
+        (gradient,) = tf.gradients(y, x)
+        with tf.compat.v1.Session() as session:
+            assert session.run(gradient) == -7.0
+        through(x)
+        assert len(tf_gradients.gradients_of_functions(graph) - before - {name}) == 1
+    assert tf_gradients.registered_gradients() > before | {name}
+    tf_gradients.forget_gradient(name)
+    assert name not in tf_gradients.registered_gradients()
 
 
 @pytest.fixture(scope="module")
