@@ -27,12 +27,14 @@ import tensorflow as tf
 from kestimator import errors, specs
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters.hooks import callbacks as _callbacks
+from kestimator.adapters.hooks import keras_callbacks
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files as _checkpoint_files
 from kestimator.engine.keras_internals import plain_graphs as _plain_graphs
 from kestimator.keys import ModeKeys
 from kestimator.runtime import (
     arguments,
+    callback_hooks,
     evaluation,
     export_request,
     exporting,
@@ -208,10 +210,26 @@ class Estimator:
         planned = steps if max_steps is None else max_steps - start
         with self._state.tracker.lock:
             model = programs.program(self._state, ModeKeys.TRAIN, batches)
-            observers = _callbacks.training_hooks(
-                model, callbacks, verbose, planned, self._state.evaluations
+            progress = _callbacks.progress_hooks(
+                model.spec.loss, verbose, planned, self._state.evaluations
             )
-        loss = training.train(self._state, model, batches, [*train_hooks, *observers], listeners)
+            observer = callback_hooks.training_hook(
+                self._state,
+                model,
+                callbacks,
+                steps=planned,
+                verbose=int(_callbacks.shows_progress(verbose)),
+                export=self.export_keras,
+            )
+        loss = training.train(
+            self._state,
+            model,
+            batches,
+            [*train_hooks, *progress],
+            listeners,
+            observer,
+            fails_at_nan=not keras_callbacks.stops_at_nan(callbacks),
+        )
         if loss is None:
             _logger.warning("Training ran no steps, because the data of `input_fn` is empty.")
         else:
@@ -259,10 +277,15 @@ class Estimator:
         with self._state.tracker.lock:
             path = self._still(path, checkpoint_path)
             model = programs.program(self._state, ModeKeys.EVAL, batches)
-            observers = _callbacks.evaluation_hooks(model, callbacks)
+            observer = callback_hooks.evaluation_hook(
+                self._state, model, callbacks, steps=steps, export=self.export_keras
+            )
+            observers = [] if observer is None else [observer]
             all_hooks = [*eval_hooks, *model.spec.evaluation_hooks, *observers]
             with self._state.tracker.borrowed(model, path):
                 values = evaluation.evaluate(self._state, model, batches, path, steps, all_hooks)
+                if observer is not None:
+                    observer.end_evaluation(values)
         self._state.evaluations.write(self.eval_dir(name), values, path)
         listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
         _logger.info("Saving dict for global step %d: %s", values["global_step"], listed)

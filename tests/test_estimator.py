@@ -340,7 +340,7 @@ def test_callbacks_without_batch_methods_leave_the_loop_alone(tmp_path: Any) -> 
     estimator = kestimator.Estimator(Counted(), tmp_path)
     ends = Ends()
     estimator.train(dataset(repeat=None), steps=10, callbacks=[ends])
-    (model,) = state_of(estimator).programs.values()
+    (model,) = state_of(estimator).programs
     assert callbacks.CallbacksHook(model, [ends], "train").steps_until_due(0) > 1000
     assert ends.last < 1.0
 
@@ -452,17 +452,21 @@ def test_a_program_is_a_keras_model(tmp_path: Any) -> None:
 
 
 def test_evaluation_and_prediction_are_keras_models_too(tmp_path: Any) -> None:
-    from kestimator.engine.runs import keras_model
+    from kestimator.runtime import program_model
 
     estimator = kestimator.Estimator(Counted(), tmp_path)
     estimator.train(dataset(repeat=None), steps=2)
     expected = estimator.evaluate(dataset(), steps=1)
     rows = list(estimator.predict(dataset()))
-    models = {model.mode: model for model in state_of(estimator).programs.values()}
+    models = {model.mode: model for model in state_of(estimator).programs}
     batch = next(iter(dataset()()))
-    tested = keras_model.ProgramModel(models[ModeKeys.EVAL]).test_step(batch)
+
+    def as_keras(model: Any) -> keras.Model:
+        return program_model.ProgramModel(state_of(estimator), model, estimator.export_keras)
+
+    tested = as_keras(models[ModeKeys.EVAL]).test_step(batch)
     np.testing.assert_allclose(tested["loss"], expected["loss"], rtol=1e-6)
-    predicted = keras_model.ProgramModel(models[ModeKeys.PREDICT]).predict_step(batch[0])
+    predicted = as_keras(models[ModeKeys.PREDICT]).predict_step(batch[0])
     np.testing.assert_allclose(predicted["twice"], [row["twice"] for row in rows[:6]], rtol=1e-6)
 
 

@@ -38,6 +38,9 @@ class ProgramCache:
         self._programs: dict[_Key, tuple[Any, model_program.ModelProgram]] = {}
         self._refused: set[_Key] = set()
 
+    def __iter__(self) -> Iterator[model_program.ModelProgram]:
+        return (model for _, model in self._programs.values())
+
     def find(self, mode: str, spec: Any) -> tuple[Any, model_program.ModelProgram] | None:
         """Returns a program that serves an input, with the spec that it was traced for."""
         key = (mode, input_specs.key(spec))
@@ -77,7 +80,7 @@ class ProgramCache:
 
     def of(self, mode: str) -> list[model_program.ModelProgram]:
         """The programs of a mode."""
-        return [model for key, (_, model) in self._programs.items() if key[0] == mode]
+        return [model for model in self if model.mode == mode]
 
     def _for_any_batch(self, mode: str) -> Iterator[tuple[_Key, Any]]:
         """The keys and specs of the programs that could be those of another batch size."""

@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    loss = train(state, model, batches, hooks, listeners)
+    loss = train(state, model, batches, hooks, listeners, callbacks_hook)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator.adapters.hooks import automatic_hooks
+from kestimator.adapters.hooks import automatic_hooks, keras_callbacks
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
@@ -27,15 +27,36 @@ def train(
     batches: _batches.Batches,
     hooks: Sequence[Any],
     listeners: Sequence[Any],
+    callbacks: keras_callbacks.CallbacksHook | None,
+    fails_at_nan: bool,
 ) -> Any:
-    """Trains until a hook or the end of the data; returns the last loss, None for no step."""
+    """Trains until a hook or the end of the data.
+
+    Args:
+        state: The state of the estimator.
+        model: The program that trains.
+        batches: The input.
+        hooks: The user's hooks, and the progress bar.
+        listeners: The user's listeners.
+        callbacks: The hook that calls Keras callbacks, if there are any.
+        fails_at_nan: Whether a loss of NaN is an error.
+
+    Returns:
+        The loss of the last step; None if there was none.
+    """
     path = checkpoint_files.latest_checkpoint(str(state.config.model_dir))
     session = runs.session_over(state, model, batches)
     with model.graph.as_default(), state.tracker.in_training():
         all_hooks = [
+            # Before the hook that saves the last checkpoint: these may change variables.
+            *([callbacks] if callbacks else []),
+            *keras_callbacks.hook_for_averages(
+                model.keras_optimizer, lambda: broadcast(state, model)
+            ),
+            *([callbacks.last_hook()] if callbacks else []),
             *automatic_hooks.chief_hooks(model, state.config, state.tracker, hooks, listeners),
             *hooks,
-            *automatic_hooks.loss_hooks(model, state.config),
+            *automatic_hooks.loss_hooks(model, state.config, fails_at_nan=fails_at_nan),
             *model.spec.training_hooks,
         ]
         all_hooks += automatic_hooks.step_hooks(model, all_hooks)
@@ -52,9 +73,7 @@ def train(
         batches.initialize()
         with session.start_queue_runners():
             runner.hooked.after_create_session()
-            # Hooks may have set variables, which changes those of the first replica only.
-            with state.tracker.lock:
-                state.distribution.broadcast(model.graph)
+            broadcast(state, model)
             loss = runner.run()
             runner.hooked.end()
     _flush_events(state)
@@ -62,6 +81,12 @@ def train(
         with _program.eager_mode():
             model.summary_writer.flush()
     return loss
+
+
+def broadcast(state: EstimatorState, model: model_program.ModelProgram) -> None:
+    """Copies the variables of the first replica to the others, after hooks may have set them."""
+    with state.tracker.lock:
+        state.distribution.broadcast(model.graph)
 
 
 def _flush_events(state: EstimatorState) -> None:

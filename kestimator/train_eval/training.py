@@ -23,6 +23,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors, specs
+from kestimator.adapters.hooks import keras_callbacks
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.keys import TaskType
@@ -73,15 +74,19 @@ def train_and_evaluate(
     _check_instance("train_spec", train_spec, specs.TrainSpec, "a kestimator.TrainSpec")
     eval_specs = _checked_eval_specs(eval_spec)
     _check_is_local(estimator.config)
-    listener = EvaluationListener(estimator, eval_specs, train_spec.max_steps)
+    # None stays None: a type error is that of `train`.
+    epochs = _evaluated(callbacks)
+    listener = EvaluationListener(estimator, eval_specs, train_spec.max_steps, callbacks=epochs)
     estimator.train(
         train_spec.input_fn,
         hooks=train_spec.hooks,
         max_steps=train_spec.max_steps,
         saving_listeners=[*train_spec.saving_listeners, listener],
-        callbacks=callbacks,
+        callbacks=callbacks if epochs is None else epochs,
         verbose=verbose,
     )
+    if epochs is not None:
+        epochs.end()
     metrics = [evaluation.metrics for evaluation in listener.evaluations]
     exports = [evaluation.exports for evaluation in listener.evaluations]
     return (metrics[0], exports[0]) if isinstance(eval_spec, specs.EvalSpec) else (metrics, exports)
@@ -95,6 +100,7 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
         eval_specs: The evaluations.
         max_steps: The global step at which training ends, if it is known.
         clock: Returns the time in seconds.
+        callbacks: Keras callbacks, whose epochs end with evaluations.
 
     Attributes:
         evaluations: One for each spec, with its latest results.
@@ -107,7 +113,9 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
         eval_specs: Sequence[specs.EvalSpec],
         max_steps: int | None,
         clock: Callable[[], float] = time.time,
+        callbacks: keras_callbacks.EvaluatedCallbacks | None = None,
     ) -> None:
+        self._callbacks = callbacks
         self.evaluations = [Evaluation(estimator, spec, max_steps, clock) for spec in eval_specs]
         self.wanted_steps = frozenset(spec.every_steps for spec in eval_specs if spec.every_steps)
         self._has_begun = False
@@ -116,17 +124,18 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
         """Resets the listener: the first checkpoint is the one that training starts from."""
         self._has_begun = False
 
-    def after_save(self, session: Any, global_step_value: int) -> None:
-        """Runs the evaluations that are due."""
+    def after_save(self, session: Any, global_step_value: int) -> bool:
+        """Runs the evaluations that are due; returns whether a callback ends training."""
         del session
         # `CheckpointSaverHook` saves once before the first step.
         if not self._has_begun:
             self._has_begun = True
             for evaluation in self.evaluations:
                 evaluation.starts_from(global_step_value)
-            return
+            return False
         for evaluation in self.evaluations:
             evaluation.run_if_due(global_step_value)
+        return self._end_epoch(global_step_value)
 
     def end(self, session: Any, global_step_value: int) -> None:
         """Evaluates the last checkpoint, unless it has already been evaluated."""
@@ -134,6 +143,20 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
         for evaluation in self.evaluations:
             if evaluation.last_step != global_step_value:
                 evaluation.run(global_step_value)
+        self._end_epoch(global_step_value)
+
+    def _end_epoch(self, step: int) -> bool:
+        """Ends an epoch of callbacks, if there was an evaluation at this step."""
+        if self._callbacks is None or all(e.last_step != step for e in self.evaluations):
+            return False
+        metrics: dict[str, Any] = {}
+        for position, evaluation in enumerate(self.evaluations):
+            # As under `fit`, "val_loss" is a loss of the validation data: of the first evaluation.
+            prefix = f"val_{evaluation.name}_" if position else "val_"
+            for key, value in (evaluation.metrics or {}).items():
+                if key != "global_step":
+                    metrics[f"{prefix}{key}"] = value
+        return self._callbacks.end_epoch(metrics)
 
 
 class Evaluation:
@@ -146,6 +169,7 @@ class Evaluation:
         clock: Returns the time in seconds.
 
     Attributes:
+        name: The name of the evaluation, if it has one.
         metrics: The metrics of the latest evaluation; None before the first.
         exports: What the exporters returned after that evaluation.
         last_step: The global step of that evaluation.
@@ -160,6 +184,7 @@ class Evaluation:
     ) -> None:
         self._estimator = estimator
         self._spec = spec
+        self.name = spec.name
         self._max_steps = max_steps
         self._clock = clock
         self._start_step = 0
@@ -230,6 +255,11 @@ class Evaluation:
             )
             for exporter in self._spec.exporters
         ]
+
+
+def _evaluated(callbacks: Any) -> keras_callbacks.EvaluatedCallbacks | None:
+    is_list = isinstance(callbacks, (list, tuple))
+    return keras_callbacks.EvaluatedCallbacks(callbacks) if is_list and callbacks else None
 
 
 def _check_instance(name: str, value: Any, kind: type, expected: str) -> None:

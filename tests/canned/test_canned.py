@@ -143,7 +143,7 @@ def _example(row: int) -> bytes:
 
 
 def step_types(estimator: kestimator.Estimator) -> list[tf.Operation]:
-    (model,) = (m for (mode, _), m in state_of(estimator).programs.items() if mode == "train")
+    (model,) = state_of(estimator).programs.of("train")
     reached = ordering.reachable_operations([*model.operations, model.spec.loss])
     return [op for op in reached if op.type not in ("Placeholder", "Const")]
 

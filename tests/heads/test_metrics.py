@@ -148,7 +148,7 @@ class TestCost:
 
         estimator = kestimator.Estimator(model_fn, tmp_path)
         estimator.evaluate(input_fn)
-        (program,) = state_of(estimator).programs.values()
+        (program,) = state_of(estimator).programs
         reached = ordering.reachable_operations(program.operations)
         return [op for op in reached if op.type not in ("Const", "Placeholder", "NoOp")]
 

@@ -3,7 +3,7 @@
 Synopsis::
 
     hooks = [*chief_hooks(model, config, tracker, user_hooks, listeners), *user_hooks]
-    hooks += loss_hooks(model, config)
+    hooks += loss_hooks(model, config, fails_at_nan=True)
     hooks += step_hooks(model, hooks)
 
 The order is the original's. Each phase of a run calls the hooks from first to last.
@@ -66,9 +66,17 @@ def chief_hooks(
     return chief
 
 
-def loss_hooks(model: model_program.ModelProgram, config: RunConfig) -> list[Any]:
-    """The hooks that come after the user's: the NaN guard and the log line."""
-    hooks = [_train.NanTensorHook(model.spec.loss)]
+def loss_hooks(
+    model: model_program.ModelProgram, config: RunConfig, *, fails_at_nan: bool
+) -> list[Any]:
+    """The hooks that come after the user's: the NaN guard and the log line.
+
+    Args:
+        model: The program that trains.
+        config: The configuration.
+        fails_at_nan: Whether a loss of NaN is an error; otherwise it only ends training.
+    """
+    hooks = [_train.NanTensorHook(model.spec.loss, fail_on_nan_loss=fails_at_nan)]
     if config.log_step_count_steps:
         tensors = {"loss": model.spec.loss, "step": model.global_step}
         hooks.append(_train.LoggingTensorHook(tensors, every_n_iter=config.log_step_count_steps))

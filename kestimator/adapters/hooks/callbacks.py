@@ -1,18 +1,13 @@
-"""Keras callbacks and the progress bar, as hooks of the loop.
+"""The progress bar of training, and the checks of the arguments `callbacks` and `verbose`.
 
 Synopsis::
 
-    hooks = training_hooks(
-        model, [keras.callbacks.CSVLogger("log.csv")], verbose=0, steps=100, evaluations=log)
-
-For a callback, a train call is one epoch. Most callbacks override none of the batch methods. They
-are called at the start and at the end, and the loop stays on the device in between.
+    hooks = progress_hooks(loss, verbose=1, steps=100, evaluations=log)
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -21,51 +16,29 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters.hooks import event_files, stock_hooks
-from kestimator.engine.programs import model_program
-from kestimator.engine.runs import keras_model
 from kestimator.engine.runs.cadence import Cadence
 from kestimator.validation import checks
 
 _train: Any = tf.compat.v1.train
 MOST_METRICS = 3
 """The progress line shows at most this many metrics of an evaluation."""
-_BATCH_METHODS = {
-    "train": ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
-    "test": ("on_test_batch_begin", "on_test_batch_end"),
-}
 
 
-def training_hooks(
-    model: model_program.ModelProgram,
-    callbacks: Sequence[Any] | None,
+def progress_hooks(
+    loss: tf.Tensor,
     verbose: int | str,
     steps: int | None,
     evaluations: event_files.EvaluationLog,
 ) -> list[Any]:
-    """The hooks that serve the arguments `callbacks` and `verbose` of `train`.
+    """The hooks that serve the argument `verbose` of `train`.
 
     Args:
-        model: The program that trains.
-        callbacks: Keras callbacks, or None.
+        loss: The loss.
         verbose: 1 shows a progress bar, 0 none, 'auto' one on a terminal.
         steps: The number of steps, if it is known.
         evaluations: The results of evaluations, which the bar shows.
-
-    Raises:
-        errors.ArgumentTypeError: `callbacks` holds something else.
-        errors.ArgumentError: `verbose` is something else.
     """
-    hooks: list[Any] = _callbacks_hook(model, callbacks, "train")
-    if _shows_progress(verbose):
-        hooks.append(ProgressHook(model.spec.loss, steps, evaluations))
-    return hooks
-
-
-def evaluation_hooks(
-    model: model_program.ModelProgram, callbacks: Sequence[Any] | None
-) -> list[Any]:
-    """The hooks that serve the argument `callbacks` of `evaluate`."""
-    return _callbacks_hook(model, callbacks, "test")
+    return [ProgressHook(loss, steps, evaluations)] if shows_progress(verbose) else []
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -106,78 +79,9 @@ def check_verbose(verbose: Any) -> None:
     )
 
 
-def _callbacks_hook(
-    model: model_program.ModelProgram, callbacks: Sequence[Any] | None, kind: str
-) -> list[Any]:
-    return [CallbacksHook(model, callbacks, kind)] if callbacks else []
-
-
-def _shows_progress(verbose: int | str) -> bool:
+def shows_progress(verbose: int | str) -> bool:
+    """Whether `verbose` asks for a progress bar."""
     return bool(sys.stdout.isatty()) if verbose == "auto" else bool(verbose)
-
-
-class CallbacksHook(_train.SessionRunHook, Cadence):
-    """Calls Keras callbacks as `fit` or `Model.evaluate` would.
-
-    Args:
-        model: The program.
-        callbacks: The callbacks.
-        kind: 'train' or 'test'.
-    """
-
-    def __init__(
-        self, model: model_program.ModelProgram, callbacks: Sequence[Any], kind: str
-    ) -> None:
-        Cadence.__init__(self, self)
-        self._kind = kind
-        self._loss = model.spec.loss
-        self._model = keras_model.ProgramModel(model)
-        self._list = keras.callbacks.CallbackList(
-            list(callbacks), add_history=False, add_progbar=False, model=self._model
-        )
-        self._sees_batches = any(_sees_batches(callback, kind) for callback in callbacks)
-        self._batch = 0
-        self._logs: dict[str, Any] = {}
-
-    def steps_until_due(self, global_step: int) -> int:
-        """None where a callback has a batch method, all otherwise."""
-        return 0 if self._sees_batches else stock_hooks.UNLIMITED
-
-    def passed(self, steps: int, global_step: int, loss: Any) -> None:
-        """Counts unobserved batches."""
-        self._batch += steps
-        self._logs = {"loss": _plain(loss)}
-
-    def after_create_session(self, session: Any, coord: Any) -> None:
-        """Begins."""
-        del session, coord
-        self._call("begin", {})
-        if self._kind == "train":
-            self._list.on_epoch_begin(0, {})
-
-    def before_run(self, run_context: Any) -> Any:
-        """Begins a batch."""
-        del run_context
-        self._call("batch_begin", self._batch, {})
-        return _train.SessionRunArgs(self._loss)
-
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        """Ends a batch, and training if a callback wants it."""
-        self._logs = {"loss": _plain(run_values.results)}
-        self._call("batch_end", self._batch, self._logs)
-        self._batch += 1
-        if self._model.stop_training:
-            run_context.request_stop()
-
-    def end(self, session: Any) -> None:
-        """Ends."""
-        del session
-        if self._kind == "train":
-            self._list.on_epoch_end(0, self._logs)
-        self._call("end", self._logs)
-
-    def _call(self, event: str, *args: Any) -> None:
-        getattr(self._list, f"on_{self._kind}_{event}")(*args)
 
 
 class ProgressHook(_train.SessionRunHook, Cadence):
@@ -239,15 +143,6 @@ def _shown_metrics(folder: str, scalars: dict[str, float]) -> list[tuple[str, fl
     """The loss and as many other metrics as fit on a line."""
     names = sorted(scalars, key=lambda name: (name != "loss", name))[:MOST_METRICS]
     return [(f"{folder}_{name}", scalars[name]) for name in names]
-
-
-def _sees_batches(callback: Any, kind: str) -> bool:
-    base = keras.callbacks.Callback
-    return any(
-        # An instance may have the method, too, as LambdaCallback sets it.
-        method in vars(callback) or getattr(type(callback), method) is not getattr(base, method)
-        for method in _BATCH_METHODS[kind]
-    )
 
 
 def _plain(loss: Any) -> Any:

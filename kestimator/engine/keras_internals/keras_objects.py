@@ -143,3 +143,17 @@ def slot(
         variable: The variable that the optimizer updates.
     """
     return getattr(optimizer, f"_{name}")[optimizer._get_variable_index(variable)]
+
+
+def averaged_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The variables that `use_ema` averages, in the order of the averages; none without it.
+
+    The method that takes the averages over needs them, but the optimizer does not tell them.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return list(inner._trainable_variables) if getattr(inner, "use_ema", False) else []
+
+
+def profiles_batches(callback: keras.callbacks.TensorBoard) -> bool:
+    """Whether a callback profiles some batches: it does not keep its argument."""
+    return bool(callback._should_trace)

@@ -20,7 +20,12 @@ class Cadence(abc.ABC):
 
     Args:
         hook: The hook.
+
+    Attributes:
+        sums_losses: Whether the hook wants to know the losses of all steps.
     """
+
+    sums_losses = False
 
     def __init__(self, hook: Any) -> None:
         self.hook = hook
@@ -33,8 +38,14 @@ class Cadence(abc.ABC):
         """The number of seconds that may pass before the hook has to see a step."""
         return float("inf")
 
+    def before_steps(self) -> None:  # noqa: B027
+        """Tells the hook that steps are about to run, observed or not."""
+
     def passed(self, steps: int, global_step: int, loss: Any) -> None:  # noqa: B027
         """Tells the hook that `steps` steps passed unobserved, up to `global_step`."""
+
+    def summed(self, steps: int, loss_sum: float) -> None:  # noqa: B027
+        """Tells a hook with `sums_losses` the sum of the losses of unobserved steps."""
 
     def watched(self) -> tf.Tensor | None:
         """A tensor that the hook wants to see when it becomes NaN."""

@@ -42,12 +42,14 @@ class LoopResult:
         loss: The loss of the last step; None if none ran.
         data_ended: Whether the input has ended.
         not_finite: For the loss and each watched tensor, whether it is NaN.
+        loss_sum: The sum of the losses of all steps; 0 where nobody asked for it.
     """
 
     steps: int
     loss: Any
     data_ended: bool
     not_finite: tuple[bool, ...]
+    loss_sum: float = 0.0
 
 
 class DeviceLoop:
@@ -64,6 +66,7 @@ class DeviceLoop:
         watched: Other float tensors that end the loop when one of their elements is NaN.
         global_step: The eager variable that counts steps, if a step may add another number
             than 1 to it. None otherwise.
+        sums_losses: Whether to sum the losses of the steps, which is one more op for each.
 
     Attributes:
         was_built: Whether the last call built a function first. Its duration then says nothing
@@ -77,8 +80,11 @@ class DeviceLoop:
         operations: Sequence[tf.Operation],
         watched: Sequence[tf.Tensor] = (),
         global_step: tf.Variable | None = None,
+        *,
+        sums_losses: bool = False,
     ) -> None:
         self._loss = loss
+        self._sums = int(sums_losses)
         self._watched = len(watched)
         self._step = program.function([loss, *watched], operations)
         self._inputs = program.inputs
@@ -150,7 +156,7 @@ class DeviceLoop:
                 flat = functools.partial(self._next_of, iterator if observed.inputs else None)
                 # A NaN among the steps before ends the call: no step may run after it.
                 values = compiled.once(
-                    tf.logical_not(tf.reduce_any(_nan_flags(result))),
+                    tf.logical_not(tf.reduce_any(self._nan_flags(result))),
                     lambda: compiled.inlined(observed, self._inputs, flat()),
                     _nothing(observed.outputs),
                     [tensor.shape for tensor in observed.outputs],
@@ -248,7 +254,8 @@ class DeviceLoop:
         return loop
 
     def _result(self, outputs: Sequence[tf.Tensor]) -> LoopResult:
-        steps, loss, data_ended, *flags = outputs
+        steps, loss, data_ended, *others = outputs
+        sums, flags = others[: self._sums], others[self._sums :]
         count, last = int(steps), loss.numpy()
         # NaN is the only value that differs from itself, in bfloat16 and float16, too.
         is_nan = count > 0 and bool(last != last)
@@ -257,18 +264,28 @@ class DeviceLoop:
             last if count else None,
             bool(data_ended),
             (is_nan, *(bool(flag) for flag in flags)),
+            sum(map(float, sums)),
         )
 
     def _one_step(
-        self, done: tf.Tensor, flat: Sequence[tf.Tensor], *, waits: bool = False
+        self, state: Sequence[tf.Tensor], flat: Sequence[tf.Tensor], *, waits: bool = False
     ) -> list[tf.Tensor]:
-        """Runs a step; returns the count of steps, the loss, and NaN flags of watched tensors."""
+        """Runs a step; returns the count of steps, the loss, its sum, and NaN flags.
+
+        Args:
+            state: What the step before returned, or `_start`.
+            flat: The batches of the step.
+            waits: As for `PrunedFunction.inlined`.
+        """
+        done, sums = state[0], state[2 : 2 + self._sums]
         loss, *watched = compiled.inlined(self._step, self._inputs, flat, waits=waits)
         flags = [tf.reduce_any(tf.math.is_nan(tensor)) for tensor in watched]
         # The count waits for the loss, and the loss for the step's operations: the next turn of
         # the loop starts when this one has written its variables.
         with tf.control_dependencies([loss]):
-            return [done + 1, tf.reshape(loss, ()), *flags]
+            last = tf.reshape(loss, ())
+            sums = [total + tf.cast(last, total.dtype) for total in sums]
+            return [done + 1, last, *sums, *flags]
 
     def _next_of(self, source: Any) -> list[tf.Tensor]:
         """Returns the batches of a step, taken one after the other."""
@@ -279,7 +296,7 @@ class DeviceLoop:
         return flat
 
     def _goes_on(
-        self, limits: Sequence[tf.Tensor], done: tf.Tensor, loss: tf.Tensor, *flags: tf.Tensor
+        self, limits: Sequence[tf.Tensor], done: tf.Tensor, loss: tf.Tensor, *others: tf.Tensor
     ) -> tf.Tensor:
         steps, until_step = limits
         # A NaN differs from itself: `is_nan` and `not` would be two more ops per iteration.
@@ -288,36 +305,37 @@ class DeviceLoop:
         if self._global_step is not None:
             step = tf.cast(self._global_step, tf.int64)
             goes_on = tf.logical_and(goes_on, step < until_step)
-        for flag in flags:
+        for flag in others[self._sums :]:
             goes_on = tf.logical_and(goes_on, tf.logical_not(flag))
         return goes_on
 
     def _start(self) -> list[tf.Tensor]:
         # Not NaN, so that the first step starts.
         loss = tf.zeros((), self._loss.dtype)
-        return [tf.constant(0), loss, *[tf.constant(False)] * self._watched]
+        sums = [tf.constant(0.0)] * self._sums
+        return [tf.constant(0), loss, *sums, *[tf.constant(False)] * self._watched]
 
     def _build_counted(self, source: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
         """Builds the loop for an input that is known to hold enough batches."""
         waits = isinstance(source, _program.PrunedFunction)  # such an input ends by an exception
         # One iteration at a time: a step must see the variables that the step before wrote.
-        done, loss, *flags = tf.while_loop(
+        done, loss, *others = tf.while_loop(
             functools.partial(self._goes_on, limits),
-            lambda done, *_: self._one_step(done, self._next_of(source), waits=waits),
+            lambda *state: self._one_step(state, self._next_of(source), waits=waits),
             self._start(),
             parallel_iterations=1,
         )
-        return [done, loss, tf.constant(False), *flags]
+        return [done, loss, tf.constant(False), *others]
 
     def _build_until_end(self, iterator: Any, *limits: tf.Tensor) -> list[tf.Tensor]:
         """Builds the loop for an input of unknown length, which ends by an empty optional."""
 
         def body(_: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
-            step = functools.partial(self._one_step, state[0])
+            step = functools.partial(self._one_step, state)
             has_batches, state_after = self._step_if_any(iterator, step, state)
             return [tf.logical_not(has_batches), *state_after]
 
-        ended, done, loss, *flags = tf.while_loop(
+        ended, done, loss, *others = tf.while_loop(
             lambda ended, *state: tf.logical_and(
                 tf.logical_not(ended), self._goes_on(limits, *state)
             ),
@@ -325,12 +343,11 @@ class DeviceLoop:
             [tf.constant(False), *self._start()],
             parallel_iterations=1,
         )
-        return [done, loss, ended, *flags]
+        return [done, loss, ended, *others]
 
-
-def _nan_flags(outputs: Sequence[tf.Tensor]) -> tf.Tensor:
-    _, loss, _, *flags = outputs
-    return tf.stack([tf.not_equal(loss, loss), *flags])
+    def _nan_flags(self, outputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        _, loss, _, *others = outputs
+        return tf.stack([tf.not_equal(loss, loss), *others[self._sums :]])
 
 
 def _nothing(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:

@@ -99,6 +99,8 @@ class Runner:
                 unobserved = self._steps_until_due(steps_left)
                 # Before, not after: an error in a step leaves variables that equal no checkpoint.
                 self._before_steps()
+                for cadence in self._cadences:
+                    cadence.before_steps()
                 # One call for both saves the cost of a second call, which counts with small steps.
                 if self._can_observe_within(unobserved, steps_left):
                     ran, loss = self._run_and_observe(unobserved)
@@ -217,6 +219,7 @@ class Runner:
         after = self._step()
         for cadence in self._cadences:
             cadence.passed(result.steps, after, result.loss)
+            cadence.summed(result.steps, result.loss_sum)
         self._tell_not_finite(result)
         return result
 
@@ -261,6 +264,8 @@ class Runner:
                 result, tensors = self._device_loop().run_and_observe(
                     self._batches, unobserved, compiled[0], on_one_thread=self._steps_are_small
                 )
+        for cadence in self._cadences:
+            cadence.summed(result.steps, result.loss_sum)
         if any(result.not_finite):
             # The observed step has not run. The loop continues from here, unless a hook raises an
             # error for the NaN or requests a stop. Hooks subtract the steps that did not run.
@@ -284,6 +289,7 @@ class Runner:
         """Returns the device loop, which stops at NaN in the loss or in a watched tensor."""
         model = self._model
         watched = [tensor for _, tensor in self._watchers if tensor is not model.spec.loss]
+        sums_losses = any(cadence.sums_losses for cadence in self._cadences)
 
         def make() -> device_loop.DeviceLoop:
             return device_loop.DeviceLoop(
@@ -292,11 +298,12 @@ class Runner:
                 model.operations,
                 watched,
                 model.irregular_global_step,
+                sums_losses=sums_losses,
             )
 
         # The loop stays with the program for the next call. Watched tensors are outputs of its
         # step, so they belong to the key.
-        key = ("device loop", *(tensor.ref() for tensor in watched))
+        key = ("device loop", sums_losses, *(tensor.ref() for tensor in watched))
         loop: device_loop.DeviceLoop = model.made_once(key, make)
         return loop
 

@@ -145,7 +145,7 @@ def test_regularized_table_gets_keras_dense_update(tmp_path: Any) -> None:
 
 def step_operations(estimator: kestimator.Estimator) -> list[tf.Operation]:
     """The ops that a step of the estimator's training program runs."""
-    (model,) = (m for m in state_of(estimator).programs.values() if m.mode == ModeKeys.TRAIN)
+    (model,) = state_of(estimator).programs.of(ModeKeys.TRAIN)
     return list(ordering.reachable_operations([*model.operations, model.spec.loss]))
 
 
@@ -299,7 +299,7 @@ def test_rows_are_read_before_a_write_that_comes_after_them(tmp_path: Any) -> No
 
     estimator = kestimator.Estimator(model_fn, tmp_path)
     estimator.train(dataset, steps=2)
-    (model,) = state_of(estimator).programs.values()
+    (model,) = state_of(estimator).programs
     found = [op for op in step_operations(estimator) if op.type == "ResourceGather"]
     assert len(found) == 3
     assert [op.name for op in step_operations(estimator) if op.type == "GatherV2"]
