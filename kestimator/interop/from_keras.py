@@ -24,6 +24,7 @@ from kestimator.adapters.keras_models import keras_io, keras_loading, keras_sour
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import keras_losses
+from kestimator.engine.tracing import execution_modes
 from kestimator.estimator import Estimator
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
 from kestimator.keys import ModeKeys, SignatureKeys
@@ -140,7 +141,8 @@ class KerasEstimator(Estimator):
         """
         path = self._checkpoint(checkpoint_path) or self._trained()
         checkpoint = checkpoint_files.reader(path)
-        with checkpoint_files.unreadable_as_error(path):
+        # A hook or an exporter may call this while the graph of training is the default one.
+        with execution_modes.outside(), checkpoint_files.unreadable_as_error(path):
             return self._source.with_values(checkpoint.has_tensor, checkpoint.get_tensor)
 
 

@@ -16,6 +16,7 @@ import keras
 
 from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files, keras_writing
+from kestimator.engine.tracing import execution_modes
 
 checked_target = keras_writing.checked_target
 HeldModel = contextlib.AbstractContextManager[tuple[keras.Model | None, dict[int, str]]]
@@ -47,7 +48,7 @@ def write(
         return _saved(
             model, target, keras_writing.names_in(model, checkpoint_files.names(checkpoint))
         )
-    with held_model() as (model, ids):
+    with execution_modes.outside(), held_model() as (model, ids):
         if model is not None:
             return _saved(model, target, ids)
     if target.endswith(keras_writing.MODEL):

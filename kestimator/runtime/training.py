@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    loss = train(state, model, batches, hooks, listeners, callbacks_hook)
+    loss = train(state, model, batches, hooks, listeners, callbacks_hook, fails_at_nan=True)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Synopsis::
 
     check(callbacks, model, are_evaluated=False)      # refuses what cannot work, before training
-    hook = CallbacksHook(model, callbacks, loss, params={"steps": 100})
+    hook = CallbacksHook(model, callbacks, loss, "train", params={"steps": 100})
 
 For a callback, a call of `train` is one epoch. In `train_and_evaluate`, each evaluation ends an
 epoch. Most callbacks have no batch methods, and the loop stays on the device between epochs.
@@ -110,6 +110,7 @@ class CallbacksHook(_train.SessionRunHook, Cadence):
         self._epoch = self._batch = self._steps = 0
         self._epoch_is_open = False
         self._loss_sum = 0.0
+        self._last_logs: dict[str, float] = {}
         with execution_modes.outside():
             self._list = _keras.CallbackList(
                 list(callbacks), add_history=False, add_progbar=False, model=model, **params
@@ -176,15 +177,16 @@ class CallbacksHook(_train.SessionRunHook, Cadence):
             metrics: The metrics of its evaluation, by their names in `logs`.
         """
         if self._epoch_is_open:
+            self._last_logs = {**self._logs(), **_plain(metrics)}
             with self._calling():
-                self._list.on_epoch_end(self._epoch, {**self._logs(), **_plain(metrics)})
+                self._list.on_epoch_end(self._epoch, self._last_logs)
             self._epoch += 1
             self._epoch_is_open, self._steps, self._loss_sum = False, 0, 0.0
         return bool(self._model.stop_training)
 
     def end_training(self) -> None:
-        """Ends training."""
-        self._call("end", {})
+        """Ends training, with the logs of the last epoch."""
+        self._call("end", self._last_logs)
 
     def end_evaluation(self, metrics: Mapping[str, Any]) -> None:
         """Ends an evaluation with its metrics."""

@@ -11,6 +11,7 @@ import keras
 from kestimator import specs
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.tracing import execution_modes
 from kestimator.estimator import Estimator
 from kestimator.interop import to_keras
 
@@ -84,6 +85,8 @@ class CannedEstimator(Estimator):
             errors.CheckpointNotFoundError: There is no checkpoint.
         """
         path = self._checkpoint(checkpoint_path) or self._trained()
-        return to_keras.build(
-            self._blueprint, lambda name: checkpoint_files.value(path, name), inputs
-        )
+        # A hook or an exporter may call this while the graph of training is the default one.
+        with execution_modes.outside():
+            return to_keras.build(
+                self._blueprint, lambda name: checkpoint_files.value(path, name), inputs
+            )

@@ -141,9 +141,7 @@ class Run:
 
     def logits(self) -> np.ndarray:
         rows = self.estimator.predict(by_name)
-        return np.array(
-            [next(v for k, v in row.items() if "logits" in k or k == "dense") for row in rows]
-        )
+        return np.array([row[min(row)] if len(row) == 1 else row["logits"] for row in rows])
 
 
 def assert_logs(logs: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -347,6 +345,16 @@ def remote_monitor(kind: str, path: pathlib.Path) -> None:
     np.testing.assert_allclose([logs["val_loss"] for logs in received], run.logs["val_loss"])
 
 
+def tensorboard_histograms(kind: str, path: pathlib.Path) -> None:
+    Run(kind, path, keras.callbacks.TensorBoard(str(path / "logs"), histogram_freq=1))
+    tags = {
+        value.tag
+        for event in event_files.read_events(str(path / "logs" / "train"))
+        for value in event.summary.value
+    }
+    assert any("kernel" in tag and "histogram" in tag for tag in tags), tags
+
+
 WORK: dict[str, Callable[..., None]] = {
     "Callback": base,
     "CSVLogger": csv_logger,
@@ -360,6 +368,7 @@ WORK: dict[str, Callable[..., None]] = {
     "ReduceLROnPlateau": reduce_lr_on_plateau,
     "RemoteMonitor": remote_monitor,
     "TensorBoard": tensorboard,
+    "TensorBoard, histograms": tensorboard_histograms,
     "TerminateOnNaN": terminate_on_nan,
 }
 REFUSED = {
@@ -419,9 +428,14 @@ def test_refused_callback(name: str, kind: str, tmp_path: pathlib.Path) -> None:
 
 
 def test_the_table_is_complete() -> None:
-    """The table has every callback of Keras."""
+    """The table has every callback of Keras, and the documentation has the table."""
     names = {name for name in dir(keras.callbacks) if name[0].isupper()} - {"CallbackList"}
     assert {name.split(",")[0] for name, _ in [*CELLS, *REFUSED]} == names
+    text = (pathlib.Path(__file__).parents[3] / "docs/callbacks.md").read_text()
+    lines = [line for line in text.splitlines() if line.endswith(("✓ |", "✗ |"))]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    marks = {(row[0], k): mark for row in rows for k, mark in zip(KINDS, row[1:], strict=True)}
+    assert marks == {**dict.fromkeys(CELLS, "✓"), **dict.fromkeys(REFUSED, "✗")}
 
 
 @pytest.mark.parametrize("when", ["on_epoch_begin", "on_epoch_end"])
@@ -547,3 +561,20 @@ def test_a_callback_that_looks_at_no_batch_leaves_the_loop_on_the_device(tmp_pat
         patch.setattr(type(model), "made_once", made_once)
         estimator.train(repeated, steps=50, callbacks=callbacks)
     assert any(key[0] == "device loop" for key in observed if isinstance(key, tuple))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_can_export_to_keras(kind: str, tmp_path: Any) -> None:
+    """Its graph is the default one, and is finalized."""
+    estimator = KINDS[kind](str(tmp_path / "model")).train(repeated, steps=1)
+    files: list[str] = []
+
+    class Export(v1.train.SessionRunHook):
+        def end(self, session: Any) -> None:
+            del session
+            files.append(estimator.export_keras(str(tmp_path / "model.weights.h5")))
+            if hasattr(estimator, "to_keras"):
+                assert isinstance(estimator.to_keras(), keras.Model)
+
+    estimator.train(repeated, steps=1, hooks=[Export()])
+    assert pathlib.Path(*files).stat().st_size > 0
