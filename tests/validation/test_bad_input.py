@@ -95,7 +95,7 @@ class TestConstructor:
             ({"model_dir": 3}, TypeError, ["`model_dir`", "a path", "3 .of type int"]),
             ({"config": kestimator.RunConfig("/tmp/other")}, ValueError, ["twice", "/tmp/other"]),
             ({"warm_start_from": 3}, ValueError, ["`warm_start_from`", "WarmStartSettings"]),
-            ({"warm_start_from": ""}, ValueError, ["`ckpt_to_initialize_from`"]),
+            ({"warm_start_from": ""}, ValueError, ["`warm_start_from`"]),
             ({"model_fn": None}, ValueError, ["`model_fn`", "features, labels, mode"]),
             ({"model_fn": "f"}, TypeError, ["`model_fn`", "a callable", "'f'"]),
             ({"model_fn": lambda x: x}, ValueError, ["`model_fn`", "`features`", "`x`"]),
