@@ -66,7 +66,12 @@ class LinearSDCA:
     adaptive: bool = False
 
     def __post_init__(self) -> None:
-        kinds.checked_text("example_id_column", self.example_id_column, "the name of a feature")
+        kinds.checked_text(
+            "example_id_column",
+            self.example_id_column,
+            "the name of a feature",
+            type_error=errors.ArgumentError,
+        )
         if self.num_table_shards is not None:
             self._settle("num_table_shards", checks.checked_int, 1, maximum=1, expected=_SHARDS)
         self._settle("num_loss_partitions", checks.checked_int, 1, maximum=checks.LARGEST_SIZE)

@@ -354,6 +354,8 @@ def _range(minimum: int | None, maximum: int | None) -> str:
     if minimum is None or maximum is None:
         limits = "" if minimum is None else f" of at least {minimum}"
         return f"an integer{limits}" if maximum is None else f"an integer of at most {maximum}"
+    if maximum == LARGEST_SIZE:
+        return f"an integer of at least {minimum}, below 2**31"
     return f"an integer from {minimum} to {maximum}"
 
 

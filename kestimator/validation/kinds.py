@@ -64,14 +64,20 @@ def checked_choice(
     raise (errors.ArgumentError if isinstance(value, str) else type_error)(message)
 
 
-def checked_text(name: str, value: Any, expected: str) -> str:
+def checked_text(
+    name: str,
+    value: Any,
+    expected: str,
+    *,
+    type_error: type[errors.KestimatorError] = errors.ArgumentTypeError,
+) -> str:
     """Checks that a value is a string, and returns it.
 
     Raises:
-        ArgumentTypeError: It is something else.
+        ArgumentTypeError: It is something else. `type_error` replaces this class.
     """
     if not isinstance(value, str):
-        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
+        raise type_error(errors.invalid_argument(name, value, expected))
     return value
 
 

@@ -461,10 +461,11 @@ TAKEN: dict[str, str] = {
     **_each("cell_type inverse_link_fn", "class"),
     "initial_clusters": "array class",
     # Collections, of which empty ones are legal.
-    **_each("context_feature_columns dnn_feature_columns exporters feature_columns", "'' [] {}"),
+    **_each("dnn_feature_columns exporters feature_columns", "'' [] {}"),
     **_each("hooks linear_feature_columns saving_listeners training_chief_hooks", "'' [] {}"),
     **_each("evaluation_hooks prediction_hooks training_hooks", "'' [] {}"),
     **_each("callbacks classes_for_class_based_metrics thresholds", "[]"),
+    "context_feature_columns": "[]",
     **_each("assets_extra eval_metric_ops export_outputs features labels loss metrics", "{}"),
     **_each("metric_names_map outputs predictions receiver_tensors", "{}"),
     **_each("receiver_tensors_alternatives var_name_to_prev_var_name", "{}"),

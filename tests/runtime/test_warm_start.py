@@ -31,7 +31,7 @@ def estimator(path: Any, source: Any = None, **params: Any) -> Any:
 
 @pytest.fixture
 def source(tmp_path: pathlib.Path) -> pathlib.Path:
-    estimator(tmp_path / "source").train(input_fn)
+    estimator(tmp_path / "source").train(input_fn, steps=1)
     return tmp_path / "source"
 
 
@@ -53,8 +53,8 @@ def test_what_is_no_checkpoint(
 
 
 def test_a_checkpoint_comes_first(tmp_path: pathlib.Path, source: pathlib.Path) -> None:
-    estimator(tmp_path / "m", source).train(input_fn)
-    again = estimator(tmp_path / "m", tmp_path / "deleted meanwhile").train(input_fn)
+    estimator(tmp_path / "m", source).train(input_fn, steps=1)
+    again = estimator(tmp_path / "m", tmp_path / "deleted meanwhile").train(input_fn, steps=1)
     assert again.get_variable_value("global_step") == 2
 
 
@@ -62,9 +62,9 @@ def test_a_directory_may_get_its_checkpoint_later(tmp_path: pathlib.Path) -> Non
     (tmp_path / "source").mkdir()
     second = estimator(tmp_path / "m", tmp_path / "source")
     with pytest.raises(errors.CheckpointNotFoundError, match="`warm_start_from`"):
-        second.train(input_fn)
-    first = estimator(tmp_path / "source").train(input_fn)
-    second.train(input_fn)
+        second.train(input_fn, steps=1)
+    first = estimator(tmp_path / "source").train(input_fn, steps=1)
+    second.train(input_fn, steps=1)
     assert second.get_variable_value("w") == first.get_variable_value("w")
 
 
@@ -73,5 +73,5 @@ def test_variables_that_do_not_fit(
     tmp_path: pathlib.Path, source: pathlib.Path, params: Any
 ) -> None:
     with pytest.raises(errors.CheckpointMismatchError, match="`warm_start_from`"):
-        estimator(tmp_path / "m", source, **params).train(input_fn)
+        estimator(tmp_path / "m", source, **params).train(input_fn, steps=1)
     assert not (tmp_path / "m").exists()

@@ -75,7 +75,7 @@ class RecurrentPart:
             "sequence_feature_columns", columns, column_kinds.Place.SEQUENCE
         )
         context_columns: Sequence[column_kinds.Column] = ()
-        if not kinds.is_empty(context):
+        if context is not None and not (isinstance(context, list) and not context):
             context_columns = column_kinds.checked_columns(
                 "context_feature_columns", context, column_kinds.Place.DENSE
             )
