@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.keys import TaskType
+from kestimator.validation import checks, kinds
 
 _logger = logging.getLogger("kestimator")
 
@@ -47,6 +48,10 @@ class ClusterInfo:
         cluster_spec: All addresses; empty without a cluster and for an evaluator.
         service: The value of "service" in TF_CONFIG.
         model_dir: The value of "model_dir" in TF_CONFIG.
+
+    Raises:
+        ArgumentTypeError: A type cannot be used.
+        ArgumentError: A number is negative.
     """
 
     task_type: str = TaskType.WORKER
@@ -62,6 +67,24 @@ class ClusterInfo:
     )
     service: dict[str, Any] | None = None
     model_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        kinds.checked_text("task_type", self.task_type, "the type of a task, such as 'worker'")
+        kinds.checked_flag("is_chief", self.is_chief)
+        for name in ("task_id", "num_ps_replicas", "num_worker_replicas"):
+            checks.checked_int(name, getattr(self, name), 0, takes_bools=True)
+        if self.global_id_in_cluster is not None:
+            checks.checked_int(
+                "global_id_in_cluster", self.global_id_in_cluster, 0, takes_bools=True
+            )
+        for name in ("master", "evaluation_master"):
+            kinds.checked_text(name, getattr(self, name), "an address, or an empty string")
+        kinds.checked_instance(
+            "cluster_spec", self.cluster_spec, tf.train.ClusterSpec, "a tf.train.ClusterSpec"
+        )
+        kinds.checked_mapping("service", self.service, "a dict, or None")
+        if self.model_dir is not None:
+            checks.checked_path("model_dir", self.model_dir)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> ClusterInfo:

@@ -24,7 +24,7 @@ from kestimator import errors
 from kestimator._types import DeviceFn, Path
 from kestimator.cluster import ClusterInfo
 from kestimator.keys import TaskType
-from kestimator.validation import checks, signatures
+from kestimator.validation import checks, kinds, signatures
 
 __all__ = ["ClusterInfo", "RunConfig", "default_session_config"]
 
@@ -177,6 +177,10 @@ class RunConfig:
         self._settle_save_checkpoints()
         if self.cluster is _UNSET:
             self._set("cluster", ClusterInfo.from_environment())
+        elif self.cluster is None:
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument("cluster", None, "a kestimator.ClusterInfo")
+            )
         self._settle_strategies()
         _check(self)
         for field in dataclasses.fields(self):
@@ -357,7 +361,7 @@ def _model_dir(path: Path | None, in_tf_config: str | None) -> str | None:
 
 
 def _path_text(path: Path | None) -> str | None:
-    return None if path is None else os.fsdecode(path)
+    return None if path is None else checks.checked_path("model_dir", path)
 
 
 def _cleared_by(changes: dict[str, Any]) -> dict[str, None]:
@@ -401,8 +405,35 @@ def _optional_from_zero(name: str, value: Any) -> Any:
     return checks.checked_not_negative(name, value, optional=True)
 
 
+def _optional_count(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    number = checks.plain_number(value)
+    whole = int(number) if isinstance(number, float) and number.is_integer() else value
+    return checks.checked_int(
+        name,
+        whole,
+        0,
+        maximum=checks.LARGEST_SIZE,
+        takes_bools=True,
+        expected="a non-negative integer, or None",
+    )
+
+
+def _optional_flag(name: str, value: Any) -> bool | None:
+    return None if value is None else kinds.checked_flag(name, value)
+
+
 def _takes_only_op(value: Any) -> bool:
     return callable(value) and signatures.accepted_arguments(value) == {"op"}
+
+
+def _is_protocol(value: Any) -> bool:
+    return isinstance(value, str) and value in ("grpc", "grpc+verbs")
+
+
+def _has_strategies(value: Any) -> bool:
+    return hasattr(value, "train_distribute") or hasattr(value, "eval_distribute")
 
 
 def _is_strategy(value: Any) -> bool:
@@ -411,21 +442,27 @@ def _is_strategy(value: Any) -> bool:
 
 _Predicate = Callable[[Any], bool]
 
-_NUMBERS: dict[str, Callable[[str, Any], Any]] = {
+_PLAIN: dict[str, Callable[[str, Any], Any]] = {
     "save_summary_steps": _optional_from_zero,
     "save_checkpoints_steps": _optional_from_zero,
     "save_checkpoints_secs": _optional_from_zero,
-    "keep_checkpoint_max": _optional_from_zero,
+    "keep_checkpoint_max": _optional_count,
     "keep_checkpoint_every_n_hours": checks.checked_positive,
     "log_step_count_steps": checks.checked_positive,
     "session_creation_timeout_secs": checks.checked_positive,
     "tf_random_seed": _optional_integer,
     "experimental_max_worker_delay_secs": _optional_integer,
+    "checkpoint_save_graph_def": _optional_flag,
 }
 
 # A wrong type raises ArgumentTypeError, a wrong value raises ArgumentError.
 _TYPES: dict[str, tuple[_Predicate, str]] = {
+    "cluster": (lambda value: isinstance(value, ClusterInfo), "a kestimator.ClusterInfo"),
     "model_dir": (_is_path, "a path, or None"),
+    "experimental_distribute": (
+        _has_strategies,
+        "an object with `train_distribute` or `eval_distribute`, or None",
+    ),
     "train_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
     "eval_distribute": (_is_strategy, "a tf.distribute.Strategy, or None"),
 }
@@ -436,7 +473,7 @@ _VALUES: dict[str, tuple[_Predicate, str]] = {
         "a tf.compat.v1.ConfigProto, or None",
     ),
     "device_fn": (_takes_only_op, "a function whose only argument is called `op`, or None"),
-    "protocol": (lambda value: value in ("grpc", "grpc+verbs"), "None, 'grpc' or 'grpc+verbs'"),
+    "protocol": (_is_protocol, "None, 'grpc' or 'grpc+verbs'"),
     "train_distribute": (
         lambda value: not isinstance(value, tf.distribute.ParameterServerStrategy),
         "a strategy other than tf.distribute.ParameterServerStrategy, which has its own loop",
@@ -454,7 +491,7 @@ def _check(config: RunConfig) -> None:
             value = getattr(config, name)
             if value is not None and not is_right(value):
                 raise error(errors.invalid_argument(name, value, expected))
-    for name, checked in _NUMBERS.items():
+    for name, checked in _PLAIN.items():
         config._set(name, checked(name, vars(config)[name]))
     _check_one_save_interval(config)
 

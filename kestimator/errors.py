@@ -14,7 +14,7 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
     ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
     └── CheckpointError               (ValueError)
-        ├── CheckpointNotFoundError   there is no checkpoint where one is needed
+        ├── CheckpointNotFoundError   (tf.errors.NotFoundError)  there is none where one is needed
         ├── KerasFileError            (OSError)  a Keras file is absent or cannot be read
         ├── UnreadableCheckpointError (tf.errors.DataLossError)  it exists but cannot be read
         └── CheckpointMismatchError   it does not fit the model
@@ -110,10 +110,6 @@ class CheckpointError(KestimatorError, ValueError):
     """A checkpoint is absent, unreadable, or does not fit."""
 
 
-class CheckpointNotFoundError(CheckpointError):
-    """There is no checkpoint where one is needed."""
-
-
 class KerasFileError(CheckpointError, OSError):
     """A file with a Keras model is absent, or cannot be read."""
 
@@ -130,6 +126,12 @@ class _TensorFlowError(CheckpointError):
 
     def __reduce__(self) -> tuple[type[_TensorFlowError], tuple[str]]:
         return type(self), (str(self),)
+
+
+class CheckpointNotFoundError(_TensorFlowError, tf.errors.NotFoundError):
+    """There is no checkpoint where one is needed."""
+
+    _code = tf.errors.NOT_FOUND
 
 
 class UnreadableCheckpointError(_TensorFlowError, tf.errors.DataLossError):

@@ -46,7 +46,7 @@ from kestimator.runtime import (
 )
 from kestimator.runtime.export_request import ExportRequest
 from kestimator.runtime.state import EstimatorState
-from kestimator.validation import checks, signatures
+from kestimator.validation import checks, kinds, signatures
 
 _v1 = tf.compat.v1
 _logger = logging.getLogger("kestimator")
@@ -89,7 +89,7 @@ class Estimator:
     Raises:
         ValueError: `model_fn` cannot be called with the arguments that an Estimator passes;
             `params` is given, but `model_fn` does not take it; `model_dir` differs from that of
-            `config`; a subclass redefines a member.
+            `config`; a subclass redefines a member; `warm_start_from` does not exist.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class Estimator:
         self._config = arguments.resolved_config(config, model_dir)
         self._params = arguments.copied_params(params)
         self._warm_start = warm_start.settings_from(warm_start_from)
+        warm_start.check_source(self._warm_start, self.model_dir)
         self._state = EstimatorState(model_fn, self._params, self._config, self._warm_start)
 
     @property
@@ -267,7 +268,7 @@ class Estimator:
         """
         signatures.check_input_fn(input_fn)
         self._check_mode(ModeKeys.EVAL)
-        steps = checks.checked_positive("steps", steps)
+        steps = arguments.checked_limit("steps", steps)
         checks.check_name("name", name)
         _callbacks.check_callbacks(callbacks)
         eval_hooks = list(checks.checked_hooks("hooks", hooks))
@@ -320,6 +321,11 @@ class Estimator:
         signatures.check_input_fn(input_fn)
         self._check_mode(ModeKeys.PREDICT)
         predict_hooks = list(checks.checked_hooks("hooks", hooks))
+        if predict_keys is not None:
+            kinds.checked_instance(
+                "predict_keys", predict_keys, Iterable, "a list of keys, or None"
+            )
+        yields_rows = kinds.checked_flag("yield_single_examples", yield_single_examples)
         path = self._checkpoint(checkpoint_path)
         return prediction.predict(
             self._state,
@@ -327,7 +333,7 @@ class Estimator:
             predict_keys,
             predict_hooks,
             lambda: self._still(path, checkpoint_path),
-            yield_single_examples,
+            yields_rows,
         )
 
     def export_saved_model(
@@ -513,7 +519,13 @@ class Estimator:
             )
 
     def eval_dir(self, name: str | None = None) -> str:
-        """Returns the directory in which evaluations called `name` write events."""
+        """Returns the directory in which evaluations called `name` write events.
+
+        Raises:
+            ValueError: `name` leads out of `model_dir`.
+            TypeError: `name` is not a string.
+        """
+        checks.check_name("name", name)
         return os.path.join(self.model_dir, f"eval_{name}" if name else "eval")
 
     def latest_checkpoint(self) -> str | None:
@@ -535,11 +547,13 @@ class Estimator:
             ValueError: There is no checkpoint.
             errors.MissingVariableError: The checkpoint has no such variable.
         """
-        if not isinstance(name, str):
-            raise errors.ArgumentTypeError(
-                errors.invalid_argument("name", name, "one of get_variable_names()")
-            )
-        value: np.ndarray = _checkpoint_files.value(self._trained(), name)
+        kinds.checked_text("name", name, "one of get_variable_names()")
+        path = self._trained()
+        names = _checkpoint_files.names(path)
+        if name.removesuffix(":0") not in names:
+            expected = f"a variable of the checkpoint {path!r}, which has {names}"
+            raise errors.MissingVariableError(errors.invalid_argument("name", name, expected))
+        value: np.ndarray = _checkpoint_files.value(path, name)
         return value
 
     def _check_mode(self, mode: str) -> None:

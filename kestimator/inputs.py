@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
 __all__ = [
     "keras_input_fn",
@@ -71,17 +71,21 @@ def numpy_input_fn(
         ArgumentError: `shuffle` is not a bool, or `batch_size` or `num_epochs` is out of range.
             From the returned function: arrays without rows or of different lengths, names in both
             `x` and `y`, an empty dict.
-        ArgumentTypeError: `num_epochs` is not an integer. From the returned function: `x` or `y`
-            has another type.
+        ArgumentTypeError: `num_epochs` is not an integer, or `x` or `y` has another type.
     """
     del queue_capacity, num_threads
     _check_shuffle(shuffle)
     size, epochs = _checked_batch_size(batch_size), _checked_epochs(num_epochs)
+    for name, data in (("x", x), ("y", y)):
+        if name == "x" or data is not None:
+            kinds.checked_instance(
+                name, data, Mapping | np.ndarray, "a dict of arrays, or an array"
+            )
 
     def columns() -> tuple[_Columns, _Columns]:
-        _check_container("x", x)
-        if y is not None:
-            _check_container("y", y)
+        # A dict may be filled until then.
+        _check_not_empty("x", x)
+        _check_not_empty("y", y)
         _check_distinct_names(x, y)
         return _columns(x), _columns(y)
 
@@ -415,11 +419,7 @@ def _checked_rows(features: _Columns, labels: _Columns) -> int:
     return lengths.pop()
 
 
-def _check_container(name: str, data: Any) -> None:
-    if not isinstance(data, Mapping | np.ndarray):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument(name, data, "a dict of arrays, or an array")
-        )
+def _check_not_empty(name: str, data: Any) -> None:
     if isinstance(data, Mapping) and not data:
         remedy = "Pass None if there are no labels." if name == "y" else ""
         raise errors.ArgumentError(
@@ -452,6 +452,7 @@ def _checked_batch_size(batch_size: Any) -> int:
         "batch_size",
         batch_size,
         1,
+        maximum=checks.LARGEST_SIZE,
         takes_bools=True,
         expected="a whole number above 0",
         type_error=errors.ArgumentError,
@@ -462,7 +463,14 @@ def _checked_epochs(num_epochs: Any) -> int | None:
     if num_epochs is None:
         return None
     expected = "a non-negative integer, or None"
-    return checks.checked_int("num_epochs", num_epochs, 0, takes_bools=True, expected=expected)
+    return checks.checked_int(
+        "num_epochs",
+        num_epochs,
+        0,
+        maximum=checks.LARGEST_SIZE,
+        takes_bools=True,
+        expected=expected,
+    )
 
 
 def _check_frames(x: Any, y: Any) -> None:

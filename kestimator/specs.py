@@ -16,6 +16,7 @@ All of them are namedtuples that check their fields when they are created.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -26,13 +27,14 @@ from kestimator import errors
 from kestimator._types import Exporter, Hooks, InputFn, Tensor
 from kestimator.exporting.export_outputs import ExportOutput, checked_export_outputs
 from kestimator.keys import ALL_MODES, ModeKeys
-from kestimator.validation import keras2, signatures, tensors
+from kestimator.validation import keras2, kinds, signatures, tensors
 from kestimator.validation.checks import (
     check_name,
     checked_exporters,
     checked_hooks,
     checked_listeners,
     checked_not_negative,
+    checked_path,
     checked_positive,
     warn_without_effect,
 )
@@ -287,7 +289,8 @@ class WarmStartSettings(_WarmStartSettingsFields):
             differ.
 
     Raises:
-        ArgumentError: `ckpt_to_initialize_from` is empty.
+        ArgumentError: `ckpt_to_initialize_from` is empty, or `vars_to_warm_start` is not a regular
+            expression.
         ArgumentTypeError: A field has a type that cannot be used.
     """
 
@@ -301,31 +304,24 @@ class WarmStartSettings(_WarmStartSettingsFields):
         var_name_to_prev_var_name: Mapping[str, str] | None = None,
     ) -> WarmStartSettings:
         """Checks the fields."""
-        if not ckpt_to_initialize_from:
-            raise errors.ArgumentError(
-                errors.invalid_argument(
-                    "ckpt_to_initialize_from",
-                    ckpt_to_initialize_from,
-                    "the path of a checkpoint, or of a directory that contains one",
-                )
-            )
         _check_vars_to_warm_start(vars_to_warm_start)
         return super().__new__(
             cls,
-            os.fsdecode(ckpt_to_initialize_from),
+            _checked_source(ckpt_to_initialize_from),
             vars_to_warm_start,
-            _checked_vocab_infos(var_name_to_vocab_info or {}),
-            dict(var_name_to_prev_var_name or {}),
+            _checked_vocab_infos(var_name_to_vocab_info),
+            _checked_names(var_name_to_prev_var_name),
         )
 
 
 def _check_mode(mode: object) -> None:
-    if mode not in ALL_MODES:
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                "mode", mode, "'train', 'eval' or 'infer'", "Pass the `mode` of the model_fn."
-            )
-        )
+    kinds.checked_choice(
+        "mode",
+        mode,
+        ALL_MODES,
+        "'train', 'eval' or 'infer'",
+        remedy="Pass the `mode` of the model_fn.",
+    )
 
 
 _REQUIRED = {
@@ -447,7 +443,7 @@ def _check_metric_tuple(name: str, metric: Any) -> None:
 
 
 def _checked_scaffold(scaffold: Any) -> tf.compat.v1.train.Scaffold:
-    scaffold = scaffold or tf.compat.v1.train.Scaffold()
+    scaffold = tf.compat.v1.train.Scaffold() if scaffold is None else scaffold
     if not isinstance(scaffold, tf.compat.v1.train.Scaffold):
         raise errors.ArgumentTypeError(
             errors.invalid_argument("scaffold", scaffold, "a tf.compat.v1.train.Scaffold, or None")
@@ -455,18 +451,43 @@ def _checked_scaffold(scaffold: Any) -> tf.compat.v1.train.Scaffold:
     return scaffold
 
 
-def _check_vars_to_warm_start(patterns: Any) -> None:
-    if patterns is not None and not isinstance(patterns, str | list | tuple | set):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument(
-                "vars_to_warm_start",
-                patterns,
-                "a regular expression, a list of regular expressions or of variables, or None",
-            )
+def _checked_source(source: Any) -> str:
+    expected = "the path of a checkpoint, of a directory that contains one, or of a Keras file"
+    if source is None or (isinstance(source, str | bytes) and not source):
+        raise errors.ArgumentError(
+            errors.invalid_argument("ckpt_to_initialize_from", source, expected)
         )
+    return checked_path("ckpt_to_initialize_from", source, expected)
 
 
-def _checked_vocab_infos(infos: Mapping[str, Any]) -> dict[str, VocabInfo]:
+def _check_vars_to_warm_start(patterns: Any) -> None:
+    expected = "a regular expression, a list of regular expressions or of variables, or None"
+    message = errors.invalid_argument("vars_to_warm_start", patterns, expected)
+    if patterns is None:
+        return
+    if not isinstance(patterns, str | list | tuple | set):
+        raise errors.ArgumentTypeError(message)
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        if isinstance(pattern, str):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise errors.ArgumentError(f"{message} {pattern!r} is none: {error}.") from error
+        elif not (isinstance(pattern, list) or tensors.is_tensor_or_variable(pattern)):
+            raise errors.ArgumentTypeError(message)
+
+
+def _checked_names(names: Any) -> dict[str, str]:
+    expected = "a dict from names of variables to names in the checkpoint, or None"
+    checked = kinds.checked_mapping("var_name_to_prev_var_name", names, expected)
+    for name, previous in checked.items():
+        kinds.checked_text(f"var_name_to_prev_var_name[{name!r}]", previous, "a string")
+    return checked
+
+
+def _checked_vocab_infos(vocab_infos: Any) -> dict[str, VocabInfo]:
+    expected = "a dict from names of variables to kestimator.VocabInfo, or None"
+    infos = kinds.checked_mapping("var_name_to_vocab_info", vocab_infos, expected)
     for name, info in infos.items():
         if not isinstance(info, tf.compat.v1.train.VocabInfo):
             raise errors.ArgumentTypeError(
@@ -474,4 +495,4 @@ def _checked_vocab_infos(infos: Mapping[str, Any]) -> dict[str, VocabInfo]:
                     f"var_name_to_vocab_info[{name!r}]", info, "a kestimator.VocabInfo"
                 )
             )
-    return dict(infos)
+    return infos

@@ -41,6 +41,7 @@ def test_keeps_its_message(error):
         (errors.SavedModelError, OSError),
         (errors.CheckpointError, ValueError),
         (errors.CheckpointNotFoundError, errors.CheckpointError),
+        (errors.CheckpointNotFoundError, tf.errors.NotFoundError),
         (errors.CheckpointMismatchError, errors.CheckpointError),
         (errors.UnreadableCheckpointError, tf.errors.DataLossError),
         (errors.MissingVariableError, tf.errors.NotFoundError),

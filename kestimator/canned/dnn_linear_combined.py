@@ -30,6 +30,7 @@ from kestimator.canned.parts.networks import NetworkPart
 from kestimator.config import RunConfig
 from kestimator.heads import Head
 from kestimator.interop import to_keras
+from kestimator.validation import kinds
 
 _v1 = tf.compat.v1
 _DNN_LEARNING_RATE = 0.001
@@ -285,7 +286,7 @@ class _CombinedModel:
 
 
 def _checked_linear(columns: Any, sparse_combiner: str) -> LinearPart | None:
-    if _is_empty(columns):
+    if kinds.is_empty(columns):
         return None
     return LinearPart.checked("linear_feature_columns", columns, sparse_combiner, prefix="linear_")
 
@@ -293,9 +294,9 @@ def _checked_linear(columns: Any, sparse_combiner: str) -> LinearPart | None:
 def _checked_network(
     columns: Any, hidden_units: Any, activation_fn: Any, dropout: float | None, batch_norm: bool
 ) -> NetworkPart | None:
-    if _is_empty(columns):
+    if kinds.is_empty(columns):
         return None
-    if not hidden_units:
+    if kinds.is_empty(hidden_units):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "dnn_hidden_units",
@@ -307,7 +308,3 @@ def _checked_network(
     return NetworkPart.checked(
         columns, hidden_units, activation_fn, dropout, batch_norm, prefix="dnn_"
     )
-
-
-def _is_empty(columns: Any) -> bool:
-    return columns is None or (isinstance(columns, Sequence) and not columns)

@@ -18,7 +18,7 @@ from kestimator._types import Tensor
 from kestimator.estimator import Estimator, state_of
 from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.keys import ModeKeys
-from kestimator.validation import signatures
+from kestimator.validation import kinds, signatures
 
 _OFFERED = ("features", "labels", "predictions", "config")
 _ModelFn = Callable[..., specs.EstimatorSpec]
@@ -51,7 +51,7 @@ def add_metrics(estimator: Estimator, metric_fn: Callable[..., Mapping[str, Any]
         errors.ArgumentTypeError: It is not a function, or `estimator` is not an Estimator.
     """
     _check_estimator(estimator)
-    unknown = sorted(signatures.accepted_arguments(metric_fn) - {*_OFFERED, "self"})
+    unknown = sorted(signatures.accepted_arguments(metric_fn, "metric_fn") - {*_OFFERED, "self"})
     if unknown:
         raise errors.ArgumentError(
             errors.invalid_argument(
@@ -101,7 +101,8 @@ def forward_features(
     """
     _check_estimator(estimator)
     names = _checked_keys(keys)
-    defaults = dict(sparse_default_values or {})
+    expected = "a dict from keys to values, or None"
+    defaults = kinds.checked_mapping("sparse_default_values", sparse_default_values, expected)
 
     def extended(spec: specs.EstimatorSpec, **offered: Any) -> specs.EstimatorSpec:
         if spec.mode != ModeKeys.PREDICT:

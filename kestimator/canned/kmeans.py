@@ -27,7 +27,7 @@ from kestimator.estimator import Estimator
 from kestimator.exporting.export_outputs import PredictOutput
 from kestimator.hooks import SessionRunArgs, SessionRunHook
 from kestimator.keys import ModeKeys, SignatureKeys
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
 _v1 = tf.compat.v1
 
@@ -88,11 +88,8 @@ class KMeans(Estimator):
         config: RunConfig | None = None,
         feature_columns: Any = None,
     ) -> None:
-        if distance_metric not in (clustering.SQUARED_EUCLIDEAN, clustering.COSINE):
-            expected = f"{clustering.SQUARED_EUCLIDEAN!r} or {clustering.COSINE!r}"
-            raise errors.ArgumentError(
-                errors.invalid_argument("distance_metric", distance_metric, expected)
-            )
+        metrics = (clustering.SQUARED_EUCLIDEAN, clustering.COSINE)
+        kinds.checked_choice("distance_metric", distance_metric, metrics)
         initial = _checked_initial(initial_clusters)
         count = initial.shape[0] if isinstance(initial, np.ndarray) else num_clusters
         options = clustering.Options(
@@ -100,7 +97,7 @@ class KMeans(Estimator):
             initial,
             distance_metric,
             None if seed is None else checks.checked_int("seed", seed),
-            bool(use_mini_batch),
+            kinds.checked_flag("use_mini_batch", use_mini_batch),
             _checked_count("mini_batch_steps_per_iteration", mini_batch_steps_per_iteration),
             checks.checked_int("kmeans_plus_plus_num_retries", kmeans_plus_plus_num_retries),
         )
@@ -108,7 +105,7 @@ class KMeans(Estimator):
             "relative_tolerance", relative_tolerance, optional=True
         )
         columns = None
-        if feature_columns:
+        if not kinds.is_empty(feature_columns):
             columns = column_kinds.checked_columns(
                 "feature_columns", feature_columns, column_kinds.Place.DENSE
             )
@@ -321,24 +318,30 @@ def _dimension(points: Tensor, options: clustering.Options) -> int:
 
 
 def _checked_initial(initial: Any) -> Any:
-    if isinstance(initial, str) or callable(initial):
-        if callable(initial) or initial in (clustering.RANDOM, clustering.KMEANS_PLUS_PLUS):
-            return initial
-        expected = (
-            f"{clustering.RANDOM!r}, {clustering.KMEANS_PLUS_PLUS!r}, an array, or a function"
-        )
-        raise errors.ArgumentError(errors.invalid_argument("initial_clusters", initial, expected))
-    array = np.asarray(initial, np.float32)
+    name = "initial_clusters"
+    if callable(initial):
+        expected = "a function of a list of points and of the number of missing centers"
+        return kinds.checked_function(name, initial, expected, 2)
+    if isinstance(initial, str):
+        choices = (clustering.RANDOM, clustering.KMEANS_PLUS_PLUS)
+        expected = f"{choices[0]!r}, {choices[1]!r}, an array, or a function"
+        return kinds.checked_choice(name, initial, choices, expected)
+    message = errors.invalid_argument(name, initial, "centers of shape (num_clusters, n)")
+    try:
+        array = np.asarray(initial, np.float32)
+    except (TypeError, ValueError) as error:
+        raise errors.ArgumentError(message) from error
     if array.ndim != 2 or not array.size:
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                "initial_clusters", initial, "centers of shape (num_clusters, n)"
-            )
-        )
+        raise errors.ArgumentError(message)
     return array
 
 
 def _checked_count(argument: str, value: Any) -> int:
     return checks.checked_int(
-        argument, value, 1, expected="a positive integer", type_error=errors.ArgumentError
+        argument,
+        value,
+        1,
+        maximum=checks.LARGEST_SIZE,
+        expected="a positive integer below 2**31",
+        type_error=errors.ArgumentError,
     )

@@ -22,7 +22,7 @@ from kestimator._types import Tensor
 from kestimator.adapters.feature_columns import column_features
 from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.canned.parts.networks import NetworkPart
-from kestimator.validation import checks, signatures
+from kestimator.validation import checks, kinds, signatures
 
 _v1 = tf.compat.v1
 
@@ -54,7 +54,7 @@ def call_logit_fn(
         errors.ArgumentError: It returned neither a tensor nor a dict of tensors by name.
         errors.ArgumentTypeError: It does not take `features`.
     """
-    if "features" not in signatures.accepted_arguments(logit_fn):
+    if "features" not in signatures.accepted_arguments(logit_fn, "logit_fn"):
         raise errors.ArgumentTypeError(
             errors.invalid_argument("logit_fn", logit_fn, "a function with an argument `features`")
         )
@@ -101,6 +101,13 @@ def dnn_logit_fn_builder(
         errors.ArgumentError: An argument is invalid.
     """
     size = _checked_units(units)
+    if input_layer_partitioner is not None:
+        kinds.checked_function(
+            "input_layer_partitioner",
+            input_layer_partitioner,
+            "a function of `shape` and `dtype` that returns the number of parts, or None",
+            names=["shape", "dtype"],
+        )
     part = NetworkPart.checked(feature_columns, hidden_units, activation_fn, dropout, batch_norm)
 
     def dnn_logit_fn(features: Any, mode: str) -> Tensor:
@@ -144,5 +151,11 @@ def linear_logit_fn_builder(
 
 
 def _checked_units(units: Any) -> int:
-    expected = "a positive integer: the number of logits per example"
-    return checks.checked_int("units", units, 1, expected=expected, type_error=errors.ArgumentError)
+    return checks.checked_int(
+        "units",
+        units,
+        1,
+        maximum=checks.LARGEST_SIZE,
+        expected="a positive integer: the number of logits per example",
+        type_error=errors.ArgumentError,
+    )

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters.feature_columns import column_kinds
+from kestimator.validation import checks, kinds
 
 
 def classifier_parse_example_spec(
@@ -43,9 +45,11 @@ def classifier_parse_example_spec(
         A dict by feature name; the label is of shape (1,).
 
     Raises:
-        errors.ArgumentError: Label or weight is among the features, or a column has no spec.
+        errors.ArgumentError: Label or weight is among the features, a column has no spec, or the
+            default does not fit.
+        errors.ArgumentTypeError: An argument has another type.
     """
-    label = tf.io.FixedLenFeature((1,), label_dtype, label_default)
+    label = _checked_label(1, label_dtype, label_default)
     return _spec(feature_columns, label_key, label, weight_column)
 
 
@@ -78,19 +82,39 @@ def regressor_parse_example_spec(
         A dict by feature name; the label is of shape (label_dimension,).
 
     Raises:
-        errors.ArgumentError: Label or weight is among the features, or a column has no spec.
+        errors.ArgumentError: Label or weight is among the features, a column has no spec, or the
+            default does not fit.
+        errors.ArgumentTypeError: An argument has another type.
     """
-    label = tf.io.FixedLenFeature((label_dimension,), label_dtype, label_default)
+    size = checks.checked_int("label_dimension", label_dimension, 1, maximum=checks.LARGEST_SIZE)
+    label = _checked_label(size, label_dtype, label_default)
     return _spec(feature_columns, label_key, label, weight_column)
 
 
 def _spec(columns: Any, label_key: str, label: Any, weight_column: Any) -> dict[str, Any]:
+    kinds.checked_text("label_key", label_key, "the name of the label")
     spec: dict[str, Any] = dict(_spec_of_columns(columns))
     _add(spec, "label_key", label_key, label)
     if weight_column is not None:
         for key, feature in _weight_spec(weight_column).items():
             _add(spec, "weight_column", key, feature)
     return spec
+
+
+def _checked_label(size: int, dtype: Any, default: Any) -> tf.io.FixedLenFeature:
+    message = errors.invalid_argument("label_dtype", dtype, "a dtype, such as tf.int64")
+    if not isinstance(dtype, tf.DType | np.dtype | str | type):
+        raise errors.ArgumentTypeError(message)
+    try:
+        is_text = tf.as_dtype(dtype) == tf.string
+    except TypeError as error:
+        raise errors.ArgumentTypeError(message) from error
+    if default is not None:
+        values = np.asarray(default)
+        if values.size not in (1, size) or values.dtype.kind not in ("SU" if is_text else "biuf"):
+            expected = f"None, or a label of {size} values of type {tf.as_dtype(dtype).name}"
+            raise errors.ArgumentError(errors.invalid_argument("label_default", default, expected))
+    return tf.io.FixedLenFeature((size,), dtype, default)
 
 
 def _spec_of_columns(columns: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from kestimator.canned.parts.recurrent import RecurrentPart
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.heads import Head, SequentialHeadWrapper
+from kestimator.validation import kinds
 
 LEARNING_RATE, CLIPNORM = 0.05, 5.0
 
@@ -136,10 +137,11 @@ class RNNClassifier(RNNEstimator):
         sequence_mask: str = "sequence_mask",
         config: RunConfig | None = None,
     ) -> None:
+        kinds.checked_text("sequence_mask", sequence_mask, "the name of a feature")
         head = model_fns.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction
         )
-        if return_sequences:
+        if kinds.checked_flag("return_sequences", return_sequences):
             head = SequentialHeadWrapper(head, sequence_mask, weight_column)
         super().__init__(
             head,
@@ -175,7 +177,7 @@ def _model_fn(
 def _check_head(head: Any, return_sequences: bool) -> None:
     model_fns.check_head(head)
     is_sequential = isinstance(head, SequentialHeadWrapper)
-    if bool(return_sequences) != is_sequential:
+    if kinds.checked_flag("return_sequences", return_sequences) != is_sequential:
         expected = "a SequentialHeadWrapper" if return_sequences else "a head for whole examples"
         raise errors.ArgumentError(
             errors.invalid_argument(

@@ -11,6 +11,7 @@ It finds the optimum of a loss with L2 and L1 regularization by stochastic dual 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from kestimator.canned.parts import model_fns
 from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.heads import BinaryClassHead, Head, RegressionHead
 from kestimator.keys import ModeKeys
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
 _v1 = tf.compat.v1
 _SHARDS = "None or 1, because one process keeps all examples"
@@ -54,6 +55,7 @@ class LinearSDCA:
 
     Raises:
         errors.ArgumentError: An argument is invalid.
+        errors.ArgumentTypeError: An argument has another type.
     """
 
     example_id_column: str
@@ -64,25 +66,35 @@ class LinearSDCA:
     adaptive: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.example_id_column, str):
-            raise errors.ArgumentError(
-                errors.invalid_argument(
-                    "example_id_column", self.example_id_column, "the name of a feature"
-                )
-            )
-        if self.num_table_shards not in (None, 1):
-            raise errors.ArgumentError(
-                errors.invalid_argument("num_table_shards", self.num_table_shards, _SHARDS)
-            )
-        self._settle("num_loss_partitions", "a positive integer", lambda number: number > 0)
-        self._settle("symmetric_l1_regularization", "a number >= 0", lambda number: number >= 0)
-        self._settle("symmetric_l2_regularization", "a positive number", lambda number: number > 0)
+        kinds.checked_text(
+            "example_id_column",
+            self.example_id_column,
+            "the name of a feature",
+            type_error=errors.ArgumentError,
+        )
+        if self.num_table_shards is not None:
+            self._settle("num_table_shards", checks.checked_int, 1, maximum=1, expected=_SHARDS)
+        self._settle("num_loss_partitions", checks.checked_int, 1, maximum=checks.LARGEST_SIZE)
+        number = checks.checked_number
+        self._settle(
+            "symmetric_l1_regularization",
+            number,
+            "a finite number >= 0",
+            lambda value: 0 <= value < math.inf,
+        )
+        self._settle(
+            "symmetric_l2_regularization",
+            number,
+            "a positive finite number",
+            lambda value: 0 < value < math.inf,
+        )
+        self._settle("adaptive", kinds.checked_flag)
 
-    def _settle(self, name: str, expected: str, fits: Callable[[Any], bool]) -> None:
-        """Checks a number, and keeps it as a plain one."""
-        number = checks.checked_number(name, getattr(self, name), expected, fits)
+    def _settle(self, name: str, checked: Callable[..., Any], *args: Any, **options: Any) -> None:
+        """Checks an argument, and keeps it as a plain one."""
+        value = checked(name, getattr(self, name), *args, **options)
         # The dataclass is frozen, and the user's number may be numpy's.
-        object.__setattr__(self, name, number)
+        object.__setattr__(self, name, value)
 
 
 def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..., Any]:

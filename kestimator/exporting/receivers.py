@@ -20,11 +20,19 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
+from kestimator.validation import checks, kinds
 
 _v1 = tf.compat.v1
 _SINGLE_FEATURE = "feature"
 _SINGLE_LABEL = "label"
 SINGLE_RECEIVER = "input"
+_FEATURES = (
+    tf.io.FixedLenFeature,
+    tf.io.FixedLenSequenceFeature,
+    tf.io.RaggedFeature,
+    tf.io.SparseFeature,
+    tf.io.VarLenFeature,
+)
 _TENSORS = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
 
 
@@ -169,9 +177,14 @@ def build_parsing_serving_input_receiver_fn(
                 "feature_spec", feature_spec, "a dict such as {'x': tf.io.FixedLenFeature(...)}"
             )
         )
+    for name, feature in feature_spec.items():
+        kinds.checked_instance(
+            f"feature_spec[{name!r}]", feature, _FEATURES, "a tf.io.FixedLenFeature or the like"
+        )
+    size = _checked_batch_size(default_batch_size)
 
     def serving_input_receiver_fn() -> ServingInputReceiver:
-        examples = _v1.placeholder(tf.string, [default_batch_size], name="input_example_tensor")
+        examples = _v1.placeholder(tf.string, [size], name="input_example_tensor")
         features = _v1.io.parse_example(examples, dict(feature_spec))
         return ServingInputReceiver(features, {"examples": examples})
 
@@ -198,7 +211,8 @@ def build_raw_serving_input_receiver_fn(
         raise errors.ArgumentError(
             errors.invalid_argument("features", features, "a dict of tensors by name")
         )
-    described = _described("features", features, SINGLE_RECEIVER, default_batch_size)
+    size = _checked_batch_size(default_batch_size)
+    described = _described("features", features, SINGLE_RECEIVER, size)
 
     def serving_input_receiver_fn() -> ServingInputReceiver:
         placeholders = _placeholders(described)
@@ -235,8 +249,9 @@ def build_raw_supervised_input_receiver_fn(
             name.
     """
     # Described now: a placeholder can be made only later, in the graph that is exported.
-    described = _described("features", features, SINGLE_RECEIVER, default_batch_size)
-    answers = _described("labels", labels, _SINGLE_LABEL, default_batch_size)
+    size = _checked_batch_size(default_batch_size)
+    described = _described("features", features, SINGLE_RECEIVER, size)
+    answers = _described("labels", labels, _SINGLE_LABEL, size)
     if both := sorted(set(described) & set(answers), key=str):
         raise errors.ArgumentError(
             "Features and labels must have distinct keys, because a request feeds both by name. "
@@ -252,6 +267,19 @@ def build_raw_supervised_input_receiver_fn(
         )
 
     return supervised_input_receiver_fn
+
+
+def _checked_batch_size(default_batch_size: Any) -> int | None:
+    if default_batch_size is None:
+        return None
+    return checks.checked_int(
+        "default_batch_size",
+        default_batch_size,
+        0,
+        maximum=checks.LARGEST_SIZE,
+        takes_bools=True,
+        expected="a number of examples, or None",
+    )
 
 
 def _as_given(tensors: Any, placeholders: Mapping[str, Tensor]) -> Any:

@@ -29,9 +29,9 @@ from kestimator.estimator import Estimator
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
 from kestimator.keys import ModeKeys, SignatureKeys
 from kestimator.runtime import arguments
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
-_FORMATS = (None, "checkpoint", "saver")
+_FORMATS = ("checkpoint", "saver")
 
 
 def model_to_estimator(
@@ -88,10 +88,11 @@ def model_to_estimator(
         KeyError: `export_outputs` names an output that the model does not have.
         OSError: The file `keras_model_path` does not exist or is damaged.
     """
-    if checkpoint_format not in _FORMATS:
-        raise errors.ArgumentError(
-            errors.invalid_argument("checkpoint_format", checkpoint_format, f"one of {_FORMATS}")
-        )
+    if checkpoint_format is not None:
+        kinds.checked_choice("checkpoint_format", checkpoint_format, _FORMATS)
+    custom_objects = kinds.checked_mapping(
+        "custom_objects", custom_objects, "a dict from names to classes or functions, or None"
+    )
     model = _given_model(keras_model, keras_model_path, custom_objects)
     _check_compiled(model)
     outputs = _checked_outputs(export_outputs)
@@ -174,13 +175,11 @@ def _check_compiled(model: keras.Model) -> None:
 
 
 def _checked_map(names: Any) -> dict[str, str]:
-    if names is not None and not isinstance(names, Mapping):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument(
-                "metric_names_map", names, "a dict that maps metric names to new names, or None"
-            )
-        )
-    return dict(names or {})
+    expected = "a dict that maps metric names to new names, or None"
+    checked = kinds.checked_mapping("metric_names_map", names, expected)
+    for name, new_name in checked.items():
+        kinds.checked_text(f"metric_names_map[{name!r}]", new_name, "a string")
+    return checked
 
 
 def _checked_outputs(outputs: Any) -> dict[str, type[ExportOutput]]:

@@ -12,8 +12,22 @@ from kestimator.config import RunConfig, default_session_config
 from kestimator.validation import checks
 
 _logger = logging.getLogger("kestimator")
+_UNREACHED = 2**62
 # `SavedModelEstimator` redefines the last two.
 _MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
+
+
+def checked_limit(name: str, value: Any) -> Any:
+    """Checks a number of steps and returns it as a plain number, or None if there is no limit.
+
+    A number of steps that no run reaches, such as infinity, is no limit.
+
+    Raises:
+        errors.ArgumentError: It is not above 0.
+        errors.ArgumentTypeError: It is not a number.
+    """
+    number = checks.checked_positive(name, value)
+    return None if number is None or number >= _UNREACHED else number
 
 
 def checked_steps(steps: Any, max_steps: Any) -> tuple[Any, Any]:
@@ -28,8 +42,8 @@ def checked_steps(steps: Any, max_steps: Any) -> tuple[Any, Any]:
             f"max_steps={max_steps}. `steps` counts from now, `max_steps` from the start."
         )
     return (
-        checks.checked_positive("steps", steps),
-        checks.checked_positive("max_steps", max_steps),
+        checked_limit("steps", steps),
+        checked_limit("max_steps", max_steps),
     )
 
 
@@ -80,6 +94,7 @@ def resolved_config(config: RunConfig | None, model_dir: Any) -> RunConfig:
             f"`model_dir` was passed twice with different values: {path!r} to the Estimator and "
             f"{config.model_dir!r} in `config`. Pass it once."
         )
+    checks.check_no_dangling_link("model_dir", path or str(config.model_dir or ""))
     # An empty `model_dir` argument counts as not given.
     directory = path or config.model_dir or _temporary_directory()
     if config.session_config is None:

@@ -15,6 +15,7 @@ from kestimator import errors
 from kestimator._types import ServingInputReceiverFn
 from kestimator.engine.saved_models import export_files
 from kestimator.keys import EXPORT_TAGS
+from kestimator.validation import kinds
 
 
 class ExportRequest(NamedTuple):
@@ -56,7 +57,7 @@ def checked_request(
         export_files.checked_base(export_dir_base),
         {mode: receiver_fns[mode] for mode in EXPORT_TAGS if mode in receiver_fns},
         export_files.checked_assets(assets_extra),
-        bool(as_text),
+        kinds.checked_flag("as_text", as_text),
     )
 
 
@@ -111,13 +112,8 @@ def _check_receiver_fn(name: str, receiver_fn: Any) -> None:
                 "build_raw_supervised_input_receiver_fn.",
             )
         )
-    if not callable(receiver_fn):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument(
-                name,
-                receiver_fn,
-                expected,
-                "If this is a receiver, pass the function that makes it. The exported graph needs "
-                "new placeholders.",
-            )
-        )
+    remedy = (
+        "If this is a receiver, pass the function that makes it. The exported graph needs new "
+        "placeholders."
+    )
+    kinds.checked_function(name, receiver_fn, expected, remedy=remedy)

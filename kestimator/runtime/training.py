@@ -7,13 +7,14 @@ Synopsis::
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from kestimator.adapters.hooks import automatic_hooks, keras_callbacks
-from kestimator.engine.checkpoints import checkpoint_files
+from kestimator.engine.checkpoints import checkpoint_files, leftovers
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
@@ -46,7 +47,7 @@ def train(
     """
     path = checkpoint_files.latest_checkpoint(str(state.config.model_dir))
     session = runs.session_over(state, model, batches)
-    with model.graph.as_default(), state.tracker.in_training():
+    with model.graph.as_default(), state.tracker.in_training(), contextlib.ExitStack() as stack:
         all_hooks = [
             # Before the hook that saves the last checkpoint: these may change variables.
             *([callbacks] if callbacks else []),
@@ -64,6 +65,8 @@ def train(
 
         def begin() -> None:
             tf.io.gfile.makedirs(str(state.config.model_dir))  # nothing is written before this
+            if state.config.is_chief:
+                stack.enter_context(leftovers.writing_in(str(state.config.model_dir)))
             runner.hooked.begin()
 
         with state.tracker.lock:

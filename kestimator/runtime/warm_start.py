@@ -18,6 +18,7 @@ from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files, keras_files
 from kestimator.engine.checkpoints.literal_paths import literal
 from kestimator.specs import WarmStartSettings
+from kestimator.validation import checks
 
 
 def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
@@ -32,18 +33,44 @@ def settings_from(warm_start_from: Any) -> WarmStartSettings | None:
     """
     if warm_start_from is None or isinstance(warm_start_from, WarmStartSettings):
         return warm_start_from
-    if not isinstance(warm_start_from, (str, bytes, os.PathLike)):
+    expected = (
+        "None, WarmStartSettings, or the path of a checkpoint, a directory, a SavedModel or a "
+        "Keras file"
+    )
+    if not isinstance(warm_start_from, str | bytes | os.PathLike) or not warm_start_from:
         raise errors.ArgumentError(
-            errors.invalid_argument(
-                "warm_start_from",
-                warm_start_from,
-                "None, WarmStartSettings, or the path of a checkpoint, a directory, a SavedModel "
-                "or a Keras file",
-            )
+            errors.invalid_argument("warm_start_from", warm_start_from, expected)
         )
-    path = os.fsdecode(warm_start_from)
+    path = checks.checked_path("warm_start_from", warm_start_from, expected)
     variables = os.path.join(path, "variables", "variables")
     return WarmStartSettings(variables if tf.io.gfile.exists(f"{variables}.index") else path)
+
+
+def check_source(settings: WarmStartSettings | None, model_dir: str) -> None:
+    """Checks that the source of a warm start exists and is a checkpoint or may get one.
+
+    Nothing is checked if `model_dir` has a checkpoint, which comes first.
+
+    Raises:
+        errors.CheckpointNotFoundError: There is nothing at the path, or something else.
+    """
+    if settings is None or tf.io.gfile.exists(os.path.join(model_dir, "checkpoint")):
+        return
+    source = settings.ckpt_to_initialize_from
+    if checkpoint_files.is_whole(source) or tf.io.gfile.isdir(source):
+        return
+    is_there = tf.io.gfile.exists(source)
+    if keras_files.is_keras_file(source) and is_there:
+        return
+    raise errors.CheckpointNotFoundError(
+        errors.invalid_argument(
+            "warm_start_from",
+            source,
+            "the prefix of a checkpoint such as 'model_dir/model.ckpt-100', a directory of "
+            "checkpoints, a SavedModel or a Keras file",
+            "This is another file." if is_there else "Nothing exists there.",
+        )
+    )
 
 
 def whole_checkpoint(settings: WarmStartSettings) -> str | None:
@@ -69,8 +96,8 @@ def apply(settings: WarmStartSettings) -> None:
     Raises:
         errors.CheckpointNotFoundError: There is no checkpoint in the directory, or no Keras file.
         errors.UnreadableCheckpointError: A Keras file cannot be read.
-        ValueError: A selected variable is not in the checkpoint, or has another shape.
-        tf.errors.NotFoundError: There is no such directory or checkpoint.
+        errors.CheckpointMismatchError: A selected variable is not in the checkpoint, or has another
+            shape.
     """
     source = settings.ckpt_to_initialize_from
     path = _source_checkpoint(source)
@@ -81,12 +108,19 @@ def apply(settings: WarmStartSettings) -> None:
             settings.var_name_to_vocab_info,
             settings.var_name_to_prev_var_name,
         )
-    except (ValueError, tf.errors.OpError) as error:
-        error.add_note(
-            f"This happened in the warm start from {source!r} (`warm_start_from`). Select only "
-            "variables that fit, with the `vars_to_warm_start` of WarmStartSettings."
-        )
+    except errors.KestimatorError:
         raise
+    except (ValueError, tf.errors.OpError) as error:
+        kinds: dict[type[Exception], type[errors.CheckpointError]] = {
+            ValueError: errors.CheckpointMismatchError,
+            tf.errors.NotFoundError: errors.MissingVariableError,
+            tf.errors.OpError: errors.UnreadableCheckpointError,
+        }
+        kind = next(ours for theirs, ours in kinds.items() if isinstance(error, theirs))
+        raise kind(
+            f"The warm start from {source!r} (`warm_start_from`) is not possible: {error}. Select "
+            "only variables that fit, with the `vars_to_warm_start` of WarmStartSettings."
+        ) from error
 
 
 def _each_once(selection: Any) -> Any:

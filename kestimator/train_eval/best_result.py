@@ -27,7 +27,7 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.keys import MetricKeys
-from kestimator.validation import signatures
+from kestimator.validation import kinds, signatures
 
 _FILE_NAME = "best_eval_result.json"
 _logger = logging.getLogger("kestimator")
@@ -98,7 +98,7 @@ def checked_comparison(compare_fn: Any, metric: str | None, mode: str | None) ->
     if compare_fn is None:
         expected = "a function of best_eval_result and current_eval_result"
         raise errors.ArgumentError(errors.invalid_argument("compare_fn", None, expected))
-    names = signatures.accepted_arguments(compare_fn)
+    names = signatures.accepted_arguments(compare_fn, "compare_fn")
     if names != _COMPARED:
         raise errors.ArgumentError(
             errors.invalid_argument(
@@ -113,17 +113,10 @@ def checked_comparison(compare_fn: Any, metric: str | None, mode: str | None) ->
 
 def _checked_metric(metric: Any, mode: Any) -> ByMetric:
     if not isinstance(metric, str) or not metric:
-        expected = "the name of a metric that `evaluate` returns"
+        expected = "the name of a metric that `evaluate` returns, with its `mode`"
         raise errors.ArgumentError(errors.invalid_argument("metric", metric, expected))
-    if mode not in ("min", "max"):
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                "mode",
-                mode,
-                f"'min' if a smaller {metric!r} is better, 'max' if a larger one is",
-            )
-        )
-    return ByMetric(metric, mode)
+    expected = f"'min' if a smaller {metric!r} (the `metric`) is better, 'max' if a larger one is"
+    return ByMetric(metric, kinds.checked_choice("mode", mode, ("min", "max"), expected))
 
 
 @dataclasses.dataclass(frozen=True)

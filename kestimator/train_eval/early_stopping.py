@@ -29,7 +29,7 @@ from kestimator.engine.programs import program
 from kestimator.engine.runs.cadence import Cadence
 from kestimator.estimator import Estimator, state_of
 from kestimator.train_eval import stopping_rules
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
 _v1: Any = tf.compat.v1
 _train: Any = _v1.train
@@ -434,6 +434,4 @@ def _check_estimator(estimator: Any) -> None:
 
 
 def _check_callable(name: str, function: Any) -> None:
-    if not callable(function):
-        expected = "a function without arguments"
-        raise errors.ArgumentTypeError(errors.invalid_argument(name, function, expected))
+    kinds.checked_function(name, function, "a function without arguments")

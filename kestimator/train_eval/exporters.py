@@ -28,7 +28,7 @@ from kestimator.estimator import Estimator
 from kestimator.keys import ModeKeys
 from kestimator.runtime import export_request
 from kestimator.train_eval import best_result
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
 _logger = logging.getLogger("kestimator")
 
@@ -332,7 +332,7 @@ class _SavedModels:
         # The files may be written during training: whether they exist is checked by each export.
         export_files.checked_assets(assets_extra, may_be_absent=True)
         self._assets_extra = assets_extra
-        self._as_text = bool(as_text)
+        self._as_text = kinds.checked_flag("as_text", as_text)
         self._exports_to_keep = checks.checked_positive("exports_to_keep", exports_to_keep)
 
     def write(self, estimator: Estimator, export_path: str, checkpoint_path: str) -> bytes:

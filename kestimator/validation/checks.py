@@ -21,6 +21,9 @@ from kestimator._types import Exporter
 
 _logger = logging.getLogger("kestimator")
 
+LARGEST_SIZE = 2**31 - 1
+"""The largest number of classes, units or rows of a batch."""
+
 _REFUSED_HOOKS = {
     "tensorflow.python.debug.wrappers": (
         "hooks that need no session: this one debugs a tf.compat.v1.Session, but an Estimator runs "
@@ -96,7 +99,7 @@ def checked_exporters(exporters: Any) -> tuple[Exporter, ...]:
         ArgumentTypeError: An element is not an exporter.
         ArgumentError: A name is empty, not a string, or repeated.
     """
-    if not exporters:
+    if exporters is None:
         return ()
     listed = _listed_exporters(exporters)
     names = [exporter.name for exporter in listed]
@@ -160,17 +163,17 @@ def checked_sizes(name: str, sizes: Iterable[Any], expected: str, remedy: str) -
 
     Args:
         name: What the caller's argument is called.
-        sizes: Integers above 0, at least one.
+        sizes: Integers above 0 and below 2**31, at least one.
         expected: The expectation in the message.
         remedy: As in `errors.invalid_argument`.
 
     Raises:
-        ArgumentError: An element is not an integer above 0, or there are no elements.
+        ArgumentError: An element is not such an integer, or there are no elements.
     """
     listed = list(sizes)
     message = errors.invalid_argument(name, listed, expected, remedy)
     plain = [plain_number(size) for size in listed]
-    if not plain or not all(type(size) is int and size > 0 for size in plain):
+    if isinstance(sizes, bytes) or not plain or not all(map(_is_size, plain)):
         raise errors.ArgumentError(message)
     return plain
 
@@ -195,7 +198,7 @@ def checked_number(
         type_error: The error for a value that is not a number.
 
     Returns:
-        The number: an `int` if it was given as an integer.
+        The number: an `int` if it was given as an integer of 64 bits.
 
     Raises:
         ArgumentError: The number does not fit.
@@ -204,9 +207,14 @@ def checked_number(
     number = plain_number(value)
     if number is None:
         raise type_error(errors.invalid_argument(name, value, expected))
+    if number != number:  # NaN is neither below nor above any limit.
+        raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
     if fits is not None and not fits(number):
         raise errors.ArgumentError(errors.invalid_argument(name, value, expected))
-    return int(number) if isinstance(number, bool) else number
+    if isinstance(number, bool):
+        return int(number)
+    # TensorFlow's hooks add such numbers to 64-bit integers.
+    return float(number) if abs(number) >= 2**63 else number
 
 
 def checked_numbers(
@@ -303,22 +311,56 @@ def check_name(name: str, value: Any) -> None:
         )
 
 
-def checked_path(name: str, value: Any) -> str:
+def checked_path(name: str, value: Any, expected: str = "a path, or None") -> str:
     """Checks a path and returns it as a string.
 
     Raises:
         ArgumentTypeError: It is not a path.
+        ArgumentError: It is not in UTF-8.
     """
     if not isinstance(value, str | bytes | os.PathLike):
-        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, "a path, or None"))
-    return os.fsdecode(value)
+        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
+    path = os.fsdecode(value)
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:  # TensorFlow opens no such path.
+        raise errors.ArgumentError(
+            errors.invalid_argument(name, value, "a path in UTF-8")
+        ) from error
+    return path
+
+
+def check_no_dangling_link(name: str, path: str) -> None:
+    """Checks that a directory can be created: no part of its path is a link to nowhere.
+
+    Raises:
+        ArgumentError: A part is.
+    """
+    parts = () if "://" in path else (path, *map(str, pathlib.PurePath(path).parents))
+    for part in parts:
+        if os.path.islink(part) and not os.path.exists(part):
+            raise errors.ArgumentError(
+                errors.invalid_argument(
+                    name,
+                    path,
+                    "a directory, or a path where one can be created",
+                    f"{part!r} is a link to {os.readlink(part)!r}, which does not exist. Create "
+                    "that directory, or remove the link.",
+                )
+            )
 
 
 def _range(minimum: int | None, maximum: int | None) -> str:
     if minimum is None or maximum is None:
         limits = "" if minimum is None else f" of at least {minimum}"
         return f"an integer{limits}" if maximum is None else f"an integer of at most {maximum}"
+    if maximum == LARGEST_SIZE:
+        return f"an integer of at least {minimum}, below 2**31"
     return f"an integer from {minimum} to {maximum}"
+
+
+def _is_size(number: Any) -> bool:
+    return type(number) is int and 0 < number <= LARGEST_SIZE
 
 
 def _is_positive(number: float) -> bool:

@@ -28,12 +28,13 @@ INPUT_FN_ARGUMENTS = ("mode", "params", "config", "input_context")
 _BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def accepted_arguments(function: Callable[..., Any]) -> frozenset[str]:
+def accepted_arguments(function: Callable[..., Any], name: str = "function") -> frozenset[str]:
     """Returns the names that can be passed to a callable as keyword arguments.
 
     Args:
         function: A function, a method, a `functools.partial`, a class, or an object with
             `__call__`. `self` of a bound method and bound arguments of a partial do not count.
+        name: What the caller's argument is called.
 
     Returns:
         The names.
@@ -41,8 +42,7 @@ def accepted_arguments(function: Callable[..., Any]) -> frozenset[str]:
     Raises:
         ArgumentTypeError: `function` is not callable.
     """
-    if not callable(function):
-        raise errors.ArgumentTypeError(errors.invalid_argument("function", function, "a callable"))
+    _check_callable(name, function)
     return frozenset(_keyword_names(function))
 
 

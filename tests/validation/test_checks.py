@@ -2,6 +2,7 @@
 
 import fractions
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -438,3 +439,42 @@ class TestWithoutEffect:
         (text,) = warnings()
         assert "`EvalSpec.start_delay_secs` has no effect" in text
         assert "throttle_secs" in text
+
+
+@pytest.mark.parametrize("below", ["", "/below"])
+def test_links_to_nowhere(tmp_path: Any, below: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    path = f"{tmp_path}/link{below}"
+    with pytest.raises(errors.ArgumentError, match="`model_dir`.*is a link to .*gone"):
+        kestimator.Estimator(lambda features: None, path)
+    (tmp_path / "gone").mkdir()
+    assert kestimator.Estimator(lambda features: None, path).model_dir == path
+
+
+class TestSteps:
+    """Numbers of steps that no run reaches, as in tf.estimator."""
+
+    @pytest.mark.parametrize("steps", [float("inf"), 2**70, np.float64("inf")])
+    def test_no_limit(self, tmp_path: Any, steps: Any) -> None:
+        settings = ("save_checkpoints_steps", "save_summary_steps", "log_step_count_steps")
+        config = kestimator.RunConfig(tmp_path, **dict.fromkeys(settings, steps))
+        estimator = kestimator.Estimator(_counting, config=config).train(_three, steps=steps)
+        assert estimator.get_variable_value("global_step") == 3
+        estimator.train(_three, max_steps=steps)
+        assert estimator.get_variable_value("global_step") == 6
+        assert estimator.evaluate(_three, steps=steps)["global_step"] == 6
+
+    @pytest.mark.parametrize(("steps", "taken"), [(1.5, 2), (np.float32(2.0), 2), (True, 1)])
+    def test_fractions(self, tmp_path: Any, steps: Any, taken: int) -> None:
+        estimator = kestimator.Estimator(_counting, tmp_path).train(_three, steps=steps)
+        assert estimator.get_variable_value("global_step") == taken
+
+
+def _counting(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+    step = tf.compat.v1.train.get_global_step()
+    with tf.control_dependencies([features["x"]]):  # else the data has no end
+        return kestimator.EstimatorSpec(mode, loss=features["x"], train_op=step.assign_add(1))
+
+
+def _three() -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensors({"x": 1.0}).repeat(3)

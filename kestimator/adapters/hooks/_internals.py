@@ -58,7 +58,7 @@ def count_steps(hook: Any, steps: int) -> None:
 
 def last_step(hook: Any) -> int:
     """The step at which a `StopAtStepHook` stops: it knows it after its begin, and keeps it."""
-    return int(hook._last_step)
+    return int(min(hook._last_step, 2**62))  # infinity, too, is a number of steps
 
 
 def guarded_tensor(hook: Any) -> tf.Tensor:

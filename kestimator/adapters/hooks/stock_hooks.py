@@ -164,7 +164,7 @@ def _steps_until_due(timer: Any, next_step: int) -> int:
     if last is None:
         return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
     if every is not None:
-        return max(0, int(last + every) - next_step)
+        return max(0, int(min(last + every, UNLIMITED)) - next_step)
     return 0 if timer.should_trigger_for_step(next_step) else UNLIMITED
 
 

@@ -17,7 +17,7 @@ import h5py
 import keras
 
 from kestimator import errors
-from kestimator.engine.keras_internals import outside_programs
+from kestimator.engine.keras_internals import keras_saving, outside_programs
 
 _H5 = (".h5", ".hdf5")
 _ENDINGS = (".keras", *_H5)
@@ -37,7 +37,7 @@ def load(path: str, custom_objects: Mapping[str, Any] | None = None) -> keras.Mo
     """
     _check(path)
     try:
-        with outside_programs.outside_of_the_trace():
+        with outside_programs.outside_of_the_trace(), keras_saving.code_refused():
             objects = {
                 **(_named_functions(path) if path.endswith(_H5) else {}),
                 **(custom_objects or {}),
@@ -116,11 +116,12 @@ def _damage_of_h5(path: str) -> str | None:
 
 def _problem(path: str, error: Exception) -> Exception:
     text = str(error)
-    if "lambda" in text.lower():
+    if "safe_mode" in text or "lambda" in text.lower():
         return errors.ArgumentError(
-            f"The file {path!r} in `keras_model_path` contains the code of a Python lambda, which "
-            "is not run because it could do anything. If you trust it, load the model yourself "
-            "with keras.models.load_model(..., safe_mode=False), and pass it as `keras_model`."
+            f"The file {path!r} in `keras_model_path` contains code, such as that of a Python "
+            "lambda. It is not run because it could do anything. If you trust it, load the model "
+            "yourself with keras.models.load_model(..., safe_mode=False), and pass it as "
+            "`keras_model`."
         )
     if isinstance(error, OSError):
         return errors.KerasFileError(

@@ -32,7 +32,7 @@ from kestimator.adapters.optimizers import (
 )
 from kestimator.engine.keras_internals import keras_rates, keras_state
 from kestimator.engine.variables import variable_creator
-from kestimator.validation import keras2
+from kestimator.validation import keras2, kinds
 
 _v1 = tf.compat.v1
 _ReduceOp: TypeAlias = tf.distribute.ReduceOp
@@ -120,8 +120,8 @@ def check(argument: str, optimizer: Any) -> None:
                 "For other optimizers, pass an object such as keras.optimizers.AdamW(0.001).",
             )
         )
-    if not (isinstance(optimizer, str) or _is_optimizer(optimizer) or callable(optimizer)):
-        raise errors.ArgumentError(errors.invalid_argument(argument, optimizer, _EXPECTED))
+    if not (isinstance(optimizer, str) or _is_optimizer(optimizer)):
+        kinds.checked_function(argument, optimizer, _EXPECTED, type_error=errors.ArgumentError)
 
 
 def minimize(

@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
 from kestimator._types import Tensor
 from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
 from kestimator.canned.parts import model_fns
 from kestimator.keys import ModeKeys
+from kestimator.validation import kinds
 
 _v1 = tf.compat.v1
 
@@ -44,12 +44,7 @@ class LinearPart:
         Raises:
             errors.ArgumentError: Columns or combiner cannot be used.
         """
-        if sparse_combiner not in ("sum", "mean", "sqrtn"):
-            raise errors.ArgumentError(
-                errors.invalid_argument(
-                    f"{prefix}sparse_combiner", sparse_combiner, "'sum', 'mean' or 'sqrtn'"
-                )
-            )
+        kinds.checked_choice(f"{prefix}sparse_combiner", sparse_combiner, ("sum", "mean", "sqrtn"))
         ordered = column_kinds.checked_columns(argument, columns, column_kinds.Place.LINEAR)
         return cls(ordered, sparse_combiner)
 

@@ -129,7 +129,13 @@ def classification_head(
     Raises:
         errors.ArgumentError: `n_classes` is below 2, or another argument cannot be used.
     """
-    count = checks.checked_int("n_classes", n_classes, 2, type_error=errors.ArgumentError)
+    count = checks.checked_int(
+        "n_classes",
+        n_classes,
+        2,
+        maximum=checks.LARGEST_SIZE,
+        type_error=errors.ArgumentError,
+    )
     options = {
         "weight_column": weight_column,
         "label_vocabulary": label_vocabulary,

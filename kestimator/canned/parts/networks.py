@@ -14,7 +14,7 @@ from kestimator._types import Tensor
 from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
 from kestimator.canned.parts import model_fns
 from kestimator.keys import ModeKeys
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
 _v1 = tf.compat.v1
 # The settings of batch normalization in the original's networks.
@@ -57,7 +57,7 @@ class NetworkPart:
             hidden_units: Sizes.
             activation_fn: A function of a tensor, or a name that Keras knows; None for none.
             dropout: In [0, 1), or None.
-            batch_norm: As it is.
+            batch_norm: Whether to normalize hidden layers.
             prefix: A prefix of the names of the caller's arguments.
 
         Raises:
@@ -69,7 +69,7 @@ class NetworkPart:
         units = _checked_units(f"{prefix}hidden_units", hidden_units)
         activation = _checked_activation(f"{prefix}activation_fn", activation_fn)
         rate = _checked_dropout(f"{prefix}dropout", dropout)
-        return cls(ordered, units, activation, rate, batch_norm)
+        return cls(ordered, units, activation, rate, kinds.checked_flag("batch_norm", batch_norm))
 
     def build(
         self,
@@ -163,11 +163,10 @@ def _checked_activation(argument: str, activation: Any) -> Callable[[Tensor], Te
             raise errors.ArgumentError(
                 errors.invalid_argument(argument, activation, "a function, or a Keras activation")
             ) from error
-    if not callable(activation):
-        raise errors.ArgumentError(
-            errors.invalid_argument(argument, activation, "a function that takes a tensor, or None")
-        )
-    return activation  # type: ignore[no-any-return]
+    expected = "a function that takes a tensor, or None"
+    return kinds.checked_function(
+        argument, activation, expected, 1, type_error=errors.ArgumentError
+    )
 
 
 def _checked_dropout(argument: str, dropout: Any) -> Any:

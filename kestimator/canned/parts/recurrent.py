@@ -20,7 +20,7 @@ from kestimator.adapters.feature_columns import (
 from kestimator.canned.parts import model_fns
 from kestimator.engine.keras_internals import keras_state, outside_programs
 from kestimator.keys import ModeKeys
-from kestimator.validation import checks
+from kestimator.validation import checks, kinds
 
 _v1 = tf.compat.v1
 _DEFAULT_CELL = "simple_rnn"
@@ -75,7 +75,7 @@ class RecurrentPart:
             "sequence_feature_columns", columns, column_kinds.Place.SEQUENCE
         )
         context_columns: Sequence[column_kinds.Column] = ()
-        if context is not None and context != []:
+        if context is not None and not (isinstance(context, list) and not context):
             context_columns = column_kinds.checked_columns(
                 "context_feature_columns", context, column_kinds.Place.DENSE
             )
@@ -131,11 +131,10 @@ def _checked_layer(units: Any, cell_type: Any, rnn_cell_fn: Any) -> Callable[[bo
     is_one = not isinstance(units, Iterable) or checks.plain_number(units) is not None
     sizes = [_checked_size(units)] if is_one else _checked_sizes(units)
     is_name = isinstance(cell_type, str) and cell_type in _LAYERS
-    if not (cell_type is None or callable(cell_type) or is_name):
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                "cell_type", cell_type, f"one of {list(_LAYERS)}, or a cell class"
-            )
+    if cell_type is not None and not is_name:
+        expected = f"one of {list(_LAYERS)}, or a cell class"
+        kinds.checked_function(
+            "cell_type", cell_type, expected, names=["units"], type_error=errors.ArgumentError
         )
     # One layer of a known cell is Keras' own layer, named after the cell; all others are named
     # `rnn`.
@@ -176,12 +175,8 @@ def _check_cell_fn(rnn_cell_fn: Any, units: Any, cell_type: Any) -> None:
             "`units` and `cell_type` cannot be combined with `rnn_cell_fn`. Received: "
             f"units={units!r}, cell_type={cell_type!r}. Omit either them or `rnn_cell_fn`."
         )
-    if not callable(rnn_cell_fn):
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                "rnn_cell_fn", rnn_cell_fn, "a function without arguments that returns a cell"
-            )
-        )
+    expected = "a function without arguments that returns a cell"
+    kinds.checked_function("rnn_cell_fn", rnn_cell_fn, expected, type_error=errors.ArgumentError)
 
 
 def _checked_size(units: Any) -> int:
@@ -189,6 +184,7 @@ def _checked_size(units: Any) -> int:
         "units",
         units,
         1,
+        maximum=checks.LARGEST_SIZE,
         expected=_SIZES,
         remedy=_OR_CELLS,
         type_error=errors.ArgumentError,

@@ -15,6 +15,8 @@ import contextlib
 import difflib
 import functools
 import logging
+import os
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,7 +77,7 @@ def is_whole(path: str) -> bool:
         return False
     if tf.io.gfile.exists(f"{path}.data-00000-of-00001"):  # quicker than a listing
         return True
-    shards = tf.io.gfile.glob(f"{path}.data-?????-of-?????")
+    shards = tf.io.gfile.glob(f"{literal(path)}.data-?????-of-?????")
     # The name of each shard says how many shards there are.
     return len(shards) in {int(shard.rpartition("-")[2]) for shard in shards}
 
@@ -85,9 +87,13 @@ def _state(model_dir: str) -> Any:
     try:
         with tf.io.gfile.GFile(f"{model_dir}/checkpoint", "rb") as file:
             return _parsed_state(model_dir, file.read())
-    except tf.errors.NotFoundError:
+    except tf.errors.NotFoundError as error:
+        if os.path.islink(f"{model_dir}/checkpoint"):
+            raise _not_opened(f"{model_dir}/checkpoint", error) from error
         return None
-    except (ValueError, tf.errors.OpError) as error:
+    except tf.errors.OpError as error:
+        raise _not_opened(f"{model_dir}/checkpoint", error) from error
+    except ValueError as error:
         raise errors.UnreadableCheckpointError(
             f"The file {model_dir}/checkpoint cannot be read: {error}. Write the line "
             "'model_checkpoint_path: \"model.ckpt-<step>\"' into it to continue from that "
@@ -175,7 +181,14 @@ class DefaultSaver(_v1.train.Saver):
         # Variables have no `specs`; saveable objects, such as those of tables, have.
         return any(hasattr(saveable, "specs") for saveable in self._var_list or ())
 
-    def save(self, sess: Any, *args: Any, write_meta_graph: bool = True, **kwargs: Any) -> Any:
+    def save(
+        self,
+        sess: Any,
+        save_path: str,
+        *args: Any,
+        write_meta_graph: bool = True,
+        **kwargs: Any,
+    ) -> Any:
         """Saves the variables, without the deprecation warnings of TensorFlow's saver.
 
         The content of the `.meta` file is the same for every checkpoint of a graph, so it is built
@@ -184,7 +197,10 @@ class DefaultSaver(_v1.train.Saver):
         """
         guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
         with guard(), _silence:
-            path = super().save(sess, *args, write_meta_graph=False, **kwargs)
+            # The saver finds the files that it deletes by a pattern, too.
+            path = super().save(sess, literal(save_path), *args, write_meta_graph=False, **kwargs)
+        if path:
+            path = os.path.join(os.path.dirname(save_path), os.path.basename(path))
         if write_meta_graph and path:
             write_whole(f"{path}.meta", self._serialized_meta_graph(sess.graph))
         return path
@@ -199,7 +215,8 @@ class DefaultSaver(_v1.train.Saver):
 
 def write_whole(path: str, content: bytes) -> None:
     """Writes a file atomically: at every moment it is complete or absent."""
-    part = f"{path}.part"
+    # Two processes that write the same file must not write the same part.
+    part = f"{path}.{uuid.uuid4().hex}.part"
     with tf.io.gfile.GFile(part, "wb") as file:
         file.write(content)
     tf.io.gfile.rename(part, path, overwrite=True)
@@ -332,7 +349,7 @@ def remember_kept(saver: Any, model_dir: str) -> None:
         indexes = [(path, f"{path}.index") for path in state.all_model_checkpoint_paths]
         saver.set_last_checkpoints_with_time(
             [
-                (path, tf.io.gfile.stat(index).mtime_nsec / 1e9)
+                (literal(path), tf.io.gfile.stat(index).mtime_nsec / 1e9)
                 for path, index in indexes
                 if tf.io.gfile.exists(index)
             ]
@@ -359,7 +376,21 @@ def unreadable_as_error(path: str) -> Iterator[None]:
         raise
 
 
+def _not_opened(file: str, error: Exception) -> errors.UnreadableCheckpointError:
+    link = f" It is a link to {os.readlink(file)!r}." if os.path.islink(file) else ""
+    return errors.UnreadableCheckpointError(
+        f"The file {file} exists but cannot be opened: {error}.{link} Nothing of it was read: it "
+        "may be whole. Let this process read it, and try again."
+    )
+
+
 def _unreadable(path: str, error: Exception) -> errors.UnreadableCheckpointError:
+    for file in [f"{path}.index", *tf.io.gfile.glob(f"{literal(path)}.data-?????-of-?????")]:
+        try:
+            with tf.io.gfile.GFile(file, "rb") as opened:
+                opened.read(1)
+        except tf.errors.OpError as refused:
+            return _not_opened(file, refused)
     return errors.UnreadableCheckpointError(
         f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "
         "Delete its files and its line in the file `checkpoint` to continue from an older one."

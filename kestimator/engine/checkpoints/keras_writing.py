@@ -25,9 +25,10 @@ import keras
 import numpy as np
 
 from kestimator import errors
-from kestimator.engine.checkpoints import keras_files
+from kestimator.engine.checkpoints import keras_files, leftovers
 from kestimator.engine.keras_internals import keras_saving
 from kestimator.engine.tracing import execution_modes
+from kestimator.validation import checks
 
 MODEL, WEIGHTS = ".keras", ".weights.h5"
 _KERNELS = {2: "dense", 3: "conv1d", 4: "conv2d", 5: "conv3d"}  # by their number of dimensions
@@ -42,9 +43,7 @@ def checked_target(path: Any) -> str:
         errors.ArgumentError: It has another ending, it is a directory, or its directory does not
             exist.
     """
-    if not isinstance(path, str | bytes | os.PathLike):
-        raise errors.ArgumentTypeError(errors.invalid_argument("path", path, "the path of a file"))
-    target = os.fsdecode(path)
+    target = checks.checked_path("path", path, "the path of a file")
     if not target.endswith((MODEL, WEIGHTS)):
         raise errors.ArgumentError(
             errors.invalid_argument(
@@ -77,11 +76,14 @@ def write(target: str, write_part: Callable[[str], None]) -> str:
     """
     # In a directory, the file keeps its ending, by which Keras chooses the format. The directory is
     # beside the target, because a rename must stay within one file system.
-    directory = tempfile.mkdtemp(prefix=".temp-", dir=os.path.dirname(target) or ".")
+    parent = os.path.dirname(target) or "."
+    leftovers.delete_abandoned(parent, r"\.temp-[a-z0-9_]{8}")
+    directory = tempfile.mkdtemp(prefix=".temp-", dir=parent)
     try:
-        part = os.path.join(directory, os.path.basename(target))
-        write_part(part)
-        os.replace(part, target)
+        with leftovers.claimed(directory):
+            part = os.path.join(directory, os.path.basename(target))
+            write_part(part)
+            os.replace(part, target)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return target

@@ -1,19 +1,33 @@
-"""Saves models and weights with Keras, and writes the names of variables beside their values.
+"""Saves models and weights with Keras, with the names of variables; refuses files with code.
 
 Synopsis::
 
     keras_saving.save_model(model, "model.keras", "name", names)     # names by ids of variables
     keras_saving.save_weights(model, "model.weights.h5", "name", names)
+    with keras_saving.code_refused():
+        keras.models.load_model("model.keras")
 """
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 from keras.src.saving import saving_lib as _saving_lib
+from keras.src.saving import serialization_lib as _serialization_lib
+
+
+def code_refused() -> contextlib.AbstractContextManager[Any]:
+    """A context in which Keras refuses files that hold code, whatever the process allows.
+
+    `keras.config.enable_unsafe_deserialization` cannot be undone, and counts for more than the
+    `safe_mode` of `load_model`.
+    """
+    scope: contextlib.AbstractContextManager[Any] = _serialization_lib.SafeModeScope(safe_mode=True)
+    return scope
 
 
 def save_model(model: keras.Model, path: str, attribute: str, names: Mapping[int, str]) -> None:

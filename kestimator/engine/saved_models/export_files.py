@@ -10,6 +10,7 @@ Synopsis::
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
@@ -20,8 +21,11 @@ from typing import Any, Self
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine.checkpoints import leftovers
+from kestimator.validation import checks
 
 _PAUSE_SECONDS = 0.05
+_TEMPORARY = r"temp-\d{10}"
 _TRIES = 1200
 """How often a name is tried; tf.estimator gave up after ten seconds."""
 
@@ -34,11 +38,8 @@ def checked_base(export_dir_base: Any) -> str:
         errors.ArgumentError: It, or a folder above it, is a file.
     """
     expected = "the path of a directory"
-    if not isinstance(export_dir_base, str | bytes | os.PathLike):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument("export_dir_base", export_dir_base, expected)
-        )
-    base = os.fsdecode(export_dir_base)
+    base = checks.checked_path("export_dir_base", export_dir_base, expected)
+    checks.check_no_dangling_link("export_dir_base", base)
     missing = _first_missing(base)
     existing = base if missing is None else os.path.dirname(missing)
     # `existing` is empty if no part of a relative path exists: the current directory has it.
@@ -67,12 +68,14 @@ class ExportDirectory:
         # The topmost folder that this export creates above its own; `_remove` deletes it.
         self._made_base: str | None = None
         self._final = ""
+        self._claim = contextlib.ExitStack()
         self.path = ""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._claim.close()
         if kind is not None:
             self._remove()
 
@@ -90,6 +93,7 @@ class ExportDirectory:
     def _made(self) -> str:
         self._made_base = _first_missing(self._base)
         tf.io.gfile.makedirs(self._base)
+        leftovers.delete_abandoned(self._base, _TEMPORARY)
         for _ in range(_TRIES):
             second = str(int(time.time()))
             final = os.path.join(self._base, second)
@@ -97,8 +101,11 @@ class ExportDirectory:
             # Creating the directory claims the second: only one thread or process succeeds.
             if not tf.io.gfile.exists(final) and _is_made(temporary):
                 if not tf.io.gfile.exists(final):  # another thread's may have been renamed since
-                    self._final, self.path = final, temporary
-                    return temporary
+                    self._claim.enter_context(leftovers.claimed(temporary))
+                    if tf.io.gfile.exists(temporary):  # nobody took it for a leftover before that
+                        self._final, self.path = final, temporary
+                        return temporary
+                    continue
                 tf.io.gfile.rmtree(temporary)
             # The name is taken until the next second.
             time.sleep(_PAUSE_SECONDS)
@@ -152,14 +159,15 @@ def delete_oldest(base: str, keep: int) -> None:
     """
     # `keep` is at least 1: for 0 this slice would be empty.
     for name in exports_in(base)[:-keep]:
-        doomed = os.path.join(base, f"temp-{name}")
-        tf.io.gfile.rename(os.path.join(base, name), doomed)
-        tf.io.gfile.rmtree(doomed)
+        export, doomed = os.path.join(base, name), os.path.join(base, f"temp-{name}")
+        with leftovers.claimed(export):
+            tf.io.gfile.rename(export, doomed)
+            tf.io.gfile.rmtree(doomed)
 
 
 def delete_unfinished(base: str) -> None:
     """Deletes what killed exports left below `base`. No export may be running."""
-    for name in _names(base, r"temp-\d{10}"):
+    for name in _names(base, _TEMPORARY):
         tf.io.gfile.rmtree(os.path.join(base, name))
 
 
@@ -197,14 +205,15 @@ def checked_assets(assets_extra: Any, *, may_be_absent: bool = False) -> dict[st
             )
         )
     return {
-        _checked_destination(os.fsdecode(destination)): (
-            os.fsdecode(source) if may_be_absent else _checked_source(destination, source)
+        _checked_destination(destination): _checked_source(
+            destination, source, may_be_absent=may_be_absent
         )
         for destination, source in assets_extra.items()
     }
 
 
-def _checked_destination(destination: str) -> str:
+def _checked_destination(key: Any) -> str:
+    destination = checks.checked_path("key of assets_extra", key, "a relative path")
     normal = posixpath.normpath(destination.replace(os.sep, "/"))
     if posixpath.isabs(normal) or os.path.isabs(destination) or normal.split("/")[0] in ("..", "."):
         raise errors.ArgumentError(
@@ -217,8 +226,10 @@ def _checked_destination(destination: str) -> str:
     return normal
 
 
-def _checked_source(destination: Any, source: Any) -> str:
-    path = os.fsdecode(source)
+def _checked_source(destination: Any, source: Any, *, may_be_absent: bool) -> str:
+    path = checks.checked_path(f"assets_extra[{destination!r}]", source, "the path of a file")
+    if may_be_absent:
+        return path
     if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise errors.ArgumentError(
             errors.invalid_argument(

@@ -136,7 +136,8 @@ def _parsed(directory: str) -> Any:
         below = export_files.exports_in(directory)
         hint = f" Did you mean {os.path.join(directory, below[-1])!r}?" if below else ""
         raise errors.SavedModelError(
-            f"There is no readable SavedModel in {directory!r}: {error}. Expected the directory "
+            f"There is no readable SavedModel in {directory!r} (`saved_model_dir`): {error}. "
+            "Expected the directory "
             f"that `experimental_export_all_saved_models` returned.{hint}"
         ) from error
 

@@ -12,8 +12,8 @@ from typing import Final
 
 import tensorflow as tf
 
-from kestimator import errors
 from kestimator._types import Tensor
+from kestimator.validation import kinds
 
 THRESHOLDS: Final = 200
 SHAPE: Final = (THRESHOLDS, 2)
@@ -105,8 +105,4 @@ def checked_method(method: str) -> str:
     Raises:
         errors.ArgumentError: There is none of that name.
     """
-    if method not in METHODS:
-        raise errors.ArgumentError(
-            errors.invalid_argument("areas", method, f"one of {list(METHODS)}")
-        )
-    return method
+    return kinds.checked_choice("areas", method, METHODS, f"one of {list(METHODS)}")

@@ -177,4 +177,6 @@ def checked_count(name: str, value: Any, least: int) -> int:
         errors.ArgumentTypeError: It is not an integer.
     """
     type_error = errors.ArgumentError if value is None else errors.ArgumentTypeError
-    return checks.checked_int(name, value, least, type_error=type_error)
+    return checks.checked_int(
+        name, value, least, maximum=checks.LARGEST_SIZE, type_error=type_error
+    )

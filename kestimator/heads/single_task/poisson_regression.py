@@ -9,6 +9,7 @@ import tensorflow as tf
 from kestimator._types import Tensor
 from kestimator.heads.parts import weights
 from kestimator.heads.single_task import regression_base
+from kestimator.validation import kinds
 
 
 class PoissonRegressionHead(regression_base.NumbersHead):
@@ -42,15 +43,16 @@ class PoissonRegressionHead(regression_base.NumbersHead):
         compute_full_loss: bool = True,
         name: str | None = None,
     ) -> None:
+        is_full = kinds.checked_flag("compute_full_loss", compute_full_loss)
         super().__init__(
             label_dimension=label_dimension,
             weight_column=weight_column,
             loss_reduction=loss_reduction,
             inverse_link_fn=tf.math.exp,
-            label_range=(0.0, math.inf) if compute_full_loss else None,
+            label_range=(0.0, math.inf) if is_full else None,
             name=name,
         )
-        self._compute_full_loss = compute_full_loss
+        self._compute_full_loss = is_full
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
         return tf.nn.log_poisson_loss(

@@ -7,12 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
 from kestimator._types import Labels, Tensor
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput, RegressionOutput
 from kestimator.heads.parts import base, classes, metrics, value_checks, weights
 from kestimator.heads.single_task import single
 from kestimator.keys import MetricKeys, PredictionKeys, SignatureKeys
+from kestimator.validation import kinds
 
 
 class NumbersHead(single.SingleHead):
@@ -48,10 +48,9 @@ class NumbersHead(single.SingleHead):
             name=name,
             losses_per_example=dimension,
         )
-        if inverse_link_fn is not None and not callable(inverse_link_fn):
-            raise errors.ArgumentTypeError(
-                errors.invalid_argument("inverse_link_fn", inverse_link_fn, "a callable, or None")
-            )
+        if inverse_link_fn is not None:
+            expected = "a function that takes a tensor, or None"
+            kinds.checked_function("inverse_link_fn", inverse_link_fn, expected, 1)
         self._inverse_link_fn = inverse_link_fn
         self._label_range = label_range
 

@@ -285,6 +285,16 @@ class TestState:
             keras.config.set_dtype_policy(before)
 
 
+def test_code_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input([1]), keras.layers.Lambda(lambda x: x)])
+    model.save(tmp_path / "model.keras")
+    with keras_saving.code_refused():
+        keras.config.enable_unsafe_deserialization()
+        keras.models.load_model(tmp_path / "model.keras")
+        with keras_saving.code_refused(), pytest.raises(ValueError, match="safe_mode"):
+            keras.models.load_model(tmp_path / "model.keras")
+
+
 @pytest.mark.parametrize("ending", ["keras", "weights.h5"])
 def test_names_are_noted_beside_values(ending, tmp_path):
     model, path = nested_model(), tmp_path / f"model.{ending}"
