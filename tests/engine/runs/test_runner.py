@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kestimator.engine.runs import runner
+from kestimator.engine.runs.cadence import Cadence
 from tests.engine.parts import Line, Run
 
 
@@ -31,11 +32,11 @@ class Hook(tf.compat.v1.train.SessionRunHook):
             run_context.request_stop()
 
 
-class Every:
-    """A cadence: the hook is due where the step before is a multiple of `period`."""
+class Every(Cadence):
+    """The hook is due where the step before is a multiple of `period`."""
 
     def __init__(self, hook: Hook, period: int, watched: Any = None) -> None:
-        self.hook = hook
+        super().__init__(hook)
         self.period = period
         self.unobserved: list[tuple[int, int]] = []
         self._watched = watched
@@ -43,10 +44,6 @@ class Every:
     def steps_until_due(self, global_step: int) -> int:
         """The steps to the next multiple."""
         return -global_step % self.period
-
-    def seconds_until_due(self) -> float:
-        """It does not go by the clock."""
-        return float("inf")
 
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Notes the unobserved steps."""

@@ -360,6 +360,16 @@ class TestSummaries:
         assert tf_summaries.resource_of(writer).dtype == tf.resource
         writer.close()
 
+    def test_summary_state(self, tmp_path):
+        default = tf.summary.experimental.get_step
+        state = {}
+        with tf_summaries.summary_state(state):
+            tf.summary.experimental.set_step(7)
+        assert default() is None
+        with tf_summaries.summary_state(state):
+            assert default() == 7
+        assert default() is None
+
     def test_release_of_a_writer(self, tmp_path):
         directory = str(tmp_path)
         with tf.Graph().as_default():
