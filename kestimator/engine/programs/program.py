@@ -55,6 +55,7 @@ class ProgramGraph(traced_graph.TracedGraph):
         keras_losses: The losses of the Keras layers that are called in the trace.
         random_state: The state that random ops draw from.
         optional: The names of variables that a checkpoint may lack.
+        former_names: The names that earlier versions of kestimator gave to variables, by name.
         replicas: The number of replicas in the trace.
     """
 
@@ -66,6 +67,7 @@ class ProgramGraph(traced_graph.TracedGraph):
         self.creator: variable_creator.VariableCreator | None = None
         self.keras_losses = keras_losses.KerasLosses(self)
         self.optional: set[str] = set()
+        self.former_names: dict[str, str] = {}
         self._thread = threading.local()
 
     def is_optional(self, variable: tf.Variable) -> bool:
