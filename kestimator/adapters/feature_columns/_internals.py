@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.feature_column import feature_column as _v1_columns
 from tensorflow.python.feature_column import feature_column_v2 as _columns
 from tensorflow.python.feature_column import feature_column_v2_types as _types
 
@@ -24,6 +25,7 @@ BucketizedColumn = _columns.BucketizedColumn
 IndicatorColumn = _columns.IndicatorColumn
 EmbeddingColumn = _columns.EmbeddingColumn
 SharedEmbeddingColumn = _columns.SharedEmbeddingColumn
+SharedEmbeddingColumnOfV1 = _v1_columns._SharedEmbeddingColumn
 IdentityCategoricalColumn = _columns.IdentityCategoricalColumn
 HashedCategoricalColumn = _columns.HashedCategoricalColumn
 VocabularyListCategoricalColumn = _columns.VocabularyListCategoricalColumn
