@@ -277,6 +277,48 @@ def iterators() -> int:
     return sum(type(one) in kinds for one in gc.get_objects())
 
 
+@pytest.mark.parametrize("kind", [kestimator.SessionRunHook, v1.train.StopAtStepHook])
+def test_a_method_set_on_a_hook_sees_every_step(kind: Any, tmp_path: Any) -> None:
+    hook = kind() if kind is kestimator.SessionRunHook else kind(num_steps=100)
+    hook.after_run = unittest.mock.Mock()
+    kestimator.Estimator(Counted(), str(tmp_path)).train(dataset(repeat=3), hooks=[hook], steps=7)
+    assert hook.after_run.call_count == 7
+
+
+def test_a_model_fn_may_leave_out_the_mode(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any) -> kestimator.EstimatorSpec:
+        w = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())
+        y = features["x"] @ w
+        loss = tf.reduce_mean((y - (0.0 if labels is None else labels)) ** 2)
+        step = v1.train.get_global_step()
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=step)
+        return kestimator.EstimatorSpec(None, {"y": y}, loss, train_op)
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=2)
+    assert estimator.evaluate(dataset())["global_step"] == 2
+    assert len(list(estimator.predict(dataset()))) == 20
+
+
+def test_a_metric_may_be_a_nest(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        spec = Counted()(features, labels, mode)
+        metrics = {"nest": (((tf.constant(2.0), tf.constant(1)), tf.constant("a")), tf.no_op())}
+        return spec._replace(eval_metric_ops=metrics)
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=1)
+    assert estimator.evaluate(dataset())["nest"] == ((2.0, 1), b"a")
+
+
+def test_a_keras_metric_that_is_never_updated_is_an_error(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        spec = Counted()(features, labels, mode)
+        return spec._replace(eval_metric_ops={"forgotten": keras.metrics.Mean()})
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=1)
+    with pytest.raises(ValueError, match=r"'forgotten'.*`update_state"):
+        estimator.evaluate(dataset())
+
+
 def test_a_mock_of_a_hook_is_asked_at_every_step(tmp_path: Any) -> None:
     hook = unittest.mock.MagicMock(spec=kestimator.SessionRunHook)
     hook.before_run.return_value = None

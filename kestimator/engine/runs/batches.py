@@ -42,7 +42,7 @@ class Batches(abc.ABC):
     Attributes:
         element_spec: The nest of `tf.TypeSpec` of `(features, labels)`.
         programs: The programs behind the stream, for fetches and feeds of hooks.
-        is_finite: Whether the stream can end.
+        is_finite: Whether the stream can end, as far as it is known.
         remaining: The number of steps for which batches are left; None if it is unknown.
         per_step: How many batches a step takes: one per replica.
         random_ops: How many ops of the input_fn got a random seed by their order.
@@ -367,7 +367,11 @@ def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) ->
         def make() -> tf.data.Dataset:
             return dataset
 
-    return DatasetBatches(make, features_and_labels(spec), programs)
+    batches = DatasetBatches(make, features_and_labels(spec), programs)
+    if not programs:
+        with _program.eager_mode():
+            batches.is_finite = int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY
+    return batches
 
 
 def end_of_input() -> tf.errors.OutOfRangeError:
