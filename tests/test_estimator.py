@@ -285,6 +285,20 @@ def test_a_method_set_on_a_hook_sees_every_step(kind: Any, tmp_path: Any) -> Non
     assert hook.after_run.call_count == 7
 
 
+def test_a_directory_with_absolute_paths_may_be_moved(tmp_path: Any) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    estimator = kestimator.Estimator(Counted(), str(old)).train(dataset(), steps=2)
+    path = estimator.latest_checkpoint()
+    (old / "checkpoint").write_text(
+        f'model_checkpoint_path: "{path}"\nall_model_checkpoint_paths: "{path}"\n'
+    )
+    old.rename(new)
+    moved = kestimator.Estimator(Counted(), str(new))
+    assert moved.latest_checkpoint() == str(new / "model.ckpt-2")
+    moved.train(dataset(), steps=1)
+    assert moved.evaluate(dataset())["global_step"] == 3
+
+
 def test_a_model_fn_may_leave_out_the_mode(tmp_path: Any) -> None:
     def model_fn(features: Any, labels: Any) -> kestimator.EstimatorSpec:
         w = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())

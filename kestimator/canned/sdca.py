@@ -26,7 +26,6 @@ from kestimator.keys import ModeKeys
 from kestimator.validation import checks
 
 _v1 = tf.compat.v1
-_SHARDS = "None or 1, because one process keeps all examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +45,7 @@ class LinearSDCA:
         example_id_column: The feature with a unique string for each example. The optimizer
             remembers every example by it.
         num_loss_partitions: The number of workers that train in parallel.
-        num_table_shards: The number of shards of the table of examples; None or 1.
+        num_table_shards: Ignored: one process keeps the whole table of examples.
         symmetric_l1_regularization: A number >= 0, the cost of absolute values of weights relative
             to the sum of all examples' losses.
         symmetric_l2_regularization: A number > 0, the cost of half their squares.
@@ -70,10 +69,8 @@ class LinearSDCA:
                     "example_id_column", self.example_id_column, "the name of a feature"
                 )
             )
-        if self.num_table_shards not in (None, 1):
-            raise errors.ArgumentError(
-                errors.invalid_argument("num_table_shards", self.num_table_shards, _SHARDS)
-            )
+        if self.num_table_shards is not None:
+            self._settle("num_table_shards", "a positive integer", lambda number: number > 0)
         self._settle("num_loss_partitions", "a positive integer", lambda number: number > 0)
         self._settle("symmetric_l1_regularization", "a number >= 0", lambda number: number >= 0)
         self._settle("symmetric_l2_regularization", "a positive number", lambda number: number > 0)
