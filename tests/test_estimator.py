@@ -299,6 +299,34 @@ def test_a_directory_with_absolute_paths_may_be_moved(tmp_path: Any) -> None:
     assert moved.evaluate(dataset())["global_step"] == 3
 
 
+def test_an_open_generator_gets_the_rows_that_it_yields(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        return kestimator.EstimatorSpec(mode, predictions=2 * features)
+
+    request = [0.0]
+
+    def input_fn() -> tf.data.Dataset:
+        spec = tf.TensorSpec([], tf.float32)
+        return tf.data.Dataset.from_generator(
+            lambda: iter(lambda: request[0], None), output_signature=spec
+        ).batch(1)
+
+    rows = kestimator.Estimator(model_fn, str(tmp_path)).predict(input_fn)
+    for number in range(20):
+        request[0] = float(number)
+        assert next(rows) == 2 * number
+
+
+def test_predictions_without_features_end_with_the_data(tmp_path: Any) -> None:
+    def input_fn() -> tf.data.Dataset:
+        labels = np.array([0, 1, 1, 1])
+        data = tf.data.Dataset.from_tensor_slices(({"x": X[:4]}, labels))
+        return data.batch(2, drop_remainder=True)
+
+    estimator = kestimator.BaselineClassifier(str(tmp_path)).train(input_fn)
+    assert len(list(estimator.predict(input_fn))) == 4
+
+
 def test_a_model_fn_may_leave_out_the_mode(tmp_path: Any) -> None:
     def model_fn(features: Any, labels: Any) -> kestimator.EstimatorSpec:
         w = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())

@@ -46,6 +46,7 @@ class Batches(abc.ABC):
         remaining: The number of steps for which batches are left; None if it is unknown.
         per_step: How many batches a step takes: one per replica.
         random_ops: How many ops of the input_fn got a random seed by their order.
+        is_on_demand: Whether the consumer waits for each batch, as in predictions.
         has_iterator: Whether a loop on the device can take the batches from `iterator`.
         function: The function that computes a batch, if a graph does; None otherwise.
         loops: Loops on the device that compute the batches themselves, by their `DeviceLoop`.
@@ -57,6 +58,7 @@ class Batches(abc.ABC):
     remaining: int | None = None
     per_step = 1
     random_ops = 0
+    is_on_demand = False
     has_iterator = False
     function: _program.PrunedFunction | None = None
 
@@ -136,7 +138,9 @@ class DatasetBatches(Batches):
             self.remaining = _remaining(cardinality, self.per_step)
             limits = [count for count in (steps, self.remaining) if count is not None]
             self._options = dataset_iterators.options_for(
-                self._dataset, min(limits, default=math.inf)
+                self._dataset,
+                min(limits, default=math.inf),
+                is_on_demand=self.is_on_demand,
             )
 
     @property
