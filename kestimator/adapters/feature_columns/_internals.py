@@ -42,6 +42,11 @@ def transformation_cache(features: Mapping[str, Any]) -> Any:
     return _columns.FeatureTransformationCache(features)
 
 
+def fields_of_shared_embedding(column: Any) -> dict[str, Any]:
+    """The fields of a column of TF1 that shares a table, by name: it is a namedtuple."""
+    return dict(column._asdict())
+
+
 def scope_name(name: str) -> str:
     """A column's name as a variable scope, as in checkpoints: no public method returns it."""
     scope: str = _columns._sanitize_column_name_for_variable_scope(name)

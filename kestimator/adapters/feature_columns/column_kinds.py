@@ -44,7 +44,7 @@ class EmbeddingWithSharedTable(_internals.EmbeddingColumn):
     @classmethod
     def of(cls, column: Any) -> EmbeddingWithSharedTable:
         """Converts TensorFlow's column."""
-        values = column._asdict()
+        values = _internals.fields_of_shared_embedding(column)
         table = values.pop("shared_embedding_collection_name")
         embedding = cls(**values)
         embedding.table = table

@@ -4,7 +4,7 @@ Synopsis::
 
     hooks = [*chief_hooks(model, config, tracker, user_hooks, listeners), *user_hooks]
     hooks += loss_hooks(model, config)
-    hooks += step_hooks(model, hooks)
+    hooks += step_hooks(model, batches, hooks)
 
 The order is the original's. Each phase of a run calls the hooks from first to last.
 """
