@@ -123,7 +123,8 @@ def pandas_input_fn(
         ArgumentError: `shuffle` is not a bool, the indices differ, or `x` has a column called
             `target_column`.
         ArgumentTypeError: `x` or `y` has another type, or `target_column` is not a string.
-            From the returned function: a column's dtype is not one of numpy's.
+            From the returned function: a column's dtype is not one of numpy's, nor one of pandas
+            that stands for it (`category`, `Int64`, `boolean`).
     """
     del queue_capacity, num_threads
     _check_frames(x, y)
@@ -310,6 +311,10 @@ def _frame(frame: Any) -> _Columns:
 
 def _series_array(name: Any, series: Any) -> np.ndarray[Any, Any]:
     """Returns the values of a column as a numpy array; strings of pandas become objects."""
+    is_category, numpy_dtype = hasattr(series, "cat"), getattr(series.dtype, "numpy_dtype", None)
+    if is_category or isinstance(numpy_dtype, np.dtype):  # dtypes of pandas that may have gaps
+        _check_no_gaps(name, series)
+        series = series.astype(series.cat.categories.dtype if is_category else numpy_dtype)
     if str(series.dtype) in ("str", "string"):
         series = series.astype(object)
     if not isinstance(series.dtype, np.dtype) or series.dtype.kind in "mM":
@@ -322,6 +327,18 @@ def _series_array(name: Any, series: Any) -> np.ndarray[Any, Any]:
             )
         )
     return np.asarray(series)
+
+
+def _check_no_gaps(name: Any, series: Any) -> None:
+    if series.isna().any():
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                f"column {name!r}",
+                series.dtype,
+                "a value in every row",
+                "Replace missing values with the column's `fillna` method, or drop the rows.",
+            )
+        )
 
 
 @functools.lru_cache(maxsize=_KEPT_PIPELINES)

@@ -49,7 +49,7 @@ VocabInfo: TypeAlias = tf.compat.v1.train.VocabInfo
 
 
 class _EstimatorSpecFields(NamedTuple):
-    mode: str
+    mode: str | None
     predictions: Any
     loss: Tensor | None
     train_op: Any
@@ -69,7 +69,8 @@ class EstimatorSpec(_EstimatorSpecFields):
     A `model_fn` may set all fields in every mode; fields that a mode does not need are ignored.
 
     Attributes:
-        mode: The `mode` argument of the `model_fn`, one of `ModeKeys`.
+        mode: The `mode` argument of the `model_fn`, one of `ModeKeys`. None stands for the mode
+            in which the `model_fn` is called, for one without this argument.
         predictions: A tensor or a dict of tensors whose first dimension is the batch. Required
             in PREDICT; {} if not given.
         loss: A scalar, or a tensor of one element, which becomes a scalar. Required in TRAIN
@@ -101,7 +102,7 @@ class EstimatorSpec(_EstimatorSpecFields):
 
     def __new__(
         cls,
-        mode: str,
+        mode: str | None,
         predictions: Any = None,
         loss: Tensor | None = None,
         train_op: Any = None,
@@ -115,8 +116,9 @@ class EstimatorSpec(_EstimatorSpecFields):
         keras_model: keras.Model | None = None,  # not keyword-only: copies pass all in order
     ) -> EstimatorSpec:
         """Checks the fields and fills in defaults."""
-        _check_mode(mode)
-        _check_required(mode, predictions=predictions, loss=loss, train_op=train_op)
+        if mode is not None:
+            _check_mode(mode)
+            _check_required(mode, predictions=predictions, loss=loss, train_op=train_op)
         predictions = _checked_predictions(predictions)
         outputs: Any = export_outputs
         if mode == ModeKeys.PREDICT:
@@ -138,8 +140,8 @@ class EstimatorSpec(_EstimatorSpecFields):
         )
 
     def _replace(self, **changes: Any) -> EstimatorSpec:
-        """Returns a spec with other fields, checked again; the mode cannot change."""
-        if changes.get("mode", self.mode) != self.mode:
+        """Returns a spec with other fields, checked again; a mode that is set cannot change."""
+        if self.mode is not None and changes.get("mode", self.mode) != self.mode:
             raise errors.ArgumentError(
                 errors.invalid_argument(
                     "mode",

@@ -277,6 +277,90 @@ def iterators() -> int:
     return sum(type(one) in kinds for one in gc.get_objects())
 
 
+@pytest.mark.parametrize("kind", [kestimator.SessionRunHook, v1.train.StopAtStepHook])
+def test_a_method_set_on_a_hook_sees_every_step(kind: Any, tmp_path: Any) -> None:
+    hook = kind() if kind is kestimator.SessionRunHook else kind(num_steps=100)
+    hook.after_run = unittest.mock.Mock()
+    kestimator.Estimator(Counted(), str(tmp_path)).train(dataset(repeat=3), hooks=[hook], steps=7)
+    assert hook.after_run.call_count == 7
+
+
+def test_a_directory_with_absolute_paths_may_be_moved(tmp_path: Any) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    estimator = kestimator.Estimator(Counted(), str(old)).train(dataset(), steps=2)
+    path = estimator.latest_checkpoint()
+    (old / "checkpoint").write_text(
+        f'model_checkpoint_path: "{path}"\nall_model_checkpoint_paths: "{path}"\n'
+    )
+    old.rename(new)
+    moved = kestimator.Estimator(Counted(), str(new))
+    assert moved.latest_checkpoint() == str(new / "model.ckpt-2")
+    moved.train(dataset(), steps=1)
+    assert moved.evaluate(dataset())["global_step"] == 3
+
+
+def test_an_open_generator_gets_the_rows_that_it_yields(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        return kestimator.EstimatorSpec(mode, predictions=2 * features)
+
+    request = [0.0]
+
+    def input_fn() -> tf.data.Dataset:
+        spec = tf.TensorSpec([], tf.float32)
+        return tf.data.Dataset.from_generator(
+            lambda: iter(lambda: request[0], None), output_signature=spec
+        ).batch(1)
+
+    rows = kestimator.Estimator(model_fn, str(tmp_path)).predict(input_fn)
+    for number in range(20):
+        request[0] = float(number)
+        assert next(rows) == 2 * number
+
+
+def test_predictions_without_features_end_with_the_data(tmp_path: Any) -> None:
+    def input_fn() -> tf.data.Dataset:
+        labels = np.array([0, 1, 1, 1])
+        data = tf.data.Dataset.from_tensor_slices(({"x": X[:4]}, labels))
+        return data.batch(2, drop_remainder=True)
+
+    estimator = kestimator.BaselineClassifier(str(tmp_path)).train(input_fn)
+    assert len(list(estimator.predict(input_fn))) == 4
+
+
+def test_a_model_fn_may_leave_out_the_mode(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any) -> kestimator.EstimatorSpec:
+        w = v1.get_variable("w", [3, 1], initializer=v1.zeros_initializer())
+        y = features["x"] @ w
+        loss = tf.reduce_mean((y - (0.0 if labels is None else labels)) ** 2)
+        step = v1.train.get_global_step()
+        train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, global_step=step)
+        return kestimator.EstimatorSpec(None, {"y": y}, loss, train_op)
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=2)
+    assert estimator.evaluate(dataset())["global_step"] == 2
+    assert len(list(estimator.predict(dataset()))) == 20
+
+
+def test_a_metric_may_be_a_nest(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        spec = Counted()(features, labels, mode)
+        metrics = {"nest": (((tf.constant(2.0), tf.constant(1)), tf.constant("a")), tf.no_op())}
+        return spec._replace(eval_metric_ops=metrics)
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=1)
+    assert estimator.evaluate(dataset())["nest"] == ((2.0, 1), b"a")
+
+
+def test_a_keras_metric_that_is_never_updated_is_an_error(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        spec = Counted()(features, labels, mode)
+        return spec._replace(eval_metric_ops={"forgotten": keras.metrics.Mean()})
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=1)
+    with pytest.raises(ValueError, match=r"'forgotten'.*`update_state"):
+        estimator.evaluate(dataset())
+
+
 def test_a_mock_of_a_hook_is_asked_at_every_step(tmp_path: Any) -> None:
     hook = unittest.mock.MagicMock(spec=kestimator.SessionRunHook)
     hook.before_run.return_value = None

@@ -253,9 +253,34 @@ class TestPandasInputFn:
             pandas_input_fn(pd.DataFrame({"a": [1]}), pd.Series([1], index=[5]), shuffle=False)
 
     def test_dtype(self):
-        input_fn = pandas_input_fn(pd.DataFrame({"a": [1]}, dtype="Int64"), shuffle=False)
+        dates = pd.to_datetime(["2020-01-01"])
         with pytest.raises(TypeError, match="column 'a'.*astype"):
-            input_fn()
+            pandas_input_fn(pd.DataFrame({"a": dates}), shuffle=False)()
+
+    @pytest.mark.parametrize(
+        ("column", "values", "dtype"),
+        [
+            (pd.Categorical(["b", "a", "b"]), [b"b", b"a", b"b"], object),
+            (pd.Categorical([3, 1, 3]), [3, 1, 3], np.int64),
+            (pd.array([1, 2, 3], dtype="Int64"), [1, 2, 3], np.int64),
+            (pd.array([1, 2, 3], dtype="Int8"), [1, 2, 3], np.int8),
+            (pd.array([1, 2, 3], dtype="Float32"), [1, 2, 3], np.float32),
+            (pd.array([True, False, True], dtype="boolean"), [True, False, True], np.bool_),
+        ],
+    )
+    def test_dtypes_of_pandas(self, column, values, dtype):
+        frame = pd.DataFrame({"a": column})
+        ((features, labels),) = batches(pandas_input_fn(frame, frame["a"], shuffle=False))
+        for batch in (features["a"], labels):
+            assert batch.tolist() == values
+            assert batch.dtype == dtype
+
+    @pytest.mark.parametrize(
+        "column", [pd.array([1, None], dtype="Int64"), pd.Categorical(["a", None])]
+    )
+    def test_gaps(self, column):
+        with pytest.raises(ValueError, match="column 'a'.*fillna"):
+            pandas_input_fn(pd.DataFrame({"a": column}), shuffle=False)()
 
 
 class Batches(keras.utils.PyDataset):

@@ -73,7 +73,7 @@ class TestEstimatorSpec:
         with pytest.raises(ValueError, match="pass the optimizer itself"):
             EstimatorSpec(ModeKeys.TRAIN, loss=scalar())
 
-    @pytest.mark.parametrize("mode", ["predict", None, "foo"])
+    @pytest.mark.parametrize("mode", ["predict", "", "foo"])
     def test_unknown_mode(self, graph, mode):
         with pytest.raises(ValueError, match="`mode`.*'train', 'eval' or 'infer'"):
             EstimatorSpec(mode, loss=scalar())
@@ -359,6 +359,12 @@ class TestReplace:
     def test_keeps_the_scaffold(self, graph):
         spec = EstimatorSpec(ModeKeys.EVAL, loss=scalar())
         assert spec._replace(training_hooks=[HOOK]).scaffold is spec.scaffold
+
+    def test_mode_of_a_spec_without_one(self, graph):
+        spec = EstimatorSpec(None, loss=scalar())
+        assert spec._replace(mode=ModeKeys.EVAL).mode == ModeKeys.EVAL
+        with pytest.raises(ValueError, match="`train_op`.*because the mode is 'train'"):
+            spec._replace(mode=ModeKeys.TRAIN)
 
     def test_other_mode(self, graph):
         spec = EstimatorSpec(ModeKeys.EVAL, loss=scalar())

@@ -27,7 +27,6 @@ from kestimator.keys import ModeKeys
 from kestimator.validation import checks, kinds
 
 _v1 = tf.compat.v1
-_SHARDS = "None or 1, because one process keeps all examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +46,7 @@ class LinearSDCA:
         example_id_column: The feature with a unique string for each example. The optimizer
             remembers every example by it.
         num_loss_partitions: The number of workers that train in parallel.
-        num_table_shards: The number of shards of the table of examples; None or 1.
+        num_table_shards: Ignored: one process keeps the whole table of examples.
         symmetric_l1_regularization: A number >= 0, the cost of absolute values of weights relative
             to the sum of all examples' losses.
         symmetric_l2_regularization: A number > 0, the cost of half their squares.
@@ -73,7 +72,7 @@ class LinearSDCA:
             type_error=errors.ArgumentError,
         )
         if self.num_table_shards is not None:
-            self._settle("num_table_shards", checks.checked_int, 1, maximum=1, expected=_SHARDS)
+            self._settle("num_table_shards", checks.checked_int, 1, maximum=checks.LARGEST_SIZE)
         self._settle("num_loss_partitions", checks.checked_int, 1, maximum=checks.LARGEST_SIZE)
         number = checks.checked_number
         self._settle(

@@ -19,7 +19,7 @@ import keras
 
 from kestimator import specs
 from kestimator._types import InputFn, ServingInputReceiverFn
-from kestimator.engine.checkpoints import checkpoint_files, keras_writing
+from kestimator.engine.checkpoints import checkpoint_files, former_names, keras_writing
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.saved_models import saved_model, signatures
@@ -111,9 +111,11 @@ def _values(
 ) -> Iterator[str]:
     """Yields the checkpoint to write; for a partial warm start, a temporary one of its values."""
     if path is not None:
-        for model, _ in traced:
-            check_checkpoint(model, path)
-        yield path
+        # The first graph's saver restores the variables of all.
+        with former_names.with_current_names(traced[0][0], path) as readable:
+            for model, _ in traced:
+                check_checkpoint(model, readable)
+            yield readable
         return
     model, graph = traced[0]
     session = runs.session_over(state, model, NoBatches())

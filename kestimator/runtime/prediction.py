@@ -88,6 +88,7 @@ def _batches_of(
             compute = predictions.UnobservedPredictions(model, chosen, loan, may_join=may_join)
         # From now on, whoever changes the variables waits for the background computation.
         state.tracker.read_by(compute)
+    batches.is_on_demand = True
     batches.initialize()
     with plain.start_queue_runners():
         with model.graph.as_default():

@@ -60,7 +60,7 @@ def train(
             *automatic_hooks.loss_hooks(model, state.config, fails_at_nan=fails_at_nan),
             *model.spec.training_hooks,
         ]
-        all_hooks += automatic_hooks.step_hooks(model, all_hooks)
+        all_hooks += automatic_hooks.step_hooks(model, batches, all_hooks)
         runner = runs.runner_over(state, model, session, batches, all_hooks)
 
         def begin() -> None:

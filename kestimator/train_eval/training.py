@@ -78,7 +78,7 @@ def train_and_evaluate(
     epochs = _evaluated(callbacks)
     listener = EvaluationListener(estimator, eval_specs, train_spec.max_steps, callbacks=epochs)
     estimator.train(
-        train_spec.input_fn,
+        input_fn=train_spec.input_fn,  # tools that wrap `train` look for the keyword
         hooks=train_spec.hooks,
         max_steps=train_spec.max_steps,
         saving_listeners=[*train_spec.saving_listeners, listener],

@@ -50,6 +50,14 @@ class TestFeatureColumns:
             (column,) = make.shared_embeddings([IDS], 2)
         assert type(column) is of_columns.SharedEmbeddingColumn
 
+    def test_columns_of_tf1_that_share_a_table(self):
+        with tf.Graph().as_default():
+            (column,) = tf.compat.v1.feature_column.shared_embedding_columns([IDS], 2)
+        assert type(column) is of_columns.SharedEmbeddingColumnOfV1
+        fields = of_columns.fields_of_shared_embedding(column)
+        assert fields["categorical_column"] == IDS
+        assert fields["shared_embedding_collection_name"] == f"{IDS.name}_shared_embedding"
+
     def test_bases(self):
         assert isinstance(NUMBER, of_columns.DenseColumn)
         assert not isinstance(NUMBER, of_columns.CategoricalColumn)

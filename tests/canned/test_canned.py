@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import operator
@@ -295,6 +296,72 @@ def test_shared_embeddings_are_where_the_original_has_them(tmp_path: Any, caplog
     after = estimator.get_variable_value("code_id_shared_embedding")
     np.testing.assert_array_equal(before, after)
     assert estimator.evaluate(input_fn, steps=1)["global_step"] == 3
+
+
+SHARING = {"a": np.array([["x"], ["y"], ["x"]]), "b": np.array([["y"], ["x"], ["x"]])}
+
+
+def shared_columns(make: Any) -> Any:
+    """Two columns with one table of three rows, which start from 0.3."""
+    ids = [fc.categorical_column_with_vocabulary_list(key, ["x", "y", "z"]) for key in "ab"]
+    with tf.Graph().as_default():  # TensorFlow makes them in a graph alone
+        return make(ids, 2, initializer=v1.constant_initializer(0.3))
+
+
+def sharing_input_fn() -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensors((SHARING, tf.constant([[1.0], [0.0], [1.0]]))).repeat(3)
+
+
+def values_of(estimator: Any) -> dict[str, list[float]]:
+    """The first column of each table, and of each bias."""
+    names = [name for name in estimator.get_variable_names() if not name.startswith("training/")]
+    values = {name: estimator.get_variable_value(name) for name in names if "step" not in name}
+    return {name: value.reshape(len(value), -1)[:, 0].tolist() for name, value in values.items()}
+
+
+def test_a_linear_model_shares_an_embedding_of_tf1(tmp_path: Any) -> None:
+    # The names and numbers of tf.compat.v1.estimator.LinearRegressor.
+    estimator = kestimator.LinearRegressor(
+        shared_columns(v1.feature_column.shared_embedding_columns),
+        model_dir=str(tmp_path),
+        optimizer=v1.train.GradientDescentOptimizer(0.1),
+        loss_reduction="sum",
+    ).train(sharing_input_fn)
+    scope = "linear/linear_model/a_b_shared_embedding"
+    assert values_of(estimator) == {
+        f"{scope}/embedding_weights": pytest.approx([0.33088946, 0.28941348, 0.3], rel=1e-5),
+        f"{scope}/weights": pytest.approx([0.14789127] * 2, rel=1e-5),
+        f"{scope}_1/weights": pytest.approx([0.14351366] * 2, rel=1e-5),
+        "linear/linear_model/bias_weights": pytest.approx([0.48288682], rel=1e-5),
+    }
+
+
+def test_a_linear_model_does_not_train_a_shared_embedding(tmp_path: Any) -> None:
+    # The names and numbers of tf.estimator.LinearRegressor.
+    columns = shared_columns(fc.shared_embeddings)
+    estimator = kestimator.LinearRegressor(columns, model_dir=str(tmp_path), optimizer="SGD")
+    estimator.train(sharing_input_fn)
+    assert values_of(estimator) == {
+        "a_b_shared_embedding": pytest.approx([0.3, 0.3, 0.3]),
+        "linear/linear_model/a_shared_embedding/weights": pytest.approx([0.13311489] * 2, rel=1e-5),
+        "linear/linear_model/b_shared_embedding/weights": pytest.approx([0.13311489] * 2, rel=1e-5),
+        "linear/linear_model/bias_weights": pytest.approx([0.44371629], rel=1e-5),
+    }
+
+
+@pytest.mark.parametrize("name", [None, "table"])
+def test_a_network_trains_a_shared_embedding_of_tf1(name: str | None, tmp_path: Any) -> None:
+    make = functools.partial(
+        v1.feature_column.shared_embedding_columns, shared_embedding_collection_name=name
+    )
+    estimator = kestimator.DNNRegressor([2], shared_columns(make), str(tmp_path))
+    estimator.train(sharing_input_fn)
+    scope = "dnn/input_from_feature_columns/input_layer"
+    table = f"{scope}/{name or 'a_b_shared_embedding'}/embedding_weights"
+    names = [one for one in estimator.get_variable_names() if scope in one]
+    assert names == [table, f"training/Adagrad/{table}/accumulator"]
+    rows = estimator.get_variable_value(table)
+    assert np.all(rows[:2] != rows[2])  # no example has the id of the last row
 
 
 def test_a_keras_layer_serves_every_mode(tmp_path: Any) -> None:

@@ -77,12 +77,15 @@ class TestBadInput:
             ({"symmetric_l2_regularization": 0.0}, "symmetric_l2_regularization.*0"),
             ({"symmetric_l1_regularization": -0.5}, "symmetric_l1_regularization"),
             ({"num_loss_partitions": 0}, "num_loss_partitions"),
-            ({"num_table_shards": 2}, "num_table_shards"),
+            ({"num_table_shards": 0}, "num_table_shards"),
         ],
     )
     def test_arguments(self, options: Any, message: str) -> None:
         with pytest.raises(errors.ArgumentError, match=message):
             experimental.LinearSDCA(**{"example_id_column": "key", **options})
+
+    def test_shards_are_ignored(self) -> None:
+        assert experimental.LinearSDCA("key", num_table_shards=2).num_table_shards == 2
 
     @pytest.mark.parametrize("key", ["nothing", "age"])
     def test_examples_without_names(self, key: str, tmp_path: Any) -> None:

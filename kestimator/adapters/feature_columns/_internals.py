@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.feature_column import feature_column as _v1_columns
 from tensorflow.python.feature_column import feature_column_v2 as _columns
 from tensorflow.python.feature_column import feature_column_v2_types as _types
 
@@ -24,6 +25,7 @@ BucketizedColumn = _columns.BucketizedColumn
 IndicatorColumn = _columns.IndicatorColumn
 EmbeddingColumn = _columns.EmbeddingColumn
 SharedEmbeddingColumn = _columns.SharedEmbeddingColumn
+SharedEmbeddingColumnOfV1 = _v1_columns._SharedEmbeddingColumn
 IdentityCategoricalColumn = _columns.IdentityCategoricalColumn
 HashedCategoricalColumn = _columns.HashedCategoricalColumn
 VocabularyListCategoricalColumn = _columns.VocabularyListCategoricalColumn
@@ -38,6 +40,11 @@ StateManager = tf.__internal__.feature_column.StateManager
 def transformation_cache(features: Mapping[str, Any]) -> Any:
     """A cache of transformed columns, which the public methods of columns require."""
     return _columns.FeatureTransformationCache(features)
+
+
+def fields_of_shared_embedding(column: Any) -> dict[str, Any]:
+    """The fields of a column of TF1 that shares a table, by name: it is a namedtuple."""
+    return dict(column._asdict())
 
 
 def scope_name(name: str) -> str:

@@ -29,6 +29,33 @@ _WRAP = (
 _KERAS = (keras.Layer, keras.utils.FeatureSpace)
 
 
+class EmbeddingWithSharedTable(_internals.EmbeddingColumn):
+    """A column of `tf.compat.v1.feature_column.shared_embedding_columns`.
+
+    Other than those of `tf.feature_column.shared_embeddings`, it makes the table in the scope in
+    which it is used, and the table is trained.
+
+    Attributes:
+        table: The name of the table.
+    """
+
+    table: str
+
+    @classmethod
+    def of(cls, column: Any) -> EmbeddingWithSharedTable:
+        """Converts TensorFlow's column."""
+        values = _internals.fields_of_shared_embedding(column)
+        table = values.pop("shared_embedding_collection_name")
+        embedding = cls(**values)
+        embedding.table = table
+        return embedding
+
+    @property
+    def name(self) -> str:
+        """TensorFlow's name of the column, which decides the order of columns."""
+        return f"{self.categorical_column.name}_shared_embedding"
+
+
 class Place(enum.Enum):
     """A place for columns; the value says in words which columns are allowed there."""
 
@@ -68,7 +95,8 @@ def width(column: Column) -> int:
 
 def scope_name(column: Column) -> str:
     """A column's name in variable names: without characters that a scope cannot have."""
-    return _internals.scope_name(column.name)
+    is_shared = isinstance(column, EmbeddingWithSharedTable)
+    return _internals.scope_name(column.table if is_shared else column.name)
 
 
 def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, ...]:
@@ -82,7 +110,7 @@ def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, 
     Raises:
         errors.ArgumentError: There are none, one is of the wrong kind, or two have one name.
     """
-    listed = _listed(argument, columns)
+    listed = [_current(column) for column in _listed(argument, columns)]
     for position, column in enumerate(listed):
         _check_kind(f"{argument}[{position}]", column, place)
     # The rows of a network's first kernel follow this order, so it must be the checkpoint's.
@@ -102,8 +130,14 @@ def checked_columns(argument: str, columns: Any, place: Place) -> tuple[Column, 
     return tuple(ordered)
 
 
+def _current(column: Column) -> Column:
+    is_of_v1 = isinstance(column, _internals.SharedEmbeddingColumnOfV1)
+    return EmbeddingWithSharedTable.of(column) if is_of_v1 else column
+
+
 def _listed(argument: str, columns: Any) -> list[Column]:
-    if isinstance(columns, _internals.FeatureColumn) or is_keras(columns):
+    one = (_internals.FeatureColumn, _internals.SharedEmbeddingColumnOfV1)
+    if isinstance(columns, one) or is_keras(columns):
         return [columns]
     usable = isinstance(columns, Iterable) and not isinstance(columns, Mapping | str | bytes)
     listed = list(columns) if usable else []

@@ -14,6 +14,7 @@ own code otherwise. The results are the same.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import logging
@@ -37,6 +38,8 @@ from kestimator.validation import signatures
 
 _v1 = tf.compat.v1
 _WEIGHTS = "weights"
+_SHARED = (_internals.SharedEmbeddingColumn, column_kinds.EmbeddingWithSharedTable)
+_EMBEDDINGS = (_internals.EmbeddingColumn, column_kinds.EmbeddingWithSharedTable)
 _logger = logging.getLogger("kestimator")
 
 
@@ -102,9 +105,13 @@ def linear_logits(
     terms: list[tf.Tensor] = []
     lookups, dense = [], []
     weights: list[tf.Variable] = []
+    scopes: collections.Counter[str] = collections.Counter()
     for column in columns:
-        with _column_scope(column):
-            part = _linear_part(features, column, state, training)
+        is_shared = isinstance(column, _SHARED)
+        # A shared table is not in the scope of a column's weights.
+        part = _linear_part(features, column, state, training) if is_shared else None
+        with _weights_scope(column, scopes):
+            part = part if is_shared else _linear_part(features, column, state, training)
             size = _input_size(column, part)
             weight = state.create_variable(
                 column, _WEIGHTS, [size, units], initializer=_v1.zeros_initializer()
@@ -178,7 +185,8 @@ def trainable_variables_made(columns: Sequence[column_kinds.Column]) -> Iterator
 
     def custom(getter: Callable[..., tf.Variable], *args: Any, **kwargs: Any) -> tf.Variable:
         variable = getter(*args, **kwargs)
-        if getattr(variable, "trainable", False):
+        is_new = all(other is not variable for other in variables)  # tables may be shared
+        if is_new and getattr(variable, "trainable", False):
             variables.append(variable)
         return variable
 
@@ -200,8 +208,26 @@ def _check_in_program(graph: Any, layers: Sequence[keras.Layer]) -> None:
 
 
 @contextlib.contextmanager
+def _weights_scope(column: column_kinds.Column, scopes: collections.Counter[str]) -> Iterator[None]:
+    """Opens the scope of a column's weights in a linear model.
+
+    Args:
+        column: The column.
+        scopes: How often the columns before had each name of a scope.
+    """
+    name = column_kinds.scope_name(column)
+    number = scopes[name]
+    scopes[name] += 1
+    # Columns that share a table also have the name of their scope in common.
+    with _v1.variable_scope(f"{name}_{number}" if number else name):
+        yield
+
+
+@contextlib.contextmanager
 def _column_scope(column: column_kinds.Column) -> Iterator[None]:
-    with _v1.variable_scope(column_kinds.scope_name(column)):
+    shares = isinstance(column, column_kinds.EmbeddingWithSharedTable)
+    reuse = _v1.AUTO_REUSE if shares else None
+    with _v1.variable_scope(column_kinds.scope_name(column), reuse=reuse):
         yield
 
 
@@ -266,7 +292,7 @@ def _fast_part(
     if type(column) is _internals.IndicatorColumn:
         ids = features.ids(column.categorical_column)
         return None if ids is None else _one_hot(ids, column_kinds.width(column))
-    if type(column) is _internals.EmbeddingColumn and _is_plain(column):
+    if type(column) in _EMBEDDINGS and _is_plain(column):
         ids = features.ids(column.categorical_column)
         table = state.get_variable(column, "embedding_weights")
         if ids is not None and isinstance(table, tf.Variable):
@@ -366,11 +392,14 @@ def _linear_part(
     """A column's part of a linear model: `Ids`, a tensor, or None to use TensorFlow's code."""
     if column_kinds.is_keras(column):
         return _keras_part(features, column, training)
-    if hasattr(column, "create_state"):
-        state.create(column)
-    if column_kinds.is_categorical(column):
-        return features.ids(column)
-    part = _fast_part(features, column, state)
+    if isinstance(column, _SHARED):
+        part = _part(features, column, state, training)
+    else:
+        if hasattr(column, "create_state"):
+            state.create(column)
+        if column_kinds.is_categorical(column):
+            return features.ids(column)
+        part = _fast_part(features, column, state)
     if isinstance(part, column_lookups.Lookup):
         rows = column_lookups.rows_of([part], training=training)
         return rows.masked(rows.values[0], [part] * column_kinds.width(column))

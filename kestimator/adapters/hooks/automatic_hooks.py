@@ -4,7 +4,7 @@ Synopsis::
 
     hooks = [*chief_hooks(model, config, tracker, user_hooks, listeners), *user_hooks]
     hooks += loss_hooks(model, config, fails_at_nan=True)
-    hooks += step_hooks(model, hooks)
+    hooks += step_hooks(model, batches, hooks)
 
 The order is the original's. Each phase of a run calls the hooks from first to last.
 """
@@ -21,6 +21,7 @@ from kestimator.adapters.hooks import saving, step_guard, stock_hooks
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_tracker
 from kestimator.engine.programs import model_program
+from kestimator.engine.runs.batches import Batches
 
 _train: Any = tf.compat.v1.train
 
@@ -83,23 +84,26 @@ def loss_hooks(
     return hooks
 
 
-def step_hooks(model: model_program.ModelProgram, hooks: Sequence[Any]) -> list[Any]:
+def step_hooks(
+    model: model_program.ModelProgram, batches: Batches, hooks: Sequence[Any]
+) -> list[Any]:
     """The hook that comes last: the guard against a global step that nothing moves.
 
     Args:
         model: The program that trains.
+        batches: The input.
         hooks: All other hooks of the run.
 
     Raises:
-        errors.GlobalStepError: The train op does not move the global step, and no hook of
-            the user could move it.
+        errors.GlobalStepError: The train op does not move the global step, no hook of the user
+            could move it or stop, and the data has no end.
     """
     if model.moves_global_step:
         return []
-    if all(map(stock_hooks.only_looks, hooks)):
+    if all(map(stock_hooks.only_looks, hooks)) and not batches.is_finite:
         model.is_stale = True  # another call cannot use it
         raise step_guard.stands_still(0)
-    return [step_guard.StepGuard(model.global_step)]
+    return [step_guard.StepGuard(model.global_step, batches)]
 
 
 def _checkpoint_hooks(

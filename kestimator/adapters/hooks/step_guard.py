@@ -1,8 +1,8 @@
-"""The guard against training whose global step does not move: it would never end.
+"""The guard against training whose global step does not move: it may never end.
 
 Synopsis::
 
-    hooks.append(StepGuard(global_step))     # if the train op does not move it
+    hooks.append(StepGuard(global_step, batches))     # if the train op does not move it
 
 Most train ops move it. Where one does not, a hook may, for example in its `after_run`.
 AdaNet does so.
@@ -10,31 +10,37 @@ AdaNet does so.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import tensorflow as tf
 
 from kestimator import errors
+from kestimator.engine.runs.batches import Batches
 
 _train: Any = tf.compat.v1.train
+_logger = logging.getLogger("kestimator")
 MOST_STEPS = 100
-"""The number of steps within which a hook has to move the global step."""
+"""The number of steps within which a hook has to move the global step, if the data has no end."""
 
 
 class StepGuard(_train.SessionRunHook):
-    """Ends training with an error if the global step does not move.
+    """Warns if the global step does not move; if the data has no end, it ends training.
 
     It comes after the hooks that may move it.
 
     Args:
         global_step: The global step.
+        batches: The input.
 
     Attributes:
         has_moved: Whether the step has moved. Then the guard stops checking.
     """
 
-    def __init__(self, global_step: Any) -> None:
+    def __init__(self, global_step: Any, batches: Batches) -> None:
         self._global_step = global_step
+        self._batches = batches
+        self._has_warned = False
         self._start: int | None = None
         self._steps = 0
         self.has_moved = False
@@ -48,7 +54,7 @@ class StepGuard(_train.SessionRunHook):
         """Checks whether the step has moved.
 
         Raises:
-            errors.GlobalStepError: It has not moved for too many steps.
+            errors.GlobalStepError: It has not moved for too many steps, and the data has no end.
         """
         del run_values
         if self.has_moved:
@@ -56,18 +62,24 @@ class StepGuard(_train.SessionRunHook):
         self._steps += 1
         self._look(run_context.session)
         if self._steps >= MOST_STEPS and not self.has_moved:
-            raise stands_still(self._steps)
+            if not self._batches.is_finite:
+                raise stands_still(self._steps)
+            self._warn()
 
     def end(self, session: Any) -> None:
-        """Checks once more, at the end of short data.
-
-        Raises:
-            errors.GlobalStepError: There were steps, and none was counted.
-        """
+        """Warns if there were steps, and none was counted."""
         if self._steps and not self.has_moved:
             self._look(session)
             if not self.has_moved:
-                raise stands_still(self._steps)
+                self._warn()
+
+    def _warn(self) -> None:
+        if not self._has_warned:
+            _logger.warning(
+                "%s Checkpoints are written when the global step moves: none has what was trained.",
+                _message(self._steps),
+            )
+        self._has_warned = True
 
     def _look(self, session: Any) -> None:
         self.has_moved = session.run(self._global_step) != self._start
@@ -75,9 +87,13 @@ class StepGuard(_train.SessionRunHook):
 
 def stands_still(steps: int) -> errors.GlobalStepError:
     """The error for a global step that did not move in the given number of steps."""
+    return errors.GlobalStepError(_message(steps))
+
+
+def _message(steps: int) -> str:
     detail = f" Nor did a hook advance it in {steps} steps." if steps else ""
-    return errors.GlobalStepError(
-        "`train_op` never advances the global step, so training would not know when to stop."
+    return (
+        "`train_op` never advances the global step, so `steps` and `max_steps` cannot end training."
         f"{detail} Pass `global_step=tf.compat.v1.train.get_global_step()` to "
         "`optimizer.minimize` or `apply_gradients`, group the train op with "
         "`global_step.assign_add(1)`, return a Keras optimizer as `train_op`, or pass a hook that "

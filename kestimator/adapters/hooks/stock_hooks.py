@@ -123,19 +123,28 @@ def cadence_of(hook: Any) -> Cadence:
     if isinstance(hook, Cadence):
         return hook
     kind = _CADENCES.get(type(hook))
-    if kind is not None:
+    if kind is not None and not _has_methods_of_its_own(hook):
         return kind(hook)
-    looks = any(
+    looks = _has_methods_of_its_own(hook) or any(
         # A mock has these methods, but its class does not.
         getattr(type(hook), method, None) is not getattr(_train.SessionRunHook, method)
-        for method in ("before_run", "after_run")
+        for method in _OF_STEPS
     )
     return EveryStep(hook) if looks else Never(hook)
 
 
+_OF_STEPS = ("before_run", "after_run")
+
+
+def _has_methods_of_its_own(hook: Any) -> bool:
+    """Whether the methods that see steps were set on the object, and not by its class."""
+    return any(method in getattr(hook, "__dict__", {}) for method in _OF_STEPS)
+
+
 def only_looks(hook: Any) -> bool:
     """Whether a hook is known to move no variables: TensorFlow's stock, and the library's own."""
-    return type(hook) in _CADENCES or type(hook).__module__.startswith("kestimator.")
+    is_known = type(hook) in _CADENCES or type(hook).__module__.startswith("kestimator.")
+    return is_known and not _has_methods_of_its_own(hook)
 
 
 def add_listeners(hook: Any, listeners: Sequence[Any]) -> None:

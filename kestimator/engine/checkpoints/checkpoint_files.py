@@ -44,7 +44,7 @@ def latest_checkpoint(model_dir: str) -> str | None:
     """
     state, before = _state(model_dir), None
     while state != before:  # another thread or process may have deleted what the file named
-        path = _newest_whole(state)
+        path = _newest_whole(model_dir, state)
         if path is not None:
             return path
         state, before = _state(model_dir), state
@@ -57,18 +57,30 @@ def latest_checkpoint(model_dir: str) -> str | None:
     )
 
 
-def _newest_whole(state: Any) -> str | None:
+def _newest_whole(model_dir: str, state: Any) -> str | None:
     # The state file lists checkpoints from the oldest to the newest.
-    for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
+    newest = _where_it_is(model_dir, state.model_checkpoint_path)
+    older = (_where_it_is(model_dir, path) for path in reversed(state.all_model_checkpoint_paths))
+    for path in [newest, *older]:
         if is_whole(path):
-            if path != state.model_checkpoint_path:
+            if path != newest:
                 _logger.warning(
                     "The checkpoint %s is missing or incomplete; continuing from %s.",
-                    state.model_checkpoint_path,
+                    newest,
                     path,
                 )
             return str(path)
     return None
+
+
+def _where_it_is(model_dir: str, path: str) -> str:
+    """The path of a checkpoint that a state file names.
+
+    TensorFlow's own savers may write absolute paths. They are wrong once the directory has moved.
+    """
+    moved = os.path.join(model_dir, os.path.basename(path))
+    is_moved = not tf.io.gfile.exists(f"{path}.index") and tf.io.gfile.exists(f"{moved}.index")
+    return moved if is_moved else path
 
 
 def is_whole(path: str) -> bool:
@@ -346,7 +358,8 @@ def remember_kept(saver: Any, model_dir: str) -> None:
     """Tells a saver which checkpoints exist, so that it continues to delete the oldest."""
     state = tf.train.get_checkpoint_state(model_dir)
     if state is not None and saver is not None:
-        indexes = [(path, f"{path}.index") for path in state.all_model_checkpoint_paths]
+        paths = [_where_it_is(model_dir, path) for path in state.all_model_checkpoint_paths]
+        indexes = [(path, f"{path}.index") for path in paths]
         saver.set_last_checkpoints_with_time(
             [
                 (literal(path), tf.io.gfile.stat(index).mtime_nsec / 1e9)

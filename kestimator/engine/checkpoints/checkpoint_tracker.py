@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from kestimator.engine.checkpoints import checkpoint_files, shared_variables
+from kestimator.engine.checkpoints import checkpoint_files, former_names, shared_variables
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import locks
 from kestimator.engine.runs import session as _session
@@ -182,7 +182,8 @@ class CheckpointTracker:
         elif not (holds and names <= self._covered):
             self.settle()
             self._holds = None  # a checkpoint that cannot be read leaves some variables changed
-            absent = checkpoint_files.restore(model, session, path)
+            with former_names.with_current_names(model, path) as readable:
+                absent = checkpoint_files.restore(model, session, readable)
             self._initialize(session, absent)
             self._holds, self._covered = (path, _saver_key(saver)), names
 

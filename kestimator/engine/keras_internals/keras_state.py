@@ -203,6 +203,71 @@ def _is_being_made_by(kind: type) -> bool:
     return False
 
 
+def path_without_sequentials(variable: keras.Variable) -> str:
+    """The path of a variable that is being made, without the models whose names Keras 2 left out.
+
+    Keras 2 put the name of a `Sequential` into the names of variables only if the call of the model
+    made them. Keras 3 also does so if its constructor, `add` or `build` makes them. It has no
+    setting for it, and no public name for the scopes that are open.
+
+    Returns:
+        The path, such as "dense/kernel" for "sequential/dense/kernel".
+    """
+    full: list[str] = []
+    kept: list[str] = []
+    for scope in _global_state.get_global_attribute("name_scope_stack") or ():
+        # A layer's scope starts again from the path where the layer was first built.
+        parent = [part for part in (scope.override_parent or "").split("/") if part]
+        if scope.override_parent is not None and parent != full:
+            full, kept = parent, list(parent)
+        full.append(scope.name)
+        if not (isinstance(scope.caller, keras.Sequential) and _is_built_early(scope.caller)):
+            kept.append(scope.name)
+    path = str(variable.path)
+    prefix = "".join(f"{name}/" for name in full)
+    if not path.startswith(prefix):
+        return path
+    return "".join(f"{name}/" for name in kept) + path.removeprefix(prefix)
+
+
+def _is_built_early(model: keras.Sequential) -> bool:
+    """Whether a model is being built before its first call, in a way that Keras 2 knew.
+
+    It also built a model at once if the first layer was a model with an `Input`. But it did not see
+    the `Input` of a `Sequential`.
+    """
+    is_built_early = False
+    first_layer = _innermost_first_layer(model)
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_locals.get("self") is model:
+            if frame.f_code.co_name == "__call__":
+                return False
+            if frame.f_code is _BUILD_OF_SEQUENTIAL:
+                # Keras uses this variable of `build` only to put an `Input` first.
+                lacks_input = "dtype" in frame.f_locals
+                is_built_early = not (lacks_input and _comes_from_constructor(frame)) or isinstance(
+                    first_layer, keras.layers.InputLayer
+                )
+        frame = frame.f_back
+    return is_built_early
+
+
+_BUILD_OF_SEQUENTIAL = keras.Sequential.build.__code__
+
+
+def _comes_from_constructor(build: types.FrameType) -> bool:
+    """Whether a constructor or `add` calls `build`, and not the user."""
+    caller = build.f_back and build.f_back.f_back  # Keras wraps `build`
+    return caller is not None and caller.f_code.co_name == "_maybe_rebuild"
+
+
+def _innermost_first_layer(layer: keras.Layer) -> keras.Layer:
+    while isinstance(layer, keras.Model) and layer.layers:
+        layer = layer.layers[0]
+    return layer
+
+
 class _Holders(Generic[_Kind]):
     """Finds objects by the value of an attribute.
 

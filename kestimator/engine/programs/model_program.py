@@ -91,7 +91,7 @@ class ModelProgram:
         self.summary_writer: tf2_summaries.LazyWriter | None = None
         self._store = store
         self._cache: dict[Any, Any] = {}
-        self._metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
+        self._metrics: dict[str, tuple[Any, tf.Operation | None]] = {}
 
     @classmethod
     def trace(
@@ -243,12 +243,12 @@ class ModelProgram:
         return {"loss": self.spec.loss, "operations": self.operations}
 
     @property
-    def metric_values(self) -> dict[str, tf.Tensor]:
-        """The values of the metrics, after all batches have been counted."""
+    def metric_values(self) -> dict[str, Any]:
+        """The values of the metrics, tensors or nests, after all batches have been counted."""
         return {name: value for name, (value, _) in self._metrics.items()}
 
-    def _evaluation_metrics(self) -> dict[str, tuple[tf.Tensor, tf.Operation | None]]:
-        metrics: dict[str, tuple[tf.Tensor, tf.Operation | None]] = {}
+    def _evaluation_metrics(self) -> dict[str, tuple[Any, tf.Operation | None]]:
+        metrics: dict[str, tuple[Any, tf.Operation | None]] = {}
         # A separate local store: no checkpoint contains the variables of these metrics.
         local = variable_store.VariableStore()
         creator = variable_creator.VariableCreator(self.graph, self._store, local)
@@ -258,8 +258,22 @@ class ModelProgram:
             tf.variable_creator_scope(creator),
         ):
             for name, metric in _named_metrics(self.spec):
+                self._check_is_updated(name, metric)
                 metrics[name] = _value_and_update(metric)
         return metrics
+
+    def _check_is_updated(self, name: str, metric: Any) -> None:
+        """Checks that a Keras metric counts something.
+
+        Raises:
+            errors.ArgumentError: The model_fn did not update it.
+        """
+        has_state = isinstance(metric, keras.metrics.Metric) and metric.variables
+        if has_state and not self._writes_of(metric):
+            raise errors.ArgumentError(
+                f"The metric {name!r} of `eval_metric_ops` counts nothing: the model_fn made it, "
+                "but did not update it. Call its `update_state(...)` in the model_fn."
+            )
 
     def _initialize_own_metrics(self) -> None:
         """Makes a `local_init_op` of the model_fn initialize the library's variables as well."""
@@ -396,7 +410,8 @@ def name(view: Any) -> str:
 def _begins_by_itself(hook: Any) -> bool:
     """Whether the hook is the user's, and may add ops. Stock hooks add theirs once per graph."""
     module = type(hook).__module__
-    return not module.startswith(("tensorflow.", "kestimator."))
+    is_stock = module.startswith(("tensorflow.", "kestimator."))
+    return not is_stock or "begin" in getattr(hook, "__dict__", {})
 
 
 def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
@@ -404,6 +419,8 @@ def _checked_spec(spec: Any, mode: str) -> specs.EstimatorSpec:
         raise errors.ArgumentError(
             errors.invalid_argument("model_fn's result", spec, "an EstimatorSpec")
         )
+    if spec.mode is None:
+        return spec._replace(mode=mode)
     if spec.mode != mode:
         raise errors.ArgumentError(
             f"`model_fn` was called with mode {mode!r} but returned an EstimatorSpec of mode "
@@ -454,9 +471,9 @@ def _as_tuples(spec: specs.EstimatorSpec) -> dict[str, Any]:
     }
 
 
-def _value_and_update(metric: Any) -> tuple[tf.Tensor, tf.Operation | None]:
+def _value_and_update(metric: Any) -> tuple[Any, tf.Operation | None]:
     if isinstance(metric, keras.metrics.Metric):
         return tf.convert_to_tensor(metric.result()), None
     value, update = metric
-    value = value if isinstance(value, tf.Tensor) else tf.convert_to_tensor(value)
+    value = tf.nest.map_structure(tf.convert_to_tensor, value)
     return value, update if isinstance(update, tf.Operation) else update.op

@@ -62,6 +62,7 @@ class ProgramGraph(traced_graph.TracedGraph):
         random_state: The state that random ops draw from.
         custom_gradients: The functions of its `tf.custom_gradient`s, by their registered names.
         optional: The names of variables that a checkpoint may lack.
+        former_names: The names that earlier versions of kestimator gave to variables, by name.
         replicas: The number of replicas in the trace.
     """
 
@@ -74,6 +75,7 @@ class ProgramGraph(traced_graph.TracedGraph):
         self.keras_losses = keras_losses.KerasLosses(self)
         self.custom_gradients: dict[str, Callable[..., Any]] = {}
         self.optional: set[str] = set()
+        self.former_names: dict[str, str] = {}
         self._thread = threading.local()
 
     def is_optional(self, variable: tf.Variable) -> bool:

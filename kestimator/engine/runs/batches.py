@@ -42,10 +42,11 @@ class Batches(abc.ABC):
     Attributes:
         element_spec: The nest of `tf.TypeSpec` of `(features, labels)`.
         programs: The programs behind the stream, for fetches and feeds of hooks.
-        is_finite: Whether the stream can end.
+        is_finite: Whether the stream can end, as far as it is known.
         remaining: The number of steps for which batches are left; None if it is unknown.
         per_step: How many batches a step takes: one per replica.
         random_ops: How many ops of the input_fn got a random seed by their order.
+        is_on_demand: Whether the consumer waits for each batch, as in predictions.
         has_iterator: Whether a loop on the device can take the batches from `iterator`.
         function: The function that computes a batch, if a graph does; None otherwise.
         loops: Loops on the device that compute the batches themselves, by their `DeviceLoop`.
@@ -57,6 +58,7 @@ class Batches(abc.ABC):
     remaining: int | None = None
     per_step = 1
     random_ops = 0
+    is_on_demand = False
     has_iterator = False
     function: _program.PrunedFunction | None = None
 
@@ -148,7 +150,9 @@ class DatasetBatches(Batches):
             self.remaining = _remaining(cardinality, self.per_step)
             limits = [count for count in (steps, self.remaining) if count is not None]
             self._options = dataset_iterators.options_for(
-                self._dataset, min(limits, default=math.inf)
+                self._dataset,
+                min(limits, default=math.inf),
+                is_on_demand=self.is_on_demand,
             )
 
     def _generalized(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -388,7 +392,11 @@ def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) ->
         def make() -> tf.data.Dataset:
             return dataset
 
-    return DatasetBatches(make, features_and_labels(spec), programs)
+    batches = DatasetBatches(make, features_and_labels(spec), programs)
+    if not programs:
+        with _program.eager_mode():
+            batches.is_finite = int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY
+    return batches
 
 
 def end_of_input() -> tf.errors.OutOfRangeError:

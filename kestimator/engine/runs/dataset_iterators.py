@@ -53,7 +53,9 @@ def _is_at_hand(dataset: Any) -> bool:
     return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, tf_datasets.inputs(dataset)))
 
 
-def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
+def options_for(
+    dataset: tf.data.Dataset, steps: float, *, is_on_demand: bool = False
+) -> MakeOptions | None:
     """Returns a function that makes the options of a Dataset for a run, or None.
 
     A tuned Dataset prefetches even elements that are in memory, and so wakes a thread for every
@@ -62,9 +64,13 @@ def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
     Args:
         dataset: The Dataset.
         steps: The largest number of steps of the run.
+        is_on_demand: Whether a generator is asked for an element only when the run needs it. It
+            may produce what its consumer has just asked for.
     """
     if steps <= FEW_STEPS:
         return as_it_stands
+    if is_on_demand and tf_datasets.has_generator(dataset):
+        return without_prefetching
     if _is_at_hand(dataset) or (steps <= SOME_STEPS and _is_in_memory(dataset)):
         return without_autotuning
     return None
@@ -74,6 +80,13 @@ def without_autotuning() -> tf.data.Options:
     """Returns options that turn off autotuning."""
     options = tf.data.Options()
     options.autotune.enabled = False
+    return options
+
+
+def without_prefetching() -> tf.data.Options:
+    """Returns options that keep tf.data from adding a buffer at the end of a Dataset."""
+    options = without_autotuning()
+    options.experimental_optimization.inject_prefetch = False
     return options
 
 

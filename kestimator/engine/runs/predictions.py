@@ -197,8 +197,11 @@ class UnobservedPredictions:
 
     def _next_batch(self, batches: _batches.Batches) -> Any:
         needed = self._function.inputs
+        # The end of a Dataset ends predictions that need none of its values, too.
+        takes_batch = needed or batches.has_iterator
         # A batch may end with labels, for which the program has no inputs.
-        batch = dict(zip(map(id, self._inputs), batches.next(), strict=False)) if needed else {}
+        flat = batches.next() if takes_batch else []
+        batch = dict(zip(map(id, self._inputs), flat, strict=False))
         on_one_thread = self._is_small and self._function.is_called_on_one_thread
         with self._loan(), program.eager_mode(), execution_modes.on_one_thread(on_one_thread):
             start = time.perf_counter()

@@ -35,7 +35,7 @@ def outputs_for_mode(model: model_program.ModelProgram) -> dict[str, ExportOutpu
     if spec.mode == ModeKeys.PREDICT:
         return dict(spec.export_outputs or {})
     kind = TrainOutput if spec.mode == ModeKeys.TRAIN else EvalOutput
-    return {spec.mode: kind(spec.loss, spec.predictions, model.metrics_to_export())}
+    return {model.mode: kind(spec.loss, spec.predictions, model.metrics_to_export())}
 
 
 def signature_defs(

@@ -24,6 +24,18 @@ def inputs(dataset: tf.data.Dataset) -> Sequence[Any]:
     return datasets
 
 
+def has_generator(dataset: tf.data.Dataset) -> bool:
+    """Whether a Dataset, or one that it is made of, calls a Python generator.
+
+    `from_generator` makes the Dataset of the generator in a function, which no public name shows.
+    """
+    operations = (
+        op for function in dataset._functions() for op in function.function.graph.get_operations()
+    )
+    is_one = any(op.type == "GeneratorDataset" for op in operations)
+    return is_one or any(map(has_generator, inputs(dataset)))
+
+
 def cache_file(dataset: tf.data.Dataset) -> tf.Tensor:
     """The file of a Dataset made by `cache`, empty for memory. There is no public way."""
     return dataset._filename

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from kestimator import errors
-from kestimator.engine.keras_internals import keras_names, keras_state
+from kestimator.engine.keras_internals import keras_names, keras_objects, keras_state
 from kestimator.engine.tf_internals import tf_tensors
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables.variable_store import (
@@ -44,6 +44,7 @@ class VariableCreator:
         self._store = store
         self._local = local
         self._keras_names: set[str] = set()
+        self._former_names: set[str] = set()
         self.keras_handles: set[int] = set()
         """The ids of handles whose writes count as Keras', no matter which code makes them."""
         self.lent: dict[int, tuple[keras.Variable, tf.Variable]] = {}
@@ -65,6 +66,7 @@ class VariableCreator:
     def reserve(self, name: str) -> None:
         """Reserves a name, so that no variable that Keras makes in this trace gets it."""
         self._keras_names.add(name)
+        self._former_names.add(name)
 
     def __call__(self, next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         """Makes the variable, or finds the one that another program of the estimator made."""
@@ -81,6 +83,8 @@ class VariableCreator:
     ) -> tf.Variable:
         """Makes a variable for Keras, which makes its variables eagerly and with a value."""
         is_metric = keras_state.is_metric_being_made()
+        former_name = self._keras_name(keras_variable)
+        keras_objects.use_path(keras_variable, keras_state.path_without_sequentials(keras_variable))
         name = self._keras_name(keras_variable)
         keras_state.take_name(keras_variable.path.split("/")[0])
         # Optimizers, metrics and seeds have their own state, also in a scope with `reuse`.
@@ -88,7 +92,10 @@ class VariableCreator:
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:
                 return shared
+        former_name = keras_names.unused_name(former_name, self._former_names)
         name = keras_names.unused_name(name, self._keras_names)
+        if former_name != name:
+            self._graph.former_names[name] = former_name
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
         # If the program of another mode has made it, its memory and first value are used.

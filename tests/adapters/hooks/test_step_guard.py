@@ -66,10 +66,31 @@ def test_is_an_error_where_no_hook_does(tmp_path: Any) -> None:
     assert hook.steps == 100
 
 
-def test_is_an_error_at_the_end_of_data(tmp_path: Any) -> None:
+@pytest.mark.parametrize("hooks", [[], [Sees()]])
+def test_is_a_warning_at_the_end_of_data(hooks: list[Any], tmp_path: Any, caplog: Any) -> None:
     estimator = kestimator.Estimator(model_fn, str(tmp_path))
-    with pytest.raises(errors.GlobalStepError, match="in 4 steps.* pass a hook"):
-        estimator.train(lambda: input_fn(4), hooks=[Sees()])
+    estimator.train(lambda: input_fn(4), hooks=hooks, steps=3)
+    assert estimator.get_variable_value("global_step") == 0
+    (warning,) = (text for text in caplog.messages if "never advances" in text)
+    assert "in 4 steps" in warning
+
+
+def test_is_a_warning_where_a_hook_stops(tmp_path: Any, caplog: Any) -> None:
+    class Stops(Sees):
+        def after_run(self, run_context: Any, run_values: Any) -> None:
+            super().after_run(run_context, run_values)
+            if self.steps == 6:
+                run_context.request_stop()
+
+    hook = Stops()
+    kestimator.Estimator(model_fn, str(tmp_path)).train(input_fn, hooks=[hook])
+    assert hook.steps == 6
+    assert "in 6 steps" in caplog.text
+
+
+def test_is_one_warning_where_data_is_long(tmp_path: Any, caplog: Any) -> None:
+    kestimator.Estimator(model_fn, str(tmp_path)).train(lambda: input_fn(120), steps=3)
+    assert sum("never advances" in text for text in caplog.messages) == 1
 
 
 def test_a_hook_may_move_it_late(tmp_path: Any) -> None:

@@ -224,6 +224,25 @@ class TestNames:
         assert names == ["dense", "dense_2"]
         assert others == ["dense"]
 
+    def test_path_without_sequentials(self):
+        paths = []
+
+        class Watching(keras.layers.Layer):
+            def build(self, shape):
+                weight = self.add_weight(name="w")
+                paths.append((weight.path, keras_state.path_without_sequentials(weight)))
+
+            def call(self, x):
+                return x
+
+        with keras_state.names_from_zero(None):
+            keras.Sequential([keras.Input([1]), Watching()])
+            keras.Sequential([Watching()])(np.ones([1, 1]))
+        assert paths == [
+            ("sequential/watching/w", "watching/w"),
+            ("sequential_1/watching_1/w", "sequential_1/watching_1/w"),
+        ]
+
 
 class TestState:
     def test_seeds_come_from_a_source(self, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -321,6 +322,159 @@ def tower(x):
 
 
 TOWER = ["net/dense/kernel", "net/dense_1/kernel"]
+
+
+def _input(units):
+    return keras.Sequential([keras.Input([3]), L.Dense(units, use_bias=False)])
+
+
+def _plain(units):
+    return keras.Sequential([L.Dense(units, use_bias=False)])
+
+
+def _functional(units):
+    inputs = keras.Input([3])
+    return keras.Model(inputs, L.Dense(units, use_bias=False)(inputs))
+
+
+def _added():
+    model = keras.Sequential(name="tower")
+    model.add(keras.Input([3]))
+    model.add(L.Dense(2, use_bias=False))
+    return model
+
+
+def _built():
+    model = _plain(2)
+    model.build((None, 3))
+    return model
+
+
+def _added_later():
+    model = _plain(2)
+    model(tf.zeros([1, 3]))
+    model.add(L.Dense(1, use_bias=False))
+    return model
+
+
+class Nesting(keras.Layer):
+    def build(self, shape):
+        self.model = _plain(2)
+        self.model.build(shape)
+        self.built = True
+
+    def call(self, x):
+        return self.model(x)
+
+
+# What the variables are called in tf.estimator.
+SEQUENTIAL = {
+    "input": (lambda: _input(2), ["dense/kernel"]),
+    "none": (lambda: _plain(2), ["sequential/dense/kernel"]),
+    "added": (_added, ["dense/kernel"]),
+    "built": (_built, ["dense/kernel"]),
+    "added_later": (_added_later, ["sequential/dense/kernel", "dense_1/kernel"]),
+    "in_one": (
+        lambda: keras.Sequential([_input(2), L.Dense(1, use_bias=False)]),
+        ["dense/kernel", "sequential_1/dense_1/kernel"],
+    ),
+    "in_one_with_input": (
+        lambda: keras.Sequential([keras.Input([3]), _input(2), L.Dense(1, use_bias=False)]),
+        ["dense/kernel", "dense_1/kernel"],
+    ),
+    "without_input_in_one": (
+        lambda: keras.Sequential([keras.Input([3]), _plain(2), L.Dense(1, use_bias=False)]),
+        ["sequential/dense/kernel", "dense_1/kernel"],
+    ),
+    "after_a_functional_model": (
+        lambda: keras.Sequential([_functional(2), L.Dense(1, use_bias=False)]),
+        ["dense/kernel", "dense_1/kernel"],
+    ),
+    "in_a_layer": (Nesting, ["nesting/dense/kernel"]),
+}
+
+
+class TestNamesInSequentialModels:
+    @pytest.mark.parametrize("kind", SEQUENTIAL)
+    def test_are_those_of_the_original(self, kind):
+        model, names = SEQUENTIAL[kind]
+        assert traced(lambda x: model()(x))[1] == names
+
+    def test_follow_variable_scopes(self):
+        def build(x):
+            with v1.variable_scope("a"):
+                model = _input(2)
+            model(x)
+            return [variable.path for variable in model.variables]
+
+        assert traced(build) == [["dense/kernel"], ["a/dense/kernel"]]
+
+    def test_of_slots_begin_with_those_of_values(self, tmp_path):
+        def model_fn(features, labels, mode):
+            model = _plain(1)
+            loss = tf.reduce_mean(tf.square(model(features["x"]) - labels))
+            values = [weight.value for weight in model.trainable_weights]
+            optimizer = v1.train.MomentumOptimizer(0.1, 0.9)
+            step = v1.train.get_global_step()
+            return ks.EstimatorSpec(
+                mode, loss=loss, train_op=optimizer.minimize(loss, step, values)
+            )
+
+        estimator = ks.Estimator(model_fn, str(tmp_path)).train(input_fn, steps=1)
+        kernel = "sequential/dense/kernel"
+        names = estimator.get_variable_names()
+        assert names == ["global_step", kernel, f"{kernel}/Momentum"]
+
+    @pytest.mark.parametrize("optimizer", ["keras", "tf1"])
+    def test_were_longer_in_earlier_versions(self, optimizer, tmp_path):
+        def model_fn(features, labels, mode):
+            out = keras.Sequential([keras.Input([3]), dense(2), dense()])(features["x"])
+            serving = {"serving_default": ks.export.PredictOutput({"out": out})}
+            if mode == ks.ModeKeys.PREDICT:
+                return ks.EstimatorSpec(mode, out, export_outputs=serving)
+            loss = tf.reduce_mean(tf.square(out - labels))
+            train_op = keras.optimizers.SGD(0.01, momentum=0.9)
+            if optimizer == "tf1":
+                tf1 = v1.train.MomentumOptimizer(0.01, 0.9)
+                train_op = tf1.minimize(loss, v1.train.get_global_step())
+            return ks.EstimatorSpec(mode, out, loss, train_op)
+
+        def longer(name):
+            name = re.sub("^sgd/dense", "sgd/sequential_dense", name)
+            return re.sub("^dense", "sequential/dense", name)
+
+        def estimator(directory):
+            return ks.Estimator(model_fn, str(tmp_path / directory))
+
+        current = estimator("current").train(input_fn, steps=2)
+        names = current.get_variable_names()
+        (tmp_path / "earlier").mkdir()
+        with tf.device("cpu"):
+            tf.raw_ops.SaveV2(
+                prefix=str(tmp_path / "earlier" / "model.ckpt-2"),
+                tensor_names=[longer(name) for name in names],
+                shape_and_slices=[""] * len(names),
+                tensors=[current.get_variable_value(name) for name in names],
+            )
+        state = 'model_checkpoint_path: "model.ckpt-2"'
+        (tmp_path / "earlier" / "checkpoint").write_text(state)
+        earlier = estimator("earlier")
+        assert "sequential/dense/kernel" in earlier.get_variable_names()
+        assert earlier.evaluate(one_batch) == current.evaluate(one_batch)
+        receiver = ks.export.build_raw_serving_input_receiver_fn({"x": tf.constant(X)})
+        served = tf.saved_model.load(earlier.export_saved_model(str(tmp_path / "e"), receiver))
+        np.testing.assert_allclose(
+            served.signatures["serving_default"](tf.constant(X))["out"],
+            list(current.predict(one_batch)),
+            rtol=1e-6,
+        )
+        for one in (earlier, current):
+            one.train(input_fn, steps=2)
+        assert earlier.get_variable_names() == names
+        for name in names:
+            np.testing.assert_array_equal(
+                earlier.get_variable_value(name), current.get_variable_value(name), name
+            )
 
 
 class TestShapes:

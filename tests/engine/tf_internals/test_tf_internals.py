@@ -511,6 +511,12 @@ class TestDatasets:
         assert list(tf_datasets.inputs(data)) == []
         assert list(tf_datasets.inputs(data.take(1))) == [data]
 
+    def test_has_generator(self):
+        spec = tf.TensorSpec([], tf.int32)
+        data = tf.data.Dataset.from_generator(lambda: iter([1]), output_signature=spec)
+        assert tf_datasets.has_generator(data.batch(1).map(tf.identity))
+        assert not tf_datasets.has_generator(tf.data.Dataset.range(3).map(tf.identity))
+
     @pytest.mark.parametrize("path", ["", "cached"])
     def test_cache_file(self, path):
         data = tf.data.Dataset.range(3).cache(path)
