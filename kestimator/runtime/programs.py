@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, inputs, specs
+from kestimator import errors, inputs, logs, specs
 from kestimator._types import InputFn
 from kestimator.adapters.hooks import event_files
 from kestimator.adapters.optimizers import canned_optimizers, train_ops
@@ -47,9 +47,11 @@ def call_model_fn(
             "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
             "`labels` to the model_fn, or return only features."
         )
+    logs.info("Calling model_fn.")
     spec: specs.EstimatorSpec = _signatures.call_with_accepted(
         state.model_fn, features=features, **offered
     )
+    logs.info("Done calling model_fn.")
     return spec
 
 

@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    loss = train(state, model, batches, hooks, listeners)
+    train(state, model, batches, hooks, listeners, planned=1000)
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kestimator import logs
 from kestimator.adapters.hooks import automatic_hooks
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
@@ -27,11 +28,21 @@ def train(
     batches: _batches.Batches,
     hooks: Sequence[Any],
     listeners: Sequence[Any],
-) -> Any:
-    """Trains until a hook or the end of the data; returns the last loss, None for no step."""
+    planned: int | None,
+) -> None:
+    """Trains until a hook or the end of the data, and tells how training ended.
+
+    Args:
+        state: The state of the estimator.
+        model: The program that trains.
+        batches: The input.
+        hooks: The hooks of the user, and those of the arguments of `train`.
+        listeners: The user's `CheckpointSaverListener`s.
+        planned: The number of steps that were asked for, if there is one.
+    """
     path = checkpoint_files.latest_checkpoint(str(state.config.model_dir))
     session = runs.session_over(state, model, batches)
-    with model.graph.as_default(), state.tracker.in_training():
+    with logs.each_line_once(), model.graph.as_default(), state.tracker.in_training():
         all_hooks = [
             *automatic_hooks.chief_hooks(model, state.config, state.tracker, hooks, listeners),
             *hooks,
@@ -55,13 +66,39 @@ def train(
             # Hooks may have set variables, which changes those of the first replica only.
             with state.tracker.lock:
                 state.distribution.broadcast(model.graph)
+            start = state.current_global_step()
             loss = runner.run()
             runner.hooked.end()
     _flush_events(state)
     if model.summary_writer is not None:
         with _program.eager_mode():
             model.summary_writer.flush()
-    return loss
+    steps = state.current_global_step() - start
+    if loss is None:
+        logs.warning("Training ran no steps, because the data of `input_fn` is empty.")
+        return
+    if planned is not None and steps < planned:
+        _tell_early_end(start + steps, steps, planned, data_ended=runner.data_ended)
+    logs.info("Loss for final step: %s.", loss)
+
+
+def _tell_early_end(step: int, steps: int, planned: int, *, data_ended: bool) -> None:
+    if data_ended:
+        logs.warning(
+            "Training ended at step %d, after %d of %g steps, because the data of `input_fn` "
+            "ended. Add `.repeat()` to the Dataset to train on the same data again.",
+            step,
+            steps,
+            planned,
+        )
+    else:
+        logs.notice(
+            "Training stopped at step %d, after %d of %g steps, because a hook or a callback "
+            "requested it.",
+            step,
+            steps,
+            planned,
+        )
 
 
 def _flush_events(state: EstimatorState) -> None:

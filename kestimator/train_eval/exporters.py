@@ -13,12 +13,12 @@ Each writes into a folder with its name, `model_dir/export/<name>`.
 from __future__ import annotations
 
 import abc
-import logging
 import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kestimator import logs
 from kestimator._types import ServingInputReceiverFn
 from kestimator.adapters.hooks import event_files
 from kestimator.engine.checkpoints import checkpoint_files
@@ -29,8 +29,6 @@ from kestimator.keys import ModeKeys
 from kestimator.runtime import export_request
 from kestimator.train_eval import best_result
 from kestimator.validation import checks
-
-_logger = logging.getLogger("kestimator")
 
 
 class Exporter(abc.ABC):
@@ -105,7 +103,7 @@ class FinalExporter(Exporter):
         del eval_result
         if not is_the_final_export:
             return None
-        _logger.info("Exporting the final model as %r.", self.name)
+        logs.info("Exporting the final model as %r.", self.name)
         return self._saved_models.write(estimator, export_path, checkpoint_path)
 
 
@@ -236,7 +234,7 @@ class BestExporter(Exporter):
         best = self._best(estimator, export_path, record, eval_result)
         if best is not None and not self._is_better(best, eval_result):
             return None
-        _logger.info("Exporting the best model so far as %r.", self.name)
+        logs.info("Exporting the best model so far as %r.", self.name)
         return self._export_best(estimator, export_path, record, checkpoint_path, eval_result)
 
     def _is_better(self, best: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
@@ -279,14 +277,14 @@ class BestExporter(Exporter):
         # No new export means a kill before the rename. Otherwise only the file is stale.
         if set(export_files.exports_in(export_path)) <= set(started.exports):
             if not checkpoint_files.is_whole(started.checkpoint_path):
-                _logger.warning(
+                logs.warning(
                     "The export of %s into %s was interrupted, and the checkpoint no longer "
                     "exists. That model is not exported.",
                     started.checkpoint_path,
                     export_path,
                 )
                 return best_result.Record(record.best)
-            _logger.info("Exporting %s again, because it was interrupted.", started.checkpoint_path)
+            logs.info("Exporting %s again, because it was interrupted.", started.checkpoint_path)
             self._saved_models.write(estimator, export_path, started.checkpoint_path)
         record = best_result.Record(started.eval_result)
         best_result.write(export_path, record)

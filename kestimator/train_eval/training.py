@@ -14,7 +14,6 @@ checkpoints evaluates and exports.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +21,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import errors, logs, specs
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.keys import TaskType
-
-_logger = logging.getLogger("kestimator")
 
 
 def train_and_evaluate(
@@ -74,6 +71,7 @@ def train_and_evaluate(
     eval_specs = _checked_eval_specs(eval_spec)
     _check_is_local(estimator.config)
     listener = EvaluationListener(estimator, eval_specs, train_spec.max_steps)
+    logs.info("Running training and evaluation locally (non-distributed).")
     estimator.train(
         train_spec.input_fn,
         hooks=train_spec.hooks,
@@ -179,7 +177,7 @@ class Evaluation:
             self.run(step)
         else:
             name = f" {self._spec.name!r}" if self._spec.name else ""
-            _logger.info("Skipping the evaluation%s at step %d: %s.", name, step, reason)
+            logs.info("Skipping the evaluation%s at step %d: %s.", name, step, reason)
 
     def run(self, step: int) -> None:
         """Evaluates the latest checkpoint, and calls the exporters."""

@@ -159,7 +159,7 @@ class TestKilled:
         self.start(judge)
         half = pathlib.Path(judge.folder, "temp-1699999999")
         (half / "variables").mkdir(parents=True)
-        with caplog.at_level(logging.INFO, "kestimator"):
+        with caplog.at_level(logging.INFO, "tensorflow"):
             assert not judge(loss=2.0)
         assert "again, because it was interrupted" in caplog.text
         assert len(judge.exports) == 2

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.adapters.feature_columns import (
     _internals,
     column_features,
@@ -37,7 +36,6 @@ from kestimator.validation import signatures
 
 _v1 = tf.compat.v1
 _WEIGHTS = "weights"
-_logger = logging.getLogger("kestimator")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +242,7 @@ def shared_table(column: column_kinds.Column, *, training: bool) -> Iterator[Non
         training: Whether to log that the table is not trained.
     """
     if training:
-        _logger.warning(
+        logs.warning(
             "The table of the shared embedding %s keeps its initial values: canned estimators do "
             "not train it, like those of tf.estimator 2.15. To train an embedding, use a separate "
             "tf.feature_column.embedding_column for each feature.",

@@ -12,7 +12,6 @@ Synopsis::
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,8 +19,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kestimator import logs
+
 _v1 = tf.compat.v1
-_logger = logging.getLogger("kestimator")
 _EVENT_FILES = "*.tfevents.*"
 
 
@@ -113,7 +113,7 @@ def _read_files(pattern: str) -> Iterator[Any]:
             for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 yield _v1.Event.FromString(record)
         except tf.errors.DataLossError as error:  # its writer was killed
-            _logger.warning("Reading event file %s only up to its damaged part: %s", path, error)
+            logs.warning("Reading event file %s only up to its damaged part: %s", path, error)
 
 
 def _evaluation_summary(values: Mapping[str, Any]) -> Any:
@@ -133,7 +133,7 @@ def _add_value(summary: Any, key: str, value: Any) -> None:
         entry = summary.value.add(tag=key, node_name=key)
         entry.tensor.CopyFrom(tf.make_tensor_proto(value))
     else:
-        _logger.warning(
+        logs.warning(
             "Skipping summary for %s: expected a number, an array or a serialized Summary, "
             "received %s.",
             key,
@@ -151,7 +151,7 @@ def _add_serialized(summary: Any, key: str, value: bytes) -> None:
     try:
         nested.ParseFromString(value)
     except Exception:  # each protobuf library has its own DecodeError
-        _logger.warning("Skipping summary for %s: the bytes are not a serialized Summary.", key)
+        logs.warning("Skipping summary for %s: the bytes are not a serialized Summary.", key)
         return
     for position, entry in enumerate(nested.value):
         copied = summary.value.add()

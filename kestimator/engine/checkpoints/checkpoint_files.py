@@ -14,13 +14,12 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import logging
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.engine.checkpoints.literal_paths import literal
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import session as _session
@@ -29,7 +28,6 @@ from kestimator.validation import threads
 
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
-_logger = logging.getLogger("kestimator")
 _silence = threads.Shared(tf_execution.without_deprecations)
 
 
@@ -60,7 +58,7 @@ def _newest_whole(state: Any) -> str | None:
     for path in [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]:
         if is_whole(path):
             if path != state.model_checkpoint_path:
-                _logger.warning(
+                logs.warning(
                     "The checkpoint %s is missing or incomplete; continuing from %s.",
                     state.model_checkpoint_path,
                     path,
@@ -237,6 +235,7 @@ def restore(model: model_program.ModelProgram, session: _session.Session, path: 
             names = {model_program.name(view) for view in absent}
             views = [view for view in views if model_program.name(view) not in names]
             check_fits(path, views)
+            logs.info("Restoring parameters from %s", path)  # as the savers of TensorFlow do
             with unreadable_as_error(path):
                 _restore_eagerly(path, views)
             return absent

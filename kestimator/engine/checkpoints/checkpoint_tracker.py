@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from kestimator import logs
 from kestimator.engine.checkpoints import checkpoint_files, shared_variables
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import locks
@@ -185,6 +186,8 @@ class CheckpointTracker:
             absent = checkpoint_files.restore(model, session, path)
             self._initialize(session, absent)
             self._holds, self._covered = (path, _saver_key(saver)), names
+        else:
+            logs.info("Restoring parameters from %s (in memory already)", path)
 
     def _initialize(self, session: _session.Session, views: Sequence[Any]) -> None:
         """Gives some variables their initial values, and leaves all others as they are."""
@@ -225,7 +228,9 @@ class CheckpointTracker:
         if model.locals_are_ready or not _not_ready(
             session, scaffold.ready_for_local_init_op, (_GraphKeys.GLOBAL_VARIABLES,)
         ):
+            logs.info("Running local_init_op.")
             session.run(scaffold.local_init_op)
+            logs.info("Done running local_init_op.")
         if not model.locals_are_ready:
             _check_ready(model, session)
         model.locals_are_ready = True

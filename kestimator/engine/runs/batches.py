@@ -13,14 +13,13 @@ input_fn builds a graph, and a function of that graph is called in each step.
 from __future__ import annotations
 
 import abc
-import logging
 import math
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, inputs
+from kestimator import errors, inputs, logs
 from kestimator.engine.programs import dispatchers
 from kestimator.engine.programs import program as _program
 from kestimator.engine.random import seeds as _seeds
@@ -29,7 +28,6 @@ from kestimator.engine.tf_internals import tf_operations, tf_seeds
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_creator, variable_store
 
-_logger = logging.getLogger("kestimator")
 # Substrings, because types have versions: IteratorGetNext, QueueDequeueV2, ReaderReadV2.
 _MAY_END = ("Iterator", "Queue", "Reader", "CountUpTo", "PyFunc")
 """Parts of the types of ops that can report the end of the data."""
@@ -287,9 +285,7 @@ def _call_eagerly(
                 return _as_dataset(call()), None, seeds
         except Exception as problem:
             # If the problem is real, the call in a graph raises it again.
-            _logger.debug(
-                "The input_fn does not run eagerly; calling it in a graph.", exc_info=True
-            )
+            logs.debug("The input_fn does not run eagerly; calling it in a graph.", exc_info=True)
             return None, problem, seeds
 
 
