@@ -237,7 +237,7 @@ class Estimator:
 
         Returns:
             The metrics by name in sorted order, including `loss` (the mean over batches), and
-            `global_step` last.
+            `global_step` last. The values are numpy scalars, and arrays if a metric is one.
 
         Raises:
             ValueError: `steps` is not positive; `steps` is None and the data has no end;

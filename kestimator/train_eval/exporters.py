@@ -204,6 +204,8 @@ class BestExporter(Exporter):
         if event_file_pattern is not None:
             event_file_pattern = checks.checked_path("event_file_pattern", event_file_pattern)
         self._event_file_pattern = event_file_pattern
+        self._best_result: Mapping[str, Any] | None = None
+        self._export_path: str | None = None
         self._saved_models = _SavedModels(
             name, serving_input_receiver_fn, assets_extra, as_text, exports_to_keep
         )
@@ -212,6 +214,20 @@ class BestExporter(Exporter):
     def name(self) -> str:
         """The name."""
         return self._saved_models.name
+
+    @property
+    def best_result(self) -> dict[str, Any] | None:
+        """The metrics of the best export, of earlier processes too; None before an evaluation."""
+        return None if self._best_result is None else dict(self._best_result)
+
+    @property
+    def best_path(self) -> str | None:
+        """The directory of the best export; None if there is none, and before an evaluation."""
+        if self._export_path is None:
+            return None
+        # Each export is better than those before.
+        exports = export_files.exports_in(self._export_path)
+        return os.path.join(self._export_path, exports[-1]) if exports else None
 
     def export(
         self,
@@ -232,10 +248,13 @@ class BestExporter(Exporter):
             self._compare_fn.value(eval_result)
         record = self._finished(estimator, export_path, best_result.read(export_path))
         best = self._best(estimator, export_path, record, eval_result)
+        self._best_result, self._export_path = best, export_path
         if best is not None and not self._is_better(best, eval_result):
             return None
         logs.info("Exporting the best model so far as %r.", self.name)
-        return self._export_best(estimator, export_path, record, checkpoint_path, eval_result)
+        path = self._export_best(estimator, export_path, record, checkpoint_path, eval_result)
+        self._best_result = eval_result
+        return path
 
     def _is_better(self, best: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
         return bool(self._compare_fn(best_eval_result=best, current_eval_result=current))
