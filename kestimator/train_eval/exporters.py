@@ -27,7 +27,7 @@ from kestimator.engine.saved_models import export_files
 from kestimator.estimator import Estimator
 from kestimator.keys import ModeKeys
 from kestimator.runtime import export_request
-from kestimator.train_eval import best_result
+from kestimator.train_eval import best_result as _best_results
 from kestimator.validation import checks
 
 
@@ -192,7 +192,7 @@ class BestExporter(Exporter):
         name: str = "best_exporter",
         serving_input_receiver_fn: ServingInputReceiverFn | None = None,
         event_file_pattern: str | None = "eval/*.tfevents.*",
-        compare_fn: Callable[..., Any] = best_result.loss_is_smaller,
+        compare_fn: Callable[..., Any] = _best_results.loss_is_smaller,
         assets_extra: Mapping[str, str] | None = None,
         as_text: bool = False,
         exports_to_keep: int | None = 5,
@@ -200,7 +200,7 @@ class BestExporter(Exporter):
         metric: str | None = None,
         mode: str | None = None,
     ) -> None:
-        self._compare_fn = best_result.checked_comparison(compare_fn, metric, mode)
+        self._compare_fn = _best_results.checked_comparison(compare_fn, metric, mode)
         if event_file_pattern is not None:
             event_file_pattern = checks.checked_path("event_file_pattern", event_file_pattern)
         self._event_file_pattern = event_file_pattern
@@ -244,9 +244,9 @@ class BestExporter(Exporter):
         """
         del is_the_final_export
         # A missing metric is an error before anything is written, even at the first evaluation.
-        if isinstance(self._compare_fn, best_result.ByMetric):
+        if isinstance(self._compare_fn, _best_results.ByMetric):
             self._compare_fn.value(eval_result)
-        record = self._finished(estimator, export_path, best_result.read(export_path))
+        record = self._finished(estimator, export_path, _best_results.read(export_path))
         best = self._best(estimator, export_path, record, eval_result)
         self._best_result, self._export_path = best, export_path
         if best is not None and not self._is_better(best, eval_result):
@@ -263,7 +263,7 @@ class BestExporter(Exporter):
         self,
         estimator: Estimator,
         export_path: str,
-        record: best_result.Record,
+        record: _best_results.Record,
         eval_result: Mapping[str, Any],
     ) -> Mapping[str, Any] | None:
         """Returns the result to beat; None if nothing is exported yet."""
@@ -287,8 +287,8 @@ class BestExporter(Exporter):
         return best
 
     def _finished(
-        self, estimator: Estimator, export_path: str, record: best_result.Record
-    ) -> best_result.Record:
+        self, estimator: Estimator, export_path: str, record: _best_results.Record
+    ) -> _best_results.Record:
         """Finishes the export during which an earlier process was killed, if there is one."""
         started = record.started
         if started is None:
@@ -302,30 +302,30 @@ class BestExporter(Exporter):
                     started.checkpoint_path,
                     export_path,
                 )
-                return best_result.Record(record.best)
+                return _best_results.Record(record.best)
             logs.info("Exporting %s again, because it was interrupted.", started.checkpoint_path)
             self._saved_models.write(estimator, export_path, started.checkpoint_path)
-        record = best_result.Record(started.eval_result)
-        best_result.write(export_path, record)
+        record = _best_results.Record(started.eval_result)
+        _best_results.write(export_path, record)
         return record
 
     def _export_best(
         self,
         estimator: Estimator,
         export_path: str,
-        record: best_result.Record,
+        record: _best_results.Record,
         checkpoint_path: str,
         eval_result: Mapping[str, Any],
     ) -> bytes:
         exports = export_files.exports_in(export_path)
-        best_result.write(export_path, record.starts(checkpoint_path, eval_result, exports))
+        _best_results.write(export_path, record.starts(checkpoint_path, eval_result, exports))
         try:
             path = self._saved_models.write(estimator, export_path, checkpoint_path)
         # Only a kill leaves the started export in the file, to be finished later.
         except BaseException:
-            best_result.restore(export_path, record)
+            _best_results.restore(export_path, record)
             raise
-        best_result.write(export_path, best_result.Record(dict(eval_result)))
+        _best_results.write(export_path, _best_results.Record(dict(eval_result)))
         self._saved_models.delete_oldest(export_path)
         return path
 
