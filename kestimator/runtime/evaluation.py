@@ -17,6 +17,7 @@ from kestimator import errors, logs
 from kestimator.adapters.hooks import automatic_hooks
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import step_errors
 from kestimator.runtime import runs
 from kestimator.runtime.state import EstimatorState
 
@@ -56,7 +57,8 @@ def evaluate(
         _check_that_it_ends(batches, steps, hooks)
         with session.start_queue_runners():
             runner.hooked.after_create_session()
-            runner.run(steps)
+            with step_errors.explained(model.program, batches):
+                runner.run(steps)
             runner.hooked.end()
         # Still under the lock: other evaluations share the variables of metrics.
         values = session.run({**model.metric_values, "global_step": model.global_step})

@@ -18,6 +18,7 @@ from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import step_errors
 from kestimator.runtime import runs
 from kestimator.runtime.state import EstimatorState
 
@@ -67,7 +68,8 @@ def train(
             with state.tracker.lock:
                 state.distribution.broadcast(model.graph)
             start = state.current_global_step()
-            loss = runner.run()
+            with step_errors.explained(model.program, batches):
+                loss = runner.run()
             runner.hooked.end()
     _flush_events(state)
     if model.summary_writer is not None:

@@ -25,6 +25,7 @@ import tensorflow as tf
 from kestimator import errors, logs
 from kestimator.adapters.feature_columns import (
     _internals,
+    column_checks,
     column_features,
     column_kinds,
     column_lookups,
@@ -66,6 +67,7 @@ def input_layer(
     Returns:
         (batch, n), float32.
     """
+    column_checks.check_features(features.raw, columns)
     state = column_state.ColumnState(features.tables)
     parts = [_part(features, column, state, training) for column in columns]
     lookups = [part for part in parts if isinstance(part, column_lookups.Lookup)]
@@ -96,6 +98,7 @@ def linear_logits(
     Returns:
         The logits, and the variables.
     """
+    column_checks.check_features(features.raw, columns)
     state = column_state.ColumnState(features.tables)
     terms: list[tf.Tensor] = []
     lookups, dense = [], []

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -93,6 +93,10 @@ class Batches(abc.ABC):
         """
         return [tensor for _ in range(self.per_step) for tensor in self._next_batch()]
 
+    def again(self) -> Iterator[list[tf.Tensor]]:
+        """Yields the batches from the start, flat, to look at: the run does not get them."""
+        yield from ()
+
     @abc.abstractmethod
     def _next_batch(self) -> list[tf.Tensor]:
         """Returns the next batch, flat."""
@@ -144,6 +148,11 @@ class DatasetBatches(Batches):
         if self._iterator is None:
             self._iterator = dataset_iterators.iterator_over(self._dataset, self._options)
         return self._iterator
+
+    def again(self) -> Iterator[list[tf.Tensor]]:
+        """Yields the batches from the start, flat, to look at: the run does not get them."""
+        for element in self._dataset or ():
+            yield _program.flatten(features_and_labels(element))
 
     def next(self) -> list[tf.Tensor]:
         """Returns the flat tensors for the next step."""
