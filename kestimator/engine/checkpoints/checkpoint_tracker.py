@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from kestimator import logs
@@ -185,6 +186,8 @@ class CheckpointTracker:
             self._holds = None  # a checkpoint that cannot be read leaves some variables changed
             absent = checkpoint_files.restore(model, session, path)
             self._initialize(session, absent)
+            if model.mode == ModeKeys.TRAIN:
+                self._warn_of_kept_rates(model, path)
             self._holds, self._covered = (path, _saver_key(saver)), names
         else:
             logs.info("Restoring parameters from %s (in memory already)", path)
@@ -199,6 +202,29 @@ class CheckpointTracker:
                 # what a checkpoint has just given to other variables.
                 self._store[model_program.name(view)].reset()
         session.run([view.initializer for view in views])
+
+    def _warn_of_kept_rates(self, model: model_program.ModelProgram, path: str) -> None:
+        """Warns where a learning rate of the checkpoint replaced another one of the program.
+
+        Keras optimizers store their learning rate with the weights.
+        """
+        for view in checkpoint_files.global_views(model):
+            name = model_program.name(view)
+            if not name.endswith("/learning_rate"):
+                continue
+            with program.eager_mode():
+                rate, kept = _first_value(self._store[name], view), view.memory.numpy()
+            if rate is not None and np.any(rate != kept):
+                logs.warning(
+                    "The learning rate is %s, as %r in the checkpoint %s, and not %s, as in the "
+                    "program: Keras optimizers continue with the rate of a checkpoint. To change "
+                    "it, pass a schedule of `keras.optimizers.schedules`, or assign it in a "
+                    "callback.",
+                    kept,
+                    name,
+                    path,
+                    rate,
+                )
 
     def complete(self, model: model_program.ModelProgram, session: _session.Session) -> None:
         """Initializes the variables that have no value, and leaves the others as they are."""
@@ -400,6 +426,15 @@ def _reset_keras_variables(
             slot.reset()
         if model.program.initial_writes:
             model.program.function([], model.program.initial_writes)()
+
+
+def _first_value(slot: variable_store.Slot, view: Any) -> Any:
+    """Returns the value that a variable has at a fresh start; None if a graph computes it."""
+    value = slot.initial_value
+    value = value() if callable(value) else value
+    if value is None and view.initial_value is not None:
+        return tf.get_static_value(view.initial_value)
+    return value if value is None else np.asarray(value)
 
 
 def _check_ready(model: model_program.ModelProgram, session: _session.Session) -> None:
