@@ -165,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=2000, help="default: %(default)s")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    tf.get_logger().handlers.clear()  # the hooks log there: let their lines go the same way
     start = time.perf_counter()
     accuracy = run(options.model_dir or tempfile.mkdtemp(prefix="digits-"), options.steps)
     print(f"\nTest accuracy {accuracy:.3f}, in {time.perf_counter() - start:.0f} seconds.")

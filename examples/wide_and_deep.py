@@ -130,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=600, help="default: %(default)s")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    tf.get_logger().handlers.clear()  # the hooks log there: let their lines go the same way
     start = time.perf_counter()
     metrics = run(options.model_dir or tempfile.mkdtemp(prefix="diabetes-"), options.steps)
     shown = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("accuracy", "auc", "precision"))

@@ -15,7 +15,10 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters.feature_columns import column_kinds
+from kestimator.engine.tf_internals import tf_execution
+from kestimator.validation import threads
 
+_silence = threads.Shared(tf_execution.without_deprecations)
 _UNBATCHED = "If that is a single example, add `.batch(...)` to the Dataset of the input_fn."
 
 
@@ -35,7 +38,9 @@ def check_features(features: Any, columns: Iterable[column_kinds.Column]) -> Non
     for column in columns:
         if column_kinds.is_keras(column) or column in features:  # or transformed already
             continue
-        for name, config in tf.feature_column.make_parse_example_spec([column]).items():
+        with _silence:  # the program did not call this deprecated function
+            needed = tf.feature_column.make_parse_example_spec([column])
+        for name, config in needed.items():
             if name not in features:
                 raise errors.NamesError(
                     f"Feature {name!r} is not in features dictionary, but the column "

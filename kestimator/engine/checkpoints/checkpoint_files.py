@@ -23,6 +23,7 @@ from kestimator import errors, logs
 from kestimator.engine.checkpoints.literal_paths import literal
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import session as _session
+from kestimator.engine.runs import step_errors
 from kestimator.engine.tf_internals import tf_execution, tf_variables
 from kestimator.validation import threads
 
@@ -179,10 +180,21 @@ class DefaultSaver(_v1.train.Saver):
         The content of the `.meta` file is the same for every checkpoint of a graph, so it is built
         once. Other threads that need the latest checkpoint wait until the state file names the new
         one and the replaced one is deleted.
+
+        Raises:
+            tf.errors.ResourceExhaustedError: The disk is full.
         """
         guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
         with guard(), _silence:
-            path = super().save(sess, *args, write_meta_graph=False, **kwargs)
+            try:
+                path = super().save(sess, *args, write_meta_graph=False, **kwargs)
+            except tf.errors.ResourceExhaustedError as error:
+                raise tf.errors.ResourceExhaustedError(
+                    error.node_def,
+                    error.op,
+                    "The checkpoint could not be saved; those that were saved before are whole. "
+                    f"{step_errors.reason_of(error)}. Free some space, and train again.\n\n{error}",
+                ) from None
         if write_meta_graph and path:
             write_whole(f"{path}.meta", self._serialized_meta_graph(sess.graph))
         return path

@@ -57,16 +57,23 @@ def explained(program: _program.Program, batches: _batches.Batches) -> Iterator[
         source = _nan_source(batches)
         if source is None:
             raise
-        raise errors.NanLossError(f"{error} {source}") from error
+        raise errors.NanLossError(f"{error} {source}") from None
     except _OF_DATA as error:
-        sentence = _sentence(program, batches, str(error))
+        sentence = _sentence(program, batches, error)
         if sentence is None:
             raise
         raise type(error)(error.node_def, error.op, f"{sentence}\n\n{error}") from None
 
 
-def _sentence(program: _program.Program, batches: _batches.Batches, text: str) -> str | None:
+def reason_of(error: tf.errors.OpError) -> str:
+    """Returns what an op says is wrong, without the places where it was made."""
+    *_, reason = str(error).partition("\n\t [[{{node")[0].rpartition("\n\n")
+    return re.sub(r" \[Op:\w+\]( name: ?\S*)?$", "", reason).strip()
+
+
+def _sentence(program: _program.Program, batches: _batches.Batches, error: Any) -> str | None:
     """Says what is wrong in one sentence; None if the error is not one of a graph."""
+    text = str(error)
     unequal = _UNEQUAL.search(text)
     if unequal is not None:
         name = _names(batches.element_spec)[int(unequal["component"])]
@@ -74,8 +81,7 @@ def _sentence(program: _program.Program, batches: _batches.Batches, text: str) -
     node = (_NODE.findall(text) or [""])[-1]
     if not (node or text.startswith("Graph execution error:")):
         return None
-    *_, reason = text.partition("\n\t [[{{node")[0].rpartition("\n\n")
-    reason = re.sub(r" \[Op:\w+\]( name: ?\S*)?$", "", reason).strip()
+    reason = reason_of(error)
     if reason.startswith(_ASSERTION):
         # The values come after the text, which is in brackets.
         return re.sub(r"^\[(.*?)\] ", r"\1 ", reason.removeprefix(_ASSERTION), flags=re.S)

@@ -139,3 +139,23 @@ def test_errors_of_hooks_stay_as_they_are(tmp_path: Any) -> None:
     estimator = kestimator.Estimator(model_fn, tmp_path)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"^of a hook$"):
         estimator.train(dataset({"x": X, "other": X[:, 0]}, Y.astype("float32")), hooks=[Fails()])
+
+
+def test_full_disk_says_so_first(tmp_path: Any, monkeypatch: Any) -> None:
+    text = (
+        "Graph execution error:\n\nDetected at node save/SaveV2 defined at:\n  File x\n\n"
+        "model.ckpt-0_temp/part; No space left on device\n\t [[{{node save/SaveV2}}]] [Op:__f_1]"
+    )
+
+    def save(*args: Any, **kwargs: Any) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, text)
+
+    monkeypatch.setattr(v1.train.Saver, "save", save)
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    with pytest.raises(tf.errors.ResourceExhaustedError) as caught:
+        estimator.train(dataset({"x": X, "other": X[:, 0]}, Y.astype("float32")))
+    sentence, _, rest = str(caught.value).partition("\n\n")
+    assert sentence.endswith(
+        "model.ckpt-0_temp/part; No space left on device. Free some space, and train again."
+    )
+    assert rest == text
