@@ -46,6 +46,7 @@ def predict(
         yield_single_examples: Whether to yield rows.
     """
     batches = programs.open_input(state, input_fn, ModeKeys.PREDICT)
+    batches.one_by_one = True
     model = programs.program(state, ModeKeys.PREDICT, batches)
     chosen = predictions.selected(model.spec.predictions, predict_keys)
     for batch in _batches_of(state, model, batches, chosen, hooks, path, yield_single_examples):

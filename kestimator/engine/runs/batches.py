@@ -43,6 +43,7 @@ class Batches(abc.ABC):
         is_finite: Whether the stream can end.
         remaining: The number of steps for which batches are left; None if it is unknown.
         per_step: How many batches a step takes: one per replica.
+        one_by_one: Whether Python takes each batch, and works on it before it takes the next.
         random_ops: How many ops of the input_fn got a random seed by their order.
         has_iterator: Whether a loop on the device can take the batches from `iterator`.
         function: The function that computes a batch, if a graph does; None otherwise.
@@ -54,6 +55,7 @@ class Batches(abc.ABC):
     is_finite: bool
     remaining: int | None = None
     per_step = 1
+    one_by_one = False
     random_ops = 0
     has_iterator = False
     function: _program.PrunedFunction | None = None
@@ -138,7 +140,7 @@ class DatasetBatches(Batches):
             self.remaining = _remaining(cardinality, self.per_step)
             limits = [count for count in (steps, self.remaining) if count is not None]
             self._options = dataset_iterators.options_for(
-                self._dataset, min(limits, default=math.inf)
+                self._dataset, min(limits, default=math.inf), one_by_one=self.one_by_one
             )
 
     @property

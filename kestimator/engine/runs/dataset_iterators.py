@@ -52,7 +52,16 @@ def _is_at_hand(dataset: Any) -> bool:
     return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, tf_datasets.inputs(dataset)))
 
 
-def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
+def _reads_generator(dataset: Any) -> bool:
+    """Returns whether elements come from Python, through `from_generator`."""
+    return tf_datasets.comes_from_generator(dataset) or any(
+        map(_reads_generator, tf_datasets.inputs(dataset))
+    )
+
+
+def options_for(
+    dataset: tf.data.Dataset, steps: float, *, one_by_one: bool = False
+) -> MakeOptions | None:
     """Returns a function that makes the options of a Dataset for a run, or None.
 
     A tuned Dataset prefetches even elements that are in memory, and so wakes a thread for every
@@ -61,11 +70,14 @@ def options_for(dataset: tf.data.Dataset, steps: float) -> MakeOptions | None:
     Args:
         dataset: The Dataset.
         steps: The largest number of steps of the run.
+        one_by_one: Whether Python takes each batch, and works on it before it takes the next.
     """
     if steps <= FEW_STEPS:
         return as_it_stands
     if _is_at_hand(dataset) or (steps <= SOME_STEPS and _is_in_memory(dataset)):
         return without_autotuning
+    if one_by_one and _reads_generator(dataset):
+        return without_prefetching
     return None
 
 
@@ -73,6 +85,18 @@ def without_autotuning() -> tf.data.Options:
     """Returns options that turn off autotuning."""
     options = tf.data.Options()
     options.autotune.enabled = False
+    return options
+
+
+def without_prefetching() -> tf.data.Options:
+    """Returns options that read no element before it is requested.
+
+    A generator that runs ahead in a thread of its own competes with the caller for Python's lock,
+    which takes longer than the wait for an element. It would also see the requests of a server
+    too early.
+    """
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
     return options
 
 

@@ -24,6 +24,15 @@ def inputs(dataset: tf.data.Dataset) -> Sequence[Any]:
     return datasets
 
 
+def comes_from_generator(dataset: tf.data.Dataset) -> bool:
+    """Whether `from_generator` made a Dataset, not one of its inputs. There is no public way."""
+    return any(
+        op.type == "GeneratorDataset"
+        for wrapper in dataset._functions()
+        for op in wrapper.function.graph.get_operations()
+    )
+
+
 def cache_file(dataset: tf.data.Dataset) -> tf.Tensor:
     """The file of a Dataset made by `cache`, empty for memory. There is no public way."""
     return dataset._filename

@@ -467,6 +467,11 @@ class TestDatasets:
         assert list(tf_datasets.inputs(data)) == []
         assert list(tf_datasets.inputs(data.take(1))) == [data]
 
+    def test_generators(self):
+        data = tf.data.Dataset.from_generator(lambda: iter([1]), tf.int32)
+        assert tf_datasets.comes_from_generator(data)
+        assert not tf_datasets.comes_from_generator(data.map(lambda x: x + 1))
+
     @pytest.mark.parametrize("path", ["", "cached"])
     def test_cache_file(self, path):
         data = tf.data.Dataset.range(3).cache(path)
