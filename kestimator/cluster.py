@@ -15,18 +15,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.keys import TaskType
 from kestimator.validation import checks, kinds
-
-_logger = logging.getLogger("kestimator")
 
 TF_CONFIG_VARIABLE = "TF_CONFIG"
 
@@ -103,7 +100,7 @@ class ClusterInfo:
             raise errors.ArgumentError(
                 errors.invalid_argument("TF_CONFIG", text, "a JSON object", f"{error}.")
             ) from error
-        _logger.info("TF_CONFIG environment variable: %s", tf_config)
+        logs.info("TF_CONFIG environment variable: %s", tf_config)
         return cls.from_tf_config(tf_config)
 
     @classmethod
@@ -238,7 +235,7 @@ def _cluster_spec(tf_config: Mapping[str, Any]) -> tf.train.ClusterSpec:
 
 def _chief_type(cluster_spec: tf.train.ClusterSpec) -> str:
     if TaskType.EVALUATOR in cluster_spec.jobs:
-        _logger.warning(
+        logs.warning(
             "TF_CONFIG['cluster'] lists an 'evaluator'. It takes no part in training, so nothing "
             "should wait for it. Remove it from the cluster in every process."
         )

@@ -11,6 +11,7 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     │   └── NamesError                (KeyError)    the model expects other names
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
     ├── BusyError                     (RuntimeError)  the estimator is busy with another call
+    ├── NanLossError                  (NanLossDuringTrainingError)  the data holds a NaN, too
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
     ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
     └── CheckpointError               (ValueError)
@@ -22,8 +23,8 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
             └── VariableShapeError    (tf.errors.InvalidArgumentError)  another shape or dtype
 
 A message names the argument, what was expected, what was received and the remedy;
-`invalid_argument` builds such a message. A loss that becomes NaN raises TensorFlow's own
-`tf.compat.v1.train.NanLossDuringTrainingError`.
+`invalid_argument` builds such a message. A loss that becomes NaN without a NaN in the data raises
+TensorFlow's own `tf.compat.v1.train.NanLossDuringTrainingError`.
 
     >>> from kestimator import errors
     >>> print(errors.invalid_argument("steps", -1, "a positive number or None"))
@@ -51,6 +52,7 @@ __all__ = [
     "MissingVariableError",
     "ModeNotExportedError",
     "NamesError",
+    "NanLossError",
     "SavedModelError",
     "UnreadableCheckpointError",
     "VariableShapeError",
@@ -96,6 +98,13 @@ class GlobalStepError(KestimatorError, RuntimeError):
 
 class BusyError(KestimatorError, RuntimeError):
     """The estimator is doing something that the call would disturb."""
+
+
+class NanLossError(KestimatorError, tf.compat.v1.train.NanLossDuringTrainingError):
+    """The loss became NaN, and a feature or label is NaN as well."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # TensorFlow's class has a fixed text
 
 
 class ModeNotExportedError(KestimatorError, RuntimeError):

@@ -16,7 +16,6 @@ This module checks arguments and orders the calls; `kestimator.runtime` and the 
 from __future__ import annotations
 
 import copy
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import errors, logs, specs
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters.hooks import callbacks as _callbacks
 from kestimator.adapters.hooks import keras_callbacks
@@ -49,7 +48,6 @@ from kestimator.runtime.state import EstimatorState
 from kestimator.validation import checks, kinds, signatures
 
 _v1 = tf.compat.v1
-_logger = logging.getLogger("kestimator")
 
 
 class Estimator:
@@ -103,6 +101,7 @@ class Estimator:
         arguments.refuse_overrides(type(self), Estimator)
         signatures.check_model_fn(model_fn, params)
         self._config = arguments.resolved_config(config, model_dir)
+        logs.info("Using config: %s", self._config)
         self._params = arguments.copied_params(params)
         self._warm_start = warm_start.settings_from(warm_start_from)
         warm_start.check_source(self._warm_start, self.model_dir)
@@ -196,7 +195,7 @@ class Estimator:
         """Trains, with arguments that have been checked."""
         start = self._latest_global_step()
         if max_steps is not None and start >= max_steps:
-            _logger.warning(
+            logs.warning(
                 "Skipping training: %s has already been trained to step %d, and max_steps is %d. "
                 "Raise max_steps, or train in another model_dir.",
                 self.model_dir,
@@ -222,19 +221,17 @@ class Estimator:
                 verbose=int(_callbacks.shows_progress(verbose)),
                 export=self.export_keras,
             )
-        loss = training.train(
-            self._state,
-            model,
-            batches,
-            [*train_hooks, *progress],
-            listeners,
-            observer,
-            fails_at_nan=not keras_callbacks.stops_at_nan(callbacks),
-        )
-        if loss is None:
-            _logger.warning("Training ran no steps, because the data of `input_fn` is empty.")
-        else:
-            _logger.info("Loss for final step: %s.", loss)
+        with _callbacks.on_screen(progress):
+            training.train(
+                self._state,
+                model,
+                batches,
+                [*train_hooks, *progress],
+                listeners,
+                observer,
+                planned=planned,
+                fails_at_nan=not keras_callbacks.stops_at_nan(callbacks),
+            )
 
     def evaluate(
         self,
@@ -259,7 +256,7 @@ class Estimator:
 
         Returns:
             The metrics by name in sorted order, including `loss` (the mean over batches), and
-            `global_step` last.
+            `global_step` last. The values are numpy scalars, and arrays if a metric is one.
 
         Raises:
             ValueError: `steps` is not positive; `steps` is None and the data has no end;
@@ -288,8 +285,14 @@ class Estimator:
                 if observer is not None:
                     observer.end_evaluation(values)
         self._state.evaluations.write(self.eval_dir(name), values, path)
-        listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
-        _logger.info("Saving dict for global step %d: %s", values["global_step"], listed)
+        listed = ", ".join(f"{key} = {values[key]!s}" for key in sorted(values))
+        logs.info("Saving dict for global step %d: %s", values["global_step"], listed)
+        if path is not None:
+            logs.info(
+                "Saving 'checkpoint_path' summary for global step %d: %s",
+                values["global_step"],
+                path,
+            )
         return values
 
     def predict(
@@ -432,7 +435,7 @@ class Estimator:
         with self._state.tracker.lock:  # so that training deletes no checkpoint
             path = self._checkpoint_to_export(checkpoint_path)
             exported = exporting.export_saved_model(self._state, request, path)
-        _logger.info("SavedModel written to: %s", os.fsdecode(exported))
+        logs.info("SavedModel written to: %s", os.fsdecode(exported))
         return exported
 
     def export_savedmodel(

@@ -212,7 +212,7 @@ class TestClusterInfo:
             "cluster": {**CLUSTER, "evaluator": ["e:1"]},
             "task": {"type": "evaluator", "index": 0},
         }
-        with caplog.at_level(logging.WARNING, logger="kestimator"):
+        with caplog.at_level(logging.WARNING, logger="tensorflow"):
             ClusterInfo.from_tf_config(content)
         assert "Remove it from the cluster" in caplog.text
 

@@ -14,6 +14,7 @@ ROOMS = [
     "_types",
     "errors",
     "keys",
+    "logs",
     "hooks",
     "validation",
     "cluster",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import logging
 import tempfile
 from typing import Any
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.config import RunConfig, default_session_config
 from kestimator.validation import checks
 
-_logger = logging.getLogger("kestimator")
 _UNREACHED = 2**62
 # `SavedModelEstimator` redefines the last two.
 _MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
@@ -123,5 +121,5 @@ def copied_params(params: Any) -> Any:
 
 def _temporary_directory() -> str:
     directory = tempfile.mkdtemp()
-    _logger.warning("No `model_dir` was given. Using the temporary directory %s.", directory)
+    logs.warning("No `model_dir` was given. Using the temporary directory %s.", directory)
     return directory

@@ -7,19 +7,19 @@ Synopsis::
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from kestimator import errors
+from kestimator import errors, logs
+from kestimator.adapters.hooks import automatic_hooks
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import step_errors
 from kestimator.runtime import runs
 from kestimator.runtime.state import EstimatorState
-
-_logger = logging.getLogger("kestimator")
 
 
 def evaluate(
@@ -46,18 +46,24 @@ def evaluate(
         as_it_is: Whether to evaluate the current values of variables instead of `path`.
     """
     session = runs.session_over(state, model, batches)
-    with state.tracker.lock, model.graph.as_default():
-        runner = runs.runner_over(state, model, session, batches, hooks)
-        runs.prepare(state, model, session, hooks, runner.hooked.begin, path, as_it_is=as_it_is)
+    all_hooks = [*hooks, *automatic_hooks.evaluation_hooks(steps)]
+    start = time.time()
+    logs.info("Starting evaluation at %s", time.strftime("%Y-%m-%dT%H:%M:%S"))
+    with logs.each_line_once(), state.tracker.lock, model.graph.as_default():
+        runner = runs.runner_over(state, model, session, batches, all_hooks)
+        runs.prepare(state, model, session, all_hooks, runner.hooked.begin, path, as_it_is=as_it_is)
         batches.initialize(steps)
         # Not earlier: whether a Dataset ends is known once it is created.
         _check_that_it_ends(batches, steps, hooks)
         with session.start_queue_runners():
             runner.hooked.after_create_session()
-            runner.run(steps)
+            with step_errors.explained(model.program, batches):
+                runner.run(steps)
             runner.hooked.end()
         # Still under the lock: other evaluations share the variables of metrics.
         values = session.run({**model.metric_values, "global_step": model.global_step})
+    logs.info("Inference Time : %.5fs", time.time() - start)
+    logs.info("Finished evaluation at %s", time.strftime("%Y-%m-%d-%H:%M:%S"))
     step = values.pop("global_step")
     return {**values, "global_step": np.int64(step)}
 
@@ -76,4 +82,4 @@ def _check_that_it_ends(batches: _batches.Batches, steps: int | None, hooks: Seq
     )
     if not hooks:
         raise errors.ArgumentError(message)
-    _logger.warning("%s The evaluation ends only if a hook stops it.", message)
+    logs.warning("%s The evaluation ends only if a hook stops it.", message)

@@ -17,7 +17,7 @@ from kestimator._types import InputFn
 from kestimator.engine.checkpoints import checkpoint_tracker
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import batches as _batches
-from kestimator.engine.runs import device_loop, predictions
+from kestimator.engine.runs import device_loop, predictions, step_errors
 from kestimator.engine.runs import session as _session
 from kestimator.keys import ModeKeys
 from kestimator.runtime import (
@@ -96,7 +96,7 @@ def _batches_of(
         try:
             while not compute.has_ended(batches):
                 # Only around the call: at a `yield`, the caller would get this default graph.
-                with model.graph.as_default():
+                with model.graph.as_default(), step_errors.explained(model.program, batches):
                     batch = compute.next(batches, lambda: not state.tracker.training)
                 yield batch
         except tf.errors.OutOfRangeError:

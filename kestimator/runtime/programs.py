@@ -9,13 +9,12 @@ Synopsis::
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, inputs, specs
+from kestimator import errors, inputs, logs, specs
 from kestimator._types import InputFn
 from kestimator.adapters.hooks import event_files
 from kestimator.adapters.optimizers import canned_optimizers, train_ops
@@ -30,7 +29,6 @@ from kestimator.validation import keras2
 from kestimator.validation import signatures as _signatures
 
 _v1 = tf.compat.v1
-_logger = logging.getLogger("kestimator")
 
 
 def call_model_fn(
@@ -49,9 +47,11 @@ def call_model_fn(
             "`model_fn` does not take labels, but `input_fn` returns labels. Add an argument "
             "`labels` to the model_fn, or return only features."
         )
+    logs.info("Calling model_fn.")
     spec: specs.EstimatorSpec = _signatures.call_with_accepted(
         state.model_fn, features=features, **offered
     )
+    logs.info("Done calling model_fn.")
     return spec
 
 
@@ -118,7 +118,7 @@ def _known_or_traced(
             return _traced(state, mode, batches, general)
         except Exception:
             # A wrong model_fn raises again for the size itself.
-            _logger.debug("The model_fn needs to know the size of a batch.", exc_info=True)
+            logs.debug("The model_fn needs to know the size of a batch.", exc_info=True)
             state.programs.refuse(mode, general)
     return _traced(state, mode, batches, spec)
 

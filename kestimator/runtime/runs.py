@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kestimator import logs
 from kestimator.adapters.hooks import stock_hooks
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs import batches as _batches
@@ -36,7 +37,7 @@ def prepare(
 
     Called under the lock.
     """
-    with model.stale_on_failure():
+    with model.stale_on_failure(), logs.each_line_once():
         if not as_it_is:
             state.tracker.check_shared(path)  # before hooks write files
         # A checkpoint of the model directory comes before a warm start, as in the original.

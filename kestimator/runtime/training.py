@@ -2,7 +2,8 @@
 
 Synopsis::
 
-    loss = train(state, model, batches, hooks, listeners, callbacks_hook, fails_at_nan=True)
+    train(
+        state, model, batches, hooks, listeners, callbacks_hook, planned=1000, fails_at_nan=True)
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from kestimator import logs
 from kestimator.adapters.hooks import automatic_hooks, keras_callbacks
 from kestimator.engine.checkpoints import checkpoint_files, leftovers
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import step_errors
 from kestimator.runtime import runs
 from kestimator.runtime.state import EstimatorState
 
@@ -29,25 +32,30 @@ def train(
     hooks: Sequence[Any],
     listeners: Sequence[Any],
     callbacks: keras_callbacks.CallbacksHook | None,
+    *,
+    planned: int | None,
     fails_at_nan: bool,
-) -> Any:
-    """Trains until a hook or the end of the data.
+) -> None:
+    """Trains until a hook or the end of the data, and tells how training ended.
 
     Args:
         state: The state of the estimator.
         model: The program that trains.
         batches: The input.
         hooks: The user's hooks, and the progress bar.
-        listeners: The user's listeners.
+        listeners: The user's `CheckpointSaverListener`s.
         callbacks: The hook that calls Keras callbacks, if there are any.
+        planned: The number of steps that were asked for, if there is one.
         fails_at_nan: Whether a loss of NaN is an error.
-
-    Returns:
-        The loss of the last step; None if there was none.
     """
     path = checkpoint_files.latest_checkpoint(str(state.config.model_dir))
     session = runs.session_over(state, model, batches)
-    with model.graph.as_default(), state.tracker.in_training(), contextlib.ExitStack() as stack:
+    with (
+        logs.each_line_once(),
+        model.graph.as_default(),
+        state.tracker.in_training(),
+        contextlib.ExitStack() as stack,
+    ):
         all_hooks = [
             # Before the hook that saves the last checkpoint: these may change variables.
             *([callbacks] if callbacks else []),
@@ -77,13 +85,40 @@ def train(
         with session.start_queue_runners():
             runner.hooked.after_create_session()
             broadcast(state, model)
-            loss = runner.run()
+            start = state.current_global_step()
+            with step_errors.explained(model.program, batches):
+                loss = runner.run()
             runner.hooked.end()
     _flush_events(state)
     if model.summary_writer is not None:
         with _program.eager_mode():
             model.summary_writer.flush()
-    return loss
+    steps = state.current_global_step() - start
+    if loss is None:
+        logs.warning("Training ran no steps, because the data of `input_fn` is empty.")
+        return
+    if planned is not None and steps < planned:
+        _tell_early_end(start + steps, steps, planned, data_ended=runner.data_ended)
+    logs.info("Loss for final step: %s.", loss)
+
+
+def _tell_early_end(step: int, steps: int, planned: int, *, data_ended: bool) -> None:
+    if data_ended:
+        logs.warning(
+            "Training ended at step %d, after %d of %g steps, because the data of `input_fn` "
+            "ended. Add `.repeat()` to the Dataset to train on the same data again.",
+            step,
+            steps,
+            planned,
+        )
+    else:
+        logs.notice(
+            "Training stopped at step %d, after %d of %g steps, because a hook or a callback "
+            "requested it.",
+            step,
+            steps,
+            planned,
+        )
 
 
 def broadcast(state: EstimatorState, model: model_program.ModelProgram) -> None:

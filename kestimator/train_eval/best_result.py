@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +23,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.keys import MetricKeys
 from kestimator.validation import kinds, signatures
 
 _FILE_NAME = "best_eval_result.json"
-_logger = logging.getLogger("kestimator")
 _COMPARED = {"best_eval_result", "current_eval_result"}
 
 
@@ -172,7 +170,7 @@ def read(export_path: str) -> Record:
         with tf.io.gfile.GFile(path) as file:
             return _record(json.loads(file.read()))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        _logger.warning("Ignoring the file %s, which cannot be used: %s", path, error)
+        logs.warning("Ignoring the file %s, which cannot be used: %s", path, error)
         return Record()
 
 

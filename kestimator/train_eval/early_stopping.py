@@ -13,7 +13,6 @@ result in memory.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import time
@@ -22,7 +21,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.adapters.hooks import event_files, stock_hooks
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import program
@@ -33,7 +32,6 @@ from kestimator.validation import checks, kinds
 
 _v1: Any = tf.compat.v1
 _train: Any = _v1.train
-_logger = logging.getLogger("kestimator")
 
 
 def make_early_stopping_hook(
@@ -294,7 +292,7 @@ class EarlyStoppingHook(_train.SessionRunHook, stock_hooks.Timed):
             self._timer.update_last_triggered_step(step)
         # Always call `_has_news` first: it marks the news as seen.
         if (self._has_news() or is_due) and self._should_stop_fn():
-            _logger.info("Requesting early stopping at global step %d.", step)
+            logs.notice("Requesting early stopping at global step %d.", step)
             # Before the stop, so that the last checkpoint has the variable set.
             run_context.session.run(self._stop)
             run_context.request_stop()
@@ -394,12 +392,12 @@ def _metric_hook(
     def should_stop() -> bool:
         reason = rule.reason_to_stop(results.read())
         if reason is not None:
-            _logger.info("Stopping early because of the metric %r: %s.", rule.metric, reason)
+            logs.notice("Stopping early because of the metric %r: %s.", rule.metric, reason)
         return reason is not None
 
     def warn_if_blind() -> None:
         if not results.were_there:
-            _logger.warning(
+            logs.warning(
                 "Early stopping by the metric %r never had a result: whenever the hook checked, "
                 "there was no evaluation in %s. Evaluate more often (`save_checkpoints_steps` of "
                 "the RunConfig, `throttle_secs` or `every_steps` of the EvalSpec), or pass the "

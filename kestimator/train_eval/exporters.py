@@ -13,12 +13,12 @@ Each writes into a folder with its name, `model_dir/export/<name>`.
 from __future__ import annotations
 
 import abc
-import logging
 import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kestimator import logs
 from kestimator._types import ServingInputReceiverFn
 from kestimator.adapters.hooks import event_files
 from kestimator.engine.checkpoints import checkpoint_files
@@ -27,10 +27,8 @@ from kestimator.engine.saved_models import export_files
 from kestimator.estimator import Estimator
 from kestimator.keys import ModeKeys
 from kestimator.runtime import export_request
-from kestimator.train_eval import best_result
+from kestimator.train_eval import best_result as _best_results
 from kestimator.validation import checks, kinds
-
-_logger = logging.getLogger("kestimator")
 
 
 class Exporter(abc.ABC):
@@ -105,7 +103,7 @@ class FinalExporter(Exporter):
         del eval_result
         if not is_the_final_export:
             return None
-        _logger.info("Exporting the final model as %r.", self.name)
+        logs.info("Exporting the final model as %r.", self.name)
         return self._saved_models.write(estimator, export_path, checkpoint_path)
 
 
@@ -194,7 +192,7 @@ class BestExporter(Exporter):
         name: str = "best_exporter",
         serving_input_receiver_fn: ServingInputReceiverFn | None = None,
         event_file_pattern: str | None = "eval/*.tfevents.*",
-        compare_fn: Callable[..., Any] = best_result.loss_is_smaller,
+        compare_fn: Callable[..., Any] = _best_results.loss_is_smaller,
         assets_extra: Mapping[str, str] | None = None,
         as_text: bool = False,
         exports_to_keep: int | None = 5,
@@ -202,10 +200,12 @@ class BestExporter(Exporter):
         metric: str | None = None,
         mode: str | None = None,
     ) -> None:
-        self._compare_fn = best_result.checked_comparison(compare_fn, metric, mode)
+        self._compare_fn = _best_results.checked_comparison(compare_fn, metric, mode)
         if event_file_pattern is not None:
             event_file_pattern = checks.checked_path("event_file_pattern", event_file_pattern)
         self._event_file_pattern = event_file_pattern
+        self._best_result: Mapping[str, Any] | None = None
+        self._export_path: str | None = None
         self._saved_models = _SavedModels(
             name, serving_input_receiver_fn, assets_extra, as_text, exports_to_keep
         )
@@ -214,6 +214,20 @@ class BestExporter(Exporter):
     def name(self) -> str:
         """The name."""
         return self._saved_models.name
+
+    @property
+    def best_result(self) -> dict[str, Any] | None:
+        """The metrics of the best export, of earlier processes too; None before an evaluation."""
+        return None if self._best_result is None else dict(self._best_result)
+
+    @property
+    def best_path(self) -> str | None:
+        """The directory of the best export; None if there is none, and before an evaluation."""
+        if self._export_path is None:
+            return None
+        # Each export is better than those before.
+        exports = export_files.exports_in(self._export_path)
+        return os.path.join(self._export_path, exports[-1]) if exports else None
 
     def export(
         self,
@@ -230,14 +244,17 @@ class BestExporter(Exporter):
         """
         del is_the_final_export
         # A missing metric is an error before anything is written, even at the first evaluation.
-        if isinstance(self._compare_fn, best_result.ByMetric):
+        if isinstance(self._compare_fn, _best_results.ByMetric):
             self._compare_fn.value(eval_result)
-        record = self._finished(estimator, export_path, best_result.read(export_path))
+        record = self._finished(estimator, export_path, _best_results.read(export_path))
         best = self._best(estimator, export_path, record, eval_result)
+        self._best_result, self._export_path = best, export_path
         if best is not None and not self._is_better(best, eval_result):
             return None
-        _logger.info("Exporting the best model so far as %r.", self.name)
-        return self._export_best(estimator, export_path, record, checkpoint_path, eval_result)
+        logs.info("Exporting the best model so far as %r.", self.name)
+        path = self._export_best(estimator, export_path, record, checkpoint_path, eval_result)
+        self._best_result = eval_result
+        return path
 
     def _is_better(self, best: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
         return bool(self._compare_fn(best_eval_result=best, current_eval_result=current))
@@ -246,7 +263,7 @@ class BestExporter(Exporter):
         self,
         estimator: Estimator,
         export_path: str,
-        record: best_result.Record,
+        record: _best_results.Record,
         eval_result: Mapping[str, Any],
     ) -> Mapping[str, Any] | None:
         """Returns the result to beat; None if nothing is exported yet."""
@@ -270,8 +287,8 @@ class BestExporter(Exporter):
         return best
 
     def _finished(
-        self, estimator: Estimator, export_path: str, record: best_result.Record
-    ) -> best_result.Record:
+        self, estimator: Estimator, export_path: str, record: _best_results.Record
+    ) -> _best_results.Record:
         """Finishes the export during which an earlier process was killed, if there is one."""
         started = record.started
         if started is None:
@@ -279,36 +296,36 @@ class BestExporter(Exporter):
         # No new export means a kill before the rename. Otherwise only the file is stale.
         if set(export_files.exports_in(export_path)) <= set(started.exports):
             if not checkpoint_files.is_whole(started.checkpoint_path):
-                _logger.warning(
+                logs.warning(
                     "The export of %s into %s was interrupted, and the checkpoint no longer "
                     "exists. That model is not exported.",
                     started.checkpoint_path,
                     export_path,
                 )
-                return best_result.Record(record.best)
-            _logger.info("Exporting %s again, because it was interrupted.", started.checkpoint_path)
+                return _best_results.Record(record.best)
+            logs.info("Exporting %s again, because it was interrupted.", started.checkpoint_path)
             self._saved_models.write(estimator, export_path, started.checkpoint_path)
-        record = best_result.Record(started.eval_result)
-        best_result.write(export_path, record)
+        record = _best_results.Record(started.eval_result)
+        _best_results.write(export_path, record)
         return record
 
     def _export_best(
         self,
         estimator: Estimator,
         export_path: str,
-        record: best_result.Record,
+        record: _best_results.Record,
         checkpoint_path: str,
         eval_result: Mapping[str, Any],
     ) -> bytes:
         exports = export_files.exports_in(export_path)
-        best_result.write(export_path, record.starts(checkpoint_path, eval_result, exports))
+        _best_results.write(export_path, record.starts(checkpoint_path, eval_result, exports))
         try:
             path = self._saved_models.write(estimator, export_path, checkpoint_path)
         # Only a kill leaves the started export in the file, to be finished later.
         except BaseException:
-            best_result.restore(export_path, record)
+            _best_results.restore(export_path, record)
             raise
-        best_result.write(export_path, best_result.Record(dict(eval_result)))
+        _best_results.write(export_path, _best_results.Record(dict(eval_result)))
         self._saved_models.delete_oldest(export_path)
         return path
 

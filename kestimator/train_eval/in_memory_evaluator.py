@@ -8,12 +8,11 @@ Synopsis::
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator._types import Hooks, InputFn
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program
@@ -22,8 +21,6 @@ from kestimator.estimator import Estimator, state_of
 from kestimator.keys import ModeKeys
 from kestimator.runtime import evaluation, programs
 from kestimator.validation import checks, signatures
-
-_logger = logging.getLogger("kestimator")
 
 
 class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
@@ -123,8 +120,8 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
             self._state, model, self._batches, None, self._steps, hooks, as_it_is=True
         )
         self._state.evaluations.write(self._directory, values, None)
-        listed = ", ".join(f"{key} = {values[key]}" for key in sorted(values))
-        _logger.info("Evaluation in memory at global step %d: %s", values["global_step"], listed)
+        listed = ", ".join(f"{key} = {values[key]!s}" for key in sorted(values))
+        logs.info("Evaluation in memory at global step %d: %s", values["global_step"], listed)
 
 
 def _check_estimator(estimator: Any) -> None:

@@ -14,7 +14,6 @@ checkpoints evaluates and exports.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,13 +21,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import errors, logs, specs
 from kestimator.adapters.hooks import keras_callbacks
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.keys import TaskType
-
-_logger = logging.getLogger("kestimator")
 
 
 def train_and_evaluate(
@@ -77,6 +74,7 @@ def train_and_evaluate(
     # None stays None: a type error is that of `train`.
     epochs = _evaluated(callbacks)
     listener = EvaluationListener(estimator, eval_specs, train_spec.max_steps, callbacks=epochs)
+    logs.info("Running training and evaluation locally (non-distributed).")
     estimator.train(
         input_fn=train_spec.input_fn,  # tools that wrap `train` look for the keyword
         hooks=train_spec.hooks,
@@ -204,7 +202,7 @@ class Evaluation:
             self.run(step)
         else:
             name = f" {self._spec.name!r}" if self._spec.name else ""
-            _logger.info("Skipping the evaluation%s at step %d: %s.", name, step, reason)
+            logs.info("Skipping the evaluation%s at step %d: %s.", name, step, reason)
 
     def run(self, step: int) -> None:
         """Evaluates the latest checkpoint, and calls the exporters."""

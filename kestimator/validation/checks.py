@@ -6,7 +6,6 @@ Those called `checked_...` return what they checked in the form that the library
 from __future__ import annotations
 
 import functools
-import logging
 import numbers
 import os
 import pathlib
@@ -16,10 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator._types import Exporter
-
-_logger = logging.getLogger("kestimator")
 
 LARGEST_SIZE = 2**31 - 1
 """The largest number of classes, units or rows of a batch."""
@@ -290,7 +287,7 @@ def warn_without_effect(setting: str, why: str) -> None:
         why: The reason and the way out, as sentences.
     """
     # The cache makes this run once for each setting.
-    _logger.warning("The setting `%s` has no effect. %s", setting, why)
+    logs.warning("The setting `%s` has no effect. %s", setting, why)
 
 
 def check_name(name: str, value: Any) -> None:

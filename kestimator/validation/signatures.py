@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from kestimator import errors
-
-_logger = logging.getLogger("kestimator")
+from kestimator import errors, logs
 
 _Result = TypeVar("_Result")
 
@@ -184,7 +181,7 @@ def _check_params_accepted(
             )
         )
     if params is None and "params" in accepted:
-        _logger.warning(
+        logs.warning(
             "model_fn %s takes `params`, but the Estimator received none. It will get {}.",
             _function_name(model_fn),
         )

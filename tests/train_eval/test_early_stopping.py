@@ -361,6 +361,6 @@ def test_wrong_arguments(tmp_path: Any, which: str, arguments: Any, kind: Any, p
 def test_log_says_why(tmp_path: Any, caplog: Any) -> None:
     estimator = make(tmp_path)
     hook = experimental.stop_if_higher_hook(estimator, "score", 6.0)
-    with caplog.at_level(logging.INFO, "kestimator"):
+    with caplog.at_level(logging.INFO, "tensorflow"):
         stopped_at(estimator, hook)
     assert "at step 8, it was 8.0, above the threshold 6.0" in caplog.text

@@ -123,6 +123,24 @@ class TestBestAfterARestart:
         results = [np.full([2, 2], value) for value in (1, 0, 2)]
         assert [judge(matrix=result, name=b"\xff\x00") for result in results] == [1, 0, 1]
 
+    def test_attributes_tell_the_best(self, estimator: Any) -> None:
+        def ask(exporter: Any, loss: float) -> Any:
+            path = os.path.join(estimator.model_dir, "export", exporter.name)
+            checkpoint = estimator.latest_checkpoint()
+            return exporter.export(estimator, path, checkpoint, {"loss": loss}, False)
+
+        exporter = kestimator.BestExporter(serving_input_receiver_fn=receiver_fn)
+        assert (exporter.best_result, exporter.best_path) == (None, None)
+        first = ask(exporter, 2.0)
+        assert (exporter.best_result, exporter.best_path) == ({"loss": 2.0}, first.decode())
+        second = ask(exporter, 1.0)
+        assert ask(exporter, 3.0) is None
+        assert (exporter.best_result, exporter.best_path) == ({"loss": 1.0}, second.decode())
+        after_restart = kestimator.BestExporter(serving_input_receiver_fn=receiver_fn)
+        assert ask(after_restart, 3.0) is None
+        assert after_restart.best_result == {"loss": 1.0}
+        assert after_restart.best_path == second.decode()
+
     def test_event_files_tell_the_best_of_exports_without_a_file(self, estimator: Any) -> None:
         judge = Judge(estimator)
         for step, loss in ((1, 3.0), (2, 2.0), (3, 0.5)):
@@ -159,7 +177,7 @@ class TestKilled:
         self.start(judge)
         half = pathlib.Path(judge.folder, "temp-1699999999")
         (half / "variables").mkdir(parents=True)
-        with caplog.at_level(logging.INFO, "kestimator"):
+        with caplog.at_level(logging.INFO, "tensorflow"):
             assert not judge(loss=2.0)
         assert "again, because it was interrupted" in caplog.text
         assert len(judge.exports) == 2

@@ -134,7 +134,7 @@ class TestThrottle:
         steps: list[int | None] = []
         run = evaluation.run
         evaluation.run = lambda step: (steps.append(step), run(step))  # type: ignore[method-assign]
-        with caplog.at_level(logging.INFO, "kestimator"):
+        with caplog.at_level(logging.INFO, "tensorflow"):
             self.run(listener, [(0, 5), (10, 100), (20, 159.5), (30, 160), (40, 170)], now)
         assert steps == [10, 30, 40]
         skipped = [r.message for r in caplog.records if "Skipping the evaluation" in r.message]
@@ -147,7 +147,7 @@ class TestThrottle:
     def test_by_steps_says_why(self, tmp_path: Any, caplog: Any) -> None:
         estimator = make(tmp_path, save_checkpoints_steps=3)
         train_spec = kestimator.TrainSpec(input_fn, max_steps=4)
-        with caplog.at_level(logging.INFO, "kestimator"):
+        with caplog.at_level(logging.INFO, "tensorflow"):
             kestimator.train_and_evaluate(estimator, train_spec, eval_spec(every_steps=4))
         reason = "every_steps is 4, so the next evaluation is at step 4."
         assert f"Skipping the evaluation at step 3: {reason}" in caplog.text

@@ -121,7 +121,7 @@ class TestConstructor:
         assert kestimator.Estimator(Model(), os.fsencode(tmp_path)).model_dir == str(tmp_path)
 
     def test_empty_model_dir_is_told(self, caplog: Any) -> None:
-        with caplog.at_level(logging.WARNING, "kestimator"):
+        with caplog.at_level(logging.WARNING, "tensorflow"):
             estimator = kestimator.Estimator(Model(), "")
         assert estimator.model_dir in caplog.text
 
@@ -350,7 +350,7 @@ def test_endless_evaluation(trained: Any, caplog: Any) -> None:
         estimator.evaluate(data())
     assert not (trained / "eval").exists()
     assert estimator.evaluate(data(), steps=2)["global_step"] == 2
-    with caplog.at_level(logging.WARNING, "kestimator"):
+    with caplog.at_level(logging.WARNING, "tensorflow"):
         estimator.evaluate(data(), hooks=[Stop()])
     assert "only if a hook stops it" in caplog.text
 
@@ -488,7 +488,7 @@ def test_damaged_checkpoint_is_no_fresh_start(trained: Any, damage: Any, parts: 
 @pytest.mark.parametrize("name", ["model.ckpt-2.data-00000-of-00001", "model.ckpt-2.index"])
 def test_absent_checkpoint_gives_way_to_an_older_one(trained: Any, caplog: Any, name: str) -> None:
     (trained / name).unlink()
-    with caplog.at_level(logging.WARNING, "kestimator"):
+    with caplog.at_level(logging.WARNING, "tensorflow"):
         assert kestimator.Estimator(Model(), trained).latest_checkpoint() == str(
             trained / "model.ckpt-0"
         )

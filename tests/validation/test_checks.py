@@ -380,7 +380,7 @@ def warnings(caplog):
         caplog.clear()
         return texts
 
-    with caplog.at_level(logging.WARNING, logger="kestimator"):
+    with caplog.at_level(logging.WARNING, logger="tensorflow"):
         yield since
     checks.warn_without_effect.cache_clear()
 

@@ -139,7 +139,7 @@ class TestCheckModelFn:
             signatures.check_model_fn(lambda features: None, {})
 
     def test_params_not_given(self, caplog):
-        with caplog.at_level(logging.WARNING, logger="kestimator"):
+        with caplog.at_level(logging.WARNING, logger="tensorflow"):
             signatures.check_model_fn(lambda features, params: None)
         assert "takes `params`, but the Estimator received none" in caplog.text
 

@@ -17,16 +17,16 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.adapters.feature_columns import (
     _internals,
+    column_checks,
     column_features,
     column_kinds,
     column_lookups,
@@ -40,7 +40,6 @@ _v1 = tf.compat.v1
 _WEIGHTS = "weights"
 _SHARED = (_internals.SharedEmbeddingColumn, column_kinds.EmbeddingWithSharedTable)
 _EMBEDDINGS = (_internals.EmbeddingColumn, column_kinds.EmbeddingWithSharedTable)
-_logger = logging.getLogger("kestimator")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +70,7 @@ def input_layer(
     Returns:
         (batch, n), float32.
     """
+    column_checks.check_features(features.raw, columns)
     state = column_state.ColumnState(features.tables)
     parts = [_part(features, column, state, training) for column in columns]
     lookups = [part for part in parts if isinstance(part, column_lookups.Lookup)]
@@ -101,6 +101,7 @@ def linear_logits(
     Returns:
         The logits, and the variables.
     """
+    column_checks.check_features(features.raw, columns)
     state = column_state.ColumnState(features.tables)
     terms: list[tf.Tensor] = []
     lookups, dense = [], []
@@ -270,7 +271,7 @@ def shared_table(column: column_kinds.Column, *, training: bool) -> Iterator[Non
         training: Whether to log that the table is not trained.
     """
     if training:
-        _logger.warning(
+        logs.warning(
             "The table of the shared embedding %s keeps its initial values: canned estimators do "
             "not train it, like those of tf.estimator 2.15. To train an embedding, use a separate "
             "tf.feature_column.embedding_column for each feature.",

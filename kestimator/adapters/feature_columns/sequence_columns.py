@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from kestimator.adapters.feature_columns import (
     _internals,
+    column_checks,
     column_features,
     column_kinds,
     column_state,
@@ -61,6 +62,7 @@ def sequence_layer(
     Returns:
         The sequences; `time` is that of the features.
     """
+    column_checks.check_features(features.raw, columns)
     state = column_state.ColumnState(features.tables)
     with _v1.variable_scope("sequence_features"):
         parts = [_part(features, column, state, training) for column in columns]

@@ -11,17 +11,19 @@ The order is the original's. Each phase of a run calls the hooks from first to l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.adapters.hooks import saving, step_guard, stock_hooks
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_tracker
 from kestimator.engine.programs import model_program
 from kestimator.engine.runs.batches import Batches
+from kestimator.engine.runs.cadence import Cadence
 
 _train: Any = tf.compat.v1.train
 
@@ -104,6 +106,49 @@ def step_hooks(
         model.is_stale = True  # another call cannot use it
         raise step_guard.stands_still(0)
     return [step_guard.StepGuard(model.global_step, batches)]
+
+
+def evaluation_hooks(steps: int | None) -> list[Any]:
+    """The hook that logs how far an evaluation is; none where the log would not show it."""
+    return [EvaluationLogHook(steps)] if logs.is_shown() else []
+
+
+class EvaluationLogHook(_train.SessionRunHook, Cadence):
+    """Logs the batches of an evaluation: each one of a few, every tenth part of many.
+
+    Args:
+        steps: The number of batches, if it is known.
+    """
+
+    def __init__(self, steps: int | None) -> None:
+        Cadence.__init__(self, self)
+        self._steps = steps
+        self._every = 1 if steps is None or steps < 20 else math.floor(steps / 10)
+        self._done = self._logged = 0
+
+    def steps_until_due(self, global_step: int) -> int:
+        """All steps: they are counted after they have passed."""
+        return stock_hooks.UNLIMITED
+
+    def passed(self, steps: int, global_step: int, loss: Any) -> None:
+        """Logs the batches that have passed."""
+        self._done += steps
+        if loss is not None:  # otherwise they are about to run
+            self._log()
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        """Logs a batch that other hooks wanted to see."""
+        del run_context, run_values
+        self._done += 1
+        self._log()
+
+    def _log(self) -> None:
+        for done in range(self._logged + 1, self._done + 1):
+            if self._steps is None:
+                logs.info("Evaluation [%d]", done)
+            elif done % self._every == 0 or done == self._steps:
+                logs.info("Evaluation [%d/%d]", done, self._steps)
+        self._logged = self._done
 
 
 def _checkpoint_hooks(

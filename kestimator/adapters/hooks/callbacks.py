@@ -7,14 +7,17 @@ Synopsis::
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.adapters.hooks import event_files, stock_hooks
 from kestimator.engine.runs.cadence import Cadence
 from kestimator.validation import checks
@@ -39,6 +42,16 @@ def progress_hooks(
         evaluations: The results of evaluations, which the bar shows.
     """
     return [ProgressHook(loss, steps, evaluations)] if shows_progress(verbose) else []
+
+
+@contextlib.contextmanager
+def on_screen(hooks: Sequence[Any]) -> Iterator[None]:
+    """Keeps log lines out of the line of the progress bar, if there is one among hooks."""
+    with contextlib.ExitStack() as stack:
+        for hook in hooks:
+            if isinstance(hook, ProgressHook):
+                stack.enter_context(logs.above(hook))
+        yield
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -102,6 +115,8 @@ class ProgressHook(_train.SessionRunHook, Cadence):
         self._evaluations = evaluations
         self._shown = dict(evaluations.latest)
         self._done = 0
+        self._is_first = True
+        self._is_open = False  # whether the cursor stands behind the bar
 
     def steps_until_due(self, global_step: int) -> int:
         """All steps: the bar moves between them."""
@@ -110,7 +125,8 @@ class ProgressHook(_train.SessionRunHook, Cadence):
     def passed(self, steps: int, global_step: int, loss: Any) -> None:
         """Moves the bar."""
         self._done += steps
-        self._show(loss)
+        if loss is not None:  # otherwise they are about to run
+            self._show(loss)
 
     def before_run(self, run_context: Any) -> Any:
         """Fetches the loss of a step that other hooks want to see."""
@@ -126,6 +142,22 @@ class ProgressHook(_train.SessionRunHook, Cadence):
         """Finishes the line."""
         del session
         self._show(None, finalize=True)
+        self._is_open = False
+
+    def clear(self) -> None:
+        """Empties the line; the next step draws it again."""
+        if self._is_open:
+            self._leave("\r\x1b[K")
+
+    def close(self) -> None:
+        """Ends the line of a run that failed."""
+        if self._is_open:
+            self._leave("\n")
+
+    def _leave(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        self._is_open = False
 
     def _show(self, loss: Any, *, finalize: bool = False) -> None:
         values = [] if loss is None else [("loss", _plain(loss))]
@@ -136,7 +168,22 @@ class ProgressHook(_train.SessionRunHook, Cadence):
         self._shown = dict(self._evaluations.latest)
         # Progbar averages all other values over the steps; these are shown as they are.
         self._bar.stateful_metrics |= {name for name, _ in values}
-        self._bar.update(self._done, values, finalize=finalize)
+        if self._is_first:
+            self._is_first = False
+            self._note_first_step(values)
+        else:
+            self._bar.update(self._done, values, finalize=finalize)
+            self._is_open = True
+
+    def _note_first_step(self, values: list[tuple[str, Any]]) -> None:
+        """Tells the bar of the first step, and draws nothing.
+
+        The first step builds functions, so it says nothing about the time that remains. The bar
+        leaves it out of its estimate if it hears of it alone.
+        """
+        interval, self._bar.interval = self._bar.interval, math.inf
+        self._bar.update(1, values, finalize=False)
+        self._bar.interval = interval
 
 
 def _shown_metrics(folder: str, scalars: dict[str, float]) -> list[tuple[str, float]]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import logging
 import os
 import weakref
 from collections.abc import Iterator, Mapping
@@ -23,10 +22,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kestimator import logs
 from kestimator.engine.tf_internals import tf_summaries
 
 _v1 = tf.compat.v1
-_logger = logging.getLogger("kestimator")
 _EVENT_FILES = "*.tfevents.*"
 _left_behind: collections.deque[str] = collections.deque()
 """The directories of event files whose estimators are gone."""
@@ -133,7 +132,7 @@ def _read_files(pattern: str) -> Iterator[Any]:
             for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 yield _v1.Event.FromString(record)
         except tf.errors.DataLossError as error:  # its writer was killed
-            _logger.warning("Reading event file %s only up to its damaged part: %s", path, error)
+            logs.warning("Reading event file %s only up to its damaged part: %s", path, error)
 
 
 def _evaluation_summary(values: Mapping[str, Any]) -> Any:
@@ -153,7 +152,7 @@ def _add_value(summary: Any, key: str, value: Any) -> None:
         entry = summary.value.add(tag=key, node_name=key)
         entry.tensor.CopyFrom(tf.make_tensor_proto(value))
     else:
-        _logger.warning(
+        logs.warning(
             "Skipping summary for %s: expected a number, an array or a serialized Summary, "
             "received %s.",
             key,
@@ -171,7 +170,7 @@ def _add_serialized(summary: Any, key: str, value: bytes) -> None:
     try:
         nested.ParseFromString(value)
     except Exception:  # each protobuf library has its own DecodeError
-        _logger.warning("Skipping summary for %s: the bytes are not a serialized Summary.", key)
+        logs.warning("Skipping summary for %s: the bytes are not a serialized Summary.", key)
         return
     for position, entry in enumerate(nested.value):
         copied = summary.value.add()

@@ -10,16 +10,14 @@ AdaNet does so.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.engine.runs.batches import Batches
 
 _train: Any = tf.compat.v1.train
-_logger = logging.getLogger("kestimator")
 MOST_STEPS = 100
 """The number of steps within which a hook has to move the global step, if the data has no end."""
 
@@ -75,7 +73,7 @@ class StepGuard(_train.SessionRunHook):
 
     def _warn(self) -> None:
         if not self._has_warned:
-            _logger.warning(
+            logs.warning(
                 "%s Checkpoints are written when the global step moves: none has what was trained.",
                 _message(self._steps),
             )

@@ -8,14 +8,13 @@ Synopsis::
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kestimator import errors, specs
+from kestimator import errors, logs, specs
 from kestimator.adapters.optimizers import keras_optimizers, sparse_updates
 from kestimator.engine.keras_internals import keras_objects
 from kestimator.engine.programs import program
@@ -23,7 +22,6 @@ from kestimator.engine.variables import variable_store
 from kestimator.keys import ModeKeys
 
 _v1 = tf.compat.v1
-_logger = logging.getLogger("kestimator")
 
 
 def with_losses_of_layers(spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
@@ -49,7 +47,7 @@ def with_losses_of_layers(spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
         return spec._replace(loss=graph.keras_losses.added_to(spec.loss))
     message = graph.keras_losses.lacking(spec.loss)
     if message is not None and graph.replica is None:
-        _logger.warning(message)
+        logs.warning(message)
     return spec
 
 

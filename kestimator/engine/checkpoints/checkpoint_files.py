@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -22,16 +21,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.engine.checkpoints.literal_paths import literal
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import session as _session
+from kestimator.engine.runs import step_errors
 from kestimator.engine.tf_internals import tf_execution, tf_variables
 from kestimator.validation import threads
 
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
-_logger = logging.getLogger("kestimator")
 _silence = threads.Shared(tf_execution.without_deprecations)
 
 
@@ -64,7 +63,7 @@ def _newest_whole(model_dir: str, state: Any) -> str | None:
     for path in [newest, *older]:
         if is_whole(path):
             if path != newest:
-                _logger.warning(
+                logs.warning(
                     "The checkpoint %s is missing or incomplete; continuing from %s.",
                     newest,
                     path,
@@ -206,11 +205,24 @@ class DefaultSaver(_v1.train.Saver):
         The content of the `.meta` file is the same for every checkpoint of a graph, so it is built
         once. Other threads that need the latest checkpoint wait until the state file names the new
         one and the replaced one is deleted.
+
+        Raises:
+            tf.errors.ResourceExhaustedError: The disk is full.
         """
         guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
         with guard(), _silence:
-            # The saver finds the files that it deletes by a pattern, too.
-            path = super().save(sess, literal(save_path), *args, write_meta_graph=False, **kwargs)
+            try:
+                # The saver finds the files that it deletes by a pattern, too.
+                path = super().save(
+                    sess, literal(save_path), *args, write_meta_graph=False, **kwargs
+                )
+            except tf.errors.ResourceExhaustedError as error:
+                raise tf.errors.ResourceExhaustedError(
+                    error.node_def,
+                    error.op,
+                    "The checkpoint could not be saved; those that were saved before are whole. "
+                    f"{step_errors.reason_of(error)}. Free some space, and train again.\n\n{error}",
+                ) from None
         if path:
             path = os.path.join(os.path.dirname(save_path), os.path.basename(path))
         if write_meta_graph and path:
@@ -266,6 +278,7 @@ def restore(model: model_program.ModelProgram, session: _session.Session, path: 
             names = {model_program.name(view) for view in absent}
             views = [view for view in views if model_program.name(view) not in names]
             check_fits(path, views)
+            logs.info("Restoring parameters from %s", path)  # as the savers of TensorFlow do
             with unreadable_as_error(path):
                 _restore_eagerly(path, views)
             return absent

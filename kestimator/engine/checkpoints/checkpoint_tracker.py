@@ -19,8 +19,10 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
+from kestimator import logs
 from kestimator.engine.checkpoints import checkpoint_files, former_names, shared_variables
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import locks
@@ -185,7 +187,11 @@ class CheckpointTracker:
             with former_names.with_current_names(model, path) as readable:
                 absent = checkpoint_files.restore(model, session, readable)
             self._initialize(session, absent)
+            if model.mode == ModeKeys.TRAIN:
+                self._warn_of_kept_rates(model, path)
             self._holds, self._covered = (path, _saver_key(saver)), names
+        else:
+            logs.info("Restoring parameters from %s (in memory already)", path)
 
     def _initialize(self, session: _session.Session, views: Sequence[Any]) -> None:
         """Gives some variables their initial values, and leaves all others as they are."""
@@ -197,6 +203,29 @@ class CheckpointTracker:
                 # what a checkpoint has just given to other variables.
                 self._store[model_program.name(view)].reset()
         session.run([view.initializer for view in views])
+
+    def _warn_of_kept_rates(self, model: model_program.ModelProgram, path: str) -> None:
+        """Warns where a learning rate of the checkpoint replaced another one of the program.
+
+        Keras optimizers store their learning rate with the weights.
+        """
+        for view in checkpoint_files.global_views(model):
+            name = model_program.name(view)
+            if not name.endswith("/learning_rate"):
+                continue
+            with program.eager_mode():
+                rate, kept = _first_value(self._store[name], view), view.memory.numpy()
+            if rate is not None and np.any(rate != kept):
+                logs.warning(
+                    "The learning rate is %s, as %r in the checkpoint %s, and not %s, as in the "
+                    "program: Keras optimizers continue with the rate of a checkpoint. To change "
+                    "it, pass a schedule of `keras.optimizers.schedules`, or assign it in a "
+                    "callback.",
+                    kept,
+                    name,
+                    path,
+                    rate,
+                )
 
     def complete(self, model: model_program.ModelProgram, session: _session.Session) -> None:
         """Initializes the variables that have no value, and leaves the others as they are."""
@@ -226,7 +255,9 @@ class CheckpointTracker:
         if model.locals_are_ready or not _not_ready(
             session, scaffold.ready_for_local_init_op, (_GraphKeys.GLOBAL_VARIABLES,)
         ):
+            logs.info("Running local_init_op.")
             session.run(scaffold.local_init_op)
+            logs.info("Done running local_init_op.")
         if not model.locals_are_ready:
             _check_ready(model, session)
         model.locals_are_ready = True
@@ -396,6 +427,15 @@ def _reset_keras_variables(
             slot.reset()
         if model.program.initial_writes:
             model.program.function([], model.program.initial_writes)()
+
+
+def _first_value(slot: variable_store.Slot, view: Any) -> Any:
+    """Returns the value that a variable has at a fresh start; None if a graph computes it."""
+    value = slot.initial_value
+    value = value() if callable(value) else value
+    if value is None and view.initial_value is not None:
+        return tf.get_static_value(view.initial_value)
+    return value if value is None else np.asarray(value)
 
 
 def _check_ready(model: model_program.ModelProgram, session: _session.Session) -> None:

@@ -14,7 +14,6 @@ such locks, and in those of objects (`gs://`), nothing is cleared.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import shutil
@@ -27,7 +26,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_logger = logging.getLogger("kestimator")
 
 _FILES = re.compile(
     r"""(?x)
@@ -91,7 +89,7 @@ def _clear(directory: str, start: float) -> None:
         if is_orphan and of_checkpoint is not None and _is_named(directory, of_checkpoint[1]):
             continue
         if (is_orphan or _FILES.fullmatch(name)) and _is_older(path, start):
-            _logger.info("Deleting %s, which a killed process left.", path)
+            logs.info("Deleting %s, which a killed process left.", path)
             _delete(path)
 
 

@@ -13,14 +13,13 @@ input_fn builds a graph, and a function of that graph is called in each step.
 from __future__ import annotations
 
 import abc
-import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, inputs
+from kestimator import errors, inputs, logs
 from kestimator.engine.programs import dispatchers, input_specs
 from kestimator.engine.programs import program as _program
 from kestimator.engine.random import seeds as _seeds
@@ -29,7 +28,6 @@ from kestimator.engine.tf_internals import tf_operations, tf_seeds
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_creator, variable_store
 
-_logger = logging.getLogger("kestimator")
 # Substrings, because types have versions: IteratorGetNext, QueueDequeueV2, ReaderReadV2.
 _MAY_END = ("Iterator", "Queue", "Reader", "CountUpTo", "PyFunc")
 """Parts of the types of ops that can report the end of the data."""
@@ -109,6 +107,10 @@ class Batches(abc.ABC):
         """
         return [tensor for _ in range(self.per_step) for tensor in self._next_batch()]
 
+    def again(self) -> Iterator[list[tf.Tensor]]:
+        """Yields the batches from the start, flat, to look at: the run does not get them."""
+        yield from ()
+
     @abc.abstractmethod
     def _next_batch(self) -> list[tf.Tensor]:
         """Returns the next batch, flat."""
@@ -171,6 +173,11 @@ class DatasetBatches(Batches):
         if self._iterator is None:
             self._iterator = dataset_iterators.iterator_over(self._dataset, self._options)
         return self._iterator
+
+    def again(self) -> Iterator[list[tf.Tensor]]:
+        """Yields the batches from the start, flat, to look at: the run does not get them."""
+        for element in self._dataset or ():
+            yield _program.flatten(features_and_labels(element))
 
     def next(self) -> list[tf.Tensor]:
         """Returns the flat tensors for the next step."""
@@ -312,9 +319,7 @@ def _call_eagerly(
                 return _as_dataset(call()), None, seeds
         except Exception as problem:
             # If the problem is real, the call in a graph raises it again.
-            _logger.debug(
-                "The input_fn does not run eagerly; calling it in a graph.", exc_info=True
-            )
+            logs.debug("The input_fn does not run eagerly; calling it in a graph.", exc_info=True)
             return None, problem, seeds
 
 

@@ -84,7 +84,12 @@ def without_autotuning() -> tf.data.Options:
 
 
 def without_prefetching() -> tf.data.Options:
-    """Returns options that keep tf.data from adding a buffer at the end of a Dataset."""
+    """Returns options that read no element before it is requested.
+
+    A generator that runs ahead in a thread of its own competes with the caller for Python's lock,
+    which takes longer than the wait for an element. It would also see the requests of a server
+    too early.
+    """
     options = without_autotuning()
     options.experimental_optimization.inject_prefetch = False
     return options

@@ -12,14 +12,14 @@ once. With Python's locks, a waiting thread would almost never get it in between
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import Any
 
+from kestimator import logs
+
 PATIENCE_SECONDS = 60.0
 """How long a thread waits before it logs a warning, because there may be a deadlock."""
-_logger = logging.getLogger("kestimator")
 
 
 class FairLock:
@@ -68,7 +68,7 @@ class FairLock:
     def _wait(self) -> None:
         start, already = time.perf_counter(), getattr(self._waited, "seconds", 0.0)
         if not self._lock.acquire(timeout=PATIENCE_SECONDS):
-            _logger.warning(
+            logs.warning(
                 "The thread %r has waited %d seconds for an estimator that another thread is "
                 "using: for a whole evaluation or export, or for steps that wait for data. If the "
                 "other thread also waits for this one (a hook of the evaluation or the input of "

@@ -49,6 +49,10 @@ class Runner:
         report_nan: Tells a hook that its watched tensor became NaN.
         lock: Held while steps run and while their functions are built, not while hooks run.
         before_steps: Called before any steps run.
+
+    Attributes:
+        hooked: The session with the hooks.
+        data_ended: Whether the last run ended with the data.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Runner:
         # The global step, with the value of `session.runs` at which it was read; None if unknown.
         self._known_step: tuple[int, int] | None = None
         self._observed_in_a_row = 0
+        self.data_ended = False
         # Hooks that check a tensor for NaN, with that tensor.
         self._watchers = [
             (cadence.hook, tensor)
@@ -111,13 +116,14 @@ class Runner:
                     steps_left -= result.steps
                     loss = loss if result.loss is None else result.loss
                     if self._has_ended(result):
+                        self.data_ended = True
                         break
                 # Checked again: a hook that is due by time may have become due meanwhile.
                 if self._wants_observation(steps_left) and not self.hooked.should_stop:
                     loss = self._hooked_step()
                     steps_left -= 1
         except tf.errors.OutOfRangeError:
-            pass  # the end of the data
+            self.data_ended = True
         return loss
 
     def _step(self) -> int:

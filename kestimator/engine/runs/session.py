@@ -28,7 +28,7 @@ import tensorflow as tf
 from kestimator.engine.graphs import ordering
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
-from kestimator.engine.runs import queue_runners
+from kestimator.engine.runs import queue_runners, step_traces
 from kestimator.engine.tf_internals import tf_execution, tf_variables
 from kestimator.engine.tracing import execution_modes
 
@@ -121,7 +121,7 @@ class Session(tf_execution.SessionInterface):
         plan = FetchPlan(fetches, self._find)
         feeds = self.resolve_feeds(feed_dict)
         if options is not None and options.trace_level and run_metadata is not None:
-            with self.guard(), _recorded(run_metadata):
+            with self.guard(), step_traces.recorded(run_metadata):
                 return plan.pack(self._evaluate(plan, feeds, how))
         return plan.pack(self._evaluate(plan, feeds, how))
 
@@ -474,27 +474,3 @@ def _plain(value: tf.Tensor) -> Any:
     """Returns the value of a tensor like `tf.compat.v1.Session`: numpy, also for scalars."""
     plain = value.numpy()
     return np.bool_(plain) if isinstance(plain, bool) else plain
-
-
-class _recorded:  # noqa: N801  (reads as a verb phrase)
-    """Records the step statistics of what runs inside into a `RunMetadata` proto.
-
-    The eager context collects them, for one thread at a time. TensorFlow has no public way to get
-    them for functions.
-    """
-
-    _turn = threading.RLock()
-
-    def __init__(self, run_metadata: Any) -> None:
-        self._run_metadata = run_metadata
-
-    def __enter__(self) -> None:
-        self._turn.acquire()
-        tf_execution.start_recording()
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            self._run_metadata.CopyFrom(tf_execution.recorded())
-        finally:
-            tf_execution.stop_recording()
-            self._turn.release()

@@ -8,13 +8,12 @@ Synopsis::
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator._types import Nest, Tensor
 from kestimator.engine.graphs import ordering
 from kestimator.engine.programs import model_program
@@ -23,7 +22,6 @@ from kestimator.exporting.receivers import SINGLE_RECEIVER
 from kestimator.keys import ModeKeys, SignatureKeys
 
 _v1 = tf.compat.v1
-_logger = logging.getLogger("kestimator")
 
 
 def outputs_for_mode(model: model_program.ModelProgram) -> dict[str, ExportOutput]:
@@ -118,12 +116,12 @@ def _tensors_of(info: Any, graph: Any) -> list[Tensor]:
 
 def _report(signatures: Mapping[str, Any], excluded: Mapping[str, str], default: str) -> None:
     for name, reason in excluded.items():
-        _logger.info("Signature %r is not exported: %s", name, reason)
+        logs.info("Signature %r is not exported: %s", name, reason)
     if not signatures:
-        _logger.warning(
+        logs.warning(
             "The export has no signatures, because none of %s can be served from the receiver's "
             "placeholders.",
             sorted(excluded),
         )
     elif default not in signatures:
-        _logger.warning("The export has no signature %r, only %s.", default, sorted(signatures))
+        logs.warning("The export has no signature %r, only %s.", default, sorted(signatures))

@@ -235,7 +235,7 @@ class TestAnotherTrainOp:
             return ks.EstimatorSpec(mode, loss=loss, train_op=_tf1_train_op(loss))
 
         estimator = ks.Estimator(model_fn, tmp_path)
-        with caplog.at_level(logging.WARNING, "kestimator"):
+        with caplog.at_level(logging.WARNING, "tensorflow"):
             estimator.train(input_fn, steps=2)
         return [r.getMessage() for r in caplog.records if "does not contain" in r.getMessage()]
 
@@ -254,7 +254,7 @@ class TestAnotherTrainOp:
             return ks.EstimatorSpec(mode, loss=loss, train_op=optimizer)
 
         estimator = ks.Estimator(model_fn, tmp_path)
-        with caplog.at_level(logging.WARNING, "kestimator"):
+        with caplog.at_level(logging.WARNING, "tensorflow"):
             estimator.train(input_fn, steps=1)
         assert sum("does not contain" in r.getMessage() for r in caplog.records) == 1
         ones = np.ones([3, 1], np.float32)

@@ -41,6 +41,16 @@ def test_what_is_cut_from_memory_is_not_tuned_in_some_steps(make, is_tuned):
     assert dataset_iterators.without_autotuning().autotune.enabled is False
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_generator_that_python_reads_does_not_run_ahead(name):
+    make, _ = DATASETS[name]
+    data = make().map(lambda *row: row).batch(1)
+    made = dataset_iterators.options_for(data, math.inf, is_on_demand=True)
+    assert made is (dataset_iterators.without_prefetching if name == "generated" else None)
+    options = dataset_iterators.without_prefetching()
+    assert options.experimental_optimization.inject_prefetch is False
+
+
 AT_HAND = {
     "slices": in_memory,
     "slices again and again": lambda: in_memory().repeat(),

@@ -161,3 +161,21 @@ def test_a_given_up_generator_holds_nothing_up(estimator):
         rows = list(itertools.islice(estimator.predict(input_fn), taken))
         np.testing.assert_array_equal(products(rows), ROWS[:taken])
     assert estimator.evaluate(input_fn, steps=1)["global_step"] == 1
+
+
+def test_open_generator_answers_the_last_request(estimator):
+    request = [0.0]
+
+    def requests():
+        while True:
+            yield {"x": request[0]}
+
+    def of_server():
+        signature = {"x": tf.TensorSpec((), tf.float32)}
+        return tf.data.Dataset.from_generator(requests, output_signature=signature).batch(1)
+
+    answers, got = estimator.predict(of_server), []
+    for request[0] in (3.0, 1.0, 4.0, 1.0, 5.0):
+        got.append(next(answers)["product"])
+    answers.close()
+    assert got == [3.0, 1.0, 4.0, 1.0, 5.0]

@@ -589,7 +589,7 @@ class TestFairLock:
                     has_begun.wait(0.01)
 
         has_begun = threading.Event()
-        with caplog.at_level(logging.WARNING, logger="kestimator"):
+        with caplog.at_level(logging.WARNING, logger="tensorflow"):
             threads.start(hold)
             has_it.wait(PATIENCE)
             start = lock.clock()

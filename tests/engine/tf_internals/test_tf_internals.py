@@ -25,6 +25,7 @@ from kestimator.engine.tf_internals import (
     tf_gradients,
     tf_meta_graphs,
     tf_operations,
+    tf_profiles,
     tf_seeds,
     tf_summaries,
     tf_tensors,
@@ -194,6 +195,12 @@ class TestExecution:
             tf_execution.stop_recording()
         assert isinstance(recorded, v1.RunMetadata)
         assert "AddV2" in [node.op for part in recorded.partition_graphs for node in part.node]
+
+    def test_profiles(self, tmp_path):
+        with tf.profiler.experimental.Profile(str(tmp_path)):
+            tf.constant(1.0) + 1.0
+        (path,) = tmp_path.rglob("*.xplane.pb")
+        assert "/host:CPU" in [plane.name for plane in tf_profiles.parsed(path.read_bytes()).planes]
 
     def test_without_deprecations(self):
         @deprecation.deprecated(None, "Use another one.", warn_once=False)

@@ -1,0 +1,161 @@
+"""Errors of data name the feature or label, in one sentence, and keep TensorFlow's class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kestimator
+
+v1 = tf.compat.v1
+fc = tf.feature_column
+X = np.ones([8, 2], "float32")
+Y = np.array([0, 1] * 4)
+
+
+def dataset(features: Any, labels: Any = Y, *, batch: int = 4) -> Callable[[], tf.data.Dataset]:
+    return lambda: tf.data.Dataset.from_tensor_slices((features, labels)).batch(batch)
+
+
+def generated(*elements: Any, batch: int | None = None) -> Callable[[], tf.data.Dataset]:
+    def input_fn() -> tf.data.Dataset:
+        types = ({"x": tf.float32}, tf.int64)
+        data = tf.data.Dataset.from_generator(lambda: iter(elements), output_types=types)
+        return data if batch is None else data.batch(batch)
+
+    return input_fn
+
+
+def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+    w = v1.get_variable("w", [2, 1], initializer=v1.ones_initializer())
+    predictions = tf.matmul(features["x"], w)[:, 0] + 0.0 * features["other"]
+    if mode == kestimator.ModeKeys.PREDICT:
+        return kestimator.EstimatorSpec(mode, predictions=predictions)
+    loss = tf.reduce_mean((predictions - labels) ** 2)
+    step = v1.train.get_global_step()
+    train_op = v1.train.GradientDescentOptimizer(0.1).minimize(loss, step)
+    return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+
+def three_wide() -> tf.data.Dataset:
+    spec = ({"x": tf.TensorSpec(None), "other": tf.TensorSpec(None)}, tf.TensorSpec(None))
+    element = ({"x": np.ones([8, 3]), "other": np.ones([8])}, np.ones([8]))
+    return tf.data.Dataset.from_generator(lambda: iter([element] * 3), output_signature=spec)
+
+
+def classifier(model_dir: Any, *columns: Any, **arguments: Any) -> kestimator.Estimator:
+    numeric = fc.numeric_column("x", [2])
+    return kestimator.DNNClassifier([4], columns or [numeric], model_dir=model_dir, **arguments)
+
+
+def identity() -> Any:
+    return fc.embedding_column(fc.categorical_column_with_identity("c", 2), 3)
+
+
+@pytest.mark.parametrize("call", ["train", "evaluate", "predict"])
+def test_op_is_traced_to_its_feature(tmp_path: Any, call: str) -> None:
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        list(getattr(estimator, call)(three_wide) or ())
+    sentence, _, rest = str(caught.value).partition("\n\n")
+    assert sentence.startswith("Matrix size-incompatible: In[0]: [8,3], In[1]: [2,1]")
+    assert "Matrix size-incompatible" in rest
+    if "{{node" in rest:
+        assert "reads the feature 'x' of the input_fn." in sentence
+
+
+CASES = {
+    "an id out of range": (
+        lambda path: classifier(path, identity()),
+        dataset({"c": Y + 1}),
+        "which reads the feature 'c' of the input_fn.",
+    ),
+    "a shape that is not known before": (
+        classifier,
+        generated(({"x": [[1.0, 2.0, 3.0]]}, [0])),
+        "Input to reshape is a tensor with 3 values, but the requested shape has 2, in the op "
+        "'input_from_feature_columns/input_layer/x/Reshape', which reads the feature 'x' of",
+    ),
+    "labels out of range": (
+        classifier,
+        dataset({"x": X}, Y + 1),
+        "Invalid argument `labels`. Expected: values from 0 to 1. There are two classes, 0 and 1. "
+        "Received: [[1][2][1][2]]",
+    ),
+    "examples that cannot be batched": (
+        classifier,
+        generated(({"x": [1.0, 2.0]}, 0), ({"x": [1.0, 2.0, 3.0]}, 0), batch=2),
+        "The examples of a batch need the feature 'x' of one shape. First element had shape [2] "
+        "and element 1 had shape [3].",
+    ),
+    "NaN in a histogram": (
+        classifier,
+        dataset({"x": np.where(np.arange(16).reshape(8, 2) == 3, np.nan, X), "z": X}),
+        "The data has NaN in the feature 'x', first in batch 0 (counted from 0).",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "input_fn", "text"), CASES.values(), ids=CASES)
+def test_first_sentence(tmp_path: Any, make: Any, input_fn: Any, text: str) -> None:
+    estimator = make(tmp_path)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        estimator.train(input_fn)
+    assert text in str(caught.value).partition("\n\n")[0]
+
+
+class TestNanLoss:
+    def train(self, model_dir: Any, features: Any, labels: Any) -> str:
+        estimator = kestimator.Estimator(model_fn, model_dir)
+        with pytest.raises(v1.train.NanLossDuringTrainingError) as caught:
+            estimator.train(dataset(features, labels))
+        return str(caught.value)
+
+    def test_feature(self, tmp_path: Any) -> None:
+        other = np.array([1.0, np.nan] * 4, "float32")
+        text = self.train(tmp_path, {"x": X, "other": other}, Y.astype("float32"))
+        assert text.startswith("NaN loss during training. The data has NaN in the feature 'other',")
+
+    def test_labels(self, tmp_path: Any) -> None:
+        labels = np.where(Y == 1, np.nan, 0.0).astype("float32")
+        text = self.train(tmp_path, {"x": X, "other": X[:, 0]}, labels)
+        assert "The data has NaN in the labels, first in batch 0" in text
+
+    def test_none_in_the_data(self, tmp_path: Any) -> None:
+        infinite = np.full([8], np.inf, "float32")
+        text = self.train(tmp_path, {"x": X, "other": infinite}, Y.astype("float32"))
+        assert text == "NaN loss during training."
+
+
+def test_errors_of_hooks_stay_as_they_are(tmp_path: Any) -> None:
+    class Fails(v1.train.SessionRunHook):
+        def before_run(self, run_context: Any) -> None:
+            raise tf.errors.InvalidArgumentError(None, None, "of a hook")
+
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"^of a hook$"):
+        estimator.train(dataset({"x": X, "other": X[:, 0]}, Y.astype("float32")), hooks=[Fails()])
+
+
+def test_full_disk_says_so_first(tmp_path: Any, monkeypatch: Any) -> None:
+    text = (
+        "Graph execution error:\n\nDetected at node save/SaveV2 defined at:\n  File x\n\n"
+        "model.ckpt-0_temp/part; No space left on device\n\t [[{{node save/SaveV2}}]] [Op:__f_1]"
+    )
+
+    def save(*args: Any, **kwargs: Any) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, text)
+
+    monkeypatch.setattr(v1.train.Saver, "save", save)
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    with pytest.raises(tf.errors.ResourceExhaustedError) as caught:
+        estimator.train(dataset({"x": X, "other": X[:, 0]}, Y.astype("float32")))
+    sentence, _, rest = str(caught.value).partition("\n\n")
+    assert sentence.endswith(
+        "model.ckpt-0_temp/part; No space left on device. Free some space, and train again."
+    )
+    assert rest == text
