@@ -64,7 +64,7 @@ def state():
         sorted(dir(tf)), sorted(dir(keras)), sorted(dir(tf.compat.v1)),
         tf.executing_eagerly(), tf.compat.v1.get_default_graph().version,
         logging.root.handlers, logging.root.level, tf.get_logger().level,
-        logging.getLogger("kestimator").handlers, warnings.filters, random.getstate(),
+        tf.get_logger().handlers, warnings.filters, random.getstate(),
         str(numpy.random.get_state()), tf.keras.backend.floatx(),
     )
 before = str(state())

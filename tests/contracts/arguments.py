@@ -484,7 +484,6 @@ name means something else."""
 
 
 if __name__ == "__main__":
-    logging.getLogger("kestimator").setLevel(logging.CRITICAL)
     tf.get_logger().setLevel(logging.CRITICAL)
     every = list(outcomes(*sys.argv[1:]))
     for outcome in every:

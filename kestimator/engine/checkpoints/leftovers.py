@@ -26,6 +26,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+from kestimator import logs
 
 _FILES = re.compile(
     r"""(?x)

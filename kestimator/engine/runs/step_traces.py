@@ -4,8 +4,8 @@ Synopsis::
 
     metadata = tf.compat.v1.RunMetadata()
     with recorded(metadata):
-        function()
-    tf.python.client.timeline.Timeline(metadata.step_stats)   # as ProfilerHook does
+        step()
+    metadata.step_stats                # which `ProfilerHook` draws as a timeline
 
 Functions fill no `step_stats`, so these come from the profiler.
 """
