@@ -4,7 +4,7 @@ Synopsis::
 
     metadata = tf.compat.v1.RunMetadata()
     with recorded(metadata):
-        step()
+        ...                            # a step
     metadata.step_stats                # which `ProfilerHook` draws as a timeline
 
 Functions fill no `step_stats`, so these come from the profiler.
