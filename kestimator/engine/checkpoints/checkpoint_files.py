@@ -207,7 +207,7 @@ class DefaultSaver(_v1.train.Saver):
         one and the replaced one is deleted.
 
         Raises:
-            tf.errors.ResourceExhaustedError: The disk is full.
+            tf.errors.ResourceExhaustedError: The disk is full, or files may not be that large.
         """
         guard = sess.guard if isinstance(sess, _session.Session) else contextlib.nullcontext
         with guard(), _silence:
@@ -216,7 +216,8 @@ class DefaultSaver(_v1.train.Saver):
                 path = super().save(
                     sess, literal(save_path), *args, write_meta_graph=False, **kwargs
                 )
-            except tf.errors.ResourceExhaustedError as error:
+            # A limit on the size of files is OUT_OF_RANGE, which would pass for the end of the data.
+            except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
                 raise tf.errors.ResourceExhaustedError(
                     error.node_def,
                     error.op,

@@ -141,14 +141,15 @@ def test_errors_of_hooks_stay_as_they_are(tmp_path: Any) -> None:
         estimator.train(dataset({"x": X, "other": X[:, 0]}, Y.astype("float32")), hooks=[Fails()])
 
 
-def test_full_disk_says_so_first(tmp_path: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("kind", [tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError])
+def test_full_disk_says_so_first(kind: Any, tmp_path: Any, monkeypatch: Any) -> None:
     text = (
         "Graph execution error:\n\nDetected at node save/SaveV2 defined at:\n  File x\n\n"
         "model.ckpt-0_temp/part; No space left on device\n\t [[{{node save/SaveV2}}]] [Op:__f_1]"
     )
 
     def save(*args: Any, **kwargs: Any) -> None:
-        raise tf.errors.ResourceExhaustedError(None, None, text)
+        raise kind(None, None, text)
 
     monkeypatch.setattr(v1.train.Saver, "save", save)
     estimator = kestimator.Estimator(model_fn, tmp_path)
