@@ -275,6 +275,16 @@ class TestPandasInputFn:
             assert batch.tolist() == values
             assert batch.dtype == dtype
 
+    def test_a_frame_of_one_column_as_labels(self, tmp_path):
+        frame = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "y": [0, 0, 1, 1]})
+        evaluations = []
+        for labels in (frame[["y"]], frame["y"]):
+            input_fn = pandas_input_fn(frame[["a"]], labels, batch_size=4, shuffle=False)
+            columns = [tf.feature_column.numeric_column("a")]
+            estimator = kestimator.LinearClassifier(columns, str(tmp_path / str(len(evaluations))))
+            evaluations.append(estimator.train(input_fn).evaluate(input_fn))
+        assert evaluations[0] == evaluations[1]
+
     @pytest.mark.parametrize(
         "column", [pd.array([1, None], dtype="Int64"), pd.Categorical(["a", None])]
     )

@@ -101,17 +101,19 @@ def label_tensor(labels: Labels, shape: str) -> Tensor:
     """Returns labels that have to be dense as a tensor.
 
     Args:
-        labels: The labels.
+        labels: The labels; or a dict of nothing else, which a frame of one column becomes.
         shape: Their shape as a message says it.
 
     Raises:
         errors.ArgumentError: There are none, or they are not dense.
     """
+    if isinstance(labels, dict) and len(labels) == 1:
+        (labels,) = labels.values()
     if labels is None or isinstance(labels, (tf.SparseTensor, tf.RaggedTensor, dict)):
         way_out = (
             "Return (features, labels) from the input_fn."
             if labels is None
-            else "Only a MultiHead takes a dict of labels."
+            else "Only a MultiHead takes several labels, as a dict."
             if isinstance(labels, dict)
             else "Convert them with tf.sparse.to_dense or RaggedTensor.to_tensor."
         )
