@@ -17,10 +17,9 @@ import tensorflow as tf
 import kestimator as ke
 from kestimator.adapters.hooks import event_files
 from kestimator.engine.graphs import custom_gradients
-from kestimator.engine.programs import program
+from kestimator.engine.programs import program, program_cache
 from kestimator.engine.tf_internals import tf_gradients
 from kestimator.engine.variables import variable_store
-from kestimator.runtime import program_cache
 
 v1: Any = tf.compat.v1
 

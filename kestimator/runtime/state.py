@@ -20,10 +20,9 @@ from kestimator._types import ModelFn
 from kestimator.adapters.hooks import event_files
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_tracker
-from kestimator.engine.programs import distribution
+from kestimator.engine.programs import distribution, program_cache
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_store
-from kestimator.runtime import program_cache
 
 
 class EstimatorState:
