@@ -216,7 +216,7 @@ class DefaultSaver(_v1.train.Saver):
                 path = super().save(
                     sess, literal(save_path), *args, write_meta_graph=False, **kwargs
                 )
-            # A limit on the size of files is OUT_OF_RANGE, which would pass for the end of the data.
+            # A file above its limit is OUT_OF_RANGE, which would pass for the end of the data.
             except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
                 raise tf.errors.ResourceExhaustedError(
                     error.node_def,
