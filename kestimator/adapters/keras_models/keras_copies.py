@@ -16,6 +16,7 @@ import contextlib
 import copy
 import dataclasses
 import inspect
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -137,11 +138,56 @@ def _copied_metric(metric: Any) -> Any:
 
 
 def _of_the_same_layers(model: keras.Model) -> keras.Model:
-    is_functional = bool(getattr(model, "inputs", None)) and hasattr(model, "output_names")
-    if is_functional or type(model) is keras.Sequential:
-        twin = _not_compiled(model)
-        return keras.models.clone_model(twin, clone_function=_copied_layer, recursive=True)
-    return _copied_layer(model)
+    """The copy of a model. Layers and models that appear in it several times are copied once."""
+    copies: dict[int, Any] = {}
+
+    def copied_once(layer: Any) -> Any:
+        if id(layer) not in copies:
+            is_functional = bool(getattr(layer, "inputs", None)) and hasattr(layer, "output_names")
+            is_graph = is_functional or type(layer) is keras.Sequential
+            copies[id(layer)] = _of_the_same_graph(layer) if is_graph else _copied_layer(layer)
+        return copies[id(layer)]
+
+    def _of_the_same_graph(model: keras.Model) -> keras.Model:
+        if _has_own_constructor(model):
+            return _copied_layer(model)
+        return keras.models.clone_model(_not_compiled(model), clone_function=copied_once)
+
+    return copied_once(model)
+
+
+def _has_own_constructor(model: keras.Model) -> bool:
+    """Whether a functional model can only be copied by its configuration.
+
+    Keras' cloning calls the constructor with inputs and outputs. If the class has another
+    constructor, the clone has the layers but not the class. This is enough for a class that only
+    has a constructor.
+
+    Raises:
+        ValueError: The class changes what a model does, and has no configuration.
+    """
+    # Those before Keras' own classes.
+    kinds = list(itertools.takewhile(_is_foreign, type(model).__mro__))
+    if not kinds or keras_objects.takes_inputs_and_outputs(type(model)):
+        return False
+    if any("get_config" in vars(kind) for kind in kinds):
+        return True
+    overridden = {
+        name
+        for kind in kinds
+        for name in vars(kind)
+        if hasattr(keras.Model, name) and not name.startswith("__")
+    }
+    if overridden:
+        raise ValueError(
+            f"the class {type(model).__name__} overrides {sorted(overridden)}, but has a "
+            "constructor of its own and no `get_config`"
+        )
+    return False
+
+
+def _is_foreign(kind: type) -> bool:
+    return kind.__module__.split(".")[0] != "keras"
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:
@@ -188,9 +234,20 @@ def _copy_values(model: keras.Model, clone: keras.Model) -> None:
         )
     for source, target in zip(model.variables, clone.variables, strict=True):
         target.assign(source.numpy())
-    layers = (keras_objects.all_layers(one) for one in (model, clone))
+        target.trainable = source.trainable
+    layers = (_layers_but_inputs(one) for one in (model, clone))
     for source, target in zip(*layers, strict=True):
+        keras_objects.use_trainable(target, keras_objects.is_marked_trainable(source))
         _copy_more(source, target)
+
+
+def _layers_but_inputs(model: keras.Model) -> list[Any]:
+    """All layers that may have a state, in the order that copies share.
+
+    Models that use the same input share its layer, but each of their copies has a new one.
+    """
+    layers = [model, *keras_objects.all_layers(model)]
+    return [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
 def _copy_more(source: Any, target: Any) -> None:

@@ -158,14 +158,13 @@ def _values(model: keras.Model) -> dict[str, Any]:
 def _outputs_and_loss(model: keras.Model, batch: Batch, *, training: bool) -> tuple[Any, Any]:
     takes_training = "training" in inspect.signature(model.call).parameters
     outputs = model(batch.x, **({"training": training} if takes_training else {}))
-    loss = signatures.call_with_accepted(
-        model.compute_loss,
-        x=batch.x,
-        y=batch.y,
-        y_pred=outputs,
-        sample_weight=batch.sample_weight,
-        training=training,
-    )
+    arguments = {"x": batch.x, "y": batch.y, "y_pred": outputs}
+    arguments |= {"sample_weight": batch.sample_weight, "training": training}
+    parameters = inspect.signature(model.compute_loss).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        loss = model.compute_loss(**arguments)
+    else:
+        loss = signatures.call_with_accepted(model.compute_loss, **arguments)
     return outputs, _of_one_replica(loss)
 
 

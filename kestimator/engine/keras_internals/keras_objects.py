@@ -19,6 +19,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.models import functional as _functional
 
 GRADIENT_REDUCER = (keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
 """Where Keras sums the gradients of replicas, as a class and the name of its method.
@@ -76,6 +77,24 @@ def all_layers(model: keras.Model) -> list[keras.Layer]:
 def takes_training(layer: keras.Layer) -> bool:
     """Whether a layer's `call` takes `training`: Keras keeps what it found in the signature."""
     return bool(layer._call_has_training_arg)
+
+
+def is_marked_trainable(layer: keras.Layer) -> bool:
+    """A layer's own flag `trainable`."""
+    return bool(layer._trainable)
+
+
+def use_trainable(layer: keras.Layer, trainable: bool) -> None:
+    """Sets a layer's own flag `trainable`: the setter also changes the layers inside."""
+    layer._trainable = trainable
+
+
+def takes_inputs_and_outputs(kind: type[keras.Model]) -> bool:
+    """Whether Keras can make a functional model of this class from its inputs and outputs.
+
+    Its cloning silently makes a model of another class if not, and no public function tells.
+    """
+    return bool(_functional.functional_like_constructor(kind))
 
 
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
