@@ -18,6 +18,7 @@ ROOMS = [
     "validation",
     "cluster",
     "config",
+    "py_datasets",
     "inputs",
     "exporting",
     "specs",

@@ -24,10 +24,10 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine.keras_internals import keras_objects
+from kestimator.keys import WeightedKeys
 from kestimator.validation import signatures
 
 _v1 = tf.compat.v1
-_FEATURES, _WEIGHTS = "features", "sample_weights"
 _LOSS = "loss"
 
 
@@ -41,8 +41,11 @@ class Batch(NamedTuple):
 
 def split_weights(features: Any) -> tuple[Any, Any]:
     """Features and sample weights, of `{"features": ..., "sample_weights": ...}` or of features."""
-    if isinstance(features, dict) and set(features) == {_FEATURES, _WEIGHTS}:
-        return features[_FEATURES], features[_WEIGHTS]
+    if isinstance(features, dict) and set(features) == {
+        WeightedKeys.FEATURES,
+        WeightedKeys.WEIGHTS,
+    }:
+        return features[WeightedKeys.FEATURES], features[WeightedKeys.WEIGHTS]
     return features, None
 
 
