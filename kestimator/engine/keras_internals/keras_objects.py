@@ -97,6 +97,40 @@ def takes_inputs_and_outputs(kind: type[keras.Model]) -> bool:
     return bool(_functional.functional_like_constructor(kind))
 
 
+def tracked_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
+    """The metrics that a model and its layers hold: `metrics` may be the user's own property."""
+    return [metric for layer in [model, *all_layers(model)] for metric in layer._metrics]
+
+
+@contextlib.contextmanager
+def compiling_again(model: keras.Model) -> Iterator[None]:
+    """Lets the `compile` of a model's class replace the metrics that it keeps in attributes.
+
+    Keras takes no new metrics once a model is built, and keeps those that an attribute had before.
+    """
+    tracker, before = model._tracker, list(model._metrics)
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        yield
+        values = [value for value in vars(model).values() if value is not model._metrics]
+        present = {id(metric) for metric in _metrics_in(values)}
+        for metric in before:
+            if id(metric) not in present:
+                tracker.untrack(metric)
+    finally:
+        if was_locked:
+            tracker.lock()
+
+
+def _metrics_in(value: Any) -> Iterator[keras.metrics.Metric]:
+    if isinstance(value, keras.metrics.Metric):
+        yield value
+    elif isinstance(value, list | tuple | Mapping):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _metrics_in(part)
+
+
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
     """The `output_shape` argument of a Lambda layer: its config only contains it serialized."""
     return layer._output_shape

@@ -155,3 +155,135 @@ def test_a_loss_of_a_class_that_cannot_be_made_again_is_refused() -> None:
     model.compile("sgd", "mse")
     with pytest.raises(errors.ArgumentError, match=r"overrides \['compute_loss'\].*get_config"):
         kestimator.model_to_estimator(model)
+
+
+class Gan(keras.Model):
+    """The GAN of Keras' examples, with a configuration."""
+
+    def __init__(self, discriminator: Any, generator: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.discriminator, self.generator = discriminator, generator
+        self.noise = keras.random.SeedGenerator(7)
+
+    def get_config(self) -> dict[str, Any]:
+        parts = {"discriminator": self.discriminator, "generator": self.generator}
+        return {key: keras.saving.serialize_keras_object(part) for key, part in parts.items()}
+
+    @classmethod
+    def from_config(cls, config: Any) -> Gan:
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+    def compile(self, d_optimizer: Any, g_optimizer: Any, loss_fn: Any) -> None:
+        super().compile()
+        self.d_optimizer, self.g_optimizer, self.loss_fn = d_optimizer, g_optimizer, loss_fn
+        self.d_loss = keras.metrics.Mean(name="d_loss")
+        self.g_loss = keras.metrics.Mean(name="g_loss")
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [self.d_loss, self.g_loss]
+
+    def call(self, noise: Any) -> Any:
+        return self.generator(noise)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        (real,) = data if isinstance(data, tuple) else (data,)
+        noise = keras.random.normal((4, 2), seed=self.noise)
+        labels = tf.concat([tf.ones((4, 1)), tf.zeros((4, 1))], 0)
+        with tf.GradientTape() as tape:
+            judged = self.discriminator(tf.concat([self.generator(noise), real], 0))
+            d_loss = self.loss_fn(labels, judged)
+        weights = self.discriminator.trainable_weights
+        self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights, strict=True))
+        with tf.GradientTape() as tape:
+            judged = self.discriminator(self.generator(noise))
+            g_loss = self.loss_fn(tf.zeros((4, 1)), judged)
+        weights = self.generator.trainable_weights
+        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights, strict=True))
+        self.d_loss.update_state(d_loss)
+        self.g_loss.update_state(g_loss)
+        return {"loss": d_loss, "d_loss": self.d_loss.result(), "g_loss": self.g_loss.result()}
+
+
+def gan() -> Gan:
+    judge = keras.Sequential([keras.Input([4]), L.Dense(3, "tanh", name="j"), L.Dense(1, name="d")])
+    maker = keras.Sequential([keras.Input([2]), L.Dense(4, name="g")])
+    model = Gan(judge, maker, name="gan")
+    optimizers = keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.05, beta_1=0.5)
+    model.compile(*optimizers, keras.losses.BinaryCrossentropy(from_logits=True))
+    model(np.zeros((1, 2), np.float32))
+    return model
+
+
+def features() -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(X).batch(4, drop_remainder=True)
+
+
+def test_a_gan_trains_as_under_fit() -> None:
+    model = gan()
+    estimator = kestimator.model_to_estimator(model)
+    estimator.train(lambda: features().repeat(3)).train(lambda: features().repeat(2))
+    model.fit(features(), epochs=5, shuffle=False, verbose=0)
+    found = estimator.to_keras()
+    for expected, value in zip(model.get_weights(), found.get_weights(), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(errors.ArgumentError, match="trained with the optimizer.*'d_optimizer'"):
+        kestimator.model_to_estimator(model)
+
+
+class Weighted(keras.Model):
+    """Keeps an argument, and leaves the others to Keras."""
+
+    def compile(self, factor: float, **options: Any) -> None:
+        super().compile(**options)
+        self.factor = factor
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        return self.factor * super().compute_loss(*args, **kwargs)
+
+
+class Doubled(Weighted):
+    def compile(self, factor: float, **options: Any) -> None:
+        super().compile(2.0 * factor, **options)
+
+
+class Forgetful(Weighted):
+    def compile(self, rate: float) -> None:
+        super().compile(2.0, optimizer=keras.optimizers.SGD(rate), loss="mse")
+
+
+def own(kind: type[keras.Model], *arguments: Any, **options: Any) -> keras.Model:
+    x = keras.Input([4], name="x")
+    model = kind(x, L.Dense(1, name="head")(x))
+    model.compile(*arguments, **options)
+    return model
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"metrics": ["mae"]}, {"optimizer": keras.optimizers.SGD(0.1)}],
+    ids=["default optimizer", "another optimizer"],
+)
+def test_a_compile_that_keeps_its_arguments(options: dict[str, Any]) -> None:
+    model = own(Weighted, 3.0, loss="mse", **options)
+    estimator = kestimator.model_to_estimator(model).train(data)
+    model.fit(X, Y, batch_size=4, shuffle=False, verbose=0)
+    trained = estimator.to_keras()
+    for expected, value in zip(model.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+    expected_results = model.evaluate(X, Y, batch_size=4, verbose=0, return_dict=True)
+    results = estimator.evaluate(data)
+    assert {k: results[k] for k in expected_results} == pytest.approx(expected_results, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: own(Doubled, 3.0, loss="mse"), "the copy differs in .'factor'."),
+        (lambda: own(Forgetful, 0.1), "keeps its argument 'rate' in no attribute `rate`"),
+    ],
+    ids=["changed", "lost"],
+)
+def test_a_compile_that_cannot_be_repeated(make: Callable[[], keras.Model], words: str) -> None:
+    with pytest.raises(errors.ArgumentError, match=f"{words}.*`compile_from_config`"):
+        kestimator.model_to_estimator(make())

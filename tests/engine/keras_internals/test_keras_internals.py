@@ -83,6 +83,15 @@ class TestLayersAndModels:
         assert not keras_objects.is_marked_trainable(model)
         assert keras_objects.is_marked_trainable(model.layers[0])
 
+    def test_compiling_again(self):
+        model = nested_model()
+        model.loss_mean = keras.metrics.Mean()
+        assert keras_objects.tracked_metrics(model) == [model.loss_mean]
+        model(np.ones((1, 3), np.float32))
+        with keras_objects.compiling_again(model):
+            model.loss_mean = keras.metrics.Mean()
+        assert keras_objects.tracked_metrics(model) == [model.loss_mean]
+
     def test_takes_inputs_and_outputs(self):
         class Own(keras.Model):
             def __init__(self, units):
