@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, py_datasets
 from kestimator.validation import checks, kinds
 
 __all__ = [
@@ -136,42 +136,37 @@ def pandas_input_fn(
 
 
 def keras_input_fn(
-    py_dataset: keras.utils.PyDataset, num_epochs: int | None = 1
+    py_dataset: keras.utils.PyDataset,
+    num_epochs: int | None = 1,
+    class_weight: Mapping[int, float] | None = None,
 ) -> Callable[[], tf.data.Dataset]:
     """Returns an input_fn that feeds the batches of a `keras.utils.PyDataset`.
 
     Args:
-        py_dataset: Its items are batches: `x`, `(x,)` or `(x, y)`.
-        num_epochs: How often to repeat it; None repeats it without end. `on_epoch_end` is called
-            after each epoch.
+        py_dataset: Its items are batches: `x`, `(x,)`, `(x, y)` or, for the Estimators of
+            `model_to_estimator`, `(x, y, sample_weight)`.
+        num_epochs: How often to repeat it; None repeats it without end. `on_epoch_begin` and
+            `on_epoch_end` are called around each epoch.
+        class_weight: The weights of examples by their classes, as for `fit`; other classes have
+            the weight 1. Labels are class ids or one-hot. For the Estimators of
+            `model_to_estimator`.
 
     Returns:
         A function without arguments that returns a Dataset.
 
     Raises:
-        ArgumentTypeError: `py_dataset` has another type.
-        ArgumentError: From the returned function: it is empty, or its batches hold sample
-            weights.
+        ArgumentTypeError: An argument has another type.
+        ArgumentError: A class or weight is not a number. From the returned function: the
+            PyDataset is empty, or `class_weight` is given although its batches hold sample weights
+            or several labels.
     """
     if not isinstance(py_dataset, keras.utils.PyDataset):
         raise errors.ArgumentTypeError(
             errors.invalid_argument("py_dataset", py_dataset, "a keras.utils.PyDataset")
         )
     epochs = _checked_epochs(num_epochs)
-
-    def input_fn() -> tf.data.Dataset:
-        if len(py_dataset) < 1:
-            raise errors.ArgumentError(
-                errors.invalid_argument("py_dataset", py_dataset, "at least one batch")
-            )
-        signature = tf.nest.map_structure(_batch_spec, _keras_batch(py_dataset[0]))
-        with tf.init_scope():
-            return tf.data.Dataset.from_generator(
-                functools.partial(_keras_batches, py_dataset, epochs),
-                output_signature=signature,
-            )
-
-    return input_fn
+    weights = py_datasets.checked_class_weight(class_weight)
+    return lambda: py_datasets.dataset_of(py_dataset, epochs, weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -524,42 +519,6 @@ def _check_target_column(x: Any, y: Any, target_column: Any) -> None:
                 "Remove the labels from the features, or pass another target_column.",
             )
         )
-
-
-def _keras_batches(py_dataset: Any, num_epochs: int | None) -> Iterator[Any]:
-    epoch = 0
-    while num_epochs is None or epoch < num_epochs:
-        for index in range(len(py_dataset)):
-            yield _keras_batch(py_dataset[index])
-        py_dataset.on_epoch_end()
-        epoch += 1
-
-
-def _keras_batch(batch: Any) -> Any:
-    """Returns features, or (features, labels), as tf.data nests them."""
-    if not isinstance(batch, tuple):
-        return _arrays(batch)
-    if len(batch) > 2 and any(part is not None for part in batch[2:]):
-        raise errors.ArgumentError(
-            errors.invalid_argument(
-                "py_dataset",
-                batch,
-                "batches of (x, y), without sample weights",
-                "Pass the weights as a feature, and name it in the weight_column of the head.",
-            )
-        )
-    parts = [_arrays(part) for part in batch[:2] if part is not None]
-    return parts[0] if len(parts) == 1 else tuple(parts)
-
-
-def _arrays(part: Any) -> Any:
-    """Converts leaves to arrays, and lists to tuples if Keras sees several inputs in them."""
-    if isinstance(part, Mapping):
-        return {name: _arrays(value) for name, value in part.items()}
-    is_several = isinstance(part, list | tuple) and not all(np.isscalar(item) for item in part)
-    if is_several:
-        return tuple(_arrays(item) for item in part)
-    return np.asarray(part)
 
 
 def _batch_spec(array: Any) -> tf.TensorSpec:

@@ -93,6 +93,13 @@ class SignatureMethods:
     EVAL: Final = "tensorflow/supervised/eval"
 
 
+class WeightedKeys:
+    """The keys of features with the weights of their examples."""
+
+    FEATURES: Final = "features"
+    WEIGHTS: Final = "sample_weights"
+
+
 class TaskType:
     """The role of a process in a cluster, as `TF_CONFIG` names it."""
 

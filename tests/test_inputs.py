@@ -1,4 +1,5 @@
 import json
+import math
 import pathlib
 
 import keras
@@ -297,13 +298,18 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, items):
         super().__init__()
         self.items = items
-        self.epochs = 0
+        self.begun = self.epochs = 0
+        self.fetched = []
 
     def __len__(self):
         return len(self.items)
 
     def __getitem__(self, index):
+        self.fetched.append(index)
         return self.items[index]
+
+    def on_epoch_begin(self):
+        self.begun += 1
 
     def on_epoch_end(self):
         self.epochs += 1
@@ -333,9 +339,48 @@ class TestKerasInputFn:
         ((first, second),) = batches(keras_input_fn(Batches([([np.ones(3), np.zeros(3)],)])))
         assert (first.tolist(), second.tolist()) == ([1.0] * 3, [0.0] * 3)
 
+    def test_items_are_fetched_once(self):
+        py_dataset = Batches([np.arange(2), np.arange(3)])
+        assert lists(keras_input_fn(py_dataset, num_epochs=2)) == [[0, 1], [0, 1, 2]] * 2
+        assert py_dataset.fetched == [0, 1, 0, 1]
+        assert (py_dataset.begun, py_dataset.epochs) == (2, 2)
+
+    def test_a_second_pass_over_the_dataset_fetches_again(self):
+        py_dataset = Batches([np.arange(2)])
+        dataset = keras_input_fn(py_dataset)()
+        assert [[batch.numpy().tolist() for batch in dataset] for _ in range(2)] == [[[0, 1]]] * 2
+        assert (py_dataset.fetched, py_dataset.begun) == ([0, 0], 2)
+
+    def test_a_list_is_a_pair(self):
+        ((features, labels),) = batches(keras_input_fn(Batches([[np.ones(3), np.zeros(3)]])))
+        assert (features.tolist(), labels.tolist()) == ([1.0] * 3, [0.0] * 3)
+
     def test_sample_weights(self):
-        with pytest.raises(ValueError, match="without sample weights.*weight_column"):
-            keras_input_fn(Batches([(np.ones(3), np.ones(3), np.ones(3))]))()
+        (batch,) = batches(keras_input_fn(Batches([(np.ones(2), np.ones(2), np.zeros(2))])))
+        assert [part.tolist() for part in batch] == [[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]
+
+    @pytest.mark.parametrize(
+        "labels",
+        [[0, 1, 2], [[0], [1], [2]], [0.0, 1.0, 2.0], np.eye(3)],
+        ids=["numbers", "column", "floats", "one-hot"],
+    )
+    def test_class_weight(self, labels):
+        py_dataset = Batches([(np.ones(3), np.asarray(labels))])
+        ((*_, weights),) = batches(keras_input_fn(py_dataset, class_weight={0: 0.5, 1: 3}))
+        assert weights.tolist() == [0.5, 3.0, 1.0]
+        assert weights.dtype == np.float32
+
+    @pytest.mark.parametrize(
+        "item", [(np.ones(2),) * 3, (np.ones(2), {"a": np.ones(2)})], ids=["weights", "labels"]
+    )
+    def test_class_weight_that_does_not_fit(self, item):
+        with pytest.raises(ValueError, match="`class_weight`.*sample weights or several labels"):
+            keras_input_fn(Batches([item]), class_weight={0: 1.0})()
+
+    @pytest.mark.parametrize("wrong", [[1.0], {"a": 1.0}, {0: "a"}, {-1: 1.0}, {0: math.nan}])
+    def test_wrong_class_weight(self, wrong):
+        with pytest.raises((ValueError, TypeError), match="class_weight"):
+            keras_input_fn(Batches([np.ones(2)]), class_weight=wrong)
 
     def test_empty(self):
         with pytest.raises(ValueError, match="at least one batch"):

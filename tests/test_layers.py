@@ -19,6 +19,7 @@ ROOMS = [
     "validation",
     "cluster",
     "config",
+    "py_datasets",
     "inputs",
     "exporting",
     "specs",

@@ -51,9 +51,11 @@ def model_to_estimator(
     in `model_dir` takes precedence over both.
 
     Features are a dict by the names of the inputs, a tensor for a single input, or a tuple of
-    tensors in the order of the inputs. `{"features": features, "sample_weights": weights}` weights
-    the examples. Labels are the same as for `fit`. Names in checkpoints are the paths of the
-    model's variables, numbered as if nothing else had been created in the process.
+    tensors in the order of the inputs. Labels are the same as for `fit`. An `input_fn` may return
+    `(features, labels, sample_weights)` or a Dataset of such triples, as for `fit`. As in
+    tf.estimator, `{"features": features, "sample_weights": weights}` weights the examples, too.
+    Names in checkpoints are the paths of the model's variables, numbered as if nothing else had
+    been created in the process.
 
     Example:
         >>> import keras
@@ -126,6 +128,7 @@ class KerasEstimator(Estimator):
                 return _spec(source, features, labels, mode, metric_names, export_outputs)
 
         super().__init__(model_fn, config=config)
+        self._state.takes_weights = True
         self._source = source
 
     def to_keras(self, checkpoint_path: str | None = None) -> keras.Model:

@@ -21,7 +21,7 @@ import tensorflow as tf
 from kestimator.engine.checkpoints import keras_writing
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
-from kestimator.engine.runs import batches
+from kestimator.engine.runs import elements
 from kestimator.engine.saved_models import servable_graph
 from kestimator.engine.variables import variable_store
 from kestimator.runtime import runs
@@ -163,7 +163,7 @@ class ProgramModel(keras.Model):
     def _step(self, data: Any, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         program = self._program_model.program
         function = program.function(tensors, self._program_model.operations)
-        flat = _program.flatten(batches.features_and_labels(data))
+        flat = _program.flatten(elements.features_and_labels(data))
         by_input = dict(zip(map(id, program.inputs), flat, strict=False))
         return function(*(by_input[id(tensor)] for tensor in function.inputs))
 

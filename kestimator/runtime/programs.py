@@ -81,7 +81,9 @@ def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.
             return input_fn(**arguments)
 
     seed = state.config.tf_random_seed
-    batches = _batches.open_input(call, seed=seed, store=state.store)
+    batches = _batches.open_input(
+        call, seed=seed, store=state.store, takes_weights=state.takes_weights
+    )
     batches.per_step = replicas
     return batches
 

@@ -44,6 +44,7 @@ class EstimatorState:
         distribution: The replicas of training.
         programs: The traced programs, by mode and input spec.
         evaluations: The results of evaluations.
+        takes_weights: Whether batches may be triples with sample weights.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class EstimatorState:
         self.tracker = checkpoint_tracker.CheckpointTracker(self.store)
         self.distribution = distribution.of(config.train_distribute)
         self.programs = program_cache.ProgramCache()
+        self.takes_weights = False
         self.evaluations = event_files.EvaluationLog(str(config.model_dir))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Makes `copy` and pickle create a new state, which has read and traced nothing yet."""
         settings = self.warm_start_settings
-        return EstimatorState, (self.model_fn, self.params, self.config, settings)
+        arguments = self.model_fn, self.params, self.config, settings
+        return EstimatorState, arguments, {"takes_weights": self.takes_weights}
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ import contextlib
 import copy
 import dataclasses
 import inspect
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ import keras
 import numpy as np
 
 from kestimator import errors
+from kestimator.adapters.keras_models import own_compile
 from kestimator.engine.keras_internals import keras_names, keras_objects
 from kestimator.validation import threads
 
@@ -52,49 +54,111 @@ def copied(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The arguments with which a model was compiled.
+    """How a model was compiled.
 
     Attributes:
-        arguments: The arguments of `compile`, with a function that makes the optimizer; None if
-            the model's class has its own `compile`.
-        config: The argument of `compile_from_config`, if the model's class has its own.
+        arguments: The arguments of `compile`, with functions that make the optimizers.
+        config: The argument of `compile_from_config`, if the model's class has its own; it then
+            replaces the arguments.
+        is_own: Whether the model's class has its own `compile`.
         custom_objects: Classes and functions that configurations name, by name.
     """
 
-    arguments: Mapping[str, Any] | None
+    arguments: Mapping[str, Any]
     config: Any
+    is_own: bool
     custom_objects: Mapping[str, Any]
 
-    def compile(self, model: keras.Model, *, with_optimizer: bool = True) -> None:
-        """Compiles a copy with its own metrics and, by default, its own optimizer."""
+    def compile(
+        self,
+        model: keras.Model,
+        *,
+        with_optimizer: bool = True,
+        like: keras.Model | None = None,
+    ) -> None:
+        """Compiles a copy with its own metrics and, by default, its own optimizer.
+
+        Args:
+            model: The copy.
+            with_optimizer: Whether it needs the optimizer. A `compile` of the class gets it anyway.
+            like: The model itself, to check that a `compile` of the class does the same again.
+        """
         with _problems_of(model), _known(model, self.custom_objects):
-            if self.arguments is None:
-                model.compile_from_config(self.config)
+            if self.config is not None:
+                with keras_objects.compiling_again(model):
+                    model.compile_from_config(self.config)
                 return
-            arguments = dict(self.arguments)
-            arguments["optimizer"] = arguments["optimizer"]() if with_optimizer else None
-            for key in ("metrics", "weighted_metrics"):
-                arguments[key] = keras.tree.map_structure(_copied_metric, arguments[key])
-            model.compile(**arguments)
+            arguments = {name: _copied_argument(value) for name, value in self.arguments.items()}
+            if not self.is_own:
+                arguments["optimizer"] = arguments["optimizer"] if with_optimizer else None
+            before = dict(vars(model))
+            with keras_objects.compiling_again(model):
+                model.compile(**arguments)
+        if self.is_own and like is not None:
+            with _problems_of_compile(like):
+                own_compile.check(like, model, before)
 
 
 def recipe_of(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of a compiled model.
 
     Raises:
-        errors.ArgumentError: The class overrides `compile` without `compile_from_config`.
+        errors.ArgumentError: The class overrides `compile` without `compile_from_config`, and does
+            not keep its arguments; the model has trained optimizers that Keras does not know.
     """
     custom = dict(custom_objects or {})
-    if type(model).compile is keras.Model.compile:
-        arguments = dict(keras_objects.compile_arguments(model))
-        return Recipe({**arguments, "optimizer": _maker(arguments["optimizer"])}, None, custom)
-    if type(model).compile_from_config is keras.Model.compile_from_config:
+    is_own = type(model).compile is not keras.Model.compile
+    for name, optimizer in own_compile.optimizers_besides(model).items():
+        if optimizer.iterations > 0:
+            raise errors.ArgumentError(
+                f"`keras_model` has trained with the optimizer in its attribute {name!r}. The "
+                "state of optimizers besides `model.optimizer` cannot be copied. To train with new "
+                "optimizers, call `compile` again."
+            )
+    if is_own and type(model).compile_from_config is not keras.Model.compile_from_config:
+        return Recipe({}, model.get_compile_config(), is_own, custom)
+    if is_own:
+        with _problems_of_compile(model):
+            arguments: Mapping[str, Any] = own_compile.arguments_of(model)
+    else:
+        arguments = keras_objects.compile_arguments(model)
+    makers = {
+        name: keras.tree.map_structure(_maker_of_argument, value)
+        for name, value in arguments.items()
+    }
+    return Recipe(makers, None, is_own, custom)
+
+
+@dataclasses.dataclass(frozen=True)
+class _OptimizerMaker:
+    """Makes an optimizer anew for each copy."""
+
+    make: Callable[[], Any]
+
+
+def _maker_of_argument(value: Any) -> Any:
+    is_optimizer = isinstance(value, keras.optimizers.Optimizer)
+    return _OptimizerMaker(_maker(value)) if is_optimizer else value
+
+
+def _copied_argument(argument: Any) -> Any:
+    def copied_leaf(value: Any) -> Any:
+        return value.make() if isinstance(value, _OptimizerMaker) else _copied_metric(value)
+
+    return keras.tree.map_structure(copied_leaf, argument)
+
+
+@contextlib.contextmanager
+def _problems_of_compile(model: keras.Model) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
         raise errors.ArgumentError(
-            f"`keras_model` is a {type(model).__name__}, which overrides `compile`. Expected: a "
-            "class that also overrides `get_compile_config` and `compile_from_config`, so that a "
-            "copy can be compiled. keras.Model.save needs them, too."
-        )
-    return Recipe(None, model.get_compile_config(), custom)
+            f"`keras_model` is a {type(model).__name__}, whose own `compile` cannot be repeated "
+            f"for a copy: {error}. Expected: a class whose `compile` keeps each argument in the "
+            "attribute of the same name, or one that overrides `get_compile_config` and "
+            "`compile_from_config`. keras.Model.save needs the latter, too."
+        ) from error
 
 
 def _maker(optimizer: Any) -> Callable[[], Any]:
@@ -102,8 +166,6 @@ def _maker(optimizer: Any) -> Callable[[], Any]:
 
     Schedules have no state and may be functions; they are passed on as they are.
     """
-    if optimizer is None:
-        return lambda: None
     kind, config = type(optimizer), optimizer.get_config()
     config["name"] = keras_names.stable_name(optimizer.name, kind)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -137,11 +199,56 @@ def _copied_metric(metric: Any) -> Any:
 
 
 def _of_the_same_layers(model: keras.Model) -> keras.Model:
-    is_functional = bool(getattr(model, "inputs", None)) and hasattr(model, "output_names")
-    if is_functional or type(model) is keras.Sequential:
-        twin = _not_compiled(model)
-        return keras.models.clone_model(twin, clone_function=_copied_layer, recursive=True)
-    return _copied_layer(model)
+    """The copy of a model. Layers and models that appear in it several times are copied once."""
+    copies: dict[int, Any] = {}
+
+    def copied_once(layer: Any) -> Any:
+        if id(layer) not in copies:
+            is_functional = bool(getattr(layer, "inputs", None)) and hasattr(layer, "output_names")
+            is_graph = is_functional or type(layer) is keras.Sequential
+            copies[id(layer)] = _of_the_same_graph(layer) if is_graph else _copied_layer(layer)
+        return copies[id(layer)]
+
+    def _of_the_same_graph(model: keras.Model) -> keras.Model:
+        if _has_own_constructor(model):
+            return _copied_layer(model)
+        return keras.models.clone_model(_not_compiled(model), clone_function=copied_once)
+
+    return copied_once(model)
+
+
+def _has_own_constructor(model: keras.Model) -> bool:
+    """Whether a functional model can only be copied by its configuration.
+
+    Keras' cloning calls the constructor with inputs and outputs. If the class has another
+    constructor, the clone has the layers but not the class. This is enough for a class that only
+    has a constructor.
+
+    Raises:
+        ValueError: The class changes what a model does, and has no configuration.
+    """
+    # Those before Keras' own classes.
+    kinds = list(itertools.takewhile(_is_foreign, type(model).__mro__))
+    if not kinds or keras_objects.takes_inputs_and_outputs(type(model)):
+        return False
+    if any("get_config" in vars(kind) for kind in kinds):
+        return True
+    overridden = {
+        name
+        for kind in kinds
+        for name in vars(kind)
+        if hasattr(keras.Model, name) and not name.startswith("__")
+    }
+    if overridden:
+        raise ValueError(
+            f"the class {type(model).__name__} overrides {sorted(overridden)}, but has a "
+            "constructor of its own and no `get_config`"
+        )
+    return False
+
+
+def _is_foreign(kind: type) -> bool:
+    return kind.__module__.split(".")[0] != "keras"
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:
@@ -188,9 +295,20 @@ def _copy_values(model: keras.Model, clone: keras.Model) -> None:
         )
     for source, target in zip(model.variables, clone.variables, strict=True):
         target.assign(source.numpy())
-    layers = (keras_objects.all_layers(one) for one in (model, clone))
+        target.trainable = source.trainable
+    layers = (_layers_but_inputs(one) for one in (model, clone))
     for source, target in zip(*layers, strict=True):
+        keras_objects.use_trainable(target, keras_objects.is_marked_trainable(source))
         _copy_more(source, target)
+
+
+def _layers_but_inputs(model: keras.Model) -> list[Any]:
+    """All layers that may have a state, in the order that copies share.
+
+    Models that use the same input share its layer, but each of their copies has a new one.
+    """
+    layers = [model, *keras_objects.all_layers(model)]
+    return [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
 def _copy_more(source: Any, target: Any) -> None:

@@ -22,7 +22,12 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.adapters.keras_models import keras_copies
-from kestimator.engine.keras_internals import keras_names, keras_state, outside_programs
+from kestimator.engine.keras_internals import (
+    keras_names,
+    keras_objects,
+    keras_state,
+    outside_programs,
+)
 from kestimator.engine.programs import program
 from kestimator.engine.variables import lending, variable_store
 from kestimator.keys import ModeKeys
@@ -58,7 +63,7 @@ class Source:
         with outside_programs.outside_of_the_trace():
             self._recipe = keras_copies.recipe_of(model, custom_objects)
             self._first = self._copied(model)
-            self._compile(self._first)
+            self._compile(self._first, like=model)
             self._optimizer_state = self._state_of(model)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Source:
@@ -124,9 +129,9 @@ class Source:
         with keras_state.names_from_zero(self._seed):  # a copy without weights draws seeds
             return keras_copies.copied(model, self._custom_objects)
 
-    def _compile(self, model: keras.Model) -> None:
+    def _compile(self, model: keras.Model, like: keras.Model | None = None) -> None:
         with keras_state.names_from_zero(self._seed):  # an optimizer is called as in a trace
-            self._recipe.compile(model)
+            self._recipe.compile(model, like=like)
 
     def _copy_for(self, store: variable_store.VariableStore, x: Any) -> keras.Model:
         if store not in self._copies:
@@ -136,7 +141,7 @@ class Source:
                 copy = self._copied(self._first)
                 self._states_of_metrics[copy] = [
                     (variable, variable.numpy())
-                    for metric in copy.metrics  # those that `compile` adds come later
+                    for metric in keras_objects.tracked_metrics(copy)  # before `compile` adds some
                     for variable in metric.variables
                 ]
             self._copies[store] = copy

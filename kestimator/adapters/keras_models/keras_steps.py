@@ -24,10 +24,10 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine.keras_internals import keras_objects
+from kestimator.keys import WeightedKeys
 from kestimator.validation import signatures
 
 _v1 = tf.compat.v1
-_FEATURES, _WEIGHTS = "features", "sample_weights"
 _LOSS = "loss"
 
 
@@ -41,8 +41,11 @@ class Batch(NamedTuple):
 
 def split_weights(features: Any) -> tuple[Any, Any]:
     """Features and sample weights, of `{"features": ..., "sample_weights": ...}` or of features."""
-    if isinstance(features, dict) and set(features) == {_FEATURES, _WEIGHTS}:
-        return features[_FEATURES], features[_WEIGHTS]
+    if isinstance(features, dict) and set(features) == {
+        WeightedKeys.FEATURES,
+        WeightedKeys.WEIGHTS,
+    }:
+        return features[WeightedKeys.FEATURES], features[WeightedKeys.WEIGHTS]
     return features, None
 
 
@@ -158,14 +161,13 @@ def _values(model: keras.Model) -> dict[str, Any]:
 def _outputs_and_loss(model: keras.Model, batch: Batch, *, training: bool) -> tuple[Any, Any]:
     takes_training = "training" in inspect.signature(model.call).parameters
     outputs = model(batch.x, **({"training": training} if takes_training else {}))
-    loss = signatures.call_with_accepted(
-        model.compute_loss,
-        x=batch.x,
-        y=batch.y,
-        y_pred=outputs,
-        sample_weight=batch.sample_weight,
-        training=training,
-    )
+    arguments = {"x": batch.x, "y": batch.y, "y_pred": outputs}
+    arguments |= {"sample_weight": batch.sample_weight, "training": training}
+    parameters = inspect.signature(model.compute_loss).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        loss = model.compute_loss(**arguments)
+    else:
+        loss = signatures.call_with_accepted(model.compute_loss, **arguments)
     return outputs, _of_one_replica(loss)
 
 

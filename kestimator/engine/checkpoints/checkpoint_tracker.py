@@ -122,7 +122,7 @@ class CheckpointTracker:
 
     def _is_undisturbed(self) -> bool:
         """Returns whether no other estimator has changed shared variables."""
-        outside = self._store.outside
+        outside = self._store.shareable
         return not (outside and shared_variables.are_changed(outside, self))
 
     def changed(self) -> None:
@@ -148,7 +148,7 @@ class CheckpointTracker:
             errors.ArgumentError: Another estimator has trained shared variables, and there is no
                 checkpoint with their values.
         """
-        shared_variables.check(self._store.outside, self, is_fresh=path is None)
+        shared_variables.check(self._store.shareable, self, is_fresh=path is None)
 
     def load(
         self, model: model_program.ModelProgram, session: _session.Session, path: str | None
@@ -172,7 +172,7 @@ class CheckpointTracker:
         # Before `take`, which makes the shared variables ours and hides the changes of others.
         holds = self.holds(path, saver)
         shared_variables.take(
-            self._store.outside, self, is_fresh=path is None, trains=model.mode == ModeKeys.TRAIN
+            self._store.shareable, self, is_fresh=path is None, trains=model.mode == ModeKeys.TRAIN
         )
         if path is None:
             self.settle()
@@ -314,7 +314,7 @@ class CheckpointTracker:
 
     def put_back(self, snapshot: Snapshot) -> None:
         """Restores the values of a snapshot."""
-        shared_variables.take(self._store.outside, self, is_fresh=False, trains=False)
+        shared_variables.take(self._store.shareable, self, is_fresh=False, trains=False)
         with program.eager_mode():
             for variable, value in snapshot.values:
                 variable.assign(value)

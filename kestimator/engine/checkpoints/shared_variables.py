@@ -1,10 +1,10 @@
-"""Variables created outside of all model_fns: which estimator gave them their values.
+"""Variables that estimators may share: which estimator gave them their values.
 
 Synopsis::
 
-    check(store.outside, tracker, is_fresh=True)   # before anything is written
-    are_changed(store.outside, tracker)            # whether another estimator has set them since
-    take(store.outside, tracker, ...)              # they are about to hold what `tracker` loads
+    check(store.shareable, tracker, is_fresh=True)   # before anything is written
+    are_changed(store.shareable, tracker)            # whether another estimator has set them since
+    take(store.shareable, tracker, ...)              # they are about to hold what `tracker` loads
 
 Estimators whose model_fns use one Keras model share its variables. Each of them has to know when
 another one has changed them, and two must not use them at the same time.

@@ -19,6 +19,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.models import functional as _functional
 
 GRADIENT_REDUCER = (keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
 """Where Keras sums the gradients of replicas, as a class and the name of its method.
@@ -76,6 +77,58 @@ def all_layers(model: keras.Model) -> list[keras.Layer]:
 def takes_training(layer: keras.Layer) -> bool:
     """Whether a layer's `call` takes `training`: Keras keeps what it found in the signature."""
     return bool(layer._call_has_training_arg)
+
+
+def is_marked_trainable(layer: keras.Layer) -> bool:
+    """A layer's own flag `trainable`."""
+    return bool(layer._trainable)
+
+
+def use_trainable(layer: keras.Layer, trainable: bool) -> None:
+    """Sets a layer's own flag `trainable`: the setter also changes the layers inside."""
+    layer._trainable = trainable
+
+
+def takes_inputs_and_outputs(kind: type[keras.Model]) -> bool:
+    """Whether Keras can make a functional model of this class from its inputs and outputs.
+
+    Its cloning silently makes a model of another class if not, and no public function tells.
+    """
+    return bool(_functional.functional_like_constructor(kind))
+
+
+def tracked_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
+    """The metrics that a model and its layers hold: `metrics` may be the user's own property."""
+    return [metric for layer in [model, *all_layers(model)] for metric in layer._metrics]
+
+
+@contextlib.contextmanager
+def compiling_again(model: keras.Model) -> Iterator[None]:
+    """Lets the `compile` of a model's class replace the metrics that it keeps in attributes.
+
+    Keras takes no new metrics once a model is built, and keeps those that an attribute had before.
+    """
+    tracker, before = model._tracker, list(model._metrics)
+    was_locked = tracker.locked
+    tracker.unlock()
+    try:
+        yield
+        values = [value for value in vars(model).values() if value is not model._metrics]
+        present = {id(metric) for metric in _metrics_in(values)}
+        for metric in before:
+            if id(metric) not in present:
+                tracker.untrack(metric)
+    finally:
+        if was_locked:
+            tracker.lock()
+
+
+def _metrics_in(value: Any) -> Iterator[keras.metrics.Metric]:
+    if isinstance(value, keras.metrics.Metric):
+        yield value
+    elif isinstance(value, list | tuple | Mapping):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _metrics_in(part)
 
 
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:

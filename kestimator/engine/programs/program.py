@@ -149,6 +149,17 @@ class ProgramGraph(traced_graph.TracedGraph):
             if variable is not None:
                 self.creator.adopt(variable)
 
+    def constant_value(self, tensor: tf.Tensor) -> tf.Tensor | None:
+        """The value of a tensor of another program, if no variable, input or state is behind it."""
+        if not isinstance(tensor.graph, ProgramGraph):
+            return None
+        operations = ordering.reachable_operations([tensor])
+        if any(op.type == "Placeholder" or op.op_def.is_stateful for op in operations):
+            return None
+        with eager_mode():
+            (value,) = PrunedFunction(tensor.graph, [], [tensor])()
+        return value
+
     @contextlib.contextmanager
     def unlocked(self) -> Iterator[None]:
         """Lets the library add ops, even after the graph was finalized for hooks."""

@@ -23,7 +23,7 @@ from kestimator import errors, inputs, logs
 from kestimator.engine.programs import dispatchers, input_specs
 from kestimator.engine.programs import program as _program
 from kestimator.engine.random import seeds as _seeds
-from kestimator.engine.runs import dataset_iterators
+from kestimator.engine.runs import dataset_iterators, elements
 from kestimator.engine.tf_internals import tf_operations, tf_seeds
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_creator, variable_store
@@ -160,11 +160,11 @@ class DatasetBatches(Batches):
     def _generalized(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """The Dataset, with the spec of these batches: loops are built for one spec."""
         spec = self.element_spec
-        if features_and_labels(dataset.element_spec) == spec:
+        if elements.features_and_labels(dataset.element_spec) == spec:
             return dataset
         variant = tf.data.experimental.to_variant(dataset)
-        is_pair = features_and_labels(dataset.element_spec)[0] is not dataset.element_spec
-        return tf.data.experimental.from_variant(variant, spec if is_pair else spec[0])
+        structure = elements.as_element(*spec, like=dataset.element_spec)
+        return tf.data.experimental.from_variant(variant, structure)
 
     @property
     def iterator(self) -> Any:
@@ -177,7 +177,7 @@ class DatasetBatches(Batches):
     def again(self) -> Iterator[list[tf.Tensor]]:
         """Yields the batches from the start, flat, to look at: the run does not get them."""
         for element in self._dataset or ():
-            yield _program.flatten(features_and_labels(element))
+            yield _program.flatten(elements.features_and_labels(element))
 
     def next(self) -> list[tf.Tensor]:
         """Returns the flat tensors for the next step."""
@@ -198,7 +198,7 @@ class DatasetBatches(Batches):
                     element = next(self.iterator)
                 except StopIteration:
                     raise end_of_input() from None
-        return _program.flatten(features_and_labels(element))
+        return _program.flatten(elements.features_and_labels(element))
 
 
 class OneBatch(Batches):
@@ -211,7 +211,7 @@ class OneBatch(Batches):
 
     def __init__(self, element: Any) -> None:
         super().__init__()
-        batch = features_and_labels(element)
+        batch = elements.features_and_labels(element)
         self._flat = _program.flatten(batch)
         self.element_spec = tf.nest.map_structure(_batch_spec, batch)
         self.programs = []
@@ -234,7 +234,7 @@ class TensorBatches(Batches):
     def __init__(self, program: _program.Program) -> None:
         super().__init__()
         self.programs = [program]
-        self._structure = features_and_labels(program.result)
+        self._structure = elements.features_and_labels(program.result)
         self.element_spec = tf.nest.map_structure(_spec, self._structure, expand_composites=False)
         self.is_finite = any(
             word in op.type for op in program.graph.get_operations() for word in _MAY_END
@@ -252,7 +252,11 @@ class TensorBatches(Batches):
 
 
 def open_input(
-    call: Callable[[], Any], *, seed: int | None, store: variable_store.VariableStore
+    call: Callable[[], Any],
+    *,
+    seed: int | None,
+    store: variable_store.VariableStore,
+    takes_weights: bool = False,
 ) -> Batches:
     """Calls an input_fn and opens what it returns.
 
@@ -264,6 +268,7 @@ def open_input(
         call: The input_fn, bound to its arguments.
         seed: The graph-level seed.
         store: The variables of the estimator; the input_fn may read the global step.
+        takes_weights: Whether the model takes triples with sample weights.
 
     Raises:
         errors.InputError: It returned something else than a Dataset, tensors or a pair of them.
@@ -272,18 +277,18 @@ def open_input(
     is_eager = isinstance(result, _DATASETS)
     # An op that drew eagerly would draw once; in a graph it draws in every step.
     if is_eager and not seeds.drew:
-        return _counting(_open_dataset(result, []), seeds.used)
+        return _counting(_open_dataset(result, [], takes_weights), seeds.used)
     try:
-        program = _trace(call, seed, store)
+        program = _trace(call, seed, store, takes_weights)
     except Exception as error:
         if is_eager:  # it draws random numbers itself, and only runs eagerly
-            return _counting(_open_dataset(result, []), seeds.used)
+            return _counting(_open_dataset(result, [], takes_weights), seeds.used)
         if problem is not None and (type(problem), problem.args) != (type(error), error.args):
             error.add_note(f"Before that, `input_fn` was called eagerly and raised {problem!r}.")
         raise
     random_ops = tf_seeds.counted(program.graph)
     if isinstance(program.result, _DATASETS):
-        return _counting(_open_dataset(program.result, [program]), random_ops)
+        return _counting(_open_dataset(program.result, [program], takes_weights), random_ops)
     _share_one_shot_iterators(program.graph)
     _check_not_trainable(program)
     return _counting(TensorBatches(program), random_ops)
@@ -324,7 +329,10 @@ def _call_eagerly(
 
 
 def _trace(
-    call: Callable[[], Any], seed: int | None, store: variable_store.VariableStore
+    call: Callable[[], Any],
+    seed: int | None,
+    store: variable_store.VariableStore,
+    takes_weights: bool,
 ) -> _program.Program:
     def build(_: Any) -> Any:
         with tf.device("/cpu:0"), inputs.called_by_estimator():
@@ -332,7 +340,7 @@ def _trace(
         if isinstance(result, _DATASETS):
             tf.data.experimental.to_variant(result)
             return result
-        return _as_tensors(result)
+        return _as_tensors(result, takes_weights)
 
     def with_global_step(graph: _program.ProgramGraph) -> None:
         # The original put the input_fn into the graph of the model, where the global step was.
@@ -356,7 +364,7 @@ def _as_dataset(result: Any) -> Any:
     return result
 
 
-def _as_tensors(result: Any) -> Any:
+def _as_tensors(result: Any, takes_weights: bool) -> Any:
     def convert(value: Any) -> Any:
         if value is None or tf.is_tensor(value):
             return tf.convert_to_tensor(value) if isinstance(value, tf.Variable) else value
@@ -378,13 +386,15 @@ def _as_tensors(result: Any) -> Any:
             "`input_fn` returned None. Expected a tf.data.Dataset, features, or a pair "
             "(features, labels)."
         )
-    _check_pair(result)
+    elements.check(result, takes_weights=takes_weights)
     return tf.nest.map_structure(convert, result)
 
 
-def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) -> DatasetBatches:
+def _open_dataset(
+    dataset: tf.data.Dataset, programs: list[_program.Program], takes_weights: bool
+) -> DatasetBatches:
     spec = dataset.element_spec
-    _check_pair(spec)
+    elements.check(spec, takes_weights=takes_weights)
     make: Callable[[], tf.data.Dataset]
     if programs:
         function = programs[0].function([tf.data.experimental.to_variant(dataset)])
@@ -397,7 +407,7 @@ def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) ->
         def make() -> tf.data.Dataset:
             return dataset
 
-    batches = DatasetBatches(make, features_and_labels(spec), programs)
+    batches = DatasetBatches(make, elements.features_and_labels(spec), programs)
     if not programs:
         with _program.eager_mode():
             batches.is_finite = int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY
@@ -407,23 +417,6 @@ def _open_dataset(dataset: tf.data.Dataset, programs: list[_program.Program]) ->
 def end_of_input() -> tf.errors.OutOfRangeError:
     """Returns the error that signals the end of the data."""
     return tf.errors.OutOfRangeError(None, None, "End of the input.")
-
-
-def features_and_labels(element: Any) -> tuple[Any, Any]:
-    """Reads an element of an input as `(features, labels)`, labels being None if absent."""
-    # A namedtuple is one nest of features, not a pair.
-    if isinstance(element, (list, tuple)) and not hasattr(element, "_fields"):
-        return element[0], element[1]
-    return element, None
-
-
-def _check_pair(element: Any) -> None:
-    if isinstance(element, (list, tuple)) and len(element) != 2:
-        raise errors.InputError(
-            "`input_fn` should return (features, labels), or a Dataset of such pairs. Received "
-            f"a {type(element).__name__} of {len(element)} elements. To pass several features, "
-            "put them into a dict, or nest them: ((first, second), labels)."
-        )
 
 
 def _remaining(cardinality: int, per_step: int) -> int | None:

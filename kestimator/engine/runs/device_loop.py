@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
-from kestimator.engine.runs import compiled
+from kestimator.engine.runs import compiled, elements
 from kestimator.engine.runs import session as _session
 
 _v1_train = tf.compat.v1.train
@@ -373,7 +373,7 @@ def _next_batch(source: Any, *, waits: bool) -> list[tf.Tensor]:
 
 
 def _flat(element: Any) -> list[tf.Tensor]:
-    return _program.flatten(_batches.features_and_labels(element))
+    return _program.flatten(elements.features_and_labels(element))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator.engine.programs import model_program, program
 from kestimator.engine.runs import batches as _batches
-from kestimator.engine.runs import compiled, device_loop, session
+from kestimator.engine.runs import compiled, device_loop, elements, session
 from kestimator.engine.tracing import execution_modes
 
 MOST_BATCHES_PER_CALL = 64
@@ -261,7 +261,7 @@ def _many(
     """
 
     def body(done: tf.Tensor, arrays: list[tf.TensorArray]) -> Any:
-        flat = program.flatten(_batches.features_and_labels(iterator.get_next()))
+        flat = program.flatten(elements.features_and_labels(iterator.get_next()))
         values = compiled.inlined(function, inputs, flat)
         return done + 1, [a.write(done, v) for a, v in zip(arrays, values, strict=True)]
 

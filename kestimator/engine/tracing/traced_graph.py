@@ -63,6 +63,7 @@ class TracedGraph(tf.Graph):
         # By the ids of the outside tensors. The values hold these tensors, so no id is reused.
         self._captured: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
         self._constants: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
+        self._foreign: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}  # with their eager values
 
     @property
     def building_function(self) -> bool:
@@ -82,25 +83,43 @@ class TracedGraph(tf.Graph):
         """The placeholder or constant of this graph for a tensor from outside.
 
         Args:
-            tensor: An eager tensor, or a tensor of this graph, which is returned as it is.
+            tensor: An eager tensor, a constant of another graph, or a tensor of this graph, which
+                is returned as it is.
             name: The name of the placeholder. It is made unique, unless it ends in a slash.
 
         Raises:
-            ValueError: The tensor belongs to another graph.
+            ValueError: The tensor belongs to another graph, and is not constant.
         """
         if not tf_tensors.is_eager(tensor):
-            if tensor.graph is not self:
-                raise ValueError(
-                    f"{tensor!r} belongs to another graph. Expected a tensor of the graph "
-                    f"{self.name!r}, created in the same call that uses it."
-                )
-            return tensor
+            if tensor.graph is self:
+                return tensor
+            tensor = self._constant_of(tensor)
         if id(tensor) not in self._captured and id(tensor) not in self._constants:
             # First: it may adopt a variable, whose placeholder then gets the variable's name.
             self.meet(tensor)
         internal = self.placeholder_for(tensor, name)
         tf_tensors.record_capture(internal, tensor)
         return internal
+
+    def _constant_of(self, tensor: tf.Tensor) -> tf.Tensor:
+        """The eager value of a constant of another graph.
+
+        A Keras layer that is built in the first program keeps the tensors that it made there.
+        """
+        if id(tensor) not in self._foreign:
+            value = self.constant_value(tensor)
+            if value is None:
+                raise ValueError(
+                    f"{tensor!r} belongs to another graph. Expected a tensor of the graph "
+                    f"{self.name!r}, created in the same call that uses it."
+                )
+            self._foreign[id(tensor)] = (tensor, value)
+        return self._foreign[id(tensor)][1]
+
+    def constant_value(self, tensor: tf.Tensor) -> tf.Tensor | None:
+        """The eager value of a tensor of another graph, if it is the same in all graphs."""
+        del tensor
+        return None
 
     def placeholder_for(self, tensor: tf.Tensor, name: str | None) -> tf.Tensor:
         """Like `capture`, for the memory of a variable that the program makes itself."""

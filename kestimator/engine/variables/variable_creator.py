@@ -183,6 +183,9 @@ class VariableCreator:
         if slot is None:
             name = self._outside_name(variable, owner)
             slot = self._store.add(Slot(name, variable, owner, is_outside=True))
+        elif slot.keras_variable is not None and not slot.is_outside:
+            # The layer was built in another program, where it took its name as well.
+            keras_state.take_name(slot.keras_variable.path.split("/")[0])
         self._keras_names.add(slot.name)
         if owner is not None:
             self.keras_variables[slot.name] = owner

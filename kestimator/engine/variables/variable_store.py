@@ -89,9 +89,18 @@ class VariableStore:
         """The slot called `name`, or None."""
         return self._slots.get(name)
 
+    @property
+    def shareable(self) -> list[Slot]:
+        """The slots of variables that other estimators may use: from outside, or held by Keras.
+
+        A Keras layer may be older than the trace in which it is built, and live on after it.
+        """
+        slots = list(self)  # an input_fn may add more at any time
+        return [slot for slot in slots if slot.is_outside or slot.keras_variable is not None]
+
     def holding(self, variable: tf.Variable) -> Slot | None:
-        """The slot of a variable from outside, or None."""
-        return next((slot for slot in self.outside if slot.variable is variable), None)
+        """The slot of a variable, or None."""
+        return next((slot for slot in self if slot.variable is variable), None)
 
     def add(self, slot: Slot) -> Slot:
         """Adds a slot under its name."""

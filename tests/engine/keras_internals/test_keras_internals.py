@@ -77,6 +77,30 @@ class TestVariables:
 
 
 class TestLayersAndModels:
+    def test_trainable_flags(self):
+        model = nested_model()
+        keras_objects.use_trainable(model, False)
+        assert not keras_objects.is_marked_trainable(model)
+        assert keras_objects.is_marked_trainable(model.layers[0])
+
+    def test_compiling_again(self):
+        model = nested_model()
+        model.loss_mean = keras.metrics.Mean()
+        assert keras_objects.tracked_metrics(model) == [model.loss_mean]
+        model(np.ones((1, 3), np.float32))
+        with keras_objects.compiling_again(model):
+            model.loss_mean = keras.metrics.Mean()
+        assert keras_objects.tracked_metrics(model) == [model.loss_mean]
+
+    def test_takes_inputs_and_outputs(self):
+        class Own(keras.Model):
+            def __init__(self, units):
+                inputs = keras.Input((3,))
+                super().__init__(inputs, keras.layers.Dense(units)(inputs))
+
+        assert keras_objects.takes_inputs_and_outputs(keras.Model)
+        assert not keras_objects.takes_inputs_and_outputs(Own)
+
     def test_all_layers(self):
         model = nested_model()
         (inner,) = model.layers

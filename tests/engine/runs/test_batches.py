@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.core.framework import dataset_options_pb2
 
 from kestimator.engine.runs import batches as inputs
-from kestimator.engine.runs import dataset_iterators
+from kestimator.engine.runs import dataset_iterators, elements
 
 ROWS = np.arange(4_000, dtype=np.float32)
 
@@ -107,7 +107,7 @@ DATA = {
 @pytest.mark.parametrize("steps", [3, 100, None])
 @pytest.mark.parametrize("make", DATA.values(), ids=DATA)
 def test_an_iterator_gives_what_the_dataset_holds(make, steps):
-    batches = inputs.DatasetBatches(make, inputs.features_and_labels(make().element_spec), [])
+    batches = inputs.DatasetBatches(make, elements.features_and_labels(make().element_spec), [])
     for _ in range(2):
         batches.initialize(steps)
         found = list(batches.iterator)
