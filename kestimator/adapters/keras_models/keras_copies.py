@@ -88,9 +88,10 @@ class Recipe:
                 with keras_objects.compiling_again(model):
                     model.compile_from_config(self.config)
                 return
-            arguments = {name: _copied_argument(value) for name, value in self.arguments.items()}
-            if not self.is_own:
-                arguments["optimizer"] = arguments["optimizer"] if with_optimizer else None
+            arguments = dict(self.arguments)
+            if not (self.is_own or with_optimizer):
+                arguments["optimizer"] = None  # making one would make its variables
+            arguments = {name: _copied_argument(value) for name, value in arguments.items()}
             before = dict(vars(model))
             with keras_objects.compiling_again(model):
                 model.compile(**arguments)
