@@ -143,6 +143,20 @@ def test_event_files_lose_their_threads_after_their_estimator(tmp_path: Any) -> 
     wait_until(lambda: event_writer_threads() == 0)
 
 
+def test_another_estimator_of_the_directory_keeps_its_event_file(tmp_path: Any) -> None:
+    """One that is gone does not take the writers of the other one away."""
+
+    class Evaluates(v1.train.CheckpointSaverListener):
+        def after_save(self, session: Any, global_step_value: int) -> None:
+            del session, global_step_value
+            canned(tmp_path).evaluate(lambda: dataset(4))
+            gc.collect()
+
+    estimator = canned(tmp_path)
+    estimator.train(lambda: dataset(4), steps=2, saving_listeners=[Evaluates()])
+    assert len(list(tmp_path.glob("events.out.*"))) == 1
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not condition():
@@ -150,62 +164,19 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def sizes_seen(model_dir: Any, seen: list[Any], needs_size: bool = False) -> ke.Estimator:
-    def model_fn(features: Any, labels: Any, mode: str) -> ke.EstimatorSpec:
-        x = features["x"]
-        seen.append((mode, x.shape[0]))
-        if needs_size:
-            x += tf.zeros([x.shape[0], 2])
-        total = tf.reduce_sum(v1.get_variable("w", [2], initializer=v1.ones_initializer()) * x, 1)
-        loss = tf.reduce_mean(total)
-        step = v1.train.get_or_create_global_step()
-        train_op = v1.train.GradientDescentOptimizer(0.0).minimize(loss, step)
-        return ke.EstimatorSpec(mode, {"total": total}, loss, train_op)
-
-    return ke.Estimator(model_fn, str(model_dir))
-
-
-def totals(size: int) -> list[float]:
-    return [4.0 * row + 1.0 for row in range(size)] * 2
-
-
-@pytest.mark.parametrize("needs_size", [False, True])
-def test_programs_of_several_batch_sizes(needs_size: bool, tmp_path: Any) -> None:
-    seen: list[Any] = []
-    estimator = sizes_seen(tmp_path, seen, needs_size).train(lambda: dataset(3), steps=1)
-    for size in (3, 4, 5, 3, 6):
-        rows = list(estimator.predict(lambda: dataset(size)))  # noqa: B023
-        assert [row["total"] for row in rows] == totals(size)
-        assert estimator.evaluate(lambda: dataset(size))["loss"] == np.mean(totals(size))  # noqa: B023
-    of_prediction = [size for mode, size in seen if mode == ke.ModeKeys.PREDICT]
-    of_evaluation = [size for mode, size in seen if mode == ke.ModeKeys.EVAL]
-    # The program for all sizes is tried once; a model_fn that needs the size gets it.
-    assert of_prediction == ([3, None, 4, 5, 6] if needs_size else [3, None])
-    assert of_evaluation == of_prediction
-
-
-def test_training_always_knows_the_batch_size(tmp_path: Any) -> None:
-    seen: list[Any] = []
-    estimator = sizes_seen(tmp_path, seen)
-    for size in (3, 4, 5):
-        estimator.train(lambda: dataset(size), steps=1)  # noqa: B023
-    assert seen == [("train", 3), ("train", 4), ("train", 5)]
-
-
-def test_seeded_draws_always_know_the_batch_size(tmp_path: Any) -> None:
-    seen: list[Any] = []
+def test_a_model_fn_always_knows_the_batch_size(tmp_path: Any) -> None:
+    """It may compute with it, so no program is made for several sizes."""
 
     def model_fn(features: Any, mode: str) -> ke.EstimatorSpec:
-        seen.append(features["x"].shape[0])
-        noise = tf.random.uniform([2]) + 0.0 * tf.reduce_sum(features["x"])
-        return ke.EstimatorSpec(mode, {"noise": noise})
+        x = features["x"]
+        size = 32 if x.shape[0] is None else x.shape[0]
+        return ke.EstimatorSpec(mode, {"share": tf.reduce_sum(x, axis=1) / size})
 
-    config = ke.RunConfig(model_dir=str(tmp_path), tf_random_seed=1)
-    estimator = ke.Estimator(model_fn, config=config)
-    for size in (3, 4, 5):
-        features = dataset(size).map(lambda x, y: x)
-        next(estimator.predict(lambda: features, yield_single_examples=False))  # noqa: B023
-    assert seen == [3, 4, 5]
+    estimator = ke.Estimator(model_fn, str(tmp_path))
+    for size in (3, 4, 5, 3, 6):
+        rows = estimator.predict(lambda: dataset(size))  # noqa: B023
+        expected = [(4.0 * row + 1.0) / size for row in range(size)] * 2
+        np.testing.assert_allclose([row["share"] for row in rows], expected, rtol=1e-6)
 
 
 def test_the_number_of_programs_is_limited(tmp_path: Any) -> None:

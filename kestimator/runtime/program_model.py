@@ -114,13 +114,18 @@ class ProgramModel(keras.Model):
         self._save(filepath, overwrite)
 
     def check_that_it_can_be_saved(self) -> None:
-        """Writes the model to a temporary file.
+        """Writes the model to a temporary file, once for a program.
 
         Raises:
             errors.ArgumentError: There is no Keras model to write, or Keras cannot write it.
         """
-        with tempfile.TemporaryDirectory() as directory:
-            self.save(os.path.join(directory, "model.keras"))
+
+        def check() -> bool:
+            with tempfile.TemporaryDirectory() as directory:
+                self.save(os.path.join(directory, "model.keras"))
+            return True
+
+        self._program_model.made_once("can be saved", check)
 
     def _save(self, filepath: Any, overwrite: bool) -> None:
         path = os.fspath(filepath)

@@ -111,23 +111,9 @@ def _known_or_traced(
         # Labels are dropped: inputs with and without them share a program.
         spec = (spec[0], None)
     known = state.programs.find(mode, spec)
-    if known is not None and known[1].serves(batches.random_ops, [*batches.initializers]):
-        batches.generalize(known[0])
-        return known[1]
-    general = state.programs.generalized(mode, spec)
-    if general is not None:
-        try:
-            return _traced(state, mode, batches, general)
-        except Exception:
-            # A wrong model_fn raises again for the size itself.
-            logs.debug("The model_fn needs to know the size of a batch.", exc_info=True)
-            state.programs.refuse(mode, general)
-    return _traced(state, mode, batches, spec)
+    if known is not None and known.serves(batches.random_ops, [*batches.initializers]):
+        return known
 
-
-def _traced(
-    state: EstimatorState, mode: str, batches: _batches.Batches, spec: Any
-) -> model_program.ModelProgram:
     model = model_program.ModelProgram.trace(
         TrainableSource(state, mode),
         mode=mode,
@@ -139,7 +125,6 @@ def _traced(
         input_variables=[*batches.initializers],
     )
     state.programs.add(mode, spec, model)
-    batches.generalize(spec)
     return model
 
 

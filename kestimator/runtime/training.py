@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import logs
-from kestimator.adapters.hooks import automatic_hooks, keras_callbacks
+from kestimator.adapters.hooks import automatic_hooks, keras_callbacks, saving
 from kestimator.engine.checkpoints import checkpoint_files, leftovers
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
@@ -56,13 +56,18 @@ def train(
         state.tracker.in_training(),
         contextlib.ExitStack() as stack,
     ):
-        all_hooks = [
+        all_hooks: list[Any] = []
+
+        def changed_at_the_end() -> None:
+            saving.save_again_at_the_end(all_hooks)
+            state.tracker.changed()
+            broadcast(state, model)
+
+        all_hooks += [
             # Before the hook that saves the last checkpoint: these may change variables.
             *([callbacks] if callbacks else []),
-            *keras_callbacks.hook_for_averages(
-                model.keras_optimizer, lambda: broadcast(state, model)
-            ),
-            *([callbacks.last_hook()] if callbacks else []),
+            *keras_callbacks.hook_for_averages(model.keras_optimizer, changed_at_the_end),
+            *([callbacks.last_hook(changed_at_the_end)] if callbacks else []),
             *automatic_hooks.chief_hooks(model, state.config, state.tracker, hooks, listeners),
             *hooks,
             *automatic_hooks.loss_hooks(model, state.config, fails_at_nan=fails_at_nan),
@@ -130,4 +135,6 @@ def broadcast(state: EstimatorState, model: model_program.ModelProgram) -> None:
 def _flush_events(state: EstimatorState) -> None:
     """Flushes the events of hooks; of TensorFlow's hooks, only the summary hook does so."""
     if state.config.log_step_count_steps or state.config.save_summary_steps:
-        tf.compat.v1.summary.FileWriterCache.get(str(state.config.model_dir)).flush()
+        # TF1's FileWriter refuses eager execution.
+        with tf.Graph().as_default():
+            tf.compat.v1.summary.FileWriterCache.get(str(state.config.model_dir)).flush()

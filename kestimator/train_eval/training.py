@@ -117,10 +117,11 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
         self.evaluations = [Evaluation(estimator, spec, max_steps, clock) for spec in eval_specs]
         self.wanted_steps = frozenset(spec.every_steps for spec in eval_specs if spec.every_steps)
         self._has_begun = False
+        self._saved_step: int | None = None
 
     def begin(self) -> None:
         """Resets the listener: the first checkpoint is the one that training starts from."""
-        self._has_begun = False
+        self._has_begun, self._saved_step = False, None
 
     def after_save(self, session: Any, global_step_value: int) -> bool:
         """Runs the evaluations that are due; returns whether a callback ends training."""
@@ -131,6 +132,11 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
             for evaluation in self.evaluations:
                 evaluation.starts_from(global_step_value)
             return False
+        if global_step_value == self._saved_step:
+            # Saved again when training ends, because variables were changed after the last step.
+            for evaluation in self.evaluations:
+                evaluation.last_step = None
+        self._saved_step = global_step_value
         for evaluation in self.evaluations:
             evaluation.run_if_due(global_step_value)
         return self._end_epoch(global_step_value)

@@ -63,7 +63,7 @@ class TestLabels:
         ("labels", "message"),
         [
             (None, "features, labels"),
-            ({"a": LABELS}, "MultiHead"),
+            ({"a": LABELS, "b": LABELS}, "MultiHead"),
             (tf.sparse.from_dense(LABELS[:, None]), "to_dense"),
             (tf.ragged.constant([[1], [0], [1]]), "to_tensor"),
             (np.array(["a", "b", "c"]), "label_vocabulary"),

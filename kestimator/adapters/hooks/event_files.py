@@ -29,6 +29,7 @@ _v1 = tf.compat.v1
 _EVENT_FILES = "*.tfevents.*"
 _left_behind: collections.deque[str] = collections.deque()
 """The directories of event files whose estimators are gone."""
+_logs: weakref.WeakSet[EvaluationLog] = weakref.WeakSet()
 
 
 def add_loss(loss: tf.Tensor) -> None:
@@ -55,9 +56,13 @@ class EvaluationLog:
         self._directories = {model_dir}
         # Garbage collection calls the finalizer, in any thread. So it only takes a note.
         weakref.finalize(self, _left_behind.extend, self._directories).atexit = False
+        _logs.add(self)
         with contextlib.suppress(IndexError):  # none is left
             while True:
-                tf_summaries.release_writer(_left_behind.pop())
+                directory = _left_behind.pop()
+                # Another estimator may write to the same directory.
+                if not any(directory in log._directories for log in list(_logs)):
+                    tf_summaries.release_writer(directory)
         self.latest: dict[str, dict[str, float]] = {}
         self._scalars: dict[str, dict[int, dict[str, float]]] = {}
 

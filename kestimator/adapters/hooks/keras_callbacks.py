@@ -44,6 +44,11 @@ _REFUSED = {
         "remove the callback."
     ),
 }
+_READERS = (
+    *(_keras.CSVLogger, _keras.History, _keras.ModelCheckpoint, _keras.ProgbarLogger),
+    *(_keras.RemoteMonitor, _keras.TensorBoard, _keras.TerminateOnNaN),
+)
+"""Callbacks that set no variables. After all others, the last checkpoint is saved again."""
 _SET_THE_LEARNING_RATE = ("LearningRateScheduler", "ReduceLROnPlateau")
 
 
@@ -82,6 +87,9 @@ class CallbacksHook(_train.SessionRunHook, Cadence):
         kind: 'train' or 'test'.
         params: What Keras calls the parameters of a callback: `steps`, `epochs`, `verbose`.
         after_events: Called after callbacks, which may have set variables.
+
+    Attributes:
+        may_set_variables: Whether one of the callbacks may set variables.
     """
 
     sums_losses = True
@@ -101,6 +109,7 @@ class CallbacksHook(_train.SessionRunHook, Cadence):
         self._loss = loss
         self._after_events = after_events
         self._ends_by_itself = not isinstance(callbacks, EvaluatedCallbacks)
+        self.may_set_variables = any(type(callback) not in _READERS for callback in callbacks)
         self._sees_batches = any(_sees_batches(callback, kind) for callback in callbacks)
         self._writes_model = any(
             isinstance(callback, _keras.ModelCheckpoint) and not callback.save_weights_only
@@ -166,9 +175,20 @@ class CallbacksHook(_train.SessionRunHook, Cadence):
         if self._kind == "train" and self._ends_by_itself:
             self.end_epoch({})
 
-    def last_hook(self) -> Any:
-        """The hook that ends training: other hooks may change weights after the epoch."""
-        return _LastHook(self.end_training if self._ends_by_itself else lambda: None)
+    def last_hook(self, after: Callable[[], None]) -> Any:
+        """The hook that ends training: other hooks may change weights after the epoch.
+
+        Args:
+            after: Called after the callbacks' last calls, if they may have set variables.
+        """
+
+        def end() -> None:
+            if self._ends_by_itself:
+                self.end_training()
+                if self.may_set_variables:
+                    after()
+
+        return _LastHook(end)
 
     def end_epoch(self, metrics: Mapping[str, Any]) -> bool:
         """Ends an epoch, if one has begun, and returns whether to stop training.

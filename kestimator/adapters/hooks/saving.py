@@ -28,6 +28,16 @@ def wanted_steps(listeners: Sequence[Any]) -> list[int]:
     return sorted({step for one in listeners for step in getattr(one, "wanted_steps", ())})
 
 
+def save_again_at_the_end(hooks: Sequence[Any]) -> None:
+    """Lets hooks that save checkpoints do so when training ends, even if they have just saved.
+
+    A hook or a callback has changed variables after the last step.
+    """
+    for hook in hooks:
+        if isinstance(hook, _v1.train.CheckpointSaverHook):
+            _internals.timer_of(hook).reset()
+
+
 class AnyTimer(_v1.train.SecondOrStepTimer):
     """Triggers when one of several timers does; each timer keeps its own distance.
 

@@ -329,12 +329,8 @@ class ModelProgram:
         if self.is_stale or self.input_variables != tuple(input_variables):
             return False
         # The count of the input's random ops only matters if ops of a step get their seeds by it.
-        return self.random_ops_before == random_ops_before or not self.draws_by_order
-
-    @property
-    def draws_by_order(self) -> bool:
-        """Whether a step draws random numbers whose seeds depend on the ops made before."""
-        return self.graph.seed is not None and self.graph.random_state.is_used_by_steps
+        draws = self.graph.seed is not None and self.graph.random_state.is_used_by_steps
+        return self.random_ops_before == random_ops_before or not draws
 
     @contextlib.contextmanager
     def stale_on_failure(self) -> Iterator[None]:

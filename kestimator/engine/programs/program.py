@@ -360,6 +360,11 @@ def trace(
     return program
 
 
+def spec_key(element_spec: Any) -> str:
+    """A key that is equal for all inputs that the same program can serve."""
+    return repr(element_spec)
+
+
 def flatten(structure: Any) -> list[Any]:
     """The tensors (or specs) of a nest without Nones, with composites split into their parts."""
     flat = tf.nest.flatten(structure, expand_composites=True)

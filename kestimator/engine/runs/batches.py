@@ -20,7 +20,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator import errors, inputs, logs
-from kestimator.engine.programs import dispatchers, input_specs
+from kestimator.engine.programs import dispatchers
 from kestimator.engine.programs import program as _program
 from kestimator.engine.random import seeds as _seeds
 from kestimator.engine.runs import dataset_iterators, elements
@@ -79,18 +79,6 @@ class Batches(abc.ABC):
         views = global_variables(self.programs)
         return {view.name.split(":")[0]: view.initializer for view in views}
 
-    def generalize(self, element_spec: tuple[Any, Any]) -> None:
-        """Lets a program for batches of any size take these batches, before `initialize`.
-
-        Args:
-            element_spec: A spec of `(features, labels)` that the batches fit. Labels may be None,
-                for a program that drops them.
-        """
-        features, labels = element_spec
-        if labels is None:
-            labels = input_specs.with_any_batch(self.element_spec[1])
-        self.element_spec = (features, labels)
-
     @abc.abstractmethod
     def initialize(self, steps: float | None = None) -> None:
         """Initializes the stream, with its tables and iterators.
@@ -146,7 +134,7 @@ class DatasetBatches(Batches):
         """Runs table initializers and creates the Dataset."""
         _run_initializers(self.programs)
         with _program.eager_mode():
-            self._dataset, self._iterator = self._generalized(self._make()), None
+            self._dataset, self._iterator = self._make(), None
             cardinality = int(self._dataset.cardinality())
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
@@ -156,15 +144,6 @@ class DatasetBatches(Batches):
                 min(limits, default=math.inf),
                 is_on_demand=self.is_on_demand,
             )
-
-    def _generalized(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """The Dataset, with the spec of these batches: loops are built for one spec."""
-        spec = self.element_spec
-        if elements.features_and_labels(dataset.element_spec) == spec:
-            return dataset
-        variant = tf.data.experimental.to_variant(dataset)
-        structure = elements.as_element(*spec, like=dataset.element_spec)
-        return tf.data.experimental.from_variant(variant, structure)
 
     @property
     def iterator(self) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator.engine.graphs import pruned_function
-from kestimator.engine.programs import input_specs, program
+from kestimator.engine.programs import program
 from kestimator.engine.tracing import execution_modes
 
 
@@ -56,7 +56,7 @@ class Compiled:
         on_one_thread = on_one_thread and all(part.runs_on_one_thread for part in self._parts)
         with program.eager_mode(), execution_modes.on_one_thread(on_one_thread):
             # TensorFlow lowers loops in functions for many threads; one thread needs them whole.
-            key = (on_one_thread, iterator and input_specs.key(iterator.element_spec))
+            key = (on_one_thread, iterator and program.spec_key(iterator.element_spec))
             self.is_new = key not in self._functions
             if self.is_new:
                 self._functions[key] = self._made(iterator)

@@ -16,7 +16,6 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator.engine.graphs import pruned_function
-from kestimator.engine.programs import input_specs
 from kestimator.engine.programs import program as _program
 from kestimator.engine.tf_internals import tf_datasets
 from kestimator.engine.tracing import execution_modes
@@ -109,7 +108,7 @@ def iterator_over(dataset: tf.data.Dataset, make_options: MakeOptions | None) ->
     like that of `with_options`, costs half a millisecond each time.
     """
     spec = dataset.element_spec
-    make = _iterator_maker(_SpecKey(input_specs.key(spec), spec), make_options)
+    make = _iterator_maker(_SpecKey(_program.spec_key(spec), spec), make_options)
     with _program.eager_mode(), execution_modes.on_one_thread(make.is_called_on_one_thread):
         handles = make(tf.data.experimental.to_variant(dataset))
         return tf.nest.pack_sequence_as(tf.data.IteratorSpec(spec), handles, expand_composites=True)

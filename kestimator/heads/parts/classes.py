@@ -107,8 +107,7 @@ def label_tensor(labels: Labels, shape: str) -> Tensor:
     Raises:
         errors.ArgumentError: There are none, or they are not dense.
     """
-    if isinstance(labels, dict) and len(labels) == 1:
-        (labels,) = labels.values()
+    labels = _only_value(labels)
     if labels is None or isinstance(labels, (tf.SparseTensor, tf.RaggedTensor, dict)):
         way_out = (
             "Return (features, labels) from the input_fn."
@@ -121,6 +120,11 @@ def label_tensor(labels: Labels, shape: str) -> Tensor:
             errors.invalid_argument("labels", labels, f"a dense tensor of shape {shape}", way_out)
         )
     return tf.convert_to_tensor(labels)
+
+
+def _only_value(labels: Labels) -> Labels:
+    is_single = isinstance(labels, dict) and len(labels) == 1
+    return next(iter(labels.values())) if is_single else labels
 
 
 def class_ids(

@@ -458,56 +458,83 @@ def test_a_resumed_run_has_the_learning_rate_that_was_set(when: str, tmp_path: A
     assert seen == [saved]
 
 
-def test_what_a_callback_sets_at_the_end_is_in_the_last_checkpoint(tmp_path: Any) -> None:
-    class Zero(keras.callbacks.Callback):
-        def on_train_end(self, logs: Any = None) -> None:
-            self.model.set_weights([np.zeros_like(w) for w in self.model.get_weights()])
+class Zero(keras.callbacks.Callback):
+    """Sets all weights when training ends."""
 
-    for kind in KINDS:
-        estimator = KINDS[kind](str(tmp_path / kind)).train(repeated, steps=3, callbacks=[Zero()])
-        values = [estimator.get_variable_value(n) for n in estimator.get_variable_names()]
-        arrays = [v for v in values if v.shape and v.shape[-1] == 1]
-        assert len(arrays) == 2, kind
-        assert not any(array.any() for array in arrays), kind
-        assert estimator.get_variable_value("global_step") == 3
+    def on_train_end(self, logs: Any = None) -> None:
+        self.model.set_weights([np.zeros_like(w) for w in self.model.get_weights()])
+
+
+@pytest.mark.parametrize("save_steps", [None, 2, 3])  # 3 saves at the last step already
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_callback_sets_at_the_end_is_in_the_last_checkpoint(
+    kind: str, save_steps: int | None, tmp_path: Any
+) -> None:
+    saver: Any = ke.CheckpointSaverHook(str(tmp_path), save_steps=save_steps or 600)
+        ke.CheckpointSaverHook(str(tmp_path), save_steps=save_steps) if save_steps else None
+    hooks = [saver] if save_steps else []
+    estimator = KINDS[kind](str(tmp_path))
+    hooks = [saver] if saver else []
+    estimator.train(repeated, steps=3, callbacks=[Zero()], hooks=hooks)
+    values = [estimator.get_variable_value(n) for n in estimator.get_variable_names()]
+    arrays = [v for v in values if v.shape and v.shape[-1] == 1]
+    assert len(arrays) == 2
+    assert not any(array.any() for array in arrays)
+    assert estimator.get_variable_value("global_step") == 3
+    again = KINDS[kind](str(tmp_path))
+    assert estimator.evaluate(by_name) == again.evaluate(by_name)
 
 
 def test_what_it_sets_after_the_last_evaluation_does_not_stay_in_memory_alone(
     tmp_path: Any,
 ) -> None:
-    class Zero(keras.callbacks.Callback):
-        def on_train_end(self, logs: Any = None) -> None:
-            self.model.set_weights([np.zeros_like(w) for w in self.model.get_weights()])
-
     run = Run("Keras model_fn", tmp_path, Zero())
     other = KINDS["Keras model_fn"](str(tmp_path / "model"))
     assert run.estimator.evaluate(by_name) == other.evaluate(by_name)
 
 
-@pytest.mark.parametrize("kind", WITH_OPTIMIZER)
-def test_averages_of_the_optimizer_replace_the_weights_at_the_end(kind: str, tmp_path: Any) -> None:
-    def optimizer() -> Any:
-        return keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.5)
+def averaged() -> Any:
+    return keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.5)
 
+
+def averaged_estimator(kind: str, model_dir: Any, config: Any = None) -> ke.Estimator:
     def model_fn(features: Any, labels: Any, mode: str) -> ke.EstimatorSpec:
         spec = keras_model_fn(features, labels, mode)
-        return spec._replace(train_op=optimizer() if mode == "train" else None)
+        return spec._replace(train_op=averaged() if mode == "train" else None)
 
-    reference: Any = compiled()
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    reference.compile(optimizer(), loss)
+    if kind == "Keras model_fn":
+        return ke.Estimator(model_fn, str(model_dir), config)
     source: Any = network()
-    source.compile(optimizer(), loss)
+    source.compile(averaged(), keras.losses.BinaryCrossentropy(from_logits=True))
+    return ke.model_to_estimator(source, model_dir=str(model_dir), config=config)
+
+
+@pytest.mark.parametrize("save_steps", [600, 4, 3])  # 3 saves at the last step already
+@pytest.mark.parametrize("kind", WITH_OPTIMIZER)
+def test_averages_of_the_optimizer_replace_the_weights_at_the_end(
+    kind: str, save_steps: int, tmp_path: Any
+) -> None:
+    reference: Any = compiled()
+    reference.compile(averaged(), keras.losses.BinaryCrossentropy(from_logits=True))
     reference.fit(examples().repeat(), epochs=1, steps_per_epoch=6, shuffle=False, verbose=0)
-    estimator = (
-        ke.model_to_estimator(source, model_dir=str(tmp_path))
-        if kind == "model_to_estimator"
-        else ke.Estimator(model_fn, str(tmp_path))
-    )
+    estimator = averaged_estimator(kind, tmp_path, ke.RunConfig(save_checkpoints_steps=save_steps))
     estimator.train(repeated, steps=6)
     for name, expected in zip(["kernel", "bias"], reference.get_weights(), strict=True):
         (path,) = (n for n in estimator.get_variable_names() if n.endswith(f"dense/{name}"))
         np.testing.assert_allclose(estimator.get_variable_value(path), expected, rtol=2e-5)
+    again = averaged_estimator(kind, tmp_path)
+    assert estimator.evaluate(by_name) == again.evaluate(by_name)
+
+
+@pytest.mark.parametrize("every_steps", [3, 4])
+def test_the_last_evaluation_is_that_of_the_averages(every_steps: int, tmp_path: Any) -> None:
+    estimator = averaged_estimator("Keras model_fn", tmp_path)
+    metrics, _ = ke.train_and_evaluate(
+        estimator,
+        ke.TrainSpec(repeated, max_steps=6),
+        ke.EvalSpec(by_name, every_steps=every_steps, steps=None),
+    )
+    assert metrics == averaged_estimator("Keras model_fn", tmp_path).evaluate(by_name)
 
 
 def test_callbacks_of_an_evaluation_get_its_metrics(tmp_path: Any) -> None:
