@@ -412,6 +412,7 @@ TAKEN: dict[str, str] = {
     # Arguments that nothing reads, or that are passed on as they are.
     **_each("num_threads queue_capacity strip_default_attrs", _ALL),
     **_each("Estimator.params EstimatorSpec.export_outputs", _ALL),
+    "EstimatorSpec.mode": "None",  # the mode of the call
     **_each("experimental.call_logit_fn.config experimental.call_logit_fn.features", _ALL),
     **_each("experimental.call_logit_fn.mode experimental.call_logit_fn.params", _ALL),
     # Flags: 0 and None are false.
@@ -469,6 +470,7 @@ TAKEN: dict[str, str] = {
     **_each("assets_extra eval_metric_ops export_outputs features labels loss metrics", "{}"),
     **_each("metric_names_map outputs predictions receiver_tensors", "{}"),
     **_each("receiver_tensors_alternatives var_name_to_prev_var_name", "{}"),
+    "class_weight": "None {}",
     "var_name_to_vocab_info": "{}",
     **_each("custom_objects service sparse_default_values", "{} {object}"),
     **_each("x y", "{} {object} array"),  # what is in a dict is read when the function is called

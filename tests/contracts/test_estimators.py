@@ -130,9 +130,9 @@ def test_second_calls_trace_nothing(case: Case) -> None:
         metrics = case.estimator.evaluate(case.row.input_fn(1))
         return metrics, case.predictions(case.estimator).tolist()
 
-    first, traced = call(), dict(state_of(case.estimator).programs)
+    first, traced = call(), list(state_of(case.estimator).programs)
     assert call() == first
-    assert state_of(case.estimator).programs == traced
+    assert list(state_of(case.estimator).programs) == traced
     assert {mode for mode, _ in traced} == {"train", "eval", "infer"}
     assert len(traced) == 3
 

@@ -39,7 +39,6 @@ ERROR_CASES = [
     {"x": "array", "y": None, "shuffle": None},
     {"x": "array", "y": None, "shuffle": 1},
     {"x": "frame", "y": None, "shuffle": None},
-    {"x": "frame of categories", "y": None},
     {"x": "frame of dates", "y": None},
 ]
 
@@ -65,7 +64,6 @@ def data(name):
         "frame": lambda: frame,
         "series": lambda: pd.Series([0, 1, 0, 1, 0], index=index),
         "series of another index": lambda: pd.Series([0, 1, 0, 1, 0]),
-        "frame of categories": lambda: frame.astype({"a": "category"}),
         "frame of dates": lambda: pd.DataFrame({"d": pd.to_datetime(["2020-01-01"])}),
     }[name]()
 

@@ -281,16 +281,14 @@ class TestFiles:
         assert not (tmp_path / "second").exists()
 
     def test_absent(self, tmp_path: Any) -> None:
-        second = trained(tmp_path / "second", warm_start_from=str(tmp_path / "no.keras"))
-        with pytest.raises(errors.CheckpointNotFoundError, match=r"no\.keras"):
-            second.train(dotted, steps=1)
+        with pytest.raises(errors.CheckpointNotFoundError, match=r"warm_start_from.*no\.keras"):
+            trained(tmp_path / "second", warm_start_from=str(tmp_path / "no.keras"))
 
     def test_of_another_model(self, tmp_path: Any) -> None:
         keras.Sequential([keras.Input([1]), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
         second = trained(tmp_path / "second", warm_start_from=str(tmp_path / "model.keras"))
-        with pytest.raises(ValueError, match="dnn/hiddenlayer_0") as caught:
+        with pytest.raises(ValueError, match=r"(?s)warm_start_from.*dnn/hiddenlayer_0"):
             second.train(dotted, steps=1)
-        assert "warm_start_from" in "".join(caught.value.__notes__)
 
 
 class TestErrors:

@@ -61,7 +61,7 @@ def _check_tensor(name: str, feature: tf.Tensor, column: Any, config: Any) -> No
     if feature.dtype == tf.string:
         expected = f"numbers, because the column {column.name!r} is numeric"
         remedy = "Convert it with tf.strings.to_number, or use a categorical column."
-        raise errors.InputError(errors.invalid_argument(argument, feature, expected, remedy))
+        raise errors.ArgumentTypeError(errors.invalid_argument(argument, feature, expected, remedy))
     sizes = list(feature.shape[1:])
     if None not in sizes and math.prod(sizes) != math.prod(config.shape):
         shape = ", ".join(map(str, ["batch", *config.shape]))

@@ -471,10 +471,8 @@ def test_what_a_callback_sets_at_the_end_is_in_the_last_checkpoint(
     kind: str, save_steps: int | None, tmp_path: Any
 ) -> None:
     saver: Any = ke.CheckpointSaverHook(str(tmp_path), save_steps=save_steps or 600)
-        ke.CheckpointSaverHook(str(tmp_path), save_steps=save_steps) if save_steps else None
     hooks = [saver] if save_steps else []
     estimator = KINDS[kind](str(tmp_path))
-    hooks = [saver] if saver else []
     estimator.train(repeated, steps=3, callbacks=[Zero()], hooks=hooks)
     values = [estimator.get_variable_value(n) for n in estimator.get_variable_names()]
     arrays = [v for v in values if v.shape and v.shape[-1] == 1]

@@ -48,7 +48,7 @@ def test_weights_set_by_the_model_fn_are_a_start(tmp_path):
         return ks.EstimatorSpec(mode, loss=loss, train_op=keras.optimizers.SGD(0.1, 0.9))
 
     trained(model_fn, str(tmp_path), steps=4)
-    found = trained(model_fn, str(tmp_path), steps=6).get_variable_value("sequential/dense/kernel")
+    found = trained(model_fn, str(tmp_path), steps=6).get_variable_value("dense/kernel")
     np.testing.assert_allclose(found, by_hand([[5.0], [6.0]], 10), rtol=1e-4)
 
 
