@@ -133,7 +133,7 @@ def test_second_calls_trace_nothing(case: Case) -> None:
     first, traced = call(), list(state_of(case.estimator).programs)
     assert call() == first
     assert list(state_of(case.estimator).programs) == traced
-    assert {mode for mode, _ in traced} == {"train", "eval", "infer"}
+    assert {model.mode for model in traced} == {"train", "eval", "infer"}
     assert len(traced) == 3
 
 
