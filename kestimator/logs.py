@@ -135,4 +135,10 @@ def _clear_bars() -> None:
 def _is_screen(handler: logging.Handler) -> bool:
     # The handler of absl holds the one that prints.
     stream = getattr(getattr(handler, "python_handler", handler), "stream", None)
-    return stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    # The standard streams of a service are None, and so is the stream of a handler without one.
+    return stream is not None and stream in (
+        sys.stdout,
+        sys.stderr,
+        sys.__stdout__,
+        sys.__stderr__,
+    )

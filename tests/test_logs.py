@@ -126,3 +126,24 @@ def test_warnings_show_without_any_line(capsys: Any) -> None:
         logs.info("silent")
         logs.warning("shown")
     assert capsys.readouterr().err == "WARNING:tensorflow:shown\n"
+
+
+def test_handlers_without_a_stream_are_no_screen(monkeypatch: Any) -> None:
+    records: list[logging.LogRecord] = []
+
+    class Keeps(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+        monkeypatch.setattr(sys, name, None)  # as in a service
+    both = tf.get_logger(), logging.getLogger()
+    added = Keeps()
+    for logger in both:
+        logger.addHandler(added)
+    try:
+        logs.warning("a line")
+    finally:
+        for logger in both:
+            logger.removeHandler(added)
+    assert [record.getMessage() for record in records] == ["a line"] * 2

@@ -110,7 +110,7 @@ def train(
 def _tell_early_end(step: int, steps: int, planned: int, *, data_ended: bool) -> None:
     if data_ended:
         logs.warning(
-            "Training ended at step %d, after %d of %g steps, because the data of `input_fn` "
+            "Training ended at step %d, after %d of %s steps, because the data of `input_fn` "
             "ended. Add `.repeat()` to the Dataset to train on the same data again.",
             step,
             steps,
@@ -118,7 +118,7 @@ def _tell_early_end(step: int, steps: int, planned: int, *, data_ended: bool) ->
         )
     else:
         logs.notice(
-            "Training stopped at step %d, after %d of %g steps, because a hook or a callback "
+            "Training stopped at step %d, after %d of %s steps, because a hook or a callback "
             "requested it.",
             step,
             steps,

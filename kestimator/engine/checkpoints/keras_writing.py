@@ -31,6 +31,7 @@ from kestimator.engine.tracing import execution_modes
 from kestimator.validation import checks
 
 MODEL, WEIGHTS = ".keras", ".weights.h5"
+_PREFIX = ".kestimator-temp-"
 _KERNELS = {2: "dense", 3: "conv1d", 4: "conv2d", 5: "conv3d"}  # by their number of dimensions
 _OF_OPTIMIZERS = ("iteration", "dynamic_scale")
 
@@ -77,8 +78,8 @@ def write(target: str, write_part: Callable[[str], None]) -> str:
     # In a directory, the file keeps its ending, by which Keras chooses the format. The directory is
     # beside the target, because a rename must stay within one file system.
     parent = os.path.dirname(target) or "."
-    leftovers.delete_abandoned(parent, r"\.temp-[a-z0-9_]{8}")
-    directory = tempfile.mkdtemp(prefix=".temp-", dir=parent)
+    leftovers.delete_abandoned(parent, rf"{re.escape(_PREFIX)}[a-z0-9_]{{8}}")
+    directory = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
     try:
         with leftovers.claimed(directory):
             part = os.path.join(directory, os.path.basename(target))

@@ -6,9 +6,11 @@ Synopsis::
         ...
     delete_abandoned(parent, r"temp-\d{10}")
 
-A process that writes holds a lock on its directory, which the operating system gives back when it
-is killed. So what is locked belongs to a living process, however old it is. In file systems without
-such locks, and in those of objects (`gs://`), nothing is cleared.
+Each process that writes shares a lock on its directory, which the operating system gives back when
+the process is killed. Only a process that holds the lock alone deletes, so what a living process of
+this library writes stays, however old it is. Other programs take no lock, so what changed within
+the last hour stays, too. In file systems without such locks, and in those of objects (`gs://`),
+nothing is deleted.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import contextlib
 import os
 import re
 import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any
 
 try:
     import fcntl
@@ -28,6 +31,12 @@ except ImportError:  # Windows
 
 from kestimator import logs
 
+GRACE_SECONDS = 3600.0
+"""How long a file must be unchanged to be deleted: a program that takes no lock, such as
+tf.estimator or `rsync`, may be writing it."""
+_SECONDS_TO_WAIT = 1.0
+"""How long a writer waits for a process that is deleting."""
+_PAUSE_SECONDS = 0.02
 _FILES = re.compile(
     r"""(?x)
     model\.ckpt-\d+_temp                              # shards that were not merged
@@ -42,26 +51,27 @@ _OF_CHECKPOINT = re.compile(r"(model\.ckpt-\d+)\.(?:data-\d{5}-of-\d{5}|meta)")
 def writing_in(directory: str) -> Iterator[bool]:
     """Locks a directory while this process writes checkpoints, after clearing it of leftovers.
 
-    Only what is older than this call is cleared: shards that were not merged, parts of files, and
-    data or `.meta` files without an index, unless the state file names their checkpoint.
+    Several processes may write. The first one clears: it deletes shards that were not merged, parts
+    of files, and data or `.meta` files without an index, unless the state file names their
+    checkpoint.
 
     Args:
         directory: The model_dir.
 
     Yields:
-        Whether the directory was locked.
+        Whether the directory is locked.
     """
-    start = time.time()
-    with _locked(directory) as is_locked:
-        if is_locked:
-            _clear(directory, start)
-        yield is_locked
+    with _opened(directory) as handle:
+        if _is_alone(handle):
+            _clear(directory)
+        yield _shares(handle)
 
 
 @contextlib.contextmanager
 def claimed(directory: str) -> Iterator[None]:
     """Locks a temporary directory, so that `delete_abandoned` leaves it alone."""
-    with _locked(directory):
+    with _opened(directory) as handle:
+        _shares(handle)
         yield
 
 
@@ -72,16 +82,15 @@ def delete_abandoned(parent: str, pattern: str) -> None:
         parent: The directory that contains them.
         pattern: A regular expression that matches their names.
     """
-    start = time.time()
     for name in _names(parent):
         path = os.path.join(parent, name)
         if re.fullmatch(pattern, name) and os.path.isdir(path) and not os.path.islink(path):
-            with _locked(path) as is_locked:
-                if is_locked and _is_older(path, start):
+            with _opened(path) as handle:
+                if _is_alone(handle) and _is_settled(path):
                     _delete(path)
 
 
-def _clear(directory: str, start: float) -> None:
+def _clear(directory: str) -> None:
     names = _names(directory)
     for name in names:
         path = os.path.join(directory, name)
@@ -89,7 +98,7 @@ def _clear(directory: str, start: float) -> None:
         is_orphan = of_checkpoint is not None and f"{of_checkpoint[1]}.index" not in names
         if is_orphan and of_checkpoint is not None and _is_named(directory, of_checkpoint[1]):
             continue
-        if (is_orphan or _FILES.fullmatch(name)) and _is_older(path, start):
+        if (is_orphan or _FILES.fullmatch(name)) and _is_settled(path):
             logs.info("Deleting %s, which a killed process left.", path)
             _delete(path)
 
@@ -111,12 +120,31 @@ def _names(directory: str) -> set[str]:
     return set(os.listdir(directory or "."))
 
 
-def _is_older(path: str, start: float) -> bool:
-    """Returns whether a file, or all of a directory, was last changed before `start`."""
-    paths = [path, *(os.path.join(path, name) for name in _names(path))]
+def _is_settled(path: str) -> bool:
+    """Returns whether a file, or all of a directory, has not changed for a while."""
     with contextlib.suppress(OSError):
-        return all(os.lstat(one).st_mtime < start for one in paths)
+        return _last_change(path) <= _now(os.path.dirname(path)) - GRACE_SECONDS
     return False
+
+
+def _last_change(path: str) -> float:
+    """Returns when a file, or anything in a directory, last changed.
+
+    A copy may keep the time when the content changed, but not that of the change in this place.
+    """
+    status = os.lstat(path)
+    names = os.listdir(path) if stat.S_ISDIR(status.st_mode) else []
+    inside = (_last_change(os.path.join(path, name)) for name in names)
+    return max([status.st_mtime, status.st_ctime, *inside])
+
+
+def _now(directory: str) -> float:
+    """Returns the time by the clock of the file system, which may be that of another host."""
+    try:
+        with tempfile.TemporaryFile(dir=directory or ".") as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _delete(path: str) -> None:
@@ -128,30 +156,48 @@ def _delete(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directory: str) -> Iterator[bool]:
-    """Locks a directory and yields True, or yields False: another one holds it, or it cannot be."""
-    handle = _opened(directory)
+def _opened(directory: str) -> Iterator[int | None]:
+    """Opens a directory to lock it; yields None if that is not possible.
+
+    The lock ends with the context.
+    """
+    handle = None
+    if fcntl is not None and "://" not in directory:
+        with contextlib.suppress(OSError):
+            handle = os.open(directory or ".", os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_UN)
+            os.close(handle)
+
+
+def _is_alone(handle: int | None) -> bool:
+    """Takes the lock for this process alone and returns True, or returns False."""
     if handle is None:
-        yield False
-        return
+        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(handle)
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)
-        os.close(handle)
+        return False
+    return True
 
 
-def _opened(directory: str) -> Any:
-    if fcntl is None or "://" in directory:
-        return None
-    try:
-        return os.open(directory or ".", os.O_RDONLY)
-    except OSError:
-        return None
+def _shares(handle: int | None) -> bool:
+    """Takes the lock together with other writers and returns True, or returns False."""
+    if handle is None:
+        return False
+    end = time.monotonic() + _SECONDS_TO_WAIT
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # a process is deleting
+            if time.monotonic() > end:
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        except OSError:
+            return False
+        else:
+            return True

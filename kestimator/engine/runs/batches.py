@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -46,6 +46,7 @@ class Batches(abc.ABC):
         random_ops: How many ops of the input_fn got a random seed by their order.
         is_on_demand: Whether the consumer waits for each batch, as in predictions.
         has_iterator: Whether a loop on the device can take the batches from `iterator`.
+        source: The Dataset as the input_fn returned it, once `initialize` was called, if any.
         function: The function that computes a batch, if a graph does; None otherwise.
         loops: Loops on the device that compute the batches themselves, by their `DeviceLoop`.
     """
@@ -58,6 +59,7 @@ class Batches(abc.ABC):
     random_ops = 0
     is_on_demand = False
     has_iterator = False
+    source: tf.data.Dataset | None = None
     function: _program.PrunedFunction | None = None
 
     def __init__(self) -> None:
@@ -95,10 +97,6 @@ class Batches(abc.ABC):
         """
         return [tensor for _ in range(self.per_step) for tensor in self._next_batch()]
 
-    def again(self) -> Iterator[list[tf.Tensor]]:
-        """Yields the batches from the start, flat, to look at: the run does not get them."""
-        yield from ()
-
     @abc.abstractmethod
     def _next_batch(self) -> list[tf.Tensor]:
         """Returns the next batch, flat."""
@@ -134,7 +132,8 @@ class DatasetBatches(Batches):
         """Runs table initializers and creates the Dataset."""
         _run_initializers(self.programs)
         with _program.eager_mode():
-            self._dataset, self._iterator = self._make(), None
+            self._dataset = self.source = self._make()
+            self._iterator = None
             cardinality = int(self._dataset.cardinality())
             self.is_finite = cardinality != tf.data.INFINITE_CARDINALITY
             self.remaining = _remaining(cardinality, self.per_step)
@@ -152,11 +151,6 @@ class DatasetBatches(Batches):
         if self._iterator is None:
             self._iterator = dataset_iterators.iterator_over(self._dataset, self._options)
         return self._iterator
-
-    def again(self) -> Iterator[list[tf.Tensor]]:
-        """Yields the batches from the start, flat, to look at: the run does not get them."""
-        for element in self._dataset or ():
-            yield _program.flatten(elements.features_and_labels(element))
 
     def next(self) -> list[tf.Tensor]:
         """Returns the flat tensors for the next step."""

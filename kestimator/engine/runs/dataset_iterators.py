@@ -27,6 +27,9 @@ SOME_STEPS = 1_000
 """In a run of at most this many steps, batches that are slices of memory need no autotuning."""
 _AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
 _CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip", "Cache")
+_OF_SAME_COMPONENTS = ("Take", "Skip", "Repeat", "Cache", "Shuffle", "Prefetch", "Options", "Shard")
+_BATCHES = ("Batch", "ParallelBatch", "PaddedBatch")
+_REPEATABLE = (*_CUT_FROM_MEMORY, *_OF_SAME_COMPONENTS, *_BATCHES, "Concatenate")
 MOST_ITERATOR_MAKERS = 64
 MakeOptions = Callable[[], tf.data.Options]
 
@@ -50,6 +53,28 @@ def _is_at_hand(dataset: Any) -> bool:
     if _kind(dataset) == "Cache":
         return _is_in_memory(dataset)
     return _kind(dataset) in _AT_HAND and all(map(_is_at_hand, tf_datasets.inputs(dataset)))
+
+
+def can_repeat(dataset: Any) -> bool:
+    """Returns whether a Dataset in memory yields the same examples, in any order, once more."""
+    return _kind(dataset) in _REPEATABLE and all(map(can_repeat, tf_datasets.inputs(dataset)))
+
+
+def is_batched_last(dataset: Any) -> bool:
+    """Returns whether a Dataset has one op that batches, and no later one changes components."""
+    sources = tf_datasets.inputs(dataset)
+    if _kind(dataset) in _BATCHES:
+        return not any(map(_may_batch, sources))
+    return _kind(dataset) in _OF_SAME_COMPONENTS and all(map(is_batched_last, sources))
+
+
+def _may_batch(dataset: Any) -> bool:
+    """Returns whether a Dataset, or one that a function of it makes, may be batched."""
+    makes_others = any(
+        "Dataset" in op and op != "GeneratorDataset" for op in tf_datasets.types_of_ops(dataset)
+    )
+    is_one = "Batch" in tf_datasets.kind(dataset) or tf_datasets.kind(dataset) == "Variant"
+    return is_one or makes_others or any(map(_may_batch, tf_datasets.inputs(dataset)))
 
 
 def options_for(

@@ -12,18 +12,17 @@ comes first: what is wrong, and the feature that the op reads.
 from __future__ import annotations
 
 import contextlib
-import queue
 import re
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors
+from kestimator import errors, logs
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import dataset_iterators, elements
 
 SECONDS_TO_LOOK_FOR_NAN = 3.0
 _MOST_BATCHES = 1000  # to look for NaN in
@@ -33,6 +32,8 @@ _UNEQUAL = re.compile(
     r"Cannot batch tensors with different shapes in component (?P<component>\d+)\. "
     r"(?P<shapes>First element had shape .*?\]\.)"
 )
+_QUOTED = re.compile(r"(?<!\w)'[^']*'|\"[^\"]*\"")
+_SAYS_NAN = re.compile(r"(?<!: )\bnan (?:in|values?)\b", re.IGNORECASE)
 _ASSERTION = "assertion failed: "
 
 
@@ -54,15 +55,35 @@ def explained(program: _program.Program, batches: _batches.Batches) -> Iterator[
     except errors.KestimatorError:
         raise
     except tf.compat.v1.train.NanLossDuringTrainingError as error:
-        source = _nan_source(batches)
+        source = _if_it_works(_nan_source, batches)
         if source is None:
             raise
         raise errors.NanLossError(f"{error} {source}") from None
     except _OF_DATA as error:
-        sentence = _sentence(program, batches, error)
-        if sentence is None:
+        better = _if_it_works(_explanation, program, batches, error)
+        if better is None:
             raise
-        raise type(error)(error.node_def, error.op, f"{sentence}\n\n{error}") from None
+        raise better from None
+
+
+def _if_it_works(explain: Callable[..., Any], *arguments: Any) -> Any:
+    """Returns an explanation, or None if an error prevents it: that of the step must be raised."""
+    try:
+        return explain(*arguments)
+    except Exception:
+        logs.debug("An error cannot be explained.", exc_info=True)
+        return None
+
+
+def _explanation(
+    program: _program.Program, batches: _batches.Batches, error: Any
+) -> tf.errors.OpError | None:
+    """Returns an error that starts with one sentence; None if there is nothing to say."""
+    sentence = _sentence(program, batches, error)
+    if sentence is None:
+        return None
+    better: tf.errors.OpError = type(error)(error.node_def, error.op, f"{sentence}\n\n{error}")
+    return better
 
 
 def reason_of(error: tf.errors.OpError) -> str:
@@ -76,7 +97,9 @@ def _sentence(program: _program.Program, batches: _batches.Batches, error: Any) 
     text = str(error)
     unequal = _UNEQUAL.search(text)
     if unequal is not None:
-        name = _names(batches.element_spec)[int(unequal["component"])]
+        name = _batched_name(batches, int(unequal["component"]))
+        if name is None:
+            return None
         return f"The examples of a batch need {name} of one shape. {unequal['shapes']}"
     node = (_NODE.findall(text) or [""])[-1]
     if not (node or text.startswith("Graph execution error:")):
@@ -85,7 +108,7 @@ def _sentence(program: _program.Program, batches: _batches.Batches, error: Any) 
     if reason.startswith(_ASSERTION):
         # The values come after the text, which is in brackets.
         return re.sub(r"^\[(.*?)\] ", r"\1 ", reason.removeprefix(_ASSERTION), flags=re.S)
-    if "nan" in reason.lower():
+    if _SAYS_NAN.search(_QUOTED.sub("", reason)):
         source = _nan_source(batches)
         if source is not None:
             return f"{reason}. {source}"
@@ -141,41 +164,38 @@ def _all(name: str, structure: Any) -> list[str]:
     return [name for _ in _program.flatten(structure)]
 
 
+def _batched_name(batches: _batches.Batches, component: int) -> str | None:
+    """Returns what to call a component of the op that batches; None if that is not certain."""
+    dataset = batches.source
+    if dataset is None or not dataset_iterators.is_batched_last(dataset):
+        return None
+    numbers = range(len(tf.nest.flatten(dataset.element_spec)))
+    numbered = elements.features_and_labels(tf.nest.pack_sequence_as(dataset.element_spec, numbers))
+    return dict(zip(_program.flatten(numbered), _names(numbered), strict=True)).get(component)
+
+
 def _nan_source(batches: _batches.Batches) -> str | None:
     """Says in which feature or label of the data there is a NaN; None if none is found.
 
-    The batch of the step is gone, so the data is read again. A thread does so, because data that
-    comes from outside may never come again.
+    The batch of the step is gone, so the data is read again, unless that could change it, wait for
+    it or call a function of the program.
     """
-    found: queue.Queue[str | None] = queue.Queue()
-    end = time.monotonic() + SECONDS_TO_LOOK_FOR_NAN
-
-    def look() -> None:
-        try:
-            found.put(_first_nan(_names(batches.element_spec), batches, end))
-        except Exception:  # whatever prevents it: the error of the step is the one to raise
-            found.put(None)
-
-    threading.Thread(target=look, daemon=True).start()
-    try:
-        return found.get(timeout=SECONDS_TO_LOOK_FOR_NAN)
-    except queue.Empty:
+    dataset = batches.source
+    if dataset is None or not dataset_iterators.can_repeat(dataset):
         return None
-
-
-def _first_nan(names: Sequence[str], batches: _batches.Batches, end: float) -> str | None:
+    names = _names(elements.features_and_labels(dataset.element_spec))
+    end = time.monotonic() + SECONDS_TO_LOOK_FOR_NAN
     with _program.eager_mode():
-        for number, batch in zip(range(_MOST_BATCHES), batches.again(), strict=False):
-            if time.monotonic() > end:
-                break
+        for element in dataset.take(_MOST_BATCHES):
+            batch = _program.flatten(elements.features_and_labels(element))
             bad = [
                 name
                 for name, tensor in zip(names, batch, strict=True)
                 if tensor.dtype.is_floating and bool(tf.reduce_any(tf.math.is_nan(tensor)))
             ]
             if bad:
-                return (
-                    f"The data has NaN in {' and '.join(bad)}, first in batch {number} (counted "
-                    "from 0). Remove or replace it in the input_fn."
-                )
+                sources = " and ".join(dict.fromkeys(bad))
+                return f"The data has NaN in {sources}. Remove or replace it in the input_fn."
+            if time.monotonic() > end:
+                break
     return None

@@ -29,11 +29,14 @@ def has_generator(dataset: tf.data.Dataset) -> bool:
 
     `from_generator` makes the Dataset of the generator in a function, which no public name shows.
     """
-    operations = (
-        op for function in dataset._functions() for op in function.function.graph.get_operations()
-    )
-    is_one = any(op.type == "GeneratorDataset" for op in operations)
+    is_one = "GeneratorDataset" in types_of_ops(dataset)
     return is_one or any(map(has_generator, inputs(dataset)))
+
+
+def types_of_ops(dataset: tf.data.Dataset) -> set[str]:
+    """The types of the ops in the functions of a Dataset. Only a private method returns them."""
+    functions = dataset._functions()
+    return {op.type for each in functions for op in each.function.graph.get_operations()}
 
 
 def cache_file(dataset: tf.data.Dataset) -> tf.Tensor:

@@ -127,8 +127,8 @@ def test_data_that_ends_early_is_warned_of(tmp_path: Any, caplog: Any) -> None:
     estimator = kestimator.Estimator(model_fn, tmp_path)
     estimator.train(lambda: input_fn().take(3), steps=3)
     assert caplog.text == ""
-    estimator.train(lambda: input_fn().take(2), max_steps=200)
-    assert "Training ended at step 5, after 2 of 197 steps, because the data" in caplog.text
+    estimator.train(lambda: input_fn().take(2), max_steps=2_000_003)
+    assert "Training ended at step 5, after 2 of 2000000 steps, because the data" in caplog.text
 
 
 def test_error_leaves_the_line(tmp_path: Any, capsys: Any) -> None:

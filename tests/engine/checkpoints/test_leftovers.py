@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -31,6 +32,11 @@ KEPT = [
     "notes.part",
     "export/1234567890/saved_model.pb",
 ]
+
+
+@pytest.fixture
+def no_grace(monkeypatch: Any) -> None:
+    monkeypatch.setattr(leftovers, "GRACE_SECONDS", 0.0)
 
 
 def lay(folder: pathlib.Path, names: list[str], age: float = 100.0) -> None:
@@ -58,6 +64,7 @@ def input_fn() -> Any:
     return tf.data.Dataset.from_tensors({"x": 1.0}).repeat()
 
 
+@pytest.mark.usefixtures("no_grace")
 def test_training_clears_the_model_dir(tmp_path: pathlib.Path) -> None:
     estimator = kestimator.Estimator(model_fn, tmp_path).train(input_fn, steps=1)
     lay(tmp_path, LEFT + KEPT)
@@ -72,6 +79,7 @@ def test_training_clears_the_model_dir(tmp_path: pathlib.Path) -> None:
     assert estimator.get_variable_value("global_step") == 2
 
 
+@pytest.mark.usefixtures("no_grace")
 def test_what_is_newer_than_the_run_stays(tmp_path: pathlib.Path) -> None:
     lay(tmp_path, LEFT, age=-100.0)
     with leftovers.writing_in(str(tmp_path)) as is_locked:
@@ -79,13 +87,54 @@ def test_what_is_newer_than_the_run_stays(tmp_path: pathlib.Path) -> None:
     assert exist(tmp_path, LEFT) == LEFT
 
 
-def test_what_another_run_writes_stays(tmp_path: pathlib.Path) -> None:
-    lay(tmp_path, LEFT)
-    with leftovers._locked(str(tmp_path)), leftovers.writing_in(str(tmp_path)) as is_locked:
-        assert not is_locked
+def test_what_was_copied_within_the_hour_stays(tmp_path: pathlib.Path) -> None:
+    lay(tmp_path, [*LEFT, "temp-1234567890/saved_model.pb"], age=1e6)  # as `cp -p` does
+    with leftovers.writing_in(str(tmp_path)) as is_locked:
+        assert is_locked
+    leftovers.delete_abandoned(str(tmp_path), r"temp-\d{10}")
     assert exist(tmp_path, LEFT) == LEFT
+    assert exist(tmp_path, ["temp-1234567890"])
 
 
+@pytest.mark.usefixtures("no_grace")
+def test_what_is_deep_in_a_directory_counts(tmp_path: pathlib.Path) -> None:
+    names = ["temp-1234567890/variables/deep/data", "temp-1234567891/variables/deep/data"]
+    lay(tmp_path, names)
+    future = time.time() + 100.0
+    os.utime(tmp_path / names[0], (future, future))
+    leftovers.delete_abandoned(str(tmp_path), r"temp-\d{10}")
+    assert os.listdir(tmp_path) == ["temp-1234567890"]
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_each_writer_shares_the_lock(tmp_path: pathlib.Path) -> None:
+    lay(tmp_path, LEFT)
+    first, second = (leftovers.writing_in(str(tmp_path)) for _ in range(2))
+    with first as is_locked:
+        assert is_locked
+        assert not exist(tmp_path, LEFT)
+        lay(tmp_path, LEFT)
+        second.__enter__()
+    # The first writer is gone, the second one writes on.
+    with leftovers.writing_in(str(tmp_path)) as is_locked:
+        assert is_locked
+        assert exist(tmp_path, LEFT) == LEFT
+    second.__exit__(None, None, None)
+    with leftovers.writing_in(str(tmp_path)):
+        assert not exist(tmp_path, LEFT)
+
+
+def test_a_writer_waits_for_the_one_that_deletes(tmp_path: pathlib.Path) -> None:
+    with leftovers._opened(str(tmp_path)) as handle:
+        assert leftovers._is_alone(handle)
+        timer = threading.Timer(0.1, lambda: leftovers._shares(handle))
+        timer.start()
+        with leftovers.writing_in(str(tmp_path)) as is_locked:
+            assert is_locked
+        timer.join()
+
+
+@pytest.mark.usefixtures("no_grace")
 @pytest.mark.parametrize("name", ["temp-1234567890", "temp-12", "1234567890"])
 def test_exports(tmp_path: pathlib.Path, name: str) -> None:
     lay(tmp_path, [f"{name}/saved_model.pb"])
@@ -100,17 +149,21 @@ def test_exports(tmp_path: pathlib.Path, name: str) -> None:
     assert len(os.listdir(tmp_path)) == (1 if name == "temp-1234567890" else 2)
 
 
+@pytest.mark.usefixtures("no_grace")
 def test_keras_files(tmp_path: pathlib.Path) -> None:
-    lay(tmp_path, [".temp-abcdefg1/model.keras", ".temp-mine/model.keras"])
+    others = [".temp-abcdefg1", ".temp-mine", ".kestimator-temp-mine"]
+    lay(tmp_path, [f"{name}/model.keras" for name in [*others, ".kestimator-temp-abcdefg1"]])
     keras_writing.write(str(tmp_path / "m.keras"), lambda part: pathlib.Path(part).write_text("m"))
-    assert sorted(os.listdir(tmp_path)) == [".temp-mine", "m.keras"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, "m.keras"])
 
 
-def test_a_killed_process_gives_its_lock_back(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("kind", ["LOCK_EX", "LOCK_SH"])
+@pytest.mark.usefixtures("no_grace")
+def test_a_killed_process_gives_its_lock_back(tmp_path: pathlib.Path, kind: str) -> None:
     lay(tmp_path, ["temp-1234567890/variables"])
     program = f"""
 import fcntl, os, time
-fcntl.flock(os.open({str(tmp_path / "temp-1234567890")!r}, os.O_RDONLY), fcntl.LOCK_EX)
+fcntl.flock(os.open({str(tmp_path / "temp-1234567890")!r}, os.O_RDONLY), fcntl.{kind})
 print("locked", flush=True)
 time.sleep(100)
 """

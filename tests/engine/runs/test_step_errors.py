@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import queue
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import kestimator
+from kestimator.engine.runs import step_errors
 
 v1 = tf.compat.v1
 fc = tf.feature_column
@@ -52,6 +54,11 @@ def classifier(model_dir: Any, *columns: Any, **arguments: Any) -> kestimator.Es
     return kestimator.DNNClassifier([4], columns or [numeric], model_dir=model_dir, **arguments)
 
 
+def text_model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+    loss = tf.reduce_sum(tf.strings.to_number(features["x"], name="to_number"))
+    return kestimator.EstimatorSpec(mode, loss=loss, train_op=v1.train.get_global_step() + 1)
+
+
 def identity() -> Any:
     return fc.embedding_column(fc.categorical_column_with_identity("c", 2), 3)
 
@@ -92,10 +99,16 @@ CASES = {
         "The examples of a batch need the feature 'x' of one shape. First element had shape [2] "
         "and element 1 had shape [3].",
     ),
+    "a value with nan in it": (
+        lambda path: kestimator.Estimator(text_model_fn, path),
+        dataset({"x": np.array(["banana"] * 8), "z": np.full([8], np.nan)}),
+        "StringToNumberOp could not correctly convert string: banana, in the op 'to_number', which "
+        "reads the feature 'x' of the input_fn.",
+    ),
     "NaN in a histogram": (
         classifier,
         dataset({"x": np.where(np.arange(16).reshape(8, 2) == 3, np.nan, X), "z": X}),
-        "The data has NaN in the feature 'x', first in batch 0 (counted from 0).",
+        "The data has NaN in the feature 'x'. Remove or replace it in the input_fn.",
     ),
 }
 
@@ -118,17 +131,109 @@ class TestNanLoss:
     def test_feature(self, tmp_path: Any) -> None:
         other = np.array([1.0, np.nan] * 4, "float32")
         text = self.train(tmp_path, {"x": X, "other": other}, Y.astype("float32"))
-        assert text.startswith("NaN loss during training. The data has NaN in the feature 'other',")
+        assert text.startswith("NaN loss during training. The data has NaN in the feature 'other'.")
 
     def test_labels(self, tmp_path: Any) -> None:
         labels = np.where(Y == 1, np.nan, 0.0).astype("float32")
         text = self.train(tmp_path, {"x": X, "other": X[:, 0]}, labels)
-        assert "The data has NaN in the labels, first in batch 0" in text
+        assert "The data has NaN in the labels." in text
 
     def test_none_in_the_data(self, tmp_path: Any) -> None:
         infinite = np.full([8], np.inf, "float32")
         text = self.train(tmp_path, {"x": X, "other": infinite}, Y.astype("float32"))
         assert text == "NaN loss during training."
+
+    def test_a_queue_is_not_read_again(self, tmp_path: Any) -> None:
+        messages: queue.Queue[float] = queue.Queue()
+        for _ in range(40):
+            messages.put(np.nan)
+        starts: list[int] = []
+
+        def generate() -> Iterator[Any]:
+            starts.append(1)
+            while not messages.empty():
+                yield {"x": X, "other": np.full([8], messages.get())}, Y
+
+        def input_fn() -> tf.data.Dataset:
+            types = ({"x": tf.float32, "other": tf.float32}, tf.float32)
+            return tf.data.Dataset.from_generator(generate, output_types=types).take(2)
+
+        estimator = kestimator.Estimator(model_fn, tmp_path)
+        with pytest.raises(v1.train.NanLossDuringTrainingError, match=r"^NaN loss during training"):
+            estimator.train(input_fn)
+        assert len(starts) == 1
+        assert messages.qsize() >= 38
+
+    def test_shuffled_data_in_memory(self, tmp_path: Any) -> None:
+        features = {"x": X, "other": np.where(np.arange(8) == 5, np.nan, 1.0).astype("float32")}
+
+        def input_fn() -> tf.data.Dataset:
+            data = tf.data.Dataset.from_tensor_slices((features, Y.astype("float32")))
+            return data.shuffle(8).repeat().batch(2).prefetch(1)
+
+        with pytest.raises(kestimator.errors.NanLossError, match="NaN in the feature 'other'"):
+            kestimator.Estimator(model_fn, tmp_path).train(input_fn, steps=99)
+
+
+class TestUnequalShapes:
+    def rows(self, width: int) -> tf.data.Dataset:
+        elements = [(*([1.0] * (width - 1)), [1.0] * size) for size in (1, 2)]
+        types = (tf.float32,) * width
+        return tf.data.Dataset.from_generator(lambda: iter(elements), output_types=types)
+
+    def message(self, model_dir: Any, input_fn: Any) -> str:
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            classifier(model_dir, fc.numeric_column("x")).train(input_fn)
+        return str(caught.value)
+
+    def test_components_of_another_structure_have_no_name(self, tmp_path: Any) -> None:
+        def input_fn() -> tf.data.Dataset:
+            return self.rows(4).batch(2).map(lambda a, b, c, d: ({"x": d}, a))
+
+        text = self.message(tmp_path, input_fn)
+        assert "Cannot batch tensors with different shapes in component 3" in text
+        assert "The examples of a batch" not in text
+
+    def test_batches_of_batches_have_no_name(self, tmp_path: Any) -> None:
+        def input_fn() -> tf.data.Dataset:
+            inner = self.rows(2).batch(2).map(lambda a, b: ({"x": a}, b))
+            return inner.batch(2).prefetch(1)
+
+        assert "The examples of a batch" not in self.message(tmp_path, input_fn)
+
+    def test_order_of_keys(self, tmp_path: Any) -> None:
+        rows = [({"z": [1.0], "x": [1.0] * size}, 1.0) for size in (1, 2)]
+        types = ({"z": tf.float32, "x": tf.float32}, tf.float32)
+
+        def input_fn() -> tf.data.Dataset:
+            data = tf.data.Dataset.from_generator(lambda: iter(rows), output_types=types)
+            return data.batch(2).prefetch(1)
+
+        text = self.message(tmp_path, input_fn)
+        assert text.startswith("The examples of a batch need the feature 'x' of one shape.")
+
+
+def test_an_explanation_never_replaces_the_error(tmp_path: Any, monkeypatch: Any) -> None:
+    def fail(*arguments: Any) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(step_errors, "_sentence", fail)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Matrix size-incompatible"):
+        kestimator.Estimator(model_fn, tmp_path).train(three_wide)
+
+
+def test_a_class_of_the_program_stays(tmp_path: Any) -> None:
+    class Mine(tf.errors.InvalidArgumentError):
+        def __init__(self) -> None:
+            super().__init__(None, None, "Graph execution error:\n\nof a hook")
+
+    class Fails(v1.train.SessionRunHook):
+        def before_run(self, run_context: Any) -> None:
+            raise Mine
+
+    estimator = kestimator.Estimator(model_fn, tmp_path)
+    with pytest.raises(Mine):
+        estimator.train(dataset({"x": X, "other": X[:, 0]}, Y.astype("float32")), hooks=[Fails()])
 
 
 def test_errors_of_hooks_stay_as_they_are(tmp_path: Any) -> None:

@@ -524,6 +524,13 @@ class TestDatasets:
         assert tf_datasets.has_generator(data.batch(1).map(tf.identity))
         assert not tf_datasets.has_generator(tf.data.Dataset.range(3).map(tf.identity))
 
+    def test_types_of_ops(self):
+        data = tf.data.Dataset.range(3)
+        assert tf_datasets.types_of_ops(data) == set()
+        assert "Neg" in tf_datasets.types_of_ops(data.map(tf.negative))
+        nested = data.flat_map(lambda _: tf.data.Dataset.range(2).batch(2))
+        assert "BatchDatasetV2" in tf_datasets.types_of_ops(nested)
+
     @pytest.mark.parametrize("path", ["", "cached"])
     def test_cache_file(self, path):
         data = tf.data.Dataset.range(3).cache(path)
