@@ -79,6 +79,11 @@ def test_labels_out_of_range(head, labels, message, eager):
             tf.function(head.loss)(labels, tf.constant(logits))
 
 
+def test_large_numbers_of_classes_are_shown_in_full():
+    with pytest.raises(errors.ArgumentError, match="from 0 to 2000001. Check"):
+        CLASSES(2_000_002).loss([0, 2_000_002], tf.zeros([2, 2_000_002]))
+
+
 def test_negative_counts_may_do_without_the_full_loss():
     loss = kestimator.PoissonRegressionHead(compute_full_loss=False).loss([-1.0], [[0.0]])
     assert float(loss) == 1.0

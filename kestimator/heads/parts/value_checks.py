@@ -53,7 +53,7 @@ def within(name: str, values: Tensor, low: float, high: float, remedy: str = "")
         remedy: A sentence with the way out.
     """
     fits = tf.reduce_all((values >= low) & (values <= high))
-    message = f"Invalid argument `{name}`. Expected: values from {low:g} to {high:g}."
+    message = f"Invalid argument `{name}`. Expected: values from {low:.15g} to {high:.15g}."
     return tensor_where(fits, values, f"{message} {remedy}".strip())
 
 
