@@ -18,7 +18,7 @@ from typing import Any
 
 from kestimator.engine.programs import model_program, program
 
-MOST_PROGRAMS = 32
+MOST_PROGRAMS = 16
 """How many programs are kept."""
 
 
