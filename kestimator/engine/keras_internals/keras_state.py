@@ -203,6 +203,21 @@ def _is_being_made_by(kind: type) -> bool:
     return False
 
 
+def variable_of_slot() -> keras.Variable | None:
+    """The variable for which an optimizer is making a slot, or None.
+
+    Its path is a part of the slot's name. Neither the slot nor the optimizer tells which variable
+    it was, so this function searches for the frame of the public method that makes slots.
+    """
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "add_variable_from_reference":
+            reference = frame.f_locals.get("reference_variable")
+            return reference if isinstance(reference, keras.Variable) else None
+        frame = frame.f_back
+    return None
+
+
 def path_without_sequentials(variable: keras.Variable) -> str:
     """The path of a variable that is being made, without the models whose names Keras 2 left out.
 

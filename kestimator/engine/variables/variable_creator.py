@@ -45,6 +45,7 @@ class VariableCreator:
         self._local = local
         self._keras_names: set[str] = set()
         self._former_names: set[str] = set()
+        self._former_paths: dict[int, str] = {}  # by the ids of Keras variables
         self.keras_handles: set[int] = set()
         """The ids of handles whose writes count as Keras', no matter which code makes them."""
         self.lent: dict[int, tuple[keras.Variable, tf.Variable]] = {}
@@ -83,9 +84,10 @@ class VariableCreator:
     ) -> tf.Variable:
         """Makes a variable for Keras, which makes its variables eagerly and with a value."""
         is_metric = keras_state.is_metric_being_made()
-        former_name = self._keras_name(keras_variable)
+        former_path = self._former_path(keras_variable)
+        former_name = self._in_scope(former_path)
         keras_objects.use_path(keras_variable, keras_state.path_without_sequentials(keras_variable))
-        name = self._keras_name(keras_variable)
+        name = self._in_scope(keras_variable.path)
         keras_state.take_name(keras_variable.path.split("/")[0])
         # Optimizers, metrics and seeds have their own state, also in a scope with `reuse`.
         if not (is_metric or is_seed(name) or keras_state.is_optimizer_being_made()):
@@ -94,7 +96,8 @@ class VariableCreator:
                 return shared
         former_name = keras_names.unused_name(former_name, self._former_names)
         name = keras_names.unused_name(name, self._keras_names)
-        if former_name != name:
+        if not is_metric:
+            self._former_paths[id(keras_variable)] = former_path
             self._graph.former_names[name] = former_name
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
@@ -227,11 +230,23 @@ class VariableCreator:
         views = [*views, *self._graph.get_collection(_GraphKeys.LOCAL_VARIABLES)]
         return any(_stands_for(view, variable) for view in views)
 
-    def _keras_name(self, keras_variable: keras.Variable) -> str:
+    def _in_scope(self, path: str) -> str:
         # Variable scopes belong to the graph, which need not be the default one here.
         with self._graph.as_default():
             scope = str(tf.compat.v1.get_variable_scope().name)
-        return f"{scope}/{keras_variable.path}" if scope else str(keras_variable.path)
+        return f"{scope}/{path}" if scope else path
+
+    def _former_path(self, keras_variable: keras.Variable) -> str:
+        """The path of a variable that is being made, as in earlier versions of kestimator."""
+        path = str(keras_variable.path)
+        reference = keras_state.variable_of_slot()
+        former = self._former_paths.get(id(reference))
+        if reference is None or former is None:
+            return path
+        # "adam/dense_kernel_momentum" is a slot of "dense/kernel".
+        scope, _, slot = path.rpartition("/")
+        rest = slot.removeprefix(reference.path.replace("/", "_"))
+        return f"{scope}/{former.replace('/', '_')}{rest}"
 
     def view(
         self,
