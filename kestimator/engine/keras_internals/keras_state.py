@@ -49,6 +49,7 @@ def names_from_zero(seed: int | None, graph: tf.Graph | None = None) -> Iterator
         _global_state.set_global_attribute(key, None)
     if graph is not None:
         count_names_by_scope(graph)
+        _global_state.set_global_attribute("name_scope_stack", _NameScopes())
     _local.random = outer if seed is None else random.Random(seed)
     try:
         yield
@@ -124,6 +125,28 @@ class _NamesOfScopes(dict[str, int]):
     def _store(self) -> Any:
         with self._graph.as_default():
             return _variable_scope.get_variable_scope_store()
+
+
+class _NameScopes(list[Any]):
+    """The open name scopes of Keras, which also remembers the objects that have opened one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.callers: dict[int, Any] = {}  # by id
+
+    def append(self, scope: Any) -> None:
+        self.callers[id(scope.caller)] = scope.caller
+        super().append(scope)
+
+
+def layers_called() -> list[keras.Layer]:
+    """The layers that have been called in the calling thread's trace.
+
+    Keras opens a name scope for each call. It has no hook for calls of all layers.
+    """
+    scopes = _global_state.get_global_attribute("name_scope_stack")
+    callers = scopes.callers.values() if isinstance(scopes, _NameScopes) else ()
+    return [caller for caller in callers if isinstance(caller, keras.Layer)]
 
 
 def _numbered(name: str, count: int) -> str:

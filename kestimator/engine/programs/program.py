@@ -347,6 +347,7 @@ def trace(
         inputs, structure = _placeholders(element_spec)
         graph.creator = creator
         result = build(structure)
+        creator.check_layers(keras_state.layers_called())
         graph.creator = None
         imported_variables.take_over(graph, store, local)
         graph.random_state.take_over()

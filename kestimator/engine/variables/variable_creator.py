@@ -9,7 +9,7 @@ Synopsis::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -53,6 +53,8 @@ class VariableCreator:
         self.keras_variables: dict[str, keras.Variable] = {}
         """By name, the variables that layers made or that were read in this trace."""
         self._held: dict[str, tf.Variable] = {}  # by name, the variable that Keras holds
+        # By name, the Keras variables for the variables that this trace made.
+        self._holders: dict[str, list[keras.Variable]] = {}
 
     @property
     def store(self) -> VariableStore:
@@ -93,6 +95,7 @@ class VariableCreator:
         if not (is_metric or is_seed(name) or keras_state.is_optimizer_being_made()):
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:
+                self._holders[name].append(keras_variable)
                 return shared
         former_name = keras_names.unused_name(former_name, self._former_names)
         name = keras_names.unused_name(name, self._keras_names)
@@ -115,6 +118,7 @@ class VariableCreator:
         if not is_metric:
             self.keras_variables[name] = keras_variable
             self._held[name] = keras_value
+            self._holders[name] = [keras_variable]
         return keras_value
 
     def _shared(
@@ -217,6 +221,30 @@ class VariableCreator:
         while (name := keras_names.unused_name(path, self._keras_names)) in self._store:
             pass
         return name
+
+    def check_layers(self, layers: Sequence[keras.Layer]) -> None:
+        """Checks that no layer from outside shares its memory with what the trace has made.
+
+        Args:
+            layers: The layers that the trace has called.
+
+        Raises:
+            errors.ArgumentError: A variable of this trace has the name that another program gave to
+                a variable of one of the layers.
+        """
+        names = {id(slot.variable): slot.name for slot in self._store}
+        for layer in layers:
+            for variable in layer.variables:
+                memory = keras_objects.memory_of(variable)
+                name = names.get(id(getattr(memory, "memory", memory)), "")
+                if all(holder is not variable for holder in self._holders.get(name, [variable])):
+                    raise errors.ArgumentError(
+                        f"The model_fn made a variable {name!r}, but the layer {layer.name!r}, "
+                        "which was made outside of this call of the model_fn, has the variable of "
+                        "this name already: the model_fn makes and calls its layers in another "
+                        "order than before. Give each layer its own `name`, or make all layers in "
+                        "the model_fn."
+                    )
 
     def view_of(self, variable: keras.Variable | tf.Variable) -> tf.Variable:
         """The program's view of a Keras variable, or of the `tf.Variable` that it holds."""
@@ -327,6 +355,7 @@ class VariableCreator:
             name = scope.rstrip("/")
             if store is self._store:
                 self.reserve(name)
+                self._holders[name] = []
             if initial_value is None:
                 return self._restored_later(store, name, kwargs)
             with tf.name_scope("Initializer"), self._graph.random_state.initializing():
