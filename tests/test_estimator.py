@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 import unittest.mock
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -358,6 +359,34 @@ def test_a_keras_metric_that_is_never_updated_is_an_error(tmp_path: Any) -> None
 
     estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=1)
     with pytest.raises(ValueError, match=r"'forgotten'.*`update_state"):
+        estimator.evaluate(dataset())
+
+
+METRIC_UPDATES: dict[str, Callable[[Callable[[], int], tf.Tensor], Any]] = {
+    "tf.function": lambda update, y: tf.function(update)(),
+    "tf.cond": lambda update, y: tf.cond(tf.reduce_sum(y) > -1.0, update, lambda: 0),
+    "tf.while_loop": lambda update, y: tf.while_loop(lambda i: i < 3, lambda i: update() + i, [0]),
+    "tf.map_fn": lambda update, y: tf.map_fn(lambda value: update() + value, tf.range(3)),
+}
+
+
+@pytest.mark.parametrize("place", METRIC_UPDATES)
+def test_an_update_of_a_keras_metric_inside_a_function_does_not_count(
+    place: str, tmp_path: Any
+) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        spec = Counted()(features, labels, mode)
+        metric = keras.metrics.Mean()
+
+        def update() -> int:
+            metric.update_state(labels)
+            return 1
+
+        METRIC_UPDATES[place](update, labels)
+        return spec._replace(eval_metric_ops={"inside": metric})
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(dataset(), steps=1)
+    with pytest.raises(ValueError, match=r"'inside'.*updates in a `tf.function`.* do not count"):
         estimator.evaluate(dataset())
 
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program, program
 
@@ -33,6 +34,10 @@ def with_current_names(model: model_program.ModelProgram, path: str) -> Iterator
     Args:
         model: The program that reads.
         path: The checkpoint.
+
+    Raises:
+        errors.CheckpointMismatchError: The checkpoint has all variables under their current and
+            under their former names, which stand for different values.
     """
     sources = _sources(model, path)
     if not sources:
@@ -45,39 +50,69 @@ def with_current_names(model: model_program.ModelProgram, path: str) -> Iterator
 
 
 def _sources(model: model_program.ModelProgram, path: str) -> dict[str, str]:
-    """The names in the checkpoint, by the current names of the variables that it seems to lack."""
+    """The names in the checkpoint, by the current names, if an earlier version has written it."""
     saver = model.scaffold.saver
     is_default = saver is None or isinstance(saver, checkpoint_files.DefaultSaver)
-    if not (is_default and model.graph.former_names):
+    names = _Names(model.graph.former_names)
+    if not (is_default and names.have_changed):
         return {}
+    views = checkpoint_files.global_views(model)
+    former = {name: names.former(name) for name in map(model_program.name, views)}
     shapes = checkpoint_files.reader(path).get_variable_to_shape_map()
-    sources: dict[str, str] = {}
-    for view in checkpoint_files.global_views(model):
-        name = model_program.name(view)
-        if name in shapes or model.graph.is_optional(view):
-            continue
-        former = _former_name(name, model.graph.former_names)
-        fits = former in shapes and view.shape.is_compatible_with(shapes[former])
-        if not fits or former in sources.values():
-            return {}  # the error for what is missing should name the checkpoint itself
-        sources[name] = former
-    return sources
+    needed = [view for view in views if not model.graph.is_optional(view)]
+    # A former name may be the current name of another variable. So a checkpoint is read either by
+    # the current names of all variables or by the former ones.
+    if not _holds(shapes, needed, former):
+        return {}  # the error for what is missing should name the checkpoint itself
+    if _holds(shapes, needed, {name: name for name in former}):
+        _refuse_to_choose(path, former)
+    return {name: source for name, source in former.items() if source in shapes}
 
 
-def _former_name(name: str, former_names: Mapping[str, str]) -> str:
-    """The former name of a variable, or of the slot that an optimizer keeps for one.
+def _holds(
+    shapes: Mapping[str, Sequence[int]], needed: Sequence[Any], names: Mapping[str, str]
+) -> bool:
+    """Whether a checkpoint has a tensor of its own for each variable, under the given names."""
+    sources = [(names[model_program.name(view)], view.shape) for view in needed]
+    fit = all(name in shapes and shape.is_compatible_with(shapes[name]) for name, shape in sources)
+    return fit and len(set(names.values())) == len(names)
 
-    TF1 optimizers append to the name of the variable. Keras' put it, with underscores, into theirs.
+
+def _refuse_to_choose(path: str, former: Mapping[str, str]) -> None:
+    """Refuses a checkpoint that the program can read in two ways.
+
+    Raises:
+        errors.CheckpointMismatchError: The two ways differ.
     """
-    # The longest first: the name of one variable may be a part of another's.
-    for current, former in sorted(former_names.items(), key=lambda pair: -len(pair[0])):
-        if name == current or name.startswith(f"{current}/"):
-            return former + name.removeprefix(current)
-        current_part, former_part = current.replace("/", "_"), former.replace("/", "_")
-        scope, _, last = name.rpartition("/")
-        if last == current_part or last.startswith(f"{current_part}_"):
-            return f"{scope}/{former_part}{last.removeprefix(current_part)}"
-    return name
+    name = next((name for name, source in former.items() if name != source), None)
+    if name is not None:
+        raise errors.CheckpointMismatchError(
+            f"The checkpoint {path!r} has two values for the variable {name!r}: {name!r} is its "
+            f"name, and {former[name]!r} was its name in earlier versions of kestimator, which may "
+            "have written the checkpoint. To read it by the current names, pass "
+            "`Scaffold(saver=tf.compat.v1.train.Saver())`. To read one of an earlier version, pass "
+            "a saver whose `var_list` has the variables by their names in the checkpoint."
+        )
+
+
+class _Names:
+    """The former names of variables.
+
+    Args:
+        of_keras: Those of the variables that Keras made, by their current names.
+    """
+
+    def __init__(self, of_keras: Mapping[str, str]) -> None:
+        self.have_changed = any(name != former for name, former in of_keras.items())
+        # The longest first: the name of one variable may be a part of another's.
+        self._of_keras = sorted(of_keras.items(), key=lambda pair: -len(pair[0]))
+
+    def former(self, name: str) -> str:
+        """The former name of a variable, or of the slot that a TF1 optimizer keeps for one."""
+        for current, former in self._of_keras:
+            if name == current or name.startswith(f"{current}/"):
+                return former + name.removeprefix(current)
+        return name
 
 
 def _copy(source: str, target: str, sources: Mapping[str, str]) -> None:

@@ -49,6 +49,7 @@ def names_from_zero(seed: int | None, graph: tf.Graph | None = None) -> Iterator
         _global_state.set_global_attribute(key, None)
     if graph is not None:
         count_names_by_scope(graph)
+        _global_state.set_global_attribute("name_scope_stack", _NameScopes())
     _local.random = outer if seed is None else random.Random(seed)
     try:
         yield
@@ -126,6 +127,28 @@ class _NamesOfScopes(dict[str, int]):
             return _variable_scope.get_variable_scope_store()
 
 
+class _NameScopes(list[Any]):
+    """The open name scopes of Keras, which also remembers the objects that have opened one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.callers: dict[int, Any] = {}  # by id
+
+    def append(self, scope: Any) -> None:
+        self.callers[id(scope.caller)] = scope.caller
+        super().append(scope)
+
+
+def layers_called() -> list[keras.Layer]:
+    """The layers that have been called in the calling thread's trace.
+
+    Keras opens a name scope for each call. It has no hook for calls of all layers.
+    """
+    scopes = _global_state.get_global_attribute("name_scope_stack")
+    callers = scopes.callers.values() if isinstance(scopes, _NameScopes) else ()
+    return [caller for caller in callers if isinstance(caller, keras.Layer)]
+
+
 def _numbered(name: str, count: int) -> str:
     """The name that Keras gives to an object after `count` others of its kind."""
     return f"{name}_{count}" if count > 0 else name
@@ -201,6 +224,21 @@ def _is_being_made_by(kind: type) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def variable_of_slot() -> keras.Variable | None:
+    """The variable for which an optimizer is making a slot, or None.
+
+    Its path is a part of the slot's name. Neither the slot nor the optimizer tells which variable
+    it was, so this function searches for the frame of the public method that makes slots.
+    """
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "add_variable_from_reference":
+            reference = frame.f_locals.get("reference_variable")
+            return reference if isinstance(reference, keras.Variable) else None
+        frame = frame.f_back
+    return None
 
 
 def path_without_sequentials(variable: keras.Variable) -> str:

@@ -266,13 +266,16 @@ class ModelProgram:
         """Checks that a Keras metric counts something.
 
         Raises:
-            errors.ArgumentError: The model_fn did not update it.
+            errors.ArgumentError: The model_fn did not update it, or only in a function, a branch or
+                a loop, whose writes are not ops of the graph.
         """
         has_state = isinstance(metric, keras.metrics.Metric) and metric.variables
         if has_state and not self._writes_of(metric):
             raise errors.ArgumentError(
-                f"The metric {name!r} of `eval_metric_ops` counts nothing: the model_fn made it, "
-                "but did not update it. Call its `update_state(...)` in the model_fn."
+                f"The metric {name!r} of `eval_metric_ops` counts nothing. Call its "
+                "`update_state(...)` in the model_fn itself: updates in a `tf.function`, "
+                "`tf.cond`, `tf.map_fn` or loop do not count. Compute the values there, and "
+                "update the metric outside of it."
             )
 
     def _initialize_own_metrics(self) -> None:

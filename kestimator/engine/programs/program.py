@@ -62,7 +62,8 @@ class ProgramGraph(traced_graph.TracedGraph):
         random_state: The state that random ops draw from.
         custom_gradients: The functions of its `tf.custom_gradient`s, by their registered names.
         optional: The names of variables that a checkpoint may lack.
-        former_names: The names that earlier versions of kestimator gave to variables, by name.
+        former_names: The names that earlier versions of kestimator gave to the variables of Keras,
+            by name.
         replicas: The number of replicas in the trace.
     """
 
@@ -346,6 +347,7 @@ def trace(
         inputs, structure = _placeholders(element_spec)
         graph.creator = creator
         result = build(structure)
+        creator.check_layers(keras_state.layers_called())
         graph.creator = None
         imported_variables.take_over(graph, store, local)
         graph.random_state.take_over()

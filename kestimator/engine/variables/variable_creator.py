@@ -9,7 +9,7 @@ Synopsis::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -45,6 +45,7 @@ class VariableCreator:
         self._local = local
         self._keras_names: set[str] = set()
         self._former_names: set[str] = set()
+        self._former_paths: dict[int, str] = {}  # by the ids of Keras variables
         self.keras_handles: set[int] = set()
         """The ids of handles whose writes count as Keras', no matter which code makes them."""
         self.lent: dict[int, tuple[keras.Variable, tf.Variable]] = {}
@@ -52,6 +53,8 @@ class VariableCreator:
         self.keras_variables: dict[str, keras.Variable] = {}
         """By name, the variables that layers made or that were read in this trace."""
         self._held: dict[str, tf.Variable] = {}  # by name, the variable that Keras holds
+        # By name, the Keras variables for the variables that this trace made.
+        self._holders: dict[str, list[keras.Variable]] = {}
 
     @property
     def store(self) -> VariableStore:
@@ -83,18 +86,21 @@ class VariableCreator:
     ) -> tf.Variable:
         """Makes a variable for Keras, which makes its variables eagerly and with a value."""
         is_metric = keras_state.is_metric_being_made()
-        former_name = self._keras_name(keras_variable)
+        former_path = self._former_path(keras_variable)
+        former_name = self._in_scope(former_path)
         keras_objects.use_path(keras_variable, keras_state.path_without_sequentials(keras_variable))
-        name = self._keras_name(keras_variable)
+        name = self._in_scope(keras_variable.path)
         keras_state.take_name(keras_variable.path.split("/")[0])
         # Optimizers, metrics and seeds have their own state, also in a scope with `reuse`.
         if not (is_metric or is_seed(name) or keras_state.is_optimizer_being_made()):
             shared = self._shared(name, keras_variable, kwargs)
             if shared is not None:
+                self._holders[name].append(keras_variable)
                 return shared
         former_name = keras_names.unused_name(former_name, self._former_names)
         name = keras_names.unused_name(name, self._keras_names)
-        if former_name != name:
+        if not is_metric:
+            self._former_paths[id(keras_variable)] = former_path
             self._graph.former_names[name] = former_name
         store = self._local if is_metric else self._store
         kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
@@ -112,6 +118,7 @@ class VariableCreator:
         if not is_metric:
             self.keras_variables[name] = keras_variable
             self._held[name] = keras_value
+            self._holders[name] = [keras_variable]
         return keras_value
 
     def _shared(
@@ -215,6 +222,30 @@ class VariableCreator:
             pass
         return name
 
+    def check_layers(self, layers: Sequence[keras.Layer]) -> None:
+        """Checks that no layer from outside shares its memory with what the trace has made.
+
+        Args:
+            layers: The layers that the trace has called.
+
+        Raises:
+            errors.ArgumentError: A variable of this trace has the name that another program gave to
+                a variable of one of the layers.
+        """
+        names = {id(slot.variable): slot.name for slot in self._store}
+        for layer in layers:
+            for variable in layer.variables:
+                memory = keras_objects.memory_of(variable)
+                name = names.get(id(getattr(memory, "memory", memory)), "")
+                if all(holder is not variable for holder in self._holders.get(name, [variable])):
+                    raise errors.ArgumentError(
+                        f"The model_fn made a variable {name!r}, but the layer {layer.name!r}, "
+                        "which was made outside of this call of the model_fn, has the variable of "
+                        "this name already: the model_fn makes and calls its layers in another "
+                        "order than before. Give each layer its own `name`, or make all layers in "
+                        "the model_fn."
+                    )
+
     def view_of(self, variable: keras.Variable | tf.Variable) -> tf.Variable:
         """The program's view of a Keras variable, or of the `tf.Variable` that it holds."""
         variable = variable.value if isinstance(variable, keras.Variable) else variable
@@ -227,11 +258,23 @@ class VariableCreator:
         views = [*views, *self._graph.get_collection(_GraphKeys.LOCAL_VARIABLES)]
         return any(_stands_for(view, variable) for view in views)
 
-    def _keras_name(self, keras_variable: keras.Variable) -> str:
+    def _in_scope(self, path: str) -> str:
         # Variable scopes belong to the graph, which need not be the default one here.
         with self._graph.as_default():
             scope = str(tf.compat.v1.get_variable_scope().name)
-        return f"{scope}/{keras_variable.path}" if scope else str(keras_variable.path)
+        return f"{scope}/{path}" if scope else path
+
+    def _former_path(self, keras_variable: keras.Variable) -> str:
+        """The path of a variable that is being made, as in earlier versions of kestimator."""
+        path = str(keras_variable.path)
+        reference = keras_state.variable_of_slot()
+        former = self._former_paths.get(id(reference))
+        if reference is None or former is None:
+            return path
+        # "adam/dense_kernel_momentum" is a slot of "dense/kernel".
+        scope, _, slot = path.rpartition("/")
+        rest = slot.removeprefix(reference.path.replace("/", "_"))
+        return f"{scope}/{former.replace('/', '_')}{rest}"
 
     def view(
         self,
@@ -312,6 +355,7 @@ class VariableCreator:
             name = scope.rstrip("/")
             if store is self._store:
                 self.reserve(name)
+                self._holders[name] = []
             if initial_value is None:
                 return self._restored_later(store, name, kwargs)
             with tf.name_scope("Initializer"), self._graph.random_state.initializing():

@@ -16,6 +16,7 @@ import kestimator
 from kestimator import errors
 
 L = keras.layers
+v1 = tf.compat.v1
 NUMBERS = np.linspace(-1.0, 1.0, 16, dtype=np.float32).reshape(8, 2)
 WORDS = np.array([["a", "b"], ["c", "a"]] * 4)
 TEXTS = np.array(["a b", "c a"] * 4)
@@ -179,3 +180,84 @@ def test_layers_of_the_model_fn_have_the_same_names_in_every_mode(
     estimator.train(data(NUMBERS)).evaluate(data(NUMBERS))
     assert predictions(estimator).shape == (8, 2)
     assert [name for name in estimator.get_variable_names() if "scale" in name] == names
+
+
+def built(layer: L.Layer) -> L.Layer:
+    layer.build([None, 2])
+    return layer
+
+
+def get_variable(values: Any) -> Any:
+    return values * v1.get_variable("first/scale", [2])
+
+
+@pytest.mark.parametrize("make", [First, lambda **options: built(First(**options))])
+@pytest.mark.parametrize("inside", [lambda x: First()(x), lambda x: First(name="first")(x)])
+def test_another_order_in_another_mode_is_refused(
+    make: Callable[..., L.Layer], inside: Callable[[Any], Any], tmp_path: pathlib.Path
+) -> None:
+    layer = make(name="first")
+    orders = {kestimator.ModeKeys.TRAIN: [layer, inside]}
+    estimator = estimator_in_order(lambda mode: orders.get(mode, [inside, layer]), tmp_path)
+    estimator.train(data(NUMBERS), steps=1)
+    for _ in range(2):
+        with pytest.raises(errors.ArgumentError, match="'first/scale'.*Give each layer its own"):
+            estimator.evaluate(data(NUMBERS), steps=1)
+
+
+def test_a_layer_that_came_second_in_training_may_come_first(tmp_path: pathlib.Path) -> None:
+    layer = First(name="first")
+
+    def layers(mode: str) -> list[Callable[[Any], Any]]:
+        is_training = mode == kestimator.ModeKeys.TRAIN
+        return [First(name="first"), layer] if is_training else [layer, First(name="first")]
+
+    estimator = estimator_in_order(layers, tmp_path)
+    estimator.train(data(NUMBERS))
+    loss = estimator.evaluate(data(NUMBERS + 1.0))["loss"]
+    scales = [estimator.get_variable_value(name) for name in ("first/scale", "first/scale_1")]
+    np.testing.assert_allclose(loss, np.mean((NUMBERS + 1.0) * scales[0] * scales[1]), rtol=1e-5)
+    np.testing.assert_array_equal(layer.scale.numpy(), scales[1])
+
+
+def estimator_in_order(
+    layers: Callable[[str], list[Callable[[Any], Any]]], model_dir: pathlib.Path
+) -> kestimator.Estimator:
+    """An estimator whose model_fn calls layers in an order that depends on the mode."""
+
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        for layer in layers(mode):
+            features = layer(features)
+        loss = tf.reduce_mean(features)
+        return kestimator.EstimatorSpec(mode, features, loss, keras.optimizers.SGD(0.1))
+
+    return kestimator.Estimator(model_fn, str(model_dir))
+
+
+def test_get_variable_does_not_take_the_memory_of_a_layer(tmp_path: pathlib.Path) -> None:
+    layer = First(name="first")
+    orders = {kestimator.ModeKeys.EVAL: [get_variable, layer]}
+    estimator = estimator_in_order(lambda mode: orders.get(mode, [layer]), tmp_path)
+    estimator.train(data(NUMBERS))
+    with pytest.raises(errors.ArgumentError, match="'first/scale'"):
+        estimator.evaluate(data(NUMBERS))
+
+
+def test_a_layer_may_stand_for_one_from_outside_that_is_not_called(tmp_path: pathlib.Path) -> None:
+    layer = First(name="first")
+    orders = {kestimator.ModeKeys.TRAIN: [layer]}
+    estimator = estimator_in_order(lambda mode: orders.get(mode, [First(name="first")]), tmp_path)
+    estimator.train(data(NUMBERS), steps=1)
+    scale = estimator.get_variable_value("first/scale")
+    loss = estimator.evaluate(data(NUMBERS), steps=1)["loss"]
+    np.testing.assert_allclose(loss, np.mean(NUMBERS[:4] * scale), rtol=1e-6)
+
+
+def test_layers_that_share_by_reuse_are_no_conflict(tmp_path: pathlib.Path) -> None:
+    def reusing(values: Any) -> Any:
+        with v1.variable_scope("a", reuse=v1.AUTO_REUSE):
+            return First(name="first")(First(name="first")(values))
+
+    estimator = estimator_in_order(lambda mode: [reusing], tmp_path).train(data(NUMBERS), steps=1)
+    estimator.evaluate(data(NUMBERS), steps=1)
+    assert "a/first/scale_1" not in estimator.get_variable_names()
