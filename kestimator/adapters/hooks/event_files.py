@@ -49,26 +49,27 @@ class EvaluationLog:
         model_dir: The directory of the event files of training.
 
     Attributes:
+        directories: The directories of its event files.
         latest: The scalar values of the latest evaluation, by the name of its folder.
     """
 
     def __init__(self, model_dir: str) -> None:
-        self._directories = {model_dir}
+        self.directories = {model_dir}
         # Garbage collection calls the finalizer, in any thread. So it only takes a note.
-        weakref.finalize(self, _left_behind.extend, self._directories).atexit = False
+        weakref.finalize(self, _left_behind.extend, self.directories).atexit = False
         _logs.add(self)
         with contextlib.suppress(IndexError):  # none is left
             while True:
                 directory = _left_behind.pop()
                 # Another estimator may write to the same directory.
-                if not any(directory in log._directories for log in list(_logs)):
+                if not any(directory in log.directories for log in list(_logs)):
                     tf_summaries.release_writer(directory)
         self.latest: dict[str, dict[str, float]] = {}
         self._scalars: dict[str, dict[int, dict[str, float]]] = {}
 
     def write(self, directory: str, values: Mapping[str, Any], checkpoint_path: str | None) -> None:
         """Writes an evaluation as `write_evaluation` does, and keeps it."""
-        self._directories.add(directory)
+        self.directories.add(directory)
         write_evaluation(directory, values, checkpoint_path)
         step, numbers = int(values["global_step"]), [k for k in values if _is_number(values[k])]
         scalars = {key: float(values[key]) for key in numbers if key != "global_step"}
