@@ -255,6 +255,11 @@ def _tensors_are_wanted() -> bool:
     return not tf.executing_eagerly() and (_is_called_by_estimator.get() or not is_function)
 
 
+def holds_arrays(dataset: tf.data.Dataset) -> bool:
+    """Returns whether this module made a Dataset of arrays, which can be read once more."""
+    return getattr(dataset, "holds_arrays", False)
+
+
 def _not_to_be_unpacked(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the same Dataset, with a class that refuses iteration inside an input_fn.
 
@@ -276,7 +281,7 @@ def _guarded(kind: Any) -> Any:
             )
         return kind.__iter__(self)
 
-    return type(kind.__name__, (kind,), {"__iter__": __iter__})
+    return type(kind.__name__, (kind,), {"__iter__": __iter__, "holds_arrays": True})
 
 
 def _next_of(dataset: tf.data.Dataset) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kestimator import inputs
 from kestimator.engine.graphs import pruned_function
 from kestimator.engine.programs import program as _program
 from kestimator.engine.tf_internals import tf_datasets
@@ -57,6 +58,8 @@ def _is_at_hand(dataset: Any) -> bool:
 
 def can_repeat(dataset: Any) -> bool:
     """Returns whether a Dataset in memory yields the same examples, in any order, once more."""
+    if inputs.holds_arrays(dataset):
+        return True
     return _kind(dataset) in _REPEATABLE and all(map(can_repeat, tf_datasets.inputs(dataset)))
 
 

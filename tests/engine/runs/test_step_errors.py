@@ -133,6 +133,15 @@ class TestNanLoss:
         text = self.train(tmp_path, {"x": X, "other": other}, Y.astype("float32"))
         assert text.startswith("NaN loss during training. The data has NaN in the feature 'other'.")
 
+    def test_feature_of_arrays(self, tmp_path: Any) -> None:
+        features = {"x": X, "other": np.array([1.0, np.nan] * 4, "float32")}
+        input_fn = kestimator.inputs.numpy_input_fn(
+            features, Y.astype("float32"), batch_size=4, shuffle=True
+        )
+        estimator = kestimator.Estimator(model_fn, tmp_path)
+        with pytest.raises(kestimator.errors.NanLossError, match="NaN in the feature 'other'"):
+            estimator.train(input_fn)
+
     def test_labels(self, tmp_path: Any) -> None:
         labels = np.where(Y == 1, np.nan, 0.0).astype("float32")
         text = self.train(tmp_path, {"x": X, "other": X[:, 0]}, labels)
