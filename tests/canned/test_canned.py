@@ -354,7 +354,10 @@ def test_a_network_trains_a_shared_embedding_of_tf1(name: str | None, tmp_path: 
     make = functools.partial(
         v1.feature_column.shared_embedding_columns, shared_embedding_collection_name=name
     )
-    estimator = kestimator.DNNRegressor([2], shared_columns(make), str(tmp_path))
+    # Not ReLU: a unit that is off for all examples would train nothing.
+    estimator = kestimator.DNNRegressor(
+        [2], shared_columns(make), str(tmp_path), activation_fn=tf.nn.sigmoid
+    )
     estimator.train(sharing_input_fn)
     scope = "dnn/input_from_feature_columns/input_layer"
     table = f"{scope}/{name or 'a_b_shared_embedding'}/embedding_weights"

@@ -23,6 +23,7 @@ import kestimator as ke
 from kestimator import errors
 from kestimator.adapters.hooks import event_files
 from kestimator.estimator import state_of
+from tests import selection
 
 v1: Any = tf.compat.v1
 STEPS, EPOCHS = 4, 3  # steps of an epoch
@@ -389,12 +390,13 @@ FAST_KIND = "Keras model_fn"
 
 
 def cells(pairs: Any) -> list[Any]:
-    """The cells; those of one kind of model are fast tests."""
-    slow = pytest.mark.slow
-    return [
-        pytest.param(name, kind, id=f"{name}-{kind}", marks=() if kind == FAST_KIND else slow)
-        for name, kind in pairs
-    ]
+    """The cells; of each callback, the first one is a fast test."""
+    cells, names = [], set()
+    for name, kind in sorted(pairs, key=lambda cell: cell[1] != FAST_KIND):
+        marks = pytest.mark.slow if name in names else ()
+        names.add(name)
+        cells.append(pytest.param(name, kind, id=f"{name}-{kind}", marks=marks))
+    return cells
 
 
 @pytest.mark.parametrize(("name", "kind"), cells(CELLS))
@@ -419,7 +421,7 @@ def refused_callback(name: str, path: pathlib.Path) -> Any:
     return makers[name]()
 
 
-@pytest.mark.parametrize(("name", "kind"), list(REFUSED))
+@pytest.mark.parametrize(("name", "kind"), cells(REFUSED))
 def test_refused_callback(name: str, kind: str, tmp_path: pathlib.Path) -> None:
     callback = refused_callback(name, tmp_path)
     with pytest.raises(errors.ArgumentError, match=REFUSED[name, kind]):
@@ -466,7 +468,7 @@ class Zero(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("save_steps", [None, 2, 3])  # 3 saves at the last step already
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", selection.members(KINDS, fast=[FAST_KIND]))
 def test_what_a_callback_sets_at_the_end_is_in_the_last_checkpoint(
     kind: str, save_steps: int | None, tmp_path: Any
 ) -> None:
@@ -508,7 +510,7 @@ def averaged_estimator(kind: str, model_dir: Any, config: Any = None) -> ke.Esti
 
 
 @pytest.mark.parametrize("save_steps", [600, 4, 3])  # 3 saves at the last step already
-@pytest.mark.parametrize("kind", WITH_OPTIMIZER)
+@pytest.mark.parametrize("kind", selection.members(WITH_OPTIMIZER, fast=[FAST_KIND]))
 def test_averages_of_the_optimizer_replace_the_weights_at_the_end(
     kind: str, save_steps: int, tmp_path: Any
 ) -> None:
@@ -588,7 +590,7 @@ def test_a_callback_that_looks_at_no_batch_leaves_the_loop_on_the_device(tmp_pat
     assert any(key[0] == "device loop" for key in observed if isinstance(key, tuple))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", selection.members(KINDS, fast=["canned"]))
 def test_a_hook_can_export_to_keras(kind: str, tmp_path: Any) -> None:
     """Its graph is the default one, and is finalized."""
     estimator = KINDS[kind](str(tmp_path / "model")).train(repeated, steps=1)
