@@ -150,13 +150,16 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
         self._end_epoch(global_step_value)
 
     def _end_epoch(self, step: int) -> bool:
-        """Ends an epoch of callbacks, if there was an evaluation at this step."""
-        if self._callbacks is None or all(e.last_step != step for e in self.evaluations):
+        """Ends an epoch of callbacks, if the first evaluation ran at this step."""
+        # As under `fit`, "val_loss" is a loss of the validation data: of the first evaluation.
+        first = self.evaluations[0]
+        if self._callbacks is None or first.last_step != step:
             return False
         metrics: dict[str, Any] = {}
-        for position, evaluation in enumerate(self.evaluations):
-            # As under `fit`, "val_loss" is a loss of the validation data: of the first evaluation.
-            prefix = f"val_{evaluation.name}_" if position else "val_"
+        for evaluation in self.evaluations:
+            if evaluation.last_step != step:
+                continue  # a callback would take an old value for one that did not improve
+            prefix = "val_" if evaluation is first else f"val_{evaluation.name}_"
             for key, value in (evaluation.metrics or {}).items():
                 if key != "global_step":
                     metrics[f"{prefix}{key}"] = value

@@ -537,6 +537,25 @@ def test_the_last_evaluation_is_that_of_the_averages(every_steps: int, tmp_path:
     assert metrics == averaged_estimator("Keras model_fn", tmp_path).evaluate(by_name)
 
 
+def test_epochs_end_with_the_first_of_several_evaluations(tmp_path: Any) -> None:
+    history = keras.callbacks.History()
+    estimator = KINDS["Keras model_fn"](str(tmp_path))
+    ke.train_and_evaluate(
+        estimator,
+        ke.TrainSpec(repeated, max_steps=6),
+        [
+            ke.EvalSpec(by_name, every_steps=2, steps=None),
+            ke.EvalSpec(by_name, every_steps=3, steps=None, name="other"),
+        ],
+        callbacks=[history],
+    )
+    assert history.epoch == [0, 1, 2]
+    # At steps 2, 4 and 6; the other one at 3 (or 4, the next checkpoint) and 6.
+    assert len(history.history["val_loss"]) == 3
+    assert history.history["val_other_loss"][-1] == history.history["val_loss"][-1]
+    assert len(history.history["val_other_loss"]) < 3
+
+
 def test_callbacks_of_an_evaluation_get_its_metrics(tmp_path: Any) -> None:
     ends: list[Any] = []
 
