@@ -481,10 +481,7 @@ def _check_vars_to_warm_start(patterns: Any) -> None:
 
 def _checked_names(names: Any) -> dict[str, str]:
     expected = "a dict from names of variables to names in the checkpoint, or None"
-    checked = kinds.checked_mapping("var_name_to_prev_var_name", names, expected)
-    for name, previous in checked.items():
-        kinds.checked_text(f"var_name_to_prev_var_name[{name!r}]", previous, "a string")
-    return checked
+    return kinds.checked_texts("var_name_to_prev_var_name", names, expected)
 
 
 def _checked_vocab_infos(vocab_infos: Any) -> dict[str, VocabInfo]:

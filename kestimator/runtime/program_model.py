@@ -78,12 +78,15 @@ class ProgramModel(keras.Model):
     @property
     def trainable_weights(self) -> list[Any]:
         """The variables that training changes."""
-        return [_of_model(slot) for slot in self._slots() if slot.is_trainable]
+        # Not by their `trainable`, as Keras does: only a program's view of a TF1 variable has it.
+        names = self._trainable_names()
+        return [_of_model(slot) for slot in self._slots() if slot.name in names]
 
     @property
     def non_trainable_weights(self) -> list[Any]:
         """The other variables, such as moving averages."""
-        return [_of_model(slot) for slot in self._slots() if not slot.is_trainable]
+        names = self._trainable_names()
+        return [_of_model(slot) for slot in self._slots() if slot.name not in names]
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -155,6 +158,11 @@ class ProgramModel(keras.Model):
         predictions = self._program_model.spec.predictions
         flat = self._step(data, tf.nest.flatten(predictions))
         return tf.nest.pack_sequence_as(predictions, flat)
+
+    def _trainable_names(self) -> set[str]:
+        graph = self._program_model.graph
+        views = graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
+        return {model_program.name(view) for view in views}
 
     def _slots(self) -> list[variable_store.Slot]:
         store, graph = self._estimator_state.store, self._program_model.graph

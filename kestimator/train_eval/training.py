@@ -26,6 +26,7 @@ from kestimator.adapters.hooks import keras_callbacks
 from kestimator.config import RunConfig
 from kestimator.estimator import Estimator
 from kestimator.keys import TaskType
+from kestimator.validation import kinds
 
 
 def train_and_evaluate(
@@ -67,8 +68,8 @@ def train_and_evaluate(
             or two exporters have the same name.
         TypeError: An argument has a type that cannot be used.
     """
-    _check_instance("estimator", estimator, Estimator, "a kestimator.Estimator")
-    _check_instance("train_spec", train_spec, specs.TrainSpec, "a kestimator.TrainSpec")
+    kinds.checked_instance("estimator", estimator, Estimator, "a kestimator.Estimator")
+    kinds.checked_instance("train_spec", train_spec, specs.TrainSpec, "a kestimator.TrainSpec")
     eval_specs = _checked_eval_specs(eval_spec)
     _check_is_local(estimator.config)
     # None stays None: a type error is that of `train`.
@@ -269,20 +270,17 @@ def _evaluated(callbacks: Any) -> keras_callbacks.EvaluatedCallbacks | None:
     return keras_callbacks.EvaluatedCallbacks(callbacks) if is_list and callbacks else None
 
 
-def _check_instance(name: str, value: Any, kind: type, expected: str) -> None:
-    if not isinstance(value, kind):
-        raise errors.ArgumentTypeError(errors.invalid_argument(name, value, expected))
-
-
 def _checked_eval_specs(eval_spec: Any) -> list[specs.EvalSpec]:
     expected = "a kestimator.EvalSpec"
     if isinstance(eval_spec, specs.EvalSpec):
         return [eval_spec]
     # A spec is a namedtuple, so a TrainSpec would pass for a list.
     if isinstance(eval_spec, (specs.TrainSpec, str)) or not isinstance(eval_spec, Sequence):
-        _check_instance("eval_spec", eval_spec, specs.EvalSpec, f"{expected}, or a list of them")
+        kinds.checked_instance(
+            "eval_spec", eval_spec, specs.EvalSpec, f"{expected}, or a list of them"
+        )
     for position, spec in enumerate(eval_spec):
-        _check_instance(f"eval_spec[{position}]", spec, specs.EvalSpec, expected)
+        kinds.checked_instance(f"eval_spec[{position}]", spec, specs.EvalSpec, expected)
     if not eval_spec:
         raise errors.ArgumentError(
             errors.invalid_argument("eval_spec", eval_spec, "at least one kestimator.EvalSpec")

@@ -94,6 +94,18 @@ def checked_mapping(name: str, value: Any, expected: str) -> dict[Any, Any]:
     return dict(value)
 
 
+def checked_texts(name: str, value: Any, expected: str) -> dict[str, str]:
+    """Checks a mapping from strings to strings and returns it as a dict; None becomes empty.
+
+    Raises:
+        ArgumentTypeError: It is something else.
+    """
+    checked = checked_mapping(name, value, expected)
+    for key, text in checked.items():
+        checked_text(f"{name}[{key!r}]", text, "a string")
+    return checked
+
+
 def checked_instance(name: str, value: Any, kind: Any, expected: str) -> Any:
     """Checks that a value has a type, and returns it.
 

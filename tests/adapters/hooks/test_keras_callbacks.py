@@ -164,7 +164,9 @@ def base(kind: str, path: pathlib.Path) -> None:
 
     class Calls(keras.callbacks.Callback):
         def on_train_begin(self, logs: Any = None) -> None:
+            trainable, others = self.model.trainable_weights, self.model.non_trainable_variables
             calls.append(("begin", len(self.model.get_weights()), logs))
+            calls.append(("weights", len(trainable), len(others), self.model.count_params()))
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             calls.append(("epoch", epoch))
