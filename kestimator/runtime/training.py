@@ -56,23 +56,14 @@ def train(
         state.tracker.in_training(),
         contextlib.ExitStack() as stack,
     ):
-        all_hooks: list[Any] = []
-
-        def changed_at_the_end() -> None:
-            saving.save_again_at_the_end(all_hooks)
-            state.tracker.changed()
-            broadcast(state, model)
-
-        all_hooks += [
-            # Before the hook that saves the last checkpoint: these may change variables.
-            *([callbacks] if callbacks else []),
-            *keras_callbacks.hook_for_averages(model.keras_optimizer, changed_at_the_end),
-            *([callbacks.last_hook(changed_at_the_end)] if callbacks else []),
+        all_hooks = [
             *automatic_hooks.chief_hooks(model, state.config, state.tracker, hooks, listeners),
             *hooks,
             *automatic_hooks.loss_hooks(model, state.config, fails_at_nan=fails_at_nan),
             *model.spec.training_hooks,
         ]
+        # Before the hook that saves the last checkpoint: these may change variables.
+        all_hooks = [*_changing_hooks(state, model, callbacks, all_hooks), *all_hooks]
         all_hooks += automatic_hooks.step_hooks(model, batches, all_hooks)
         runner = runs.runner_over(state, model, session, batches, all_hooks)
 
@@ -105,6 +96,24 @@ def train(
     if planned is not None and steps < planned:
         _tell_early_end(start + steps, steps, planned, data_ended=runner.data_ended)
     logs.info("Loss for final step: %s.", loss)
+
+
+def _changing_hooks(
+    state: EstimatorState,
+    model: model_program.ModelProgram,
+    callbacks: keras_callbacks.CallbacksHook | None,
+    others: Sequence[Any],
+) -> list[Any]:
+    """The hooks that may change variables when training ends: averages, Keras callbacks."""
+
+    def changed() -> None:
+        saving.save_again_at_the_end(others)
+        state.tracker.changed()
+        broadcast(state, model)
+
+    averages = keras_callbacks.hook_for_averages(model.keras_optimizer, changed)
+    # As under `fit`: the epoch ends, the averages replace the weights, training ends.
+    return [callbacks, *averages, callbacks.last_hook(changed)] if callbacks else averages
 
 
 def _tell_early_end(step: int, steps: int, planned: int, *, data_ended: bool) -> None:
