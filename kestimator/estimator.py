@@ -25,8 +25,8 @@ import tensorflow as tf
 
 from kestimator import errors, logs, specs
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
-from kestimator.adapters.hooks import callbacks as _callbacks
 from kestimator.adapters.hooks import keras_callbacks
+from kestimator.adapters.hooks import progress as _progress
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files as _checkpoint_files
 from kestimator.engine.keras_internals import plain_graphs as _plain_graphs
@@ -176,8 +176,8 @@ class Estimator:
         self._state.distribution.check()
         train_hooks = list(checks.checked_hooks("hooks", hooks))
         listeners = list(checks.checked_listeners(saving_listeners))
-        _callbacks.check_callbacks(callbacks)
-        _callbacks.check_verbose(verbose)
+        keras_callbacks.check_callbacks(callbacks)
+        _progress.check_verbose(verbose)
         with self._state.claimed():
             self._train(input_fn, train_hooks, steps, max_steps, listeners, callbacks, verbose)
         return self
@@ -210,7 +210,7 @@ class Estimator:
         planned = steps if max_steps is None else max_steps - start
         with self._state.tracker.lock:
             model = programs.program(self._state, ModeKeys.TRAIN, batches)
-            progress = _callbacks.progress_hooks(
+            progress = _progress.progress_hooks(
                 model.spec.loss, verbose, planned, self._state.evaluations
             )
             observer = callback_hooks.training_hook(
@@ -218,10 +218,10 @@ class Estimator:
                 model,
                 callbacks,
                 steps=planned,
-                verbose=int(_callbacks.shows_progress(verbose)),
+                verbose=int(_progress.shows_progress(verbose)),
                 export=self.export_keras,
             )
-        with _callbacks.on_screen(progress):
+        with _progress.on_screen(progress):
             training.train(
                 self._state,
                 model,
@@ -267,7 +267,7 @@ class Estimator:
         self._check_mode(ModeKeys.EVAL)
         steps = arguments.checked_limit("steps", steps)
         checks.check_name("name", name)
-        _callbacks.check_callbacks(callbacks)
+        keras_callbacks.check_callbacks(callbacks)
         eval_hooks = list(checks.checked_hooks("hooks", hooks))
         # Before the input is opened, so that a wrong path is an immediate error.
         path = self._checkpoint(checkpoint_path)

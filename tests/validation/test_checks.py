@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors, experimental, inputs
-from kestimator.adapters.hooks import callbacks
+from kestimator.adapters.hooks import progress
 from kestimator.runtime import arguments
 from kestimator.validation import checks
 
@@ -348,12 +348,12 @@ class TestPublicArguments:
 
     @pytest.mark.parametrize("verbose", ["auto", 0, 2, True, np.int64(1)])
     def test_verbose(self, verbose):
-        callbacks.check_verbose(verbose)
+        progress.check_verbose(verbose)
 
     @pytest.mark.parametrize("verbose", ["loud", 3, -1, 1.0, None, [1]])
     def test_not_verbose(self, verbose):
         with pytest.raises(errors.ArgumentError, match="`verbose`.*'auto', 0"):
-            callbacks.check_verbose(verbose)
+            progress.check_verbose(verbose)
 
     def test_trains(self, tmp_path):
         config = kestimator.RunConfig(

@@ -266,6 +266,25 @@ def hook_for_averages(optimizer: Any, after: Callable[[], None]) -> list[Any]:
     return [_LastHook(take_over)]
 
 
+def check_callbacks(callbacks: Any) -> None:
+    """Checks the argument `callbacks`, before anything is opened.
+
+    Raises:
+        errors.ArgumentTypeError: It is not a list of Keras callbacks.
+    """
+    if callbacks is None:
+        return
+    if not isinstance(callbacks, (list, tuple)):
+        raise errors.ArgumentTypeError(
+            errors.invalid_argument("callbacks", callbacks, "a list of Keras callbacks, or None")
+        )
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise errors.ArgumentTypeError(
+                errors.invalid_argument("callbacks", callback, "keras.callbacks.Callback objects")
+            )
+
+
 def check(callbacks: Iterable[Any], model: Any, *, are_evaluated: bool) -> None:
     """Checks that callbacks can do their work in training.
 

@@ -1,4 +1,4 @@
-"""The progress bar of training, and the checks of the arguments `callbacks` and `verbose`.
+"""The progress bar of training, and the check of the argument `verbose`.
 
 Synopsis::
 
@@ -52,25 +52,6 @@ def on_screen(hooks: Sequence[Any]) -> Iterator[None]:
             if isinstance(hook, ProgressHook):
                 stack.enter_context(logs.above(hook))
         yield
-
-
-def check_callbacks(callbacks: Any) -> None:
-    """Checks the argument `callbacks`, before anything is opened.
-
-    Raises:
-        errors.ArgumentTypeError: It is not a list of Keras callbacks.
-    """
-    if callbacks is None:
-        return
-    if not isinstance(callbacks, (list, tuple)):
-        raise errors.ArgumentTypeError(
-            errors.invalid_argument("callbacks", callbacks, "a list of Keras callbacks, or None")
-        )
-    for callback in callbacks:
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise errors.ArgumentTypeError(
-                errors.invalid_argument("callbacks", callback, "keras.callbacks.Callback objects")
-            )
 
 
 def check_verbose(verbose: Any) -> None:
