@@ -128,7 +128,10 @@ def writer_of_one_estimator(model_dir: Any) -> Any:
     return v1.summary.FileWriterCache.get(str(model_dir))
 
 
-def test_event_files_lose_their_threads_after_their_estimator(tmp_path: Any) -> None:
+def test_event_files_lose_their_threads_after_their_estimator(
+    tmp_path: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(event_files, "_SECONDS_KEPT", 0.0)
     writer = writer_of_one_estimator(tmp_path / "first")
     assert event_writer_threads() == 2  # of training and of evaluations
     gc.collect()
@@ -141,6 +144,16 @@ def test_event_files_lose_their_threads_after_their_estimator(tmp_path: Any) -> 
     assert any(event.step == 7 for event in event_files.read_events(directory))
     del writer
     wait_until(lambda: event_writer_threads() == 0)
+
+
+def test_no_event_file_is_written_over_by_the_next_estimator(tmp_path: Any) -> None:
+    """TensorFlow names event files by the second in which they are opened."""
+    directory = str(tmp_path / "eval")
+    for step in range(5):
+        log = event_files.EvaluationLog(str(tmp_path))
+        log.write(directory, {"loss": 0.5, "global_step": step}, None)
+        del log
+    assert sorted(event_files.read_scalars(directory)) == [0, 1, 2, 3, 4]
 
 
 def test_another_estimator_of_the_directory_keeps_its_event_file(tmp_path: Any) -> None:

@@ -13,8 +13,9 @@ Synopsis::
 from __future__ import annotations
 
 import collections
-import contextlib
 import os
+import threading
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,8 +28,15 @@ from kestimator.engine.tf_internals import tf_summaries
 
 _v1 = tf.compat.v1
 _EVENT_FILES = "*.tfevents.*"
-_left_behind: collections.deque[str] = collections.deque()
-"""The directories of event files whose estimators are gone."""
+_left_behind: collections.deque[tuple[float, set[str]]] = collections.deque()
+"""The directories of event files whose estimators are gone, and the time when they went."""
+_SECONDS_KEPT = 2.0
+"""How long the event files of an estimator that is gone stay open.
+
+TensorFlow names an event file by the second in which it is opened, and writes over a file of that
+name. A directory's next writer must therefore not open its file in the same second.
+"""
+_release_lock = threading.Lock()
 _logs: weakref.WeakSet[EvaluationLog] = weakref.WeakSet()
 
 
@@ -43,7 +51,7 @@ class EvaluationLog:
     """The evaluations of one estimator: in event files, and their scalar values in memory.
 
     Each event file has a thread that writes it. The threads of an estimator's files end when
-    another log is made after the estimator is gone.
+    another log is made two seconds or more after the estimator is gone.
 
     Args:
         model_dir: The directory of the event files of training.
@@ -56,14 +64,9 @@ class EvaluationLog:
     def __init__(self, model_dir: str) -> None:
         self.directories = {model_dir}
         # Garbage collection calls the finalizer, in any thread. So it only takes a note.
-        weakref.finalize(self, _left_behind.extend, self.directories).atexit = False
+        weakref.finalize(self, _leave_behind, self.directories).atexit = False
         _logs.add(self)
-        with contextlib.suppress(IndexError):  # none is left
-            while True:
-                directory = _left_behind.pop()
-                # Another estimator may write to the same directory.
-                if not any(directory in log.directories for log in list(_logs)):
-                    tf_summaries.release_writer(directory)
+        _release_writers()
         self.latest: dict[str, dict[str, float]] = {}
         self._scalars: dict[str, dict[int, dict[str, float]]] = {}
 
@@ -82,6 +85,20 @@ class EvaluationLog:
         A copy: another thread may evaluate meanwhile.
         """
         return dict(self._scalars.get(directory, {}))
+
+
+def _leave_behind(directories: set[str]) -> None:
+    _left_behind.append((time.monotonic(), directories))
+
+
+def _release_writers() -> None:
+    """Ends the threads of event files whose estimators are gone, when that is safe."""
+    with _release_lock:
+        while _left_behind and time.monotonic() - _left_behind[0][0] > _SECONDS_KEPT:
+            for directory in _left_behind.popleft()[1]:
+                # Another estimator may write to the same directory.
+                if not any(directory in log.directories for log in list(_logs)):
+                    tf_summaries.release_writer(directory)
 
 
 def write_evaluation(
