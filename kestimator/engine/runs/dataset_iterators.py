@@ -30,7 +30,19 @@ _AT_HAND = ("TensorSlice", "Tensor", "Range", "Take", "Skip", "Repeat")
 _CUT_FROM_MEMORY = (*_AT_HAND, "Batch", "Zip", "Cache")
 _OF_SAME_COMPONENTS = ("Take", "Skip", "Repeat", "Cache", "Shuffle", "Prefetch", "Options", "Shard")
 _BATCHES = ("Batch", "ParallelBatch", "PaddedBatch")
-_REPEATABLE = (*_CUT_FROM_MEMORY, *_OF_SAME_COMPONENTS, *_BATCHES, "Concatenate")
+_OF_FILES = tuple(f"{kind}DatasetV2" for kind in ("TFRecord", "TextLine", "Csv"))
+_OF_FUNCTIONS = ("Map", "ParallelMap", "Filter", "FlatMap", "Interleave", "ParallelInterleave")
+_REPEATABLE = (
+    *(*_CUT_FROM_MEMORY, *_OF_SAME_COMPONENTS, *_BATCHES, *_OF_FILES, *_OF_FUNCTIONS),
+    *("Concatenate", "ParseExample"),
+)
+_REPEATABLE_OPS = (
+    # They call functions, whose ops are looked at themselves, read, or only raise errors.
+    *("If", "While", "Case", "StatefulPartitionedCall", "Assert"),
+    *("TensorSliceDataset", "TensorDataset", "FlatMapDataset", "BatchDatasetV2"),
+    *("TFRecordDataset", "TFRecordDatasetV2", "TextLineDataset", "CSVDataset", "CSVDatasetV2"),
+    *("LookupTableFindV2", "LookupTableSizeV2", "ReadVariableOp"),
+)
 MOST_ITERATOR_MAKERS = 64
 MakeOptions = Callable[[], tf.data.Options]
 
@@ -57,10 +69,21 @@ def _is_at_hand(dataset: Any) -> bool:
 
 
 def can_repeat(dataset: Any) -> bool:
-    """Returns whether a Dataset in memory yields the same examples, in any order, once more."""
+    """Returns whether a Dataset yields the same examples, in any order, once more.
+
+    One does that reads memory or files, and whose functions draw, count and wait for nothing.
+    """
     if inputs.holds_arrays(dataset):
         return True
-    return _kind(dataset) in _REPEATABLE and all(map(can_repeat, tf_datasets.inputs(dataset)))
+    return (
+        _kind(dataset) in _REPEATABLE
+        and all(map(_can_run_again, tf_datasets.types_of_ops(dataset)))
+        and all(map(can_repeat, tf_datasets.inputs(dataset)))
+    )
+
+
+def _can_run_again(op_type: str) -> bool:
+    return op_type in _REPEATABLE_OPS or not tf_datasets.is_stateful(op_type)
 
 
 def is_batched_last(dataset: Any) -> bool:

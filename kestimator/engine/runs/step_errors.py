@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -177,25 +178,34 @@ def _batched_name(batches: _batches.Batches, component: int) -> str | None:
 def _nan_source(batches: _batches.Batches) -> str | None:
     """Says in which feature or label of the data there is a NaN; None if none is found.
 
-    The batch of the step is gone, so the data is read again, unless that could change it, wait for
-    it or call a function of the program.
+    The batch of the step is gone, so the data is read again, unless that could change it or call a
+    function of the program.
     """
     dataset = batches.source
     if dataset is None or not dataset_iterators.can_repeat(dataset):
         return None
-    names = _names(elements.features_and_labels(dataset.element_spec))
+    bad: list[str] = []
     end = time.monotonic() + SECONDS_TO_LOOK_FOR_NAN
-    with _program.eager_mode():
+    # A file that is a pipe may have no more to give, and one batch may take minutes.
+    reader = threading.Thread(target=_look_for_nan, args=[dataset, end, bad], daemon=True)
+    reader.start()
+    reader.join(SECONDS_TO_LOOK_FOR_NAN)
+    if not bad:
+        return None
+    sources = " and ".join(dict.fromkeys(bad))
+    return f"The data has NaN in {sources}. Remove or replace it in the input_fn."
+
+
+def _look_for_nan(dataset: tf.data.Dataset, end: float, bad: list[str]) -> None:
+    """Puts the names of the tensors that have NaN in the first such batch into `bad`."""
+    names = _names(elements.features_and_labels(dataset.element_spec))
+    with contextlib.suppress(Exception), _program.eager_mode():
         for element in dataset.take(_MOST_BATCHES):
             batch = _program.flatten(elements.features_and_labels(element))
-            bad = [
+            bad += [
                 name
                 for name, tensor in zip(names, batch, strict=True)
                 if tensor.dtype.is_floating and bool(tf.reduce_any(tf.math.is_nan(tensor)))
             ]
-            if bad:
-                sources = " and ".join(dict.fromkeys(bad))
-                return f"The data has NaN in {sources}. Remove or replace it in the input_fn."
-            if time.monotonic() > end:
+            if bad or time.monotonic() > end:
                 break
-    return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
 
 PACKAGE = "tensorflow.python.data."
 """The prefix of the names of tf.data's modules. Only a frame's module shows who the caller is."""
@@ -34,9 +35,23 @@ def has_generator(dataset: tf.data.Dataset) -> bool:
 
 
 def types_of_ops(dataset: tf.data.Dataset) -> set[str]:
-    """The types of the ops in the functions of a Dataset. Only a private method returns them."""
-    functions = dataset._functions()
-    return {op.type for each in functions for op in each.function.graph.get_operations()}
+    """The types of the ops in the functions of a Dataset, and in the functions that those call.
+
+    Only a private method returns the functions.
+    """
+    types = set()
+    for each in dataset._functions():
+        graph_def = each.function.graph.as_graph_def()
+        types.update(node.op for node in graph_def.node)
+        for called in graph_def.library.function:
+            types.update(node.op for node in called.node_def)
+    return types
+
+
+def is_stateful(op_type: str) -> bool:
+    """Whether ops of a type have a state or an effect. No public name finds a type by its name."""
+    definition = op_def_registry.get(op_type)
+    return definition is None or bool(definition.is_stateful)
 
 
 def cache_file(dataset: tf.data.Dataset) -> tf.Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -182,6 +184,56 @@ class TestNanLoss:
 
         with pytest.raises(kestimator.errors.NanLossError, match="NaN in the feature 'other'"):
             kestimator.Estimator(model_fn, tmp_path).train(input_fn, steps=99)
+
+    def test_mapped_data_of_files(self, tmp_path: Any) -> None:
+        path = tmp_path / "numbers.csv"
+        path.write_text("x,other,label\n" + "1.0,2.0,0\n" * 9 + "1.0,-2.0,1\n")
+
+        def parse(line: tf.Tensor) -> Any:
+            x, other, label = tf.io.decode_csv(line, [0.0, 0.0, 0.0])
+            features = {"x": tf.stack([x, x]), "other": tf.math.log(other)}
+            tf.debugging.assert_greater(x, 0.0)
+            return features, label
+
+        def input_fn() -> tf.data.Dataset:
+            data = tf.data.TextLineDataset([str(path)]).skip(1).repeat()
+            return data.map(parse, num_parallel_calls=2).batch(2).prefetch(1)
+
+        with pytest.raises(kestimator.errors.NanLossError, match="NaN in the feature 'other'"):
+            kestimator.Estimator(model_fn, tmp_path).train(input_fn, steps=99)
+
+    def test_random_data_is_not_read_again(self, tmp_path: Any) -> None:
+        def noisy(x: tf.Tensor) -> Any:
+            return {"x": x, "other": tf.random.uniform([]) * np.nan}, 1.0
+
+        def input_fn() -> tf.data.Dataset:
+            return tf.data.Dataset.from_tensor_slices(X).map(noisy).repeat().batch(2)
+
+        with pytest.raises(v1.train.NanLossDuringTrainingError, match=r"training\.$"):
+            kestimator.Estimator(model_fn, tmp_path).train(input_fn, steps=99)
+
+    def test_data_that_takes_too_long_is_left(self, tmp_path: Any, monkeypatch: Any) -> None:
+        pipe = str(tmp_path / "pipe")
+        os.mkfifo(pipe)
+        monkeypatch.setattr(step_errors, "SECONDS_TO_LOOK_FOR_NAN", 0.2)
+        writer = threading.Thread(target=lambda: write_lines(pipe, ["nan"] * 4))
+        writer.start()
+
+        def parse(line: tf.Tensor) -> Any:
+            return {"x": X[0], "other": tf.strings.to_number(line)}, 1.0
+
+        def input_fn() -> tf.data.Dataset:
+            return tf.data.TextLineDataset([pipe]).map(parse).batch(2)
+
+        with pytest.raises(v1.train.NanLossDuringTrainingError, match=r"training\.$"):
+            kestimator.Estimator(model_fn, tmp_path / "model").train(input_fn, steps=99)
+        writer.join()
+        write_lines(pipe, [])  # the second reading ends
+
+
+def write_lines(path: str, lines: list[str]) -> None:
+    with open(path, "w") as file:
+        file.writelines(f"{line}\n" for line in lines)
 
 
 class TestUnequalShapes:
