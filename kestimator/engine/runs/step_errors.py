@@ -186,7 +186,7 @@ def _nan_source(batches: _batches.Batches) -> str | None:
         return None
     bad: list[str] = []
     end = time.monotonic() + SECONDS_TO_LOOK_FOR_NAN
-    # A file that is a pipe may have no more to give, and one batch may take minutes.
+    # One batch may take minutes, which nothing but a thread can be left in.
     reader = threading.Thread(target=_look_for_nan, args=[dataset, end, bad], daemon=True)
     reader.start()
     reader.join(SECONDS_TO_LOOK_FOR_NAN)

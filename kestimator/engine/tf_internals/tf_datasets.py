@@ -39,7 +39,7 @@ def types_of_ops(dataset: tf.data.Dataset) -> set[str]:
 
     Only a private method returns the functions.
     """
-    types = set()
+    types: set[str] = set()
     for each in dataset._functions():
         graph_def = each.function.graph.as_graph_def()
         types.update(node.op for node in graph_def.node)
