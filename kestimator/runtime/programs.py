@@ -23,6 +23,7 @@ from kestimator.engine.checkpoints import checkpoint_files, checkpoint_tracker
 from kestimator.engine.programs import distribution, model_program, tf2_summaries
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
+from kestimator.engine.runs import dataset_iterators
 from kestimator.keys import ModeKeys
 from kestimator.runtime.state import EstimatorState
 from kestimator.validation import keras2
@@ -99,8 +100,16 @@ def program(
     state: EstimatorState, mode: str, batches: _batches.Batches
 ) -> model_program.ModelProgram:
     """Returns the program for a mode and an input: an earlier one, or a new one."""
-    with state.tracker.lock:
-        return _known_or_traced(state, mode, batches)
+    try:
+        with state.tracker.lock:
+            return _known_or_traced(state, mode, batches)
+    except Exception as error:
+        if batches.source is not None and dataset_iterators.has_single_examples(batches.source):
+            error.add_note(
+                "The Dataset of the input_fn has single examples, without a batch dimension. "
+                "Add `.batch(...)` if the model expects batches."
+            )
+        raise
 
 
 def _known_or_traced(

@@ -46,7 +46,8 @@ class Batches(abc.ABC):
         random_ops: How many ops of the input_fn got a random seed by their order.
         is_on_demand: Whether the consumer waits for each batch, as in predictions.
         has_iterator: Whether a loop on the device can take the batches from `iterator`.
-        source: The Dataset as the input_fn returned it, once `initialize` was called, if any.
+        source: The Dataset, if there is one: as the input_fn returned it, until `initialize` makes
+            the one that is read.
         function: The function that computes a batch, if a graph does; None otherwise.
         loops: Loops on the device that compute the batches themselves, by their `DeviceLoop`.
     """
@@ -381,6 +382,7 @@ def _open_dataset(
             return dataset
 
     batches = DatasetBatches(make, elements.features_and_labels(spec), programs)
+    batches.source = dataset
     if not programs:
         with _program.eager_mode():
             batches.is_finite = int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY

@@ -94,6 +94,18 @@ def is_batched_last(dataset: Any) -> bool:
     return _kind(dataset) in _OF_SAME_COMPONENTS and all(map(is_batched_last, sources))
 
 
+def has_single_examples(dataset: Any) -> bool:
+    """Returns whether the elements of a Dataset are single examples, as far as that is certain."""
+    return not _may_batch(dataset) and _starts_with_examples(dataset)
+
+
+def _starts_with_examples(dataset: Any) -> bool:
+    kind, sources = tf_datasets.kind(dataset), tf_datasets.inputs(dataset)
+    if not sources or kind in _OF_FILES:
+        return kind in ("TensorSlice", *_OF_FILES)
+    return all(map(_starts_with_examples, sources))
+
+
 def _may_batch(dataset: Any) -> bool:
     """Returns whether a Dataset, or one that a function of it makes, may be batched."""
     makes_others = any(

@@ -6,6 +6,7 @@ import queue
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -222,6 +223,54 @@ class TestNanLoss:
 
         with pytest.raises(v1.train.NanLossDuringTrainingError, match=r"training\.$"):
             kestimator.Estimator(model_fn, tmp_path).train(input_fn, steps=99)
+
+
+NOTE = ["The Dataset of the input_fn has single examples"]
+
+
+def notes(error: BaseException) -> list[str]:
+    return [note.partition(", ")[0] for note in getattr(error, "__notes__", [])]
+
+
+class TestForgottenBatch:
+    @pytest.mark.parametrize("method", ["train", "evaluate", "predict"])
+    def test_model_fn(self, method: str, tmp_path: Any) -> None:
+        def input_fn() -> tf.data.Dataset:
+            features = {"x": X, "other": X[:, 0]}
+            data = tf.data.Dataset.from_tensor_slices((features, Y.astype("float32")))
+            return data.map(lambda x, y: (x, y)).shuffle(8).repeat().prefetch(1)
+
+        estimator = kestimator.Estimator(model_fn, tmp_path)
+        with pytest.raises(ValueError, match="Shape must be rank 2") as caught:
+            list(getattr(estimator, method)(input_fn) or [])
+        assert notes(caught.value) == NOTE
+
+    def test_keras_model(self, tmp_path: Any) -> None:
+        model = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        estimator = kestimator.model_to_estimator(model, model_dir=str(tmp_path))
+        with pytest.raises(ValueError, match="incompatible shape") as caught:
+            estimator.train(lambda: tf.data.Dataset.from_tensor_slices((X, Y)))
+        assert notes(caught.value) == NOTE
+
+    @pytest.mark.parametrize("kind", ["tensors", "batch", "generator", "window"])
+    def test_what_may_be_batches(self, kind: str, tmp_path: Any) -> None:
+        def failing(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+            raise ValueError("of its own")
+
+        def input_fn() -> tf.data.Dataset:
+            if kind == "generator":
+                return tf.data.Dataset.from_generator(lambda: iter([X]), output_types=tf.float32)
+            if kind == "tensors":
+                return tf.data.Dataset.from_tensors(X)
+            examples = tf.data.Dataset.from_tensor_slices(X)
+            if kind == "batch":
+                return examples.batch(2).map(lambda x: x)
+            return examples.window(2).flat_map(lambda each: each.batch(2))
+
+        with pytest.raises(ValueError, match="of its own") as caught:
+            kestimator.Estimator(failing, tmp_path).train(input_fn)
+        assert notes(caught.value) == []
 
 
 class TestUnequalShapes:
