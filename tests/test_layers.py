@@ -51,7 +51,14 @@ ROOMS = [
     "canned",
     "train_eval",
     "experimental",
+    "tpu",
+    "v1",
+    "legacy",
+    "legacy.contrib",
     "__init__",
+    "migration",
+    "command_line",
+    "__main__",
 ]
 
 # Four worlds that know nothing of each other.
