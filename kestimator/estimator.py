@@ -98,7 +98,7 @@ class Estimator:
         params: Any = None,
         warm_start_from: str | bytes | specs.WarmStartSettings | None = None,
     ) -> None:
-        arguments.refuse_overrides(type(self), Estimator)
+        self._assert_members_are_not_overridden()
         signatures.check_model_fn(model_fn, params)
         self._config = arguments.resolved_config(config, model_dir)
         logs.info("Using config: %s", self._config)
@@ -561,6 +561,34 @@ class Estimator:
 
     def _check_mode(self, mode: str) -> None:
         """Does nothing; a subclass may refuse a mode that it cannot run."""
+
+    # Libraries on tf.estimator use these names, so they are as fixed as public ones.
+
+    def _assert_members_are_not_overridden(self) -> None:
+        """Refuses a subclass that redefines members; a subclass may redefine this, too."""
+        arguments.refuse_overrides(type(self), Estimator)
+
+    @property
+    def _model_fn(self) -> ModelFn:
+        """The model_fn as it was passed. A new one is used from the next call on."""
+        return self._state.model_fn
+
+    @_model_fn.setter
+    def _model_fn(self, model_fn: ModelFn) -> None:
+        signatures.check_model_fn(model_fn, self._params)
+        self._state.replace_model_fn(model_fn)
+
+    @property
+    def _model_dir(self) -> str:
+        return self.model_dir
+
+    @property
+    def _session_config(self) -> Any:
+        return self._config.session_config
+
+    def _create_and_assert_global_step(self, graph: tf.Graph) -> Any:
+        """Creates the global step in a graph of the caller's."""
+        return tf.compat.v1.train.create_global_step(graph)
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()

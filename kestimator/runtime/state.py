@@ -65,6 +65,12 @@ class EstimatorState:
         self.takes_weights = False
         self.evaluations = event_files.EvaluationLog(str(config.model_dir))
 
+    def replace_model_fn(self, model_fn: ModelFn) -> None:
+        """Takes another model_fn, from the next call on, and drops the programs of this one."""
+        with self.tracker.lock:
+            self.model_fn = model_fn
+            self.programs = program_cache.ProgramCache()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Makes `copy` and pickle create a new state, which has read and traced nothing yet."""
         settings = self.warm_start_settings
