@@ -14,6 +14,7 @@ import json
 import linecache
 import os
 import sys
+import traceback
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -116,7 +117,11 @@ def _show(error: BaseException, program: Program) -> None:
     while trace is not None and trace.tb_frame.f_code.co_filename in (__file__,):
         trace = trace.tb_next
     sys.stdout.flush()
-    sys.excepthook(type(error), error.with_traceback(trace), trace)
+    if sys.excepthook is sys.__excepthook__:
+        # Python's own hook reads lines from files only; those of a notebook are in no file.
+        traceback.print_exception(type(error), error.with_traceback(trace), trace)
+    else:
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
     if isinstance(error, SyntaxError) and _is_python_2(error):
         print(  # noqa: T201
             f"{program.path} is written in Python 2. Convert it first, for example with "

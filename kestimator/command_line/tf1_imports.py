@@ -46,7 +46,13 @@ def _builtins() -> types.ModuleType:
         if name == "tensorflow" and level == 0:
             return _v1
         module = builtins.__import__(name, importer, names, fromlist, level)
-        return _v1 if module is tf else module
+        if module is not tf:
+            return module
+        _, _, below = name.partition(".")
+        package = below.partition(".")[0]
+        if package and not hasattr(_v1, package):  # such as `tensorflow.python`
+            setattr(_v1, package, sys.modules[f"tensorflow.{package}"])
+        return _v1
 
     copied.__dict__["__import__"] = import_tf1
     return copied
