@@ -33,7 +33,7 @@ class CrossShardOptimizer(_Base):
         group_assignment: Groups of shards.
 
     Raises:
-        ArgumentTypeError: `opt` is no such optimizer.
+        ArgumentTypeError: `opt` is no such optimizer, or another argument has a wrong type.
         ValueError: `reduction` is another one.
     """
 
@@ -50,6 +50,12 @@ class CrossShardOptimizer(_Base):
             tf.compat.v1.train.Optimizer,
             "a tf.compat.v1.train.Optimizer; pass an optimizer of Keras as `train_op` instead",
         )
+        kinds.checked_text("reduction", reduction, "tf.compat.v1.losses.Reduction.SUM or MEAN")
+        kinds.checked_text("name", name, "a string")
+        if group_assignment is not None:
+            kinds.checked_instance(
+                "group_assignment", group_assignment, list, "a list of lists, or None"
+            )
         super().__init__(opt, reduction, name, group_assignment)
         self._wrapped = opt
 

@@ -96,33 +96,46 @@ class TPUConfig(_TPUConfigFields):
         """Checks the fields and fills in defaults."""
         parsed_iterations_per_loop(iterations_per_loop)
         if num_shards is not None:
-            checks.checked_int("num_shards", num_shards, 1, takes_bools=True)
-        if initial_infeed_sleep_secs:
+            checks.checked_int("num_shards", num_shards, 1, maximum=checks.LARGEST_SIZE)
+        if num_cores_per_replica is not None:
+            _check_one_of("num_cores_per_replica", num_cores_per_replica, _CORES_PER_REPLICA)
+        per_host_input = _checked_per_host_input(per_host_input_for_training)
+        if tpu_job_name is not None:
+            kinds.checked_text("tpu_job_name", tpu_job_name, "a string, or None")
+        if initial_infeed_sleep_secs is not None:
             checks.checked_int(
-                "initial_infeed_sleep_secs", initial_infeed_sleep_secs, 1, takes_bools=True
-            )
-        if isinstance(per_host_input_for_training, bool):
-            per_host_input_for_training = (
-                InputPipelineConfig.PER_HOST_V1
-                if per_host_input_for_training
-                else InputPipelineConfig.PER_SHARD_V1
+                "initial_infeed_sleep_secs",
+                initial_infeed_sleep_secs,
+                0,
+                maximum=checks.LARGEST_SIZE,
             )
         if input_partition_dims is not None:
-            _check_partition_dims(
-                input_partition_dims, per_host_input_for_training, num_cores_per_replica
-            )
-        _check_one_of("num_cores_per_replica", num_cores_per_replica, (None, *_CORES_PER_REPLICA))
+            _check_partition_dims(input_partition_dims, per_host_input, num_cores_per_replica)
         _check_one_of(
             "eval_training_input_configuration",
             eval_training_input_configuration,
             (InputPipelineConfig.PER_HOST_V1, InputPipelineConfig.SLICED),
         )
+        checks.checked_int(
+            "experimental_host_call_every_n_steps",
+            experimental_host_call_every_n_steps,
+            1,
+            maximum=checks.LARGEST_SIZE,
+        )
+        kinds.checked_flag(
+            "experimental_allow_per_host_v2_parallel_get_next",
+            experimental_allow_per_host_v2_parallel_get_next,
+        )
+        if experimental_feed_hook is not None:
+            kinds.checked_instance(
+                "experimental_feed_hook", experimental_feed_hook, type, "a class, or None"
+            )
         return super().__new__(
             cls,
             iterations_per_loop,
             num_shards,
             num_cores_per_replica,
-            per_host_input_for_training,
+            per_host_input,
             tpu_job_name or _tpu_job_name_in_tf_config(),
             initial_infeed_sleep_secs,
             input_partition_dims,
@@ -161,7 +174,7 @@ class RunConfig(config.RunConfig):
         **kwargs: Any,
     ) -> None:
         self._resolver = None if cluster is None else _checked_resolver(cluster, master, kwargs)
-        self._tpu_config = _checked_tpu_config(tpu_config or TPUConfig())
+        self._tpu_config = _checked_tpu_config(TPUConfig() if tpu_config is None else tpu_config)
         self._resolved_spec = None if cluster is None else cluster.cluster_spec()
         if cluster is not None:
             kwargs["session_config"] = _with_cluster_def(
@@ -249,12 +262,12 @@ def parsed_iterations_per_loop(value: Any) -> tuple[int, bool]:
         ArgumentError: It is neither a number above 0 nor such a time.
     """
     match = re.fullmatch(r"([1-9]\d*)([smh]?)", str(value))
-    if match is None:
+    if match is None or int(match[1]) > checks.LARGEST_SIZE:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "iterations_per_loop",
                 value,
-                "an integer above 0, or a time such as '3600s', '60m' or '1h'",
+                "an integer above 0 and below 2**31, or a time such as '3600s', '60m' or '1h'",
             )
         )
     number, unit = match.groups()
@@ -268,14 +281,28 @@ def _checked_tpu_config(value: Any) -> TPUConfig:
     return checked
 
 
-def _check_one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        listed = ", ".join(map(repr, choices))
+def _check_one_of(name: str, value: Any, choices: tuple[int, ...]) -> None:
+    # True is no number here, though it equals 1.
+    number = None if isinstance(value, bool) else checks.plain_number(value)
+    if number not in choices:
+        listed = ", ".join(map(str, choices))
         raise errors.ArgumentError(errors.invalid_argument(name, value, f"one of {listed}"))
 
 
-def _check_partition_dims(dims: Any, per_host_input: Any, num_cores_per_replica: Any) -> None:
-    if len(dims) not in (1, 2):
+def _checked_per_host_input(value: Any) -> int:
+    if isinstance(value, bool):
+        return InputPipelineConfig.PER_HOST_V1 if value else InputPipelineConfig.PER_SHARD_V1
+    return checks.checked_int(
+        "per_host_input_for_training",
+        value,
+        InputPipelineConfig.PER_SHARD_V1,
+        maximum=InputPipelineConfig.SLICED,
+        expected="True, False, or one of kestimator.tpu.InputPipelineConfig",
+    )
+
+
+def _check_partition_dims(dims: Any, per_host_input: int, num_cores_per_replica: Any) -> None:
+    if not isinstance(dims, list | tuple) or len(dims) not in (1, 2):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "input_partition_dims", dims, "a list with one or two elements, or None"

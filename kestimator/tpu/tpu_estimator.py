@@ -164,8 +164,10 @@ def _checked_config(config: Any) -> RunConfig:
 
 
 def _checked_params(params: Any) -> Any:
-    params = params or {}
-    if not (hasattr(params, "__setitem__") or hasattr(params, "set_hparam")):
+    if params is None:
+        return {}
+    is_dict = all(hasattr(params, name) for name in ("__setitem__", "__contains__", "keys"))
+    if isinstance(params, type) or not (is_dict or hasattr(params, "set_hparam")):
         raise errors.ArgumentTypeError(
             errors.invalid_argument(
                 "params",
@@ -189,11 +191,14 @@ def _checked_params(params: Any) -> Any:
 
 
 def _checked_size(name: str, value: Any) -> int | None:
-    return None if value is None else checks.checked_int(name, value, 1)
+    return (
+        None if value is None else checks.checked_int(name, value, 1, maximum=checks.LARGEST_SIZE)
+    )
 
 
 def _check_api_version(version: Any) -> None:
-    if not isinstance(version, ExportSavedModelApiVersion) and version not in (1, 2):
+    number = checks.plain_number(version)
+    if not isinstance(version, ExportSavedModelApiVersion) and number not in (1, 2):
         raise errors.ArgumentError(
             errors.invalid_argument("export_saved_model_api_version", version, "1 or 2")
         )

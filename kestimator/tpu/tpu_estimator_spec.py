@@ -81,7 +81,7 @@ class TPUEstimatorSpec(_TPUEstimatorSpecFields):
         """Checks the fields and fills in defaults."""
         _check_call("eval_metrics", eval_metrics)
         _check_call("host_call", host_call)
-        if scaffold_fn:
+        if scaffold_fn is not None:
             kinds.checked_function(
                 "scaffold_fn", scaffold_fn, "a function without arguments, or None"
             )
@@ -114,7 +114,7 @@ class TPUEstimatorSpec(_TPUEstimatorSpecFields):
         """Returns the `EstimatorSpec` of the same model. It calls the functions of the pairs."""
         metrics = None if self.eval_metrics is None else _called(self.eval_metrics)
         called = None if self.host_call is None else _called(self.host_call)
-        scaffold = self.scaffold_fn() if self.scaffold_fn else None
+        scaffold = None if self.scaffold_fn is None else self.scaffold_fn()
         # Last, because it looks for the writers that the functions made.
         hooks = () if self.host_call is None else (HostCallHook(called),)
         return specs.EstimatorSpec(
