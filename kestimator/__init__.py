@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kestimator import errors, experimental, export, inputs, optimizers
+from kestimator import errors, experimental, export, inputs, optimizers, tpu
 from kestimator.canned import (
     BaselineClassifier,
     BaselineEstimator,
@@ -126,6 +126,7 @@ __all__ = [
     "model_to_estimator",
     "optimizers",
     "regressor_parse_example_spec",
+    "tpu",
     "train_and_evaluate",
     "uninstall",
 ]

@@ -31,6 +31,7 @@ _v1 = tf.compat.v1
 def turn_on(program: programs.Program) -> None:
     """Turns off what TF 2 changed, and gives TF 1 to the modules of a program."""
     _v1.disable_v2_behavior()
+    _v1.compat.v1 = _v1  # for `import tensorflow.compat.v1 as tf`, which looks there
     program.builtins = _builtins()
     sys.meta_path.insert(0, _ProgramFinder(program.folder, program.builtins))
 

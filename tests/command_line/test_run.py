@@ -198,6 +198,7 @@ class TestVersionOfTensorFlow:
     @pytest.mark.usefixtures("restored")
     def test_tf1_is_for_the_program_alone(self, write, capsys, monkeypatch):
         monkeypatch.setattr(tf.compat.v1, "disable_v2_behavior", lambda: None)
+        monkeypatch.setattr(tf.compat.v1.compat, "v1", tf.compat.v1.compat.v1)
         write("beside_tf1.py", "import tensorflow as tf; NAME = tf.placeholder.__name__")
         path = write(
             "train.py",

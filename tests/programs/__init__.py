@@ -46,6 +46,7 @@ MODULES = (
     "sdca",
     "specs",
     "summaries",
+    "tpu",
     "training",
     "variables",
     "warm_start",
