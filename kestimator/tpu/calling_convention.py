@@ -24,8 +24,9 @@ from kestimator.tpu.tpu_estimator_spec import TPUEstimatorSpec
 from kestimator.validation import checks, signatures
 
 _NO_TPU = (
-    "kestimator runs on the CPU and on GPUs. Pass `use_tpu=False` to run the same model_fn and "
-    "input_fn there. To train on a TPU, use a Keras model with tf.distribute.TPUStrategy."
+    "A TPUEstimator of kestimator runs on the CPU and on GPUs, not on TPUs. Pass `use_tpu=False` "
+    "to run the same model_fn and input_fn there. To train on a TPU, use a Keras model with "
+    "tf.distribute.TPUStrategy."
 )
 
 
@@ -54,9 +55,7 @@ class TPUCallingConvention(CallingConvention):
     def check_run(self, input_fn: InputFn, mode: str) -> None:
         """Checks that the mode needs no TPU, and that the input_fn takes `params`."""
         if self.uses_tpu and (mode != ModeKeys.EVAL or self.evaluates_on_tpu):
-            raise errors.ArgumentError(
-                errors.invalid_argument("use_tpu", True, "False, because there is no TPU", _NO_TPU)
-            )
+            raise errors.ArgumentError(errors.invalid_argument("use_tpu", True, "False", _NO_TPU))
         if self.is_sliced and mode != ModeKeys.TRAIN:
             raise errors.ArgumentError(
                 "`TPUConfig.eval_training_input_configuration` is InputPipelineConfig.SLICED, "

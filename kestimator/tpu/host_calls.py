@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    hook = HostCallHook(operations)      # in the graph, after the writers of summaries were made
+    hook = HostCallHook(operations)      # of the graph of a model_fn
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ class HostCallHook(_train.SessionRunHook):
 
     def __init__(self, fetches: Any) -> None:
         self._fetches = fetches
+        self._open: list[tf.Operation] = []
+        self._close: list[tf.Operation] = []
+
+    def begin(self) -> None:
+        """Finds the writers of the graph."""
+        if self._open:
+            return  # the graph of the hook runs again
         operations = tf.compat.v1.get_default_graph().get_operations()
         self._open = [op for op in operations if op.type.startswith("CreateSummary")]
-        self._close = []
         for opening in self._open:
             flush = tf.raw_ops.FlushSummaryWriter(writer=opening.inputs[0])
             with tf.control_dependencies([flush]):

@@ -243,6 +243,9 @@ class RunConfig(config.RunConfig):
         assert isinstance(changed, RunConfig)
         return changed
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, tpu_config={self._tpu_config!r})"
+
     def __deepcopy__(self, memo: dict[int, Any]) -> RunConfig:
         """Copies all except strategies, functions and the resolver, which may hold a connection."""
         memo[id(self._resolver)] = self._resolver

@@ -115,7 +115,6 @@ class TPUEstimatorSpec(_TPUEstimatorSpecFields):
         metrics = None if self.eval_metrics is None else _called(self.eval_metrics)
         called = None if self.host_call is None else _called(self.host_call)
         scaffold = None if self.scaffold_fn is None else self.scaffold_fn()
-        # Last, because it looks for the writers that the functions made.
         hooks = () if self.host_call is None else (HostCallHook(called),)
         return specs.EstimatorSpec(
             self.mode,

@@ -47,6 +47,7 @@ MODULES = (
     "specs",
     "summaries",
     "tpu",
+    "tpu_fine_tuning",
     "training",
     "variables",
     "warm_start",

@@ -1,12 +1,9 @@
-"""TPUEstimator with `use_tpu=False`: batch sizes, pairs of functions and tensors, fine-tuning."""
+"""TPUEstimator with `use_tpu=False`: batch sizes, pairs of functions and tensors, exports."""
 
-import math
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tests.programs import tools
@@ -15,7 +12,7 @@ v1 = tf.compat.v1
 CASES = tools.Cases()
 
 
-def _estimator(est: Any, model_dir: str, model_fn: Any, **arguments: Any) -> Any:
+def make_estimator(est: Any, model_dir: str, model_fn: Any, **arguments: Any) -> Any:
     config = arguments.pop("config", {})
     tpu_config = est.tpu.TPUConfig(**arguments.pop("tpu_config", {}))
     sizes = {"train_batch_size": 4, "eval_batch_size": 2, "predict_batch_size": 8}
@@ -50,8 +47,8 @@ def _model_fn(est: Any, calls: list[Any], **fields: Any) -> Callable[..., Any]:
         train_op = v1.train.GradientDescentOptimizer(0.1).minimize(
             loss, global_step=v1.train.get_global_step()
         )
-        made = {name: function(outputs, labels, loss) for name, function in fields.items()}
-        return est.tpu.TPUEstimatorSpec(mode, loss=loss, train_op=train_op, **made)
+        others = {name: function(outputs, labels, loss) for name, function in fields.items()}
+        return est.tpu.TPUEstimatorSpec(mode, loss=loss, train_op=train_op, **others)
 
     return model_fn
 
@@ -76,7 +73,7 @@ def batch_sizes(est: Any, model_dir: str) -> dict[str, Any]:
         calls.append(["input", {key: params[key] for key in sorted(params)}])
         return inner(params)
 
-    estimator = _estimator(est, model_dir, model_fn, params={"rate": 0.5, "use_tpu": "what"})
+    estimator = make_estimator(est, model_dir, model_fn, params={"rate": 0.5, "use_tpu": "what"})
     estimator.train(input_fn)
     evaluated = estimator.evaluate(input_fn, steps=3)
     rows = list(estimator.predict(input_fn))
@@ -98,7 +95,7 @@ def without_batch_sizes(est: Any, model_dir: str) -> dict[str, Any]:
     calls: list[Any] = []
     sizes = dict.fromkeys(("train_batch_size", "eval_batch_size", "predict_batch_size"))
     config = {"log_step_count_steps": None}
-    estimator = _estimator(est, model_dir, _model_fn(est, calls), config=config, **sizes)
+    estimator = make_estimator(est, model_dir, _model_fn(est, calls), config=config, **sizes)
     estimator.train(_input_fn(), steps=2)
     evaluated = estimator.evaluate(_input_fn(), steps=2)
     return {"calls": calls, "evaluated": tools.plain(evaluated)}
@@ -111,7 +108,7 @@ def tensors_by_name(est: Any, model_dir: str) -> dict[str, Any]:
         [],
         eval_metrics=lambda outputs, labels, _: (_errors, {"labels": labels, "outputs": outputs}),
     )
-    estimator = _estimator(est, model_dir, model_fn).train(_input_fn(), steps=3)
+    estimator = make_estimator(est, model_dir, model_fn).train(_input_fn(), steps=3)
     return tools.plain(estimator.evaluate(_input_fn(epochs=1)))
 
 
@@ -128,7 +125,7 @@ def host_call(est: Any, model_dir: str) -> dict[str, Any]:
 
         return summaries, [tf.shape(outputs)[:1], tf.reshape(loss, [1])]
 
-    estimator = _estimator(est, model_dir, _model_fn(est, [], host_call=call))
+    estimator = make_estimator(est, model_dir, _model_fn(est, [], host_call=call))
     written = []
     for run in (estimator.train, estimator.evaluate):
         run(_input_fn(), steps=3)
@@ -147,7 +144,7 @@ def host_call_of_tensors(est: Any, model_dir: str) -> dict[str, Any]:
 
         return record, {"loss": tf.reshape(loss, [1])}
 
-    estimator = _estimator(est, model_dir, _model_fn(est, [], host_call=call))
+    estimator = make_estimator(est, model_dir, _model_fn(est, [], host_call=call))
     estimator.train(_input_fn(), steps=3)
     estimator.evaluate(_input_fn(), steps=2)
     return {"seen": seen}
@@ -179,7 +176,7 @@ def scaffold_and_hooks(est: Any, model_dir: str) -> dict[str, Any]:
         prediction_hooks=lambda *_: [Hook("prediction")],
     )
     config = {"save_checkpoints_steps": 1, "tf_random_seed": 1}
-    estimator = _estimator(est, model_dir, model_fn, config=config)
+    estimator = make_estimator(est, model_dir, model_fn, config=config)
     estimator.train(_input_fn(), steps=1).evaluate(_input_fn(), steps=1)
     return {
         "calls": calls,
@@ -197,7 +194,7 @@ def ordinary_spec(est: Any, model_dir: str) -> dict[str, Any]:
         spec = _model_fn(est, [], eval_metrics=lambda *_: call)(features, labels, mode, params)
         return spec.as_estimator_spec() if mode == est.ModeKeys.TRAIN else spec
 
-    estimator = _estimator(est, model_dir, model_fn).train(_input_fn(), steps=2)
+    estimator = make_estimator(est, model_dir, model_fn).train(_input_fn(), steps=2)
     return tools.plain(estimator.evaluate(_input_fn(), steps=1))
 
 
@@ -212,7 +209,7 @@ def speed(est: Any, model_dir: str) -> dict[str, Any]:
         ("none", None, 2),
     ):
         folder = os.path.join(model_dir, name)
-        estimator = _estimator(
+        estimator = make_estimator(
             est,
             folder,
             _model_fn(est, []),
@@ -241,7 +238,7 @@ def exports(est: Any, model_dir: str) -> dict[str, Any]:
         return est.export.TensorServingInputReceiver(features, features)
 
     config = {"save_checkpoints_steps": 2}
-    estimator = _estimator(
+    estimator = make_estimator(
         est, model_dir, _model_fn(est, calls), config=config, export_to_tpu=False
     )
     est.train_and_evaluate(
@@ -321,12 +318,11 @@ def errors(est: Any, model_dir: str) -> dict[str, Any]:
         return lambda: tpu.TPUEstimatorSpec(est.ModeKeys.EVAL, loss=loss, **fields)
 
     def estimator(**arguments: Any) -> Callable[[], Any]:
-        return lambda: _estimator(est, model_dir, _model_fn(est, []), **arguments)
+        return lambda: make_estimator(est, model_dir, _model_fn(est, []), **arguments)
 
     def run(method: str, input_fn: Any = None, **arguments: Any) -> Callable[[], Any]:
         def call() -> None:
-            made = estimator(**arguments)()
-            result = getattr(made, method)(input_fn or _input_fn())
+            result = getattr(estimator(**arguments)(), method)(input_fn or _input_fn())
             if method == "predict":
                 next(result)
 
@@ -396,265 +392,12 @@ def errors(est: Any, model_dir: str) -> dict[str, Any]:
     return {name: tools.error(call, ValueError, TypeError) for name, call in calls.items()}
 
 
-# A program in the style of BERT's run_classifier: fine-tuning from a checkpoint.
-
-_LENGTH, _VOCABULARY, _WIDTH, _CLASSES = 6, 20, 8, 3
-
-
-class _AdamWeightDecayOptimizer(v1.train.Optimizer):
-    """Adam without corrections, with decoupled decay of weights, as in BERT's repository."""
-
-    def __init__(self, learning_rate: Any, decay_rate: float, without: list[str]) -> None:
-        super().__init__(False, "AdamWeightDecayOptimizer")
-        self._rate, self._decay_rate, self._without = learning_rate, decay_rate, without
-
-    def apply_gradients(
-        self, grads_and_vars: Any, global_step: Any = None, name: Any = None
-    ) -> Any:
-        assignments = []
-        for gradient, variable in grads_and_vars:
-            if gradient is None:
-                continue
-            key = re.sub(r":\d+$", "", variable.name)
-            moments = [
-                v1.get_variable(
-                    f"{key}/{moment}",
-                    shape=variable.shape.as_list(),
-                    dtype=tf.float32,
-                    trainable=False,
-                    initializer=v1.zeros_initializer(),
-                )
-                for moment in ("adam_m", "adam_v")
-            ]
-            m = 0.9 * moments[0] + tf.multiply(0.1, gradient)
-            v = 0.999 * moments[1] + 0.001 * tf.square(gradient)
-            update = m / (tf.sqrt(v) + 1e-6)
-            if not any(re.search(pattern, key) for pattern in self._without):
-                update += self._decay_rate * variable
-            assignments += [
-                variable.assign(variable - self._rate * update),
-                moments[0].assign(m),
-                moments[1].assign(v),
-            ]
-        return tf.group(*assignments, name=name)
-
-
-def _train_op(loss: Any, steps: int, warm_up: int) -> Any:
-    global_step = v1.train.get_or_create_global_step()
-    rate = v1.train.polynomial_decay(tf.constant(0.05), global_step, steps, end_learning_rate=0.0)
-    done = tf.cast(global_step, tf.float32) / warm_up
-    is_warm = tf.cast(tf.cast(global_step, tf.int32) < warm_up, tf.float32)
-    rate = (1.0 - is_warm) * rate + is_warm * 0.05 * done
-    optimizer = _AdamWeightDecayOptimizer(rate, 0.01, ["layer_norm", "bias"])
-    variables = v1.trainable_variables()
-    gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, variables), clip_norm=1.0)
-    train_op = optimizer.apply_gradients(
-        zip(gradients, variables, strict=True), global_step=global_step
-    )
-    return tf.group(train_op, global_step.assign(global_step + 1))
-
-
-def _layer(inputs: Any, width: int, name: str) -> Any:
-    with v1.variable_scope(name):
-        size = inputs.shape[-1]
-        kernel = v1.get_variable("kernel", [size, width], initializer=_spread(size, width))
-        bias = v1.get_variable("bias", [width], initializer=v1.zeros_initializer())
-        return tf.tensordot(inputs, kernel, 1) + bias
-
-
-def _spread(*shape: int) -> Any:
-    """An initializer with deterministic values around zero."""
-    count = math.prod(shape)
-    values = np.sin(np.arange(1, count + 1, dtype=np.float32) * 1.7).reshape(shape) * 0.3
-    return v1.constant_initializer(values)
-
-
-def _layer_norm(inputs: Any) -> Any:
-    with v1.variable_scope("layer_norm"):
-        gamma = v1.get_variable("gamma", [_WIDTH], initializer=v1.ones_initializer())
-        beta = v1.get_variable("beta", [_WIDTH], initializer=v1.zeros_initializer())
-    mean, variance = tf.nn.moments(inputs, [-1], keepdims=True)
-    return (inputs - mean) * tf.math.rsqrt(variance + 1e-12) * gamma + beta
-
-
-def _encoder(ids: Any, mask: Any) -> Any:
-    with v1.variable_scope("bert"):
-        with v1.variable_scope("embeddings"):
-            table = v1.get_variable(
-                "word_embeddings", [_VOCABULARY, _WIDTH], initializer=_spread(_VOCABULARY, _WIDTH)
-            )
-            positions = v1.get_variable(
-                "position_embeddings", [_LENGTH, _WIDTH], initializer=_spread(_LENGTH, _WIDTH)
-            )
-            outputs = _layer_norm(tf.nn.embedding_lookup(table, ids) + positions)
-        with v1.variable_scope("encoder"), v1.variable_scope("layer_0"):
-            query, key, value = (
-                _layer(outputs, _WIDTH, name) for name in ("query", "key", "value")
-            )
-            scores = tf.matmul(query, key, transpose_b=True) / math.sqrt(_WIDTH)
-            scores += (1.0 - tf.cast(mask[:, None, :], tf.float32)) * -10000.0
-            outputs = _layer_norm(outputs + tf.matmul(tf.nn.softmax(scores), value))
-        with v1.variable_scope("pooler"):
-            return tf.tanh(_layer(outputs[:, 0], _WIDTH, "dense"))
-
-
-def _records(path: str, count: int) -> str:
-    """A file of examples whose label follows from their words."""
-    random = np.random.RandomState(2)
-    with tf.io.TFRecordWriter(path) as writer:
-        for _ in range(count):
-            ids = random.randint(1, _VOCABULARY, size=_LENGTH)
-            filled = int(random.randint(2, _LENGTH + 1))
-            values = {
-                "input_ids": np.where(np.arange(_LENGTH) < filled, ids, 0),
-                "input_mask": (np.arange(_LENGTH) < filled).astype(np.int64),
-                "label_ids": [int(ids[:filled].sum()) % _CLASSES],
-                "is_real_example": [1],
-            }
-            features = {
-                name: tf.train.Feature(int64_list=tf.train.Int64List(value=list(map(int, value))))
-                for name, value in values.items()
-            }
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(example.SerializeToString())
-    return path
-
-
-def _records_input_fn(path: str, is_training: bool, drop_remainder: bool) -> Callable[..., Any]:
-    lengths = {
-        "input_ids": [_LENGTH],
-        "input_mask": [_LENGTH],
-        "label_ids": [],
-        "is_real_example": [],
-    }
-    spec = {name: tf.io.FixedLenFeature(shape, tf.int64) for name, shape in lengths.items()}
-
-    def decode(record: Any) -> dict[str, Any]:
-        example = tf.io.parse_single_example(record, spec)
-        return {name: tf.cast(value, tf.int32) for name, value in example.items()}
-
-    def input_fn(params: dict[str, Any]) -> Any:
-        dataset = tf.data.TFRecordDataset(path)
-        if is_training:
-            dataset = dataset.repeat()
-        return dataset.map(decode).batch(params["batch_size"], drop_remainder=drop_remainder)
-
-    return input_fn
-
-
-def _classifier_fn(est: Any, checkpoint: str | None, in_scaffold: bool) -> Callable[..., Any]:
-    def model_fn(features: Any, labels: Any, mode: str, params: dict[str, Any]) -> Any:
-        pooled = _encoder(features["input_ids"], features["input_mask"])
-        weights = v1.get_variable(
-            "output_weights", [_CLASSES, _WIDTH], initializer=_spread(_CLASSES, _WIDTH)
-        )
-        bias = v1.get_variable("output_bias", [_CLASSES], initializer=v1.zeros_initializer())
-        logits = tf.matmul(pooled, weights, transpose_b=True) + bias
-        log_probabilities = tf.nn.log_softmax(logits)
-        label_ids = features["label_ids"]
-        per_example = -tf.reduce_sum(tf.one_hot(label_ids, _CLASSES) * log_probabilities, -1)
-        loss = tf.reduce_mean(per_example)
-
-        scaffold_fn = None
-        if checkpoint:
-            names = {name for name, _ in tf.train.list_variables(checkpoint)}
-            assignment = {
-                variable.op.name: variable.op.name
-                for variable in v1.trainable_variables()
-                if variable.op.name in names
-            }
-
-            def initialized_scaffold() -> Any:
-                v1.train.init_from_checkpoint(checkpoint, assignment)
-                return v1.train.Scaffold()
-
-            if in_scaffold:
-                scaffold_fn = initialized_scaffold
-            else:
-                v1.train.init_from_checkpoint(checkpoint, assignment)
-
-        spec = est.tpu.TPUEstimatorSpec
-        if mode == est.ModeKeys.TRAIN:
-            train_op = _train_op(loss, params["train_steps"], params["warmup_steps"])
-            return spec(mode=mode, loss=loss, train_op=train_op, scaffold_fn=scaffold_fn)
-        if mode == est.ModeKeys.EVAL:
-
-            def metric_fn(per_example: Any, label_ids: Any, logits: Any, is_real: Any) -> Any:
-                predictions = tf.argmax(logits, axis=-1, output_type=tf.int32)
-                return {
-                    "eval_accuracy": v1.metrics.accuracy(label_ids, predictions, is_real),
-                    "eval_loss": v1.metrics.mean(values=per_example, weights=is_real),
-                }
-
-            tensors = [per_example, label_ids, logits, features["is_real_example"]]
-            return spec(
-                mode=mode, loss=loss, eval_metrics=(metric_fn, tensors), scaffold_fn=scaffold_fn
-            )
-        return spec(
-            mode=mode,
-            predictions={"probabilities": tf.exp(log_probabilities)},
-            scaffold_fn=scaffold_fn,
-        )
-
-    return model_fn
-
-
-def _pretrained(model_dir: str) -> str:
-    """Writes a checkpoint of an encoder, as a pretrained one."""
-    with tf.Graph().as_default():
-        _encoder(tf.zeros([1, _LENGTH], tf.int32), tf.ones([1, _LENGTH], tf.int32))
-        scaled = [variable.assign(variable * -0.5) for variable in v1.trainable_variables()]
-        saver = v1.train.Saver(v1.trainable_variables())
-        with v1.Session() as session:
-            session.run(v1.global_variables_initializer())
-            session.run(scaled)
-            path: str = saver.save(session, f"{model_dir}/pretrained/bert_model.ckpt")
-    return path
-
-
-def _fine_tuned(est: Any, model_dir: str, in_scaffold: bool) -> dict[str, Any]:
-    os.makedirs(f"{model_dir}/pretrained")
-    records = _records(f"{model_dir}/train.tf_record", 22)
-    steps = 12
-    estimator = _estimator(
-        est,
-        f"{model_dir}/model",
-        _classifier_fn(est, _pretrained(model_dir), in_scaffold),
-        params={"train_steps": steps, "warmup_steps": 3},
-        config={"save_checkpoints_steps": 4, "tf_random_seed": 1},
-        tpu_config={"iterations_per_loop": 4, "num_shards": 8, "per_host_input_for_training": 3},
-        train_batch_size=8,
-        eval_batch_size=8,
-    )
-    evaluated = []
-    for max_steps in (8, steps):
-        estimator.train(_records_input_fn(records, True, True), max_steps=max_steps)
-        evaluated.append(tools.plain(estimator.evaluate(_records_input_fn(records, False, False))))
-    predictions = estimator.predict(_records_input_fn(records, False, False))
-    return {
-        "files": tools.checkpoint_files(f"{model_dir}/model"),
-        "start": tools.checkpoint(f"{model_dir}/model/model.ckpt-0")["bert/pooler/dense/kernel"],
-        "evaluated": evaluated,
-        "probabilities": tools.plain([row["probabilities"] for row in predictions]),
-        "variables": tools.names_and_shapes(f"{model_dir}/model"),
-        "end": tools.checkpoint(f"{model_dir}/model")["bert/embeddings/word_embeddings"],
-    }
-
-
-@CASES
-def fine_tuning(est: Any, model_dir: str) -> dict[str, Any]:
-    return _fine_tuned(est, model_dir, in_scaffold=False)
-
-
-@CASES
-def fine_tuning_in_scaffold_fn(est: Any, model_dir: str) -> dict[str, Any]:
-    return _fine_tuned(est, model_dir, in_scaffold=True)
-
-
 @CASES
 def warm_start(est: Any, model_dir: str) -> dict[str, Any]:
     model_fn = _model_fn(est, [])
-    _estimator(est, f"{model_dir}/first", model_fn).train(_input_fn(), steps=3)
-    second = _estimator(est, f"{model_dir}/second", model_fn, warm_start_from=f"{model_dir}/first")
+    make_estimator(est, f"{model_dir}/first", model_fn).train(_input_fn(), steps=3)
+    second = make_estimator(
+        est, f"{model_dir}/second", model_fn, warm_start_from=f"{model_dir}/first"
+    )
     second.train(_input_fn(), steps=1)
     return {"start": tools.checkpoint(f"{model_dir}/second/model.ckpt-0")}
