@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kestimator import errors, experimental, export, inputs, optimizers
+from kestimator import errors, experimental, export, inputs, optimizers, v1
 from kestimator.canned import (
     BaselineClassifier,
     BaselineEstimator,
@@ -125,4 +125,5 @@ __all__ = [
     "optimizers",
     "regressor_parse_example_spec",
     "train_and_evaluate",
+    "v1",
 ]
