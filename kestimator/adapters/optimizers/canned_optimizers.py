@@ -49,7 +49,7 @@ NAMES: dict[str, type[update_rules.Rule]] = {
     "RMSProp": moment_rules.RMSprop,
     "SGD": update_rules.SGD,
 }
-V1_NAMES: dict[str, Callable[[float], _v1.train.Optimizer]] = {
+V1_NAMES: dict[str, Callable[..., Any]] = {
     "Adagrad": _v1.train.AdagradOptimizer,
     "Adam": _v1.train.AdamOptimizer,
     "Ftrl": _v1.train.FtrlOptimizer,

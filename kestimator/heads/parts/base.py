@@ -284,7 +284,7 @@ def evaluated(
     return head._evaluated(features, logits, labels, None)
 
 
-def with_layout(head: Any, layout: Layout) -> Any:
+def with_layout(head: Head, layout: Layout) -> Head:
     """A copy of a head with another layout. Not public."""
     head = copy.copy(head)
     head._layout = layout
