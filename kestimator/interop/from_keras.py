@@ -20,7 +20,14 @@ from typing import Any
 import keras
 
 from kestimator import errors, specs
-from kestimator.adapters.keras_models import keras_io, keras_loading, keras_source, keras_steps
+from kestimator.adapters.keras_models import (
+    keras2_models,
+    keras_io,
+    keras_loading,
+    keras_source,
+    keras_steps,
+)
+from kestimator.adapters.optimizers import keras2_optimizers
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import keras_losses
@@ -29,9 +36,10 @@ from kestimator.estimator import Estimator
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
 from kestimator.keys import ModeKeys, SignatureKeys
 from kestimator.runtime import arguments
-from kestimator.validation import checks, kinds
+from kestimator.validation import checks, keras2, kinds
 
 _FORMATS = ("checkpoint", "saver")
+_Source = keras_source.Source | keras2_models.Source
 
 
 def model_to_estimator(
@@ -99,8 +107,13 @@ def model_to_estimator(
     _check_compiled(model)
     outputs = _checked_outputs(export_outputs)
     resolved = arguments.resolved_config(config, model_dir)
-    source = keras_source.Source(model, custom_objects, resolved.tf_random_seed)
-    _check_output_names(outputs, keras_io.output_names(source.model))
+    source: _Source
+    if keras2.is_model(model):
+        source = _source_of_keras2(model, custom_objects, checkpoint_format)
+        _check_output_names(outputs, source.output_names)
+    else:
+        source = keras_source.Source(model, custom_objects, resolved.tf_random_seed)
+        _check_output_names(outputs, keras_io.output_names(source.model))
     return KerasEstimator(source, resolved, _checked_map(metric_names_map), outputs)
 
 
@@ -116,12 +129,15 @@ class KerasEstimator(Estimator):
 
     def __init__(
         self,
-        source: keras_source.Source,
+        source: _Source,
         config: RunConfig,
         metric_names: Mapping[str, str],
         export_outputs: Mapping[str, type[ExportOutput]],
     ) -> None:
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+            if isinstance(source, keras2_models.Source):
+                step = source.step(features, labels, mode)
+                return _spec_of_keras2(step, mode, metric_names, export_outputs)
             # The `compute_loss` of the model counts the losses of layers; adding them here would
             # count them twice.
             with keras_losses.left_to_keras():
@@ -162,19 +178,61 @@ def _given_model(model: Any, path: Any, custom_objects: Mapping[str, Any] | None
         )
     if model is None:
         return keras_loading.load(checks.checked_path("keras_model_path", path), custom_objects)
-    if not isinstance(model, keras.Model):
+    if not (isinstance(model, keras.Model) or keras2.is_model(model)):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument("keras_model", model, "a keras.Model of Keras 3")
+            errors.invalid_argument("keras_model", model, "a keras.Model or a tf_keras.Model")
         )
     return model
 
 
-def _check_compiled(model: keras.Model) -> None:
-    if not model.compiled:
+def _check_compiled(model: Any) -> None:
+    is_compiled = model.optimizer if keras2.is_model(model) else model.compiled
+    if not is_compiled:
         raise errors.ArgumentError(
             f"The Keras model {model.name!r} has not been compiled yet. Call its `compile` with an "
             "optimizer and a loss before `model_to_estimator`."
         )
+
+
+def _source_of_keras2(
+    model: Any, custom_objects: Mapping[str, Any] | None, checkpoint_format: str | None
+) -> keras2_models.Source:
+    saves_objects = checkpoint_format != "saver"
+    if saves_objects and not keras2_models.is_of_layers(model):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "checkpoint_format",
+                checkpoint_format,
+                "'saver' for a model of its own class",
+                "Checkpoints by the paths of objects are only for functional and Sequential "
+                "models of Keras 2, as in tf.estimator.",
+            )
+        )
+    return keras2_models.Source(
+        model,
+        custom_objects,
+        make_optimizer=keras2_optimizers.maker_like(model.optimizer),
+        saves_objects=saves_objects,
+    )
+
+
+def _spec_of_keras2(
+    step: keras2_models.Step,
+    mode: str,
+    metric_names: Mapping[str, str],
+    export_outputs: Mapping[str, type[ExportOutput]],
+) -> specs.EstimatorSpec:
+    if metric_names and mode != ModeKeys.PREDICT:
+        _check_metric_names(metric_names, list(step.metrics), [])
+    return specs.EstimatorSpec(
+        mode,
+        predictions=step.predictions,
+        loss=step.loss,
+        train_op=step.train_op,
+        eval_metric_ops={metric_names.get(n, n): m for n, m in step.metrics.items()},
+        export_outputs=_signatures_of(step.predictions, export_outputs),
+        scaffold=step.scaffold,
+    )
 
 
 def _checked_map(names: Any) -> dict[str, str]:

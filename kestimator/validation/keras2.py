@@ -19,6 +19,11 @@ def is_metric(value: Any) -> bool:
     return _is_a(value, "Metric")
 
 
+def is_model(value: Any) -> bool:
+    """Whether it is a `tf_keras.Model`."""
+    return _is_a(value, "Model")
+
+
 def is_optimizer(value: Any) -> bool:
     """Returns whether it is an optimizer of `tf_keras`, legacy or new."""
     return is_legacy_optimizer(value) or is_new_optimizer(value)

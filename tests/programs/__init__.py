@@ -46,6 +46,7 @@ MODULES = (
     "sdca",
     "specs",
     "summaries",
+    "tf_layers",
     "training",
     "variables",
     "warm_start",

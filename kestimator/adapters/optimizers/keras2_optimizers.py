@@ -11,7 +11,7 @@ They are written for graphs, and their updates are ops of the program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -69,6 +69,27 @@ def usable(optimizer: Any) -> Any:
 def copied(optimizer: Any) -> Any:
     """A legacy optimizer with the same settings, and no variables yet."""
     return type(optimizer).from_config(settings_of(optimizer))
+
+
+def maker_like(optimizer: Any) -> Callable[[], Any]:
+    """A function that makes legacy optimizers with the settings that an optimizer has now.
+
+    Args:
+        optimizer: An optimizer of Keras 2, or what its models make of one of TF1.
+
+    Raises:
+        errors.ArgumentError: As for `legacy`, or it is something else.
+    """
+    if keras2.is_optimizer(optimizer):
+        optimizer = legacy(optimizer)
+        kind, settings = type(optimizer), settings_of(optimizer)
+        return lambda: kind.from_config(dict(settings))
+    inner = getattr(optimizer, "optimizer", None)
+    if isinstance(inner, tf.compat.v1.train.Optimizer):
+        return lambda: type(optimizer)(inner)
+    raise errors.ArgumentError(
+        errors.invalid_argument("optimizer", optimizer, "one optimizer of tf_keras or of TF1")
+    )
 
 
 def settings_of(optimizer: Any) -> dict[str, Any]:

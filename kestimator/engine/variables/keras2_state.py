@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,9 +31,60 @@ _Keys = tf.compat.v1.GraphKeys
 
 @contextlib.contextmanager
 def keras2_variables_in_their_place() -> Iterator[None]:
-    """Makes variables of metrics local, and variables of new optimizers outside of the trace."""
-    with tf.variable_creator_scope(_in_its_place):
+    """Makes variables of metrics local, and variables of new optimizers outside of the trace.
+
+    Afterwards the classes of Keras 2 are what they were.
+    """
+    with _bases.kept(), tf.variable_creator_scope(_in_its_place):
         yield
+
+
+class _Bases:
+    """The base classes of the layers and models of Keras 2.
+
+    Where a layer or model is made, Keras 2 exchanges the bases of its class, and so the methods of
+    all its objects: one set is for graphs, and one for eager execution. A trace would leave those
+    for graphs to objects that were made eagerly.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._traces = 0
+        self._before: dict[type, tuple[type, ...]] = {}
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Restores the bases when no thread traces any longer."""
+        with self._lock:
+            if self._traces == 0:
+                self._before = {kind: kind.__bases__ for kind in _layers()}
+            self._traces += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._traces -= 1
+                if self._traces == 0:
+                    for kind, bases in self._before.items():
+                        if kind.__bases__ != bases:
+                            kind.__bases__ = bases
+                    self._before = {}
+
+
+_bases = _Bases()
+
+
+def _layers() -> set[type]:
+    """All classes of layers and models that exist; none if nobody has imported Keras 2."""
+    keras = sys.modules.get("tf_keras")
+    found: set[type] = set()
+    waiting = [] if keras is None else [keras.layers.Layer]
+    while waiting:
+        kind = waiting.pop()
+        if kind not in found:
+            found.add(kind)
+            waiting += type.__subclasses__(kind)
+    return found
 
 
 def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operation]:
