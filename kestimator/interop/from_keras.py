@@ -13,11 +13,13 @@ A training step computes the same as a step of `fit`. Evaluation returns the met
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kestimator import errors, specs
 from kestimator.adapters.keras_models import (
@@ -109,7 +111,7 @@ def model_to_estimator(
     resolved = arguments.resolved_config(config, model_dir)
     source: _Source
     if keras2.is_model(model):
-        source = _source_of_keras2(model, custom_objects, checkpoint_format)
+        source = _source_of_keras2(model, custom_objects, checkpoint_format, resolved)
         _check_output_names(outputs, source.output_names)
     else:
         source = keras_source.Source(model, custom_objects, resolved.tf_random_seed)
@@ -150,6 +152,8 @@ class KerasEstimator(Estimator):
     def to_keras(self, checkpoint_path: str | None = None) -> keras.Model:
         """Makes an independent Keras model: trained, and compiled with the optimizer's state.
 
+        The optimizer of a Keras 2 model starts anew.
+
         Args:
             checkpoint_path: The checkpoint; by default the latest.
 
@@ -160,6 +164,9 @@ class KerasEstimator(Estimator):
             errors.CheckpointNotFoundError: There is no checkpoint.
         """
         path = self._checkpoint(checkpoint_path) or self._trained()
+        if isinstance(self._source, keras2_models.Source):
+            with execution_modes.outside(), checkpoint_files.unreadable_as_error(path):
+                return self._source.with_values(path)
         checkpoint = checkpoint_files.reader(path)
         # A hook or an exporter may call this while the graph of training is the default one.
         with execution_modes.outside(), checkpoint_files.unreadable_as_error(path):
@@ -195,7 +202,10 @@ def _check_compiled(model: Any) -> None:
 
 
 def _source_of_keras2(
-    model: Any, custom_objects: Mapping[str, Any] | None, checkpoint_format: str | None
+    model: Any,
+    custom_objects: Mapping[str, Any] | None,
+    checkpoint_format: str | None,
+    config: RunConfig,
 ) -> keras2_models.Source:
     saves_objects = checkpoint_format != "saver"
     if saves_objects and not keras2_models.is_of_layers(model):
@@ -208,11 +218,18 @@ def _source_of_keras2(
                 "models of Keras 2, as in tf.estimator.",
             )
         )
+    make_saver = functools.partial(
+        tf.compat.v1.train.Saver,
+        sharded=True,
+        max_to_keep=config.keep_checkpoint_max,
+        keep_checkpoint_every_n_hours=config.keep_checkpoint_every_n_hours,
+        save_relative_paths=True,
+    )
     return keras2_models.Source(
         model,
         custom_objects,
         make_optimizer=keras2_optimizers.maker_like(model.optimizer),
-        saves_objects=saves_objects,
+        make_saver=make_saver if saves_objects else None,
     )
 
 
@@ -222,7 +239,7 @@ def _spec_of_keras2(
     metric_names: Mapping[str, str],
     export_outputs: Mapping[str, type[ExportOutput]],
 ) -> specs.EstimatorSpec:
-    if metric_names and mode != ModeKeys.PREDICT:
+    if metric_names and mode == ModeKeys.EVAL:
         _check_metric_names(metric_names, list(step.metrics), [])
     return specs.EstimatorSpec(
         mode,

@@ -33,6 +33,7 @@ MODULES = (
     "heads_eagerly",
     "hooks",
     "inputs",
+    "keras2_estimators",
     "keras_optimizers",
     "kmeans",
     "metrics",

@@ -2,7 +2,9 @@
 
 import functools
 import importlib
+import os
 import random
+import shutil
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tests.programs import tools
+from tests.programs.resume import STORED
 
 v1 = tf.compat.v1
 CASES = tools.Cases()
+MODEL_DIRS: dict[str, Callable[[Any, str], Any]] = {}
 STEPS = 3
 
 
@@ -220,7 +224,6 @@ def _reuse(tl: Any, x: Any, training: bool) -> Any:
         return one * two + three + tl.dense(x + 1.0, 3, name="new")
 
 
-@functools.partial(_case, "tower", (3, 3, 1))
 def _tower(tl: Any, x: Any, training: bool) -> Any:
     """Two towers of one scope; only one updates the statistics, since two would race."""
 
@@ -231,6 +234,9 @@ def _tower(tl: Any, x: Any, training: bool) -> Any:
             return tl.dense(tl.flatten(tf.nn.relu(x)), 2, name="dense")
 
     return tower(x, training) - tower(x[:, ::-1], False)
+
+
+_case("tower", (3, 3, 1), _tower)
 
 
 @functools.partial(_case, "objects", (3,))
@@ -301,3 +307,15 @@ for _name, _cell in CELLS.items():
         if (_name, _kind) == ("wrapped", "both"):
             continue  # the masks of two loops vary in the original
         CASES[f"rnn_{_name}_{_kind}"] = functools.partial(_recurrent, cell=_cell, kind=_kind)
+
+
+# A directory that the original wrote --------------------------------------------------------------
+
+MODEL_DIRS["tf_layers"] = CASES["tower"]
+
+
+@CASES
+def resumed(est: Any, model_dir: str) -> dict[str, Any]:
+    model_dir = os.path.join(model_dir, "model")
+    shutil.copytree(STORED / "tf_layers", model_dir)
+    return _run(est, model_dir, _tower, (3, 3, 1))

@@ -52,14 +52,17 @@ def set_learning_phase(value: bool) -> None:
     backend.deprecated_internal_set_learning_phase(int(value))
 
 
-def object_keys(model: Any, **others: Any) -> dict[str, Any]:
+def saveables(model: Any, **others: Any) -> list[Any]:
     """The variables of a model and its optimizer, by their names in object-based checkpoints.
 
     Args:
         model: The model.
         **others: More objects that belong to the checkpoint, by the names of their edges.
+
+    Returns:
+        What a TF1 saver takes. Public savers of object-based checkpoints are no TF1 savers.
     """
     for name, value in others.items():
         model._track_trackable(value, name)
-    saveables = tf.__internal__.tracking.ObjectGraphView(model).frozen_saveable_objects()
-    return {saveable.name: saveable for saveable in saveables}
+    view = tf.__internal__.tracking.ObjectGraphView(model)
+    return list(view.frozen_saveable_objects())

@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    source = Source(model, make_optimizer=lambda: optimizer)
+    source = Source(model, make_optimizer=make)
     step = source.step(features, labels, mode)        # in a model_fn: a copy of the model
     step.predictions, step.loss, step.train_op, step.metrics, step.scaffold
 
@@ -34,7 +34,7 @@ class Step(NamedTuple):
         predictions: The outputs by their names.
         loss: The loss; None in predictions.
         train_op: In training, the op that trains.
-        metrics: In evaluation, the compiled metrics by their names.
+        metrics: In evaluation, values and updates of the compiled metrics, by their names.
         scaffold: It gives the variables their first values, and has the saver of object-based
             checkpoints.
     """
@@ -52,8 +52,10 @@ class Source:
     Args:
         model: The model; it stays as it is.
         custom_objects: Classes and functions that configurations name, by name.
-        make_optimizer: Makes a legacy optimizer of Keras 2 with the settings of the model's.
-        saves_objects: Whether checkpoints have the paths of objects instead of names.
+        make_optimizer: Makes an optimizer with the settings of the model's; gets the global step,
+            which counts its steps.
+        make_saver: Makes a saver of saveable objects, if checkpoints have the paths of objects
+            instead of names.
 
     Raises:
         errors.ArgumentError: The model cannot be copied.
@@ -64,18 +66,19 @@ class Source:
         model: Any,
         custom_objects: Mapping[str, Any] | None = None,
         *,
-        make_optimizer: Callable[[], Any],
-        saves_objects: bool,
+        make_optimizer: Callable[[tf.Variable], Any],
+        make_saver: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         self._model = model
         self._custom_objects = dict(custom_objects or {})
         self._make_optimizer = make_optimizer
-        self._saves_objects = saves_objects
+        self._make_saver = make_saver
         self._has_layout = is_of_layers(model)
         if not self._has_layout:
             self._config = self._config_of(model)
         self._arguments = _internals.compile_arguments(model)
-        self._values = model.get_weights() if _internals.has_values(model) else []
+        has_values = model.built and _internals.has_values(model)
+        self._values = model.get_weights() if has_values else []
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Source:
         """Copies of an estimator share it, like the model_fn that uses it."""
@@ -116,9 +119,43 @@ class Source:
                 predictions=dict(zip(model.output_names, model.outputs, strict=True)),
                 loss=None if mode == ModeKeys.PREDICT else model.total_loss,
                 train_op=train_op,
-                metrics={} if mode == ModeKeys.PREDICT else _metrics(model),
+                metrics=_metrics(model) if mode == ModeKeys.EVAL else {},
                 scaffold=self._scaffold(model),
             )
+
+    def with_values(self, path: str) -> Any:
+        """A compiled copy with the values of a checkpoint, and a new optimizer.
+
+        Raises:
+            errors.ArgumentError: The model has no weights before it is called.
+        """
+        keras = importlib.import_module("tf_keras")
+        with keras.utils.custom_object_scope(self._custom_objects):
+            if self._has_layout:
+                model = keras.models.clone_model(self._model)
+            else:
+                model = type(self._model).from_config(self._config)
+        if not model.built:
+            raise errors.ArgumentError(
+                f"The Keras model {self._model.name!r} does not know its inputs, so its copy has "
+                "no weights. Give it an `Input`, or call its copy and read the checkpoint "
+                f"{path!r} with `get_variable_value`."
+            )
+        if self._make_saver is not None:
+            model.load_weights(path).expect_partial()
+        else:
+            reader = tf.train.load_checkpoint(path)
+            names = [weight.name.removesuffix(":0") for weight in model.weights]
+            model.set_weights([reader.get_tensor(name) for name in names])
+        model.compile(self._make_optimizer(tf.Variable(0, dtype=tf.int64)), **self._settings())
+        return model
+
+    def _settings(self) -> dict[str, Any]:
+        """The arguments of `compile` but the optimizer, with new metrics."""
+        settings = dict(self._arguments)
+        for key in ("metrics", "weighted_metrics"):
+            settings[key] = tf.nest.map_structure(_fresh, settings[key])
+        return settings
 
     def _config_of(self, model: Any) -> dict[str, Any]:
         kind = type(model)
@@ -141,33 +178,46 @@ class Source:
         return [by_name[name] for name in names]
 
     def _copy(self, inputs: Any) -> Any:
-        keras = importlib.import_module("tf_keras")
         if self._has_layout:
-            return keras.models.clone_model(self._model, input_tensors=inputs)
+            return self._clone(inputs)
         model = type(self._model).from_config(self._config)
         _internals.call_on(model, inputs)
         return model
 
+    def _clone(self, inputs: Any) -> Any:
+        keras = importlib.import_module("tf_keras")
+        try:
+            return keras.models.clone_model(self._model, input_tensors=inputs)
+        except AttributeError as error:
+            # What Keras 2 raises in a graph if the model was made with ops instead of layers.
+            raise errors.ArgumentError(
+                f"Keras 2 cannot copy the model {self._model.name!r} into the graph of an "
+                f"Estimator: {error}. Replace operations on its tensors, such as `2.0 * x`, by "
+                "layers, such as `tf_keras.layers.Lambda`."
+            ) from error
+
     def _compile(self, model: Any, labels: Any, weights: Any) -> None:
-        arguments = dict(self._arguments)
-        keras_io.check_labels(self._model, labels, arguments["loss"])
-        for key in ("metrics", "weighted_metrics"):
-            arguments[key] = tf.nest.map_structure(_fresh, arguments[key])
-        optimizer = self._make_optimizer()
-        optimizer.iterations = _v1.train.get_global_step()
+        settings = self._settings()
+        keras_io.check_labels(self._model, labels, settings["loss"])
+        optimizer = self._make_optimizer(_v1.train.get_global_step())
         targets = _in_order(labels, model.output_names)
-        model.compile(optimizer=optimizer, target_tensors=targets, **arguments)
+        model.compile(optimizer=optimizer, target_tensors=targets, **settings)
         if weights is not None:
             weights = _in_order(weights, model.output_names)
             _internals.weight_losses(model, weights)
 
     def _scaffold(self, model: Any) -> Any:
         saver = None
-        if self._saves_objects:
+        if self._make_saver is not None:
             step = _v1.train.get_global_step()
-            keys = _internals.object_keys(model, **{_GLOBAL_STEP: step})
-            saver = _v1.train.Saver(list(keys.values()), sharded=True)
+            saver = self._make_saver(_internals.saveables(model, **{_GLOBAL_STEP: step}))
         weights, values = model.weights, self._values
+        if values and [weight.shape for weight in weights] != [value.shape for value in values]:
+            raise errors.ArgumentError(
+                f"The copy of the Keras model {self._model.name!r} has other weights than the "
+                f"model: {[weight.name for weight in weights]}. Make all layers in the "
+                "constructor of its class, or pass a model that was not called yet."
+            )
 
         def start(scaffold: Any, session: Any) -> None:
             """Gives the variables the values of the model."""
@@ -187,9 +237,7 @@ def is_of_layers(model: Any) -> bool:
 
 def _train_op(model: Any) -> tf.Operation:
     with tf.name_scope("training"):
-        updates = model.optimizer.get_updates(
-            loss=model.total_loss, params=model.trainable_weights
-        )
+        updates = model.optimizer.get_updates(loss=model.total_loss, params=model.trainable_weights)
         updates = [
             *updates,
             *model.get_updates_for(None),
@@ -200,7 +248,12 @@ def _train_op(model: Any) -> tf.Operation:
 
 
 def _metrics(model: Any) -> dict[str, Any]:
-    return {metric.name: metric for metric in _internals.compiled_metrics(model)}
+    # With weights of examples, Keras 2 counts weighted metrics twice. The last count has the
+    # weights; tf.estimator took the first.
+    return {
+        metric.name: (metric.result(), metric.updates[-1])
+        for metric in _internals.compiled_metrics(model)
+    }
 
 
 def _fresh(metric: Any) -> Any:

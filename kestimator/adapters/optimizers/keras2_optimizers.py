@@ -71,8 +71,10 @@ def copied(optimizer: Any) -> Any:
     return type(optimizer).from_config(settings_of(optimizer))
 
 
-def maker_like(optimizer: Any) -> Callable[[], Any]:
-    """A function that makes legacy optimizers with the settings that an optimizer has now.
+def maker_like(optimizer: Any) -> Callable[[tf.Variable], Any]:
+    """A function that makes optimizers with the settings that an optimizer has now.
+
+    The argument of the function is the variable that counts the steps.
 
     Args:
         optimizer: An optimizer of Keras 2, or what its models make of one of TF1.
@@ -80,16 +82,22 @@ def maker_like(optimizer: Any) -> Callable[[], Any]:
     Raises:
         errors.ArgumentError: As for `legacy`, or it is something else.
     """
-    if keras2.is_optimizer(optimizer):
-        optimizer = legacy(optimizer)
-        kind, settings = type(optimizer), settings_of(optimizer)
-        return lambda: kind.from_config(dict(settings))
     inner = getattr(optimizer, "optimizer", None)
     if isinstance(inner, tf.compat.v1.train.Optimizer):
-        return lambda: type(optimizer)(inner)
-    raise errors.ArgumentError(
-        errors.invalid_argument("optimizer", optimizer, "one optimizer of tf_keras or of TF1")
-    )
+        return lambda step: type(optimizer)(inner, step)
+    if not keras2.is_optimizer(optimizer):
+        raise errors.ArgumentError(
+            errors.invalid_argument("optimizer", optimizer, "an optimizer of tf_keras or of TF1")
+        )
+    optimizer = legacy(optimizer)
+    kind, settings = type(optimizer), settings_of(optimizer)
+
+    def make(step: tf.Variable) -> Any:
+        copy = kind.from_config(dict(settings))
+        copy.iterations = step
+        return copy
+
+    return make
 
 
 def settings_of(optimizer: Any) -> dict[str, Any]:
