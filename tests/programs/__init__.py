@@ -34,6 +34,7 @@ MODULES = (
     "hooks",
     "inputs",
     "keras2_estimators",
+    "keras2_layers",
     "keras_optimizers",
     "kmeans",
     "metrics",

@@ -23,6 +23,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kestimator.engine.keras_internals import keras2_variables
 from kestimator.engine.variables import variable_creator
 from kestimator.validation import keras2
 
@@ -118,7 +119,7 @@ def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf
         kwargs["collections"] = [_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES]
     elif keras2.is_new_optimizer(maker):
         return variable_creator.stored_variable(kwargs["name"], kwargs)
-    return next_creator(**kwargs)
+    return keras2_variables.left_to_the_program(next_creator(**kwargs))
 
 
 def _maker() -> Any:
