@@ -54,6 +54,8 @@ FAST = {
     ],
     "tf_layers": ["conv2d", "resumed", "reuse"],
     "saved_models": ["binary", "errors", "exports_in_turn", "resumes", "with_a_vocabulary"],
+    "tpu": ["batch_sizes", "configs", "errors", "exports", "host_call", "speed"],
+    "tpu_fine_tuning": ["in_scaffold_fn"],
 }
 
 

@@ -49,6 +49,8 @@ MODULES = (
     "specs",
     "summaries",
     "tf_layers",
+    "tpu",
+    "tpu_fine_tuning",
     "training",
     "variables",
     "warm_start",
