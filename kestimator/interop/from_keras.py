@@ -67,6 +67,9 @@ def model_to_estimator(
     Names in checkpoints are the paths of the model's variables, numbered as if nothing else had
     been created in the process.
 
+    A model of Keras 2 (`tf_keras`, or `tf.keras` with TF_USE_LEGACY_KERAS=1) computes and stores
+    the same as in tf.estimator, whose directories train on. Its optimizer starts anew.
+
     Example:
         >>> import keras
         >>> model = keras.Sequential([keras.Input([1], name="x"), keras.layers.Dense(1)])
@@ -79,13 +82,14 @@ def model_to_estimator(
         keras_model: The model: functional, Sequential, or of a custom class that has
             `get_config`.
         keras_model_path: A `.keras` or `.h5` file with the model, instead of `keras_model`. No
-            code in it is run.
+            code in it is run. With TF_USE_LEGACY_KERAS=1, Keras 2 loads it.
         custom_objects: Classes and functions that the configuration of the model refers to, by
             name.
         model_dir: The directory of checkpoints and events, as for `Estimator`.
         config: A `RunConfig`.
         checkpoint_format: "checkpoint" or "saver", as in tf.estimator. Either way a checkpoint
-            holds variables by name.
+            holds variables by name. Only those of a Keras 2 model hold them by the paths of
+            objects if it is "checkpoint"; a model of its own class then needs "saver".
         metric_names_map: Names for the results of `evaluate`, by the Keras names of the compiled
             metrics: for all metrics, and optionally for losses of several outputs.
         export_outputs: Classes of additional signatures to export, by the names of outputs. The
@@ -184,7 +188,10 @@ def _given_model(model: Any, path: Any, custom_objects: Mapping[str, Any] | None
             f"`keras_model` and `keras_model_path` ({path!r}) are both given. Pass one of them."
         )
     if model is None:
-        return keras_loading.load(checks.checked_path("keras_model_path", path), custom_objects)
+        path = checks.checked_path("keras_model_path", path)
+        if keras2_models.is_default():
+            return keras2_models.load(path, custom_objects)
+        return keras_loading.load(path, custom_objects)
     if not (isinstance(model, keras.Model) or keras2.is_model(model)):
         raise errors.ArgumentTypeError(
             errors.invalid_argument("keras_model", model, "a keras.Model or a tf_keras.Model")

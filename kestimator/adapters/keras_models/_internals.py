@@ -27,7 +27,7 @@ def compile_arguments(model: Any) -> dict[str, Any]:
 
 def has_values(model: Any) -> bool:
     """Whether a model's variables have values: in a TF1 graph they get them with a session."""
-    in_graph = any(not hasattr(weight, "numpy") for weight in model.weights)
+    in_graph = any(tf.is_symbolic_tensor(weight.handle) for weight in model.weights)
     return not in_graph or any(hasattr(weight, "_keras_initialized") for weight in model.weights)
 
 

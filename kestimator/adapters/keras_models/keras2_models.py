@@ -229,6 +229,30 @@ class Source:
         return _v1.train.Scaffold(saver=saver, init_fn=start if values else None)
 
 
+def is_default() -> bool:
+    """Whether `tf.keras` is Keras 2, as the variable TF_USE_LEGACY_KERAS=1 makes it."""
+    return keras2.is_model_class(tf.keras.Model)
+
+
+def load(path: str, custom_objects: Mapping[str, Any] | None) -> Any:
+    """Loads a compiled model that Keras 2 saved.
+
+    Raises:
+        errors.KerasFileError: There is nothing at the path, or Keras 2 cannot read it.
+    """
+    try:
+        return tf.keras.models.load_model(path, custom_objects=custom_objects)
+    except Exception as error:  # whatever the classes raise that the file names
+        raise errors.KerasFileError(
+            errors.invalid_argument(
+                "keras_model_path",
+                path,
+                "a SavedModel, or a '.keras' or '.h5' file, that Keras 2 wrote",
+                f"{type(error).__name__}: {error}",
+            )
+        ) from error
+
+
 def is_of_layers(model: Any) -> bool:
     """Whether a model is functional or Sequential: Keras 2 knows how to copy it."""
     is_sequential = any(kind.__name__ == "Sequential" for kind in type(model).__mro__)
