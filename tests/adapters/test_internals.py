@@ -309,4 +309,4 @@ class TestKeras2Models:
             with v1.Session() as session:
                 session.run(v1.global_variables_initializer())
                 assert session.run([before, model.total_loss]) == [1.0, 1.5]
-        assert "counter/.ATTRIBUTES/VARIABLE_VALUE" in [saveable.name for saveable in saveables]
+        assert any(saveable.name.startswith("counter/.ATTRIBUTES/") for saveable in saveables)

@@ -23,6 +23,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kestimator import errors
 from kestimator.engine.keras_internals import keras2_variables
 from kestimator.engine.variables import variable_creator
 from kestimator.validation import keras2
@@ -117,9 +118,27 @@ def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf
     maker = _maker() if "tf_keras" in sys.modules else None
     if keras2.is_metric(maker):
         kwargs["collections"] = [_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES]
+    elif keras2.is_legacy_optimizer(maker):
+        _check_one_replica(maker)
     elif keras2.is_new_optimizer(maker):
         return variable_creator.stored_variable(kwargs["name"], kwargs)
     return keras2_variables.left_to_the_program(next_creator(**kwargs))
+
+
+def _check_one_replica(optimizer: Any) -> None:
+    """Checks that an optimizer, which a model_fn calls by itself, need not join replicas.
+
+    Raises:
+        errors.ArgumentError: There are several replicas: each would make its own step.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        name = type(optimizer).__name__
+        raise errors.ArgumentError(
+            f"The optimizer tf_keras.optimizers.legacy.{name} cannot join the gradients of "
+            f"{replicas} replicas in a model_fn. Return it as the `train_op` of the EstimatorSpec, "
+            "use an optimizer of tf.compat.v1.train or of Keras 3, or omit `train_distribute`."
+        )
 
 
 def _maker() -> Any:
@@ -127,7 +146,7 @@ def _maker() -> Any:
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         candidate = frame.f_locals.get("self")
-        if keras2.is_metric(candidate) or keras2.is_new_optimizer(candidate):
+        if keras2.is_metric(candidate) or keras2.is_optimizer(candidate):
             return candidate
         frame = frame.f_back
     return None
