@@ -11,7 +11,7 @@ They are written for graphs, and their updates are ops of the program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -69,6 +69,35 @@ def usable(optimizer: Any) -> Any:
 def copied(optimizer: Any) -> Any:
     """A legacy optimizer with the same settings, and no variables yet."""
     return type(optimizer).from_config(settings_of(optimizer))
+
+
+def maker_like(optimizer: Any) -> Callable[[tf.Variable], Any]:
+    """A function that makes optimizers with the settings that an optimizer has now.
+
+    The argument of the function is the variable that counts the steps.
+
+    Args:
+        optimizer: An optimizer of Keras 2, or what its models make of one of TF1.
+
+    Raises:
+        errors.ArgumentError: As for `legacy`, or it is something else.
+    """
+    inner = getattr(optimizer, "optimizer", None)
+    if isinstance(inner, tf.compat.v1.train.Optimizer):
+        return lambda step: type(optimizer)(inner, step)
+    if not keras2.is_optimizer(optimizer):
+        raise errors.ArgumentError(
+            errors.invalid_argument("optimizer", optimizer, "an optimizer of tf_keras or of TF1")
+        )
+    optimizer = legacy(optimizer)
+    kind, settings = type(optimizer), settings_of(optimizer)
+
+    def make(step: tf.Variable) -> Any:
+        copy = kind.from_config(dict(settings))
+        copy.iterations = step
+        return copy
+
+    return make
 
 
 def settings_of(optimizer: Any) -> dict[str, Any]:

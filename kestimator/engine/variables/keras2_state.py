@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
+from kestimator import errors
+from kestimator.engine.keras_internals import keras2_variables
 from kestimator.engine.variables import variable_creator
 from kestimator.validation import keras2
 
@@ -30,9 +33,60 @@ _Keys = tf.compat.v1.GraphKeys
 
 @contextlib.contextmanager
 def keras2_variables_in_their_place() -> Iterator[None]:
-    """Makes variables of metrics local, and variables of new optimizers outside of the trace."""
-    with tf.variable_creator_scope(_in_its_place):
+    """Makes variables of metrics local, and variables of new optimizers outside of the trace.
+
+    Afterwards the classes of Keras 2 are what they were.
+    """
+    with _bases.kept(), tf.variable_creator_scope(_in_its_place):
         yield
+
+
+class _Bases:
+    """The base classes of the layers and models of Keras 2.
+
+    Where a layer or model is made, Keras 2 exchanges the bases of its class, and so the methods of
+    all its objects: one set is for graphs, and one for eager execution. A trace would leave those
+    for graphs to objects that were made eagerly.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._traces = 0
+        self._before: dict[type, tuple[type, ...]] = {}
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Restores the bases when no thread traces any longer."""
+        with self._lock:
+            if self._traces == 0:
+                self._before = {kind: kind.__bases__ for kind in _layers()}
+            self._traces += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._traces -= 1
+                if self._traces == 0:
+                    for kind, bases in self._before.items():
+                        if kind.__bases__ != bases:
+                            kind.__bases__ = bases
+                    self._before = {}
+
+
+_bases = _Bases()
+
+
+def _layers() -> set[type]:
+    """All classes of layers and models that exist; none if nobody has imported Keras 2."""
+    keras = sys.modules.get("tf_keras")
+    found: set[type] = set()
+    waiting = [] if keras is None else [keras.layers.Layer]
+    while waiting:
+        kind = waiting.pop()
+        if kind not in found:
+            found.add(kind)
+            waiting += type.__subclasses__(kind)
+    return found
 
 
 def value_and_update(metric: Any, graph: tf.Graph) -> tuple[tf.Tensor, tf.Operation]:
@@ -64,9 +118,27 @@ def _in_its_place(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf
     maker = _maker() if "tf_keras" in sys.modules else None
     if keras2.is_metric(maker):
         kwargs["collections"] = [_Keys.LOCAL_VARIABLES, _Keys.METRIC_VARIABLES]
+    elif keras2.is_legacy_optimizer(maker):
+        _check_one_replica(maker)
     elif keras2.is_new_optimizer(maker):
         return variable_creator.stored_variable(kwargs["name"], kwargs)
-    return next_creator(**kwargs)
+    return keras2_variables.left_to_the_program(next_creator(**kwargs))
+
+
+def _check_one_replica(optimizer: Any) -> None:
+    """Checks that an optimizer, which a model_fn calls by itself, need not join replicas.
+
+    Raises:
+        errors.ArgumentError: There are several replicas: each would make its own step.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        name = type(optimizer).__name__
+        raise errors.ArgumentError(
+            f"The optimizer tf_keras.optimizers.legacy.{name} cannot join the gradients of "
+            f"{replicas} replicas in a model_fn. Return it as the `train_op` of the EstimatorSpec, "
+            "use an optimizer of tf.compat.v1.train or of Keras 3, or omit `train_distribute`."
+        )
 
 
 def _maker() -> Any:
@@ -74,7 +146,7 @@ def _maker() -> Any:
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         candidate = frame.f_locals.get("self")
-        if keras2.is_metric(candidate) or keras2.is_new_optimizer(candidate):
+        if keras2.is_metric(candidate) or keras2.is_optimizer(candidate):
             return candidate
         frame = frame.f_back
     return None
