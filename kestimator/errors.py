@@ -14,6 +14,8 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── NanLossError                  (NanLossDuringTrainingError)  the data holds a NaN, too
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
     ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
+    ├── SourceError                   (ValueError)  a program to migrate cannot be read
+    ├── MissingPackageError           (ImportError) a package of an extra is not installed
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   (tf.errors.NotFoundError)  there is none where one is needed
         ├── KerasFileError            (OSError)  a Keras file is absent or cannot be read
@@ -49,11 +51,13 @@ __all__ = [
     "KerasFileError",
     "KestimatorError",
     "MetricNotFoundError",
+    "MissingPackageError",
     "MissingVariableError",
     "ModeNotExportedError",
     "NamesError",
     "NanLossError",
     "SavedModelError",
+    "SourceError",
     "UnreadableCheckpointError",
     "VariableShapeError",
     "_TensorFlowError",
@@ -113,6 +117,14 @@ class ModeNotExportedError(KestimatorError, RuntimeError):
 
 class SavedModelError(KestimatorError, OSError):
     """There is no SavedModel, or an Estimator did not write it."""
+
+
+class SourceError(KestimatorError, ValueError):
+    """A program that should be migrated cannot be read."""
+
+
+class MissingPackageError(KestimatorError, ImportError):
+    """A package is not installed that only some functions need."""
 
 
 class CheckpointError(KestimatorError, ValueError):
