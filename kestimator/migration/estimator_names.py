@@ -183,7 +183,9 @@ _CONTRIB: dict[str, str] = {
     },
 }
 
-_PRIVATE_PLACES = {name: module for module, names in NAMES.items() for name in sorted(names)}
+_PRIVATE_PLACES = {
+    name: module for module, names in NAMES.items() if module != "tpu" for name in sorted(names)
+}
 
 
 def is_estimator_name(qualified: str) -> bool:
