@@ -7,6 +7,8 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── ArgumentError                 (ValueError)  an argument's value is wrong
     ├── ArgumentTypeError             (TypeError)   an argument's type is wrong
     ├── MetricNotFoundError           (KeyError)    no evaluation has a metric of that name
+    ├── MissingNameError              (AttributeError)  a name of tf.estimator that is not here
+    ├── ProgramError                  (ValueError)  a program to run or to migrate cannot be read
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
     │   └── NamesError                (KeyError)    the model expects other names
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
@@ -51,11 +53,13 @@ __all__ = [
     "KerasFileError",
     "KestimatorError",
     "MetricNotFoundError",
+    "MissingNameError",
     "MissingPackageError",
     "MissingVariableError",
     "ModeNotExportedError",
     "NamesError",
     "NanLossError",
+    "ProgramError",
     "SavedModelError",
     "SourceError",
     "UnreadableCheckpointError",
@@ -83,6 +87,14 @@ class MetricNotFoundError(KestimatorError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its message in quotes
+
+
+class MissingNameError(KestimatorError, AttributeError):
+    """A program asks for a name of tf.estimator that does not exist here."""
+
+
+class ProgramError(KestimatorError, ValueError):
+    """A program to run or to migrate cannot be read."""
 
 
 class InputError(KestimatorError, ValueError):

@@ -32,6 +32,8 @@ def test_public_names_of_public_modules():
         ".hooks",
         ".inputs",
         ".optimizers",
+        ".tpu",
+        ".tpu.experimental",
     )
     found = {
         f"kestimator{name}": sorted(importlib.import_module(f"kestimator{name}").__all__)
@@ -42,7 +44,7 @@ def test_public_names_of_public_modules():
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "experimental", "export", "hooks", "inputs", "optimizers"]
+    "module", ["errors", "experimental", "export", "hooks", "inputs", "optimizers", "tpu"]
 )
 def test_public_modules_have_the_names_that_they_list(module):
     public = getattr(kestimator, module)

@@ -1,4 +1,4 @@
-"""`python -m kestimator migrate`: rewrites programs of tf.estimator.
+"""Rewrites programs of tf.estimator into programs of kestimator.
 
 Synopsis::
 

@@ -51,6 +51,8 @@ FAST = {
         "written_down_but_not_run",
     ],
     "saved_models": ["binary", "errors", "exports_in_turn", "resumes", "with_a_vocabulary"],
+    "tpu": ["batch_sizes", "configs", "errors", "exports", "host_call", "speed"],
+    "tpu_fine_tuning": ["in_scaffold_fn"],
 }
 
 

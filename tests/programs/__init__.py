@@ -46,6 +46,8 @@ MODULES = (
     "sdca",
     "specs",
     "summaries",
+    "tpu",
+    "tpu_fine_tuning",
     "training",
     "variables",
     "warm_start",
