@@ -16,7 +16,6 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── NanLossError                  (NanLossDuringTrainingError)  the data holds a NaN, too
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
     ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
-    ├── SourceError                   (ValueError)  a program to migrate cannot be read
     ├── MissingPackageError           (ImportError) a package of an extra is not installed
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   (tf.errors.NotFoundError)  there is none where one is needed
@@ -61,7 +60,6 @@ __all__ = [
     "NanLossError",
     "ProgramError",
     "SavedModelError",
-    "SourceError",
     "UnreadableCheckpointError",
     "VariableShapeError",
     "_TensorFlowError",
@@ -129,10 +127,6 @@ class ModeNotExportedError(KestimatorError, RuntimeError):
 
 class SavedModelError(KestimatorError, OSError):
     """There is no SavedModel, or an Estimator did not write it."""
-
-
-class SourceError(KestimatorError, ValueError):
-    """A program that should be migrated cannot be read."""
 
 
 class MissingPackageError(KestimatorError, ImportError):

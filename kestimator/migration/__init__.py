@@ -47,7 +47,7 @@ def migrate_source(text: str, *, is_tf1: bool | None = None) -> Migration:
 
     Raises:
         errors.MissingPackageError: The package libcst is not installed.
-        errors.SourceError: The text is no Python 3.
+        errors.ProgramError: The text is no Python 3.
     """
     migration: Migration = _module("sources").migrate_source(text, is_tf1=is_tf1)
     return migration
@@ -65,7 +65,7 @@ def migrate_notebook(text: str, *, is_tf1: bool | None = None) -> Migration:
 
     Raises:
         errors.MissingPackageError: The package libcst is not installed.
-        errors.SourceError: The text is no notebook, or its code is no Python 3.
+        errors.ProgramError: The text is no notebook, or its code is no Python 3.
     """
     migration: Migration = _module("notebooks").migrate_notebook(text, is_tf1=is_tf1)
     return migration

@@ -19,8 +19,8 @@ _TPU_TREES = ("tensorflow.contrib.tpu", "tensorflow.compat.v1.tpu", "tensorflow.
 _CONTRIB_TREE = "tensorflow.contrib.estimator"
 _KERAS_TREES = ("tensorflow.keras.estimator", "tensorflow.compat.v1.keras.estimator")
 
-# Classes and functions whose defaults or variables differ between `tf.compat.v1.estimator` and
-# `tf.estimator` of TensorFlow 2.
+# Classes whose defaults or variables differ between `tf.compat.v1.estimator` and `tf.estimator` of
+# TensorFlow 2.
 DIFFERENT_IN_V1 = frozenset(
     {
         "BaselineClassifier",
@@ -35,8 +35,6 @@ DIFFERENT_IN_V1 = frozenset(
         "LinearClassifier",
         "LinearEstimator",
         "LinearRegressor",
-        "classifier_parse_example_spec",
-        "regressor_parse_example_spec",
     }
 )
 
@@ -87,6 +85,8 @@ _ROOT = (
         "VocabInfo",
         "WarmStartSettings",
         "add_metrics",
+        "classifier_parse_example_spec",
+        "regressor_parse_example_spec",
         "train_and_evaluate",
     }
 )
@@ -140,10 +140,11 @@ NAMES: dict[str, frozenset[str]] = {
     ),
     "inputs": frozenset({"numpy_input_fn", "pandas_input_fn"}),
     "tpu": _TPU,
+    "tpu.experimental": frozenset({"EmbeddingConfigSpec"}),
 }
 
 # What `tf.contrib.estimator` has under another name, or in another module.
-_CONTRIB: dict[str, str] = {
+CONTRIB: dict[str, str] = {
     "InMemoryEvaluatorHook": "kestimator.experimental.InMemoryEvaluatorHook",
     "RNNClassifier": "kestimator.experimental.RNNClassifier",
     "RNNEstimator": "kestimator.experimental.RNNEstimator",
@@ -184,7 +185,7 @@ _CONTRIB: dict[str, str] = {
 }
 
 _PRIVATE_PLACES = {
-    name: module for module, names in NAMES.items() if module != "tpu" for name in sorted(names)
+    name: module for module, names in NAMES.items() if "tpu" not in module for name in sorted(names)
 }
 
 
@@ -213,7 +214,7 @@ def estimator_name(qualified: str, *, is_tf1: bool) -> str | None:
         return {"": "kestimator", "model_to_estimator": "kestimator.model_to_estimator"}.get(rest)
     rest = _below(qualified, (_CONTRIB_TREE,))
     if rest is not None:
-        return _CONTRIB.get(rest)
+        return CONTRIB.get(rest)
     rest = _below(qualified, _TPU_TREES)
     if rest is not None:
         return f"kestimator.tpu.{rest}" if rest in _TPU else None

@@ -95,7 +95,7 @@ def _migrate_file(path: pathlib.Path, *, is_tf1: bool | None) -> MigratedFile:
         text = data.decode(encoding)
         migrate = migrate_notebook if is_notebook else migrate_source
         return MigratedFile(path, migrate(text, is_tf1=is_tf1), encoding=encoding)
-    except errors.SourceError as error:
+    except errors.ProgramError as error:
         return MigratedFile(path, error=str(error))
     except (SyntaxError, UnicodeDecodeError) as error:
         return MigratedFile(path, error=f"The text cannot be decoded: {error}.")

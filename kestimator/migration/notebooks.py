@@ -54,7 +54,7 @@ def migrate_notebook(text: str, *, is_tf1: bool | None = None) -> Migration:
         The new text, and a report.
 
     Raises:
-        errors.SourceError: The text is no notebook, or its code is no Python 3.
+        errors.ProgramError: The text is no notebook, or its code is no Python 3.
     """
     notebook, cells = _read(text)
     joined = _join(cells)
@@ -62,8 +62,8 @@ def migrate_notebook(text: str, *, is_tf1: bool | None = None) -> Migration:
         return Migration(text, text, (), ())
     try:
         migration = migrate_source(joined.text, is_tf1=is_tf1)
-    except errors.SourceError as error:
-        raise errors.SourceError(_with_cells(str(error), joined)) from error
+    except errors.ProgramError as error:
+        raise errors.ProgramError(_with_cells(str(error), joined)) from error
     for position, source in _split(migration.after, joined).items():
         _put(cells[position], source)
     after = _written(notebook, text) if migration.is_changed else text
@@ -77,12 +77,12 @@ def _read(text: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         cells = notebook["cells"]
         is_notebook = all(isinstance(cell.get("source", ""), str | list) for cell in cells)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise errors.SourceError(
+        raise errors.ProgramError(
             f"No notebook of version 4 ({type(error).__name__}: {error}). Open it in Jupyter and "
             "save it again."
         ) from error
     if not is_notebook:
-        raise errors.SourceError("No notebook of version 4: a cell has no text.")
+        raise errors.ProgramError("No notebook of version 4: a cell has no text.")
     return notebook, cells
 
 

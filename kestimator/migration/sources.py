@@ -41,7 +41,7 @@ def migrate_source(text: str, *, is_tf1: bool | None = None) -> Migration:
         The new text, and a report.
 
     Raises:
-        errors.SourceError: The text is no Python 3.
+        errors.ProgramError: The text is no Python 3.
     """
     module = _parsed(text)
     source = Source(module)
@@ -71,6 +71,6 @@ def _parsed(text: str) -> cst.Module:
             remedy = "It looks like Python 2: convert it to Python 3 first, for example with 2to3."
         else:
             remedy = "Correct it first."
-        raise errors.SourceError(f"No Python 3 ({place}). {remedy}") from error
+        raise errors.ProgramError(f"No Python 3 ({place}). {remedy}") from error
     except cst.ParserSyntaxError as error:
-        raise errors.SourceError(f"libcst cannot read it: {error}.") from error
+        raise errors.ProgramError(f"libcst cannot read it: {error}.") from error

@@ -28,8 +28,12 @@ class LastLoss(tf.estimator.SessionRunHook):
 def model_fn(features, labels, mode, config):
     head = tf.estimator.MultiClassHead(3)
     with tf.variable_scope("net"):
-        hidden = tf.get_variable("hidden", [2, 4], initializer=tf.glorot_uniform_initializer(seed=1))
-        output = tf.get_variable("output", [4, 3], initializer=tf.glorot_uniform_initializer(seed=2))
+        hidden = tf.get_variable(
+            "hidden", [2, 4], initializer=tf.glorot_uniform_initializer(seed=1)
+        )
+        output = tf.get_variable(
+            "output", [4, 3], initializer=tf.glorot_uniform_initializer(seed=2)
+        )
     logits = tf.matmul(tf.nn.relu(tf.matmul(features["x"], hidden)), output)
     if mode != model_fn_lib.ModeKeys.PREDICT:
         tf.losses.sparse_softmax_cross_entropy(labels, logits, weights=2.0)

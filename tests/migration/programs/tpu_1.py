@@ -19,7 +19,9 @@ def model_fn(features, labels, mode, params):
         return tf.contrib.tpu.TPUEstimatorSpec(mode, predictions={"y": y})
     loss = tf.losses.mean_squared_error(labels, y)
     if mode == tf.estimator.ModeKeys.EVAL:
-        return tf.contrib.tpu.TPUEstimatorSpec(mode, loss=loss, eval_metrics=(metric_fn, [labels, y]))
+        return tf.contrib.tpu.TPUEstimatorSpec(
+            mode, loss=loss, eval_metrics=(metric_fn, [labels, y])
+        )
     optimizer = tf.train.AdamOptimizer(params["rate"])
     if params["use_tpu"]:
         optimizer = tf.contrib.tpu.CrossShardOptimizer(optimizer)
