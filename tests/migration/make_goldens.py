@@ -1,12 +1,13 @@
 """Runs the programs as they are with the original: `python -m tests.migration.make_goldens`.
 
-The original has no TensorFlow 1. Its `tensorflow.compat.v1` takes the name `tensorflow` for programs
-of that time, with the few names of contrib that they use.
+The original has no TensorFlow 1. For programs of that time, `tensorflow` is `tensorflow.compat.v1`
+there, with the few names of contrib that they use.
 """
 
 import contextlib
 import io
 import pathlib
+import re
 import runpy
 import shutil
 import subprocess
@@ -20,6 +21,12 @@ GOLDEN = HERE / "golden"
 OF_TF2 = ("canned_2", "heads_and_hooks")
 
 
+def legacy_program_of_the_page():
+    """The program of docs/migrate.md that stands there as it was."""
+    text = (HERE.parents[1] / "docs/migrate.md").read_text()
+    return re.search(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+
+
 def arguments(name, model_dir):
     return [f"--records_dir={model_dir}"] if name == "records" else [model_dir]
 
@@ -27,6 +34,11 @@ def arguments(name, model_dir):
 def run(name, model_dir):
     """Runs a program in this process, and returns what it printed."""
     path = str(PROGRAMS / f"{name}.py")
+    if name == "page":
+        path = f"{model_dir}/page.py"
+        pathlib.Path(path).write_text(
+            legacy_program_of_the_page().replace('"model"', f'"{model_dir}"')
+        )
     sys.argv = [path, *arguments(name, model_dir)]
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
@@ -63,7 +75,7 @@ def main(name):
         run(name, folder)
         patterns = ("checkpoint", "*.index", "*.data-*", "*.tfrecord")
         files = [file for pattern in patterns for file in pathlib.Path(folder).glob(pattern)]
-        newest = max((int(file.stem.split("-")[1]) for file in files if file.suffix == ".index"))
+        newest = max(int(file.stem.split("-")[1]) for file in files if file.suffix == ".index")
         for file in files:
             if "model.ckpt" not in file.name or f"model.ckpt-{newest}." in file.name:
                 shutil.copy(file, golden)
@@ -75,5 +87,5 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         main(sys.argv[1])
     else:
-        for program in sorted(PROGRAMS.glob("*.py")):
-            subprocess.run([sys.executable, __file__, program.stem], check=True)
+        for name in [*sorted(path.stem for path in PROGRAMS.glob("*.py")), "page"]:
+            subprocess.run([sys.executable, __file__, name], check=True)
