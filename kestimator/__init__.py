@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kestimator import errors, experimental, export, inputs, optimizers, tpu
+from kestimator import errors, experimental, export, inputs, optimizers, tpu, v1
 from kestimator.canned import (
     BaselineClassifier,
     BaselineEstimator,
@@ -129,4 +129,5 @@ __all__ = [
     "tpu",
     "train_and_evaluate",
     "uninstall",
+    "v1",
 ]

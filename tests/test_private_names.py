@@ -34,7 +34,7 @@ ALLOWED = {
         "_offer_global_step_read",
     },
     "estimator.py": {"_state"},
-    "heads/parts/base.py": {"_evaluated"},
+    "heads/parts/base.py": {"_evaluated", "_layout"},
     "adapters/feature_columns/column_layers.py": {
         *("_bucketized", "_crossed", "_hashed", "_identity", "_looked_up", "_weighted"),
     },

@@ -19,7 +19,7 @@ import tensorflow as tf
 from kestimator import errors, specs
 from kestimator._types import Tensor
 from kestimator.adapters.optimizers import canned_optimizers
-from kestimator.canned.parts import canned_estimator, model_fns
+from kestimator.canned.parts import canned_estimator, generations, model_fns
 from kestimator.config import RunConfig
 from kestimator.heads import Head
 from kestimator.interop import to_keras
@@ -53,7 +53,7 @@ class BaselineEstimator(canned_estimator.CannedEstimator):
         optimizer: Any = "Ftrl",
         config: RunConfig | None = None,
     ) -> None:
-        super().__init__(_model(head, optimizer), model_dir, config)
+        super().__init__(_model(head, optimizer, self._generation), model_dir, config)
 
 
 class BaselineClassifier(canned_estimator.CannedEstimator):
@@ -89,9 +89,9 @@ class BaselineClassifier(canned_estimator.CannedEstimator):
         loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
     ) -> None:
         head = model_fns.classification_head(
-            n_classes, weight_column, label_vocabulary, loss_reduction
+            n_classes, weight_column, label_vocabulary, loss_reduction, self._generation
         )
-        super().__init__(_model(head, optimizer), model_dir, config)
+        super().__init__(_model(head, optimizer, self._generation), model_dir, config)
 
 
 class BaselineRegressor(canned_estimator.CannedEstimator):
@@ -123,11 +123,15 @@ class BaselineRegressor(canned_estimator.CannedEstimator):
         config: RunConfig | None = None,
         loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
     ) -> None:
-        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
-        super().__init__(_model(head, optimizer), model_dir, config)
+        head = model_fns.regression_head(
+            label_dimension, weight_column, loss_reduction, self._generation
+        )
+        super().__init__(_model(head, optimizer, self._generation), model_dir, config)
 
 
-def _model(head: Head, optimizer: Any) -> canned_estimator.CannedModel:
+def _model(
+    head: Head, optimizer: Any, generation: generations.Generation
+) -> canned_estimator.CannedModel:
     """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
     canned_optimizers.check("optimizer", optimizer)
@@ -138,7 +142,9 @@ def _model(head: Head, optimizer: Any) -> canned_estimator.CannedModel:
             bias = _v1.get_variable("bias", [units], initializer=_v1.zeros_initializer())
             logits = tf.zeros([examples, units]) + bias
         training = model_fns.Training([bias], optimizer, _LEARNING_RATE)
-        return model_fns.spec(head, features, labels, mode, logits, [training])
+        return model_fns.spec(
+            head, features, labels, mode, logits, [training], generation=generation
+        )
 
     return canned_estimator.CannedModel(model_fn, to_keras.Blueprint(head))
 

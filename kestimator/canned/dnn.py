@@ -21,13 +21,13 @@ import tensorflow as tf
 from kestimator import specs
 from kestimator.adapters.feature_columns import column_features
 from kestimator.adapters.optimizers import canned_optimizers
-from kestimator.canned.parts import canned_estimator, model_fns
+from kestimator.canned.parts import canned_estimator, generations, model_fns
 from kestimator.canned.parts.networks import NetworkPart
 from kestimator.config import RunConfig
 from kestimator.heads import Head
 from kestimator.interop import to_keras
 
-_v1 = tf.compat.v1
+_V1_LEARNING_RATE = 0.05
 
 
 class DNNEstimator(canned_estimator.CannedEstimator):
@@ -72,7 +72,7 @@ class DNNEstimator(canned_estimator.CannedEstimator):
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model = _model(head, part, optimizer)
+        model = model_of(head, part, optimizer, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -123,12 +123,12 @@ class DNNClassifier(canned_estimator.CannedEstimator):
         batch_norm: bool = False,
     ) -> None:
         head = model_fns.classification_head(
-            n_classes, weight_column, label_vocabulary, loss_reduction
+            n_classes, weight_column, label_vocabulary, loss_reduction, self._generation
         )
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model = _model(head, part, optimizer)
+        model = model_of(head, part, optimizer, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -175,26 +175,38 @@ class DNNRegressor(canned_estimator.CannedEstimator):
         loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         batch_norm: bool = False,
     ) -> None:
-        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
+        head = model_fns.regression_head(
+            label_dimension, weight_column, loss_reduction, self._generation
+        )
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model = _model(head, part, optimizer)
+        model = model_of(head, part, optimizer, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-def _model(head: Head, part: NetworkPart, optimizer: Any) -> canned_estimator.CannedModel:
+def model_of(
+    head: Head, part: NetworkPart, optimizer: Any, generation: generations.Generation
+) -> canned_estimator.CannedModel:
     """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
     canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
         cached = column_features.Features(features)
-        with _v1.variable_scope("dnn", auxiliary_name_scope=False):
-            built = part.build(cached, units=head.logits_dimension, mode=mode)
-        training = model_fns.Training(built.variables, optimizer)
+        with generation.scope("dnn") as scope:
+            built = part.build(cached, units=head.logits_dimension, mode=mode, ops=scope.ops)
+        rate = _V1_LEARNING_RATE if generation.is_v1 else None
         return model_fns.spec(
-            head, features, labels, mode, built.logits, [training], built.update_ops
+            head,
+            features,
+            labels,
+            mode,
+            built.logits,
+            [model_fns.Training(built.variables, optimizer, rate)],
+            built.update_ops,
+            generation=generation,
+            scope=scope,
         )
 
     return canned_estimator.CannedModel(model_fn, to_keras.Blueprint(head, network=part))

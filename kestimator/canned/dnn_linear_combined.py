@@ -24,7 +24,7 @@ import tensorflow as tf
 from kestimator import errors, specs
 from kestimator.adapters.feature_columns import column_features
 from kestimator.adapters.optimizers import canned_optimizers
-from kestimator.canned.parts import canned_estimator, model_fns
+from kestimator.canned.parts import canned_estimator, generations, model_fns
 from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.canned.parts.networks import NetworkPart
 from kestimator.config import RunConfig
@@ -32,7 +32,6 @@ from kestimator.heads import Head
 from kestimator.interop import to_keras
 from kestimator.validation import kinds
 
-_v1 = tf.compat.v1
 _DNN_LEARNING_RATE = 0.001
 _LINEAR_LEARNING_RATE = 0.005
 
@@ -88,7 +87,7 @@ class DNNLinearCombinedEstimator(canned_estimator.CannedEstimator):
             ),
             dnn_optimizer,
         )
-        model = combined.model(head)
+        model = combined.model(head, self._generation)
         super().__init__(model, model_dir, config)
 
 
@@ -145,7 +144,7 @@ class DNNLinearCombinedClassifier(canned_estimator.CannedEstimator):
         linear_sparse_combiner: str = "sum",
     ) -> None:
         head = model_fns.classification_head(
-            n_classes, weight_column, label_vocabulary, loss_reduction
+            n_classes, weight_column, label_vocabulary, loss_reduction, self._generation
         )
         combined = _CombinedModel(
             _checked_linear(linear_feature_columns, linear_sparse_combiner),
@@ -155,7 +154,7 @@ class DNNLinearCombinedClassifier(canned_estimator.CannedEstimator):
             ),
             dnn_optimizer,
         )
-        model = combined.model(head)
+        model = combined.model(head, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -208,7 +207,9 @@ class DNNLinearCombinedRegressor(canned_estimator.CannedEstimator):
         batch_norm: bool = False,
         linear_sparse_combiner: str = "sum",
     ) -> None:
-        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
+        head = model_fns.regression_head(
+            label_dimension, weight_column, loss_reduction, self._generation
+        )
         combined = _CombinedModel(
             _checked_linear(linear_feature_columns, linear_sparse_combiner),
             linear_optimizer,
@@ -217,7 +218,7 @@ class DNNLinearCombinedRegressor(canned_estimator.CannedEstimator):
             ),
             dnn_optimizer,
         )
-        model = combined.model(head)
+        model = combined.model(head, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -230,7 +231,7 @@ class _CombinedModel:
     network: NetworkPart | None
     dnn_optimizer: Any
 
-    def model(self, head: Head) -> canned_estimator.CannedModel:
+    def model(self, head: Head, generation: generations.Generation) -> canned_estimator.CannedModel:
         """Checks the other arguments of an estimator, and makes its model."""
         model_fns.check_head(head)
         if self.linear is None and self.network is None:
@@ -247,36 +248,49 @@ class _CombinedModel:
             cached, units = column_features.Features(features), head.logits_dimension
             # The first part counts the global step; of two optimizers of one kind, the second is
             # named `_1`.
-            parts = [*self._network(cached, units, mode), *self._linear(cached, units, mode)]
-            logits = tf.add_n([built.logits for built, _ in parts])
+            parts = [
+                *self._network(cached, units, mode, generation),
+                *self._linear(cached, units, mode, generation),
+            ]
+            logits = tf.add_n([built.logits for built, _ in parts], name="add")
             updates = [update for built, _ in parts for update in built.update_ops]
             training = [training for _, training in parts]
-            return model_fns.spec(head, features, labels, mode, logits, training, updates)
+            return model_fns.spec(
+                head, features, labels, mode, logits, training, updates, generation=generation
+            )
 
         return canned_estimator.CannedModel(
             model_fn, to_keras.Blueprint(head, linear=self.linear, network=self.network)
         )
 
     def _network(
-        self, features: column_features.Features, units: int, mode: str
+        self,
+        features: column_features.Features,
+        units: int,
+        mode: str,
+        generation: generations.Generation,
     ) -> list[tuple[model_fns.Built, model_fns.Training]]:
         if self.network is None:
             return []
-        with _v1.variable_scope("dnn", auxiliary_name_scope=False):
-            built = self.network.build(features, units=units, mode=mode)
+        with generation.scope("dnn") as scope:
+            built = self.network.build(features, units=units, mode=mode, ops=scope.ops)
         training = model_fns.Training(
             built.variables, self.dnn_optimizer, _DNN_LEARNING_RATE, "dnn_optimizer"
         )
         return [(built, training)]
 
     def _linear(
-        self, features: column_features.Features, units: int, mode: str
+        self,
+        features: column_features.Features,
+        units: int,
+        mode: str,
+        generation: generations.Generation,
     ) -> list[tuple[model_fns.Built, model_fns.Training]]:
         if self.linear is None:
             return []
-        with _v1.variable_scope("linear", auxiliary_name_scope=False):
-            built = self.linear.build(features, units=units, mode=mode)
-        model_fns.summarize_layer("linear", built.logits)
+        with generation.scope("linear") as scope:
+            built = self.linear.build(features, units=units, mode=mode, ops=scope.ops)
+            model_fns.summarize_layer("linear", built.logits)
         # The original's default: the more columns, the smaller the rate.
         rate = min(_LINEAR_LEARNING_RATE, 1.0 / math.sqrt(len(self.linear.columns)))
         training = model_fns.Training(

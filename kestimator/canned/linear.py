@@ -16,19 +16,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from kestimator import specs
 from kestimator.adapters.feature_columns import column_features
 from kestimator.adapters.optimizers import canned_optimizers
 from kestimator.canned import sdca
-from kestimator.canned.parts import canned_estimator, model_fns
+from kestimator.canned.parts import canned_estimator, generations, model_fns
 from kestimator.canned.parts.linear_models import LinearPart
 from kestimator.config import RunConfig
 from kestimator.heads import Head
 from kestimator.interop import to_keras
 
-_v1 = tf.compat.v1
 LEARNING_RATE = 0.2
 
 
@@ -67,7 +64,7 @@ class LinearEstimator(canned_estimator.CannedEstimator):
         sparse_combiner: str = "sum",
         warm_start_from: Any = None,
     ) -> None:
-        model = _model(head, feature_columns, optimizer, sparse_combiner)
+        model = model_of(head, feature_columns, optimizer, sparse_combiner, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -113,9 +110,9 @@ class LinearClassifier(canned_estimator.CannedEstimator):
         sparse_combiner: str = "sum",
     ) -> None:
         head = model_fns.classification_head(
-            n_classes, weight_column, label_vocabulary, loss_reduction
+            n_classes, weight_column, label_vocabulary, loss_reduction, self._generation
         )
-        model = _model(head, feature_columns, optimizer, sparse_combiner)
+        model = model_of(head, feature_columns, optimizer, sparse_combiner, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -157,20 +154,28 @@ class LinearRegressor(canned_estimator.CannedEstimator):
         loss_reduction: str = model_fns.SUM_OVER_BATCH_SIZE,
         sparse_combiner: str = "sum",
     ) -> None:
-        head = model_fns.regression_head(label_dimension, weight_column, loss_reduction)
-        model = _model(head, feature_columns, optimizer, sparse_combiner)
+        head = model_fns.regression_head(
+            label_dimension, weight_column, loss_reduction, self._generation
+        )
+        model = model_of(head, feature_columns, optimizer, sparse_combiner, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-def _model(
-    head: Head, feature_columns: Any, optimizer: Any, sparse_combiner: str
+def model_of(
+    head: Head,
+    feature_columns: Any,
+    optimizer: Any,
+    sparse_combiner: str,
+    generation: generations.Generation,
 ) -> canned_estimator.CannedModel:
     """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
     blueprint = to_keras.Blueprint(head, linear=part)
     if isinstance(optimizer, sdca.LinearSDCA):
-        return canned_estimator.CannedModel(sdca.model_fn(head, part, optimizer), blueprint)
+        return canned_estimator.CannedModel(
+            sdca.model_fn(head, part, optimizer, generation), blueprint
+        )
     # Only optimizers given by name use this rate.
     rate = LEARNING_RATE
     if optimizer is None:
@@ -179,9 +184,17 @@ def _model(
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
         cached = column_features.Features(features)
-        with _v1.variable_scope("linear", auxiliary_name_scope=False):
-            built = part.build(cached, units=head.logits_dimension, mode=mode)
-        training = model_fns.Training(built.variables, optimizer, rate)
-        return model_fns.spec(head, features, labels, mode, built.logits, [training])
+        with generation.scope("linear") as scope:
+            built = part.build(cached, units=head.logits_dimension, mode=mode, ops=scope.ops)
+        return model_fns.spec(
+            head,
+            features,
+            labels,
+            mode,
+            built.logits,
+            [model_fns.Training(built.variables, optimizer, rate)],
+            generation=generation,
+            scope=scope,
+        )
 
     return canned_estimator.CannedModel(model_fn, blueprint)

@@ -20,8 +20,9 @@ import tensorflow as tf
 from kestimator import errors, specs
 from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
 from kestimator.adapters.optimizers import sdca_ops
-from kestimator.canned.parts import model_fns
+from kestimator.canned.parts import generations, model_fns
 from kestimator.canned.parts.linear_models import LinearPart
+from kestimator.engine.graphs import op_names
 from kestimator.heads import BinaryClassHead, Head, RegressionHead
 from kestimator.keys import ModeKeys
 from kestimator.validation import checks, kinds
@@ -96,7 +97,9 @@ class LinearSDCA:
         object.__setattr__(self, name, value)
 
 
-def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..., Any]:
+def model_fn(
+    head: Head, part: LinearPart, optimizer: LinearSDCA, generation: generations.Generation
+) -> Callable[..., Any]:
     """Checks the arguments of a linear estimator, and makes its model_fn."""
     settings = sdca_ops.Settings(
         _loss_type(head),
@@ -110,10 +113,11 @@ def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..
 
     def sdca_model_fn(features: Any, labels: Any, mode: str, config: Any) -> specs.EstimatorSpec:
         cached = column_features.Features(features)
-        with _v1.variable_scope("linear", auxiliary_name_scope=False):
-            model, _ = part.build_model(cached, units=1, mode=mode)
+        with generation.scope("linear") as scope:
+            model, _ = part.build_model(cached, units=1, mode=mode, ops=scope.ops)
         if mode != ModeKeys.TRAIN:
-            return head.create_estimator_spec(features, mode, model.logits, labels)
+            with op_names.scope(scope.head):
+                return head.create_estimator_spec(features, mode, model.logits, labels)
         model_fns.refuse_replicas("LinearSDCA", "they would have to share all example states.")
         states = shared[0] if shared else sdca_ops.ExampleStates()
         shared[:] = [states]
@@ -122,9 +126,10 @@ def model_fn(head: Head, part: LinearPart, optimizer: LinearSDCA) -> Callable[..
         gap = sdca_ops.duality_gap([*model.weights, model.bias], states, settings)
         _v1.summary.scalar("approximate_duality_gap", gap)
         _v1.summary.scalar("examples_seen", states.size())
-        spec = head.create_estimator_spec(
-            features, mode, model.logits, labels, train_op_fn=lambda loss: step
-        )
+        with op_names.scope(scope.head):
+            spec = head.create_estimator_spec(
+                features, mode, model.logits, labels, train_op_fn=lambda loss: step
+            )
         scaffold = _v1.train.Scaffold(saver=states.saver(config))
         return spec._replace(scaffold=scaffold)
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
 from kestimator.heads.parts import (
     base,
@@ -139,6 +140,9 @@ class MultiHead(base.Head):
             outputs |= {f"{name}/{key}": output for key, output in by_key.items() if key != default}
         outputs[base.PREDICT] = PredictOutput(predictions)
         return outputs
+
+    def _scope(self) -> Any:
+        return op_names.scope(self.name)
 
     def _evaluated(
         self,

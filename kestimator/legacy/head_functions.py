@@ -102,6 +102,7 @@ def create_estimator_spec_train_op(
         trainable_variables=trainable_variables,
         train_op_fn=train_op_fn,
         update_ops=update_ops,
+        scope="training",
     )
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
 from kestimator.heads import BinaryClassHead, MultiClassHead, RegressionHead
-from kestimator.heads.parts import losses
+from kestimator.heads.parts import base, losses
 from kestimator.heads.single_task.single import SingleHead
 from kestimator.keys import ModeKeys
 from kestimator.specs import EstimatorSpec
@@ -102,29 +102,36 @@ class _Head(abc.ABC):
         return spec.as_estimator_spec()  # type: ignore[no-any-return]
 
 
-class _HeadOfOneTask(_Head):
-    """A head of TF 1 that computes what a head of `kestimator.heads` does."""
+class HeadOfOneTask(_Head):
+    """A head of TF 1 that computes what a head of `kestimator.heads` does.
+
+    Args:
+        head: That head.
+
+    Attributes:
+        head: The same, with the names of ops of TF 1.
+    """
 
     def __init__(self, head: SingleHead) -> None:
-        self._head = head
+        self.head = base.with_layout(head, base.V1_LAYOUT)
 
     @property
     def name(self) -> str | None:
         """The head's name, a suffix of its metrics' names, or None."""
-        return self._head.name
+        return self.head.name
 
     @property
     def logits_dimension(self) -> int:
         """The number of logits per example."""
-        return self._head.logits_dimension
+        return self.head.logits_dimension
 
     def create_loss(
         self, features: Features, mode: str, logits: Tensor, labels: Labels
     ) -> LossSpec:
         """Returns the loss of a batch, not regularized; see `_Head.create_loss`."""
         del mode
-        batch = self._head.batch(features, logits, labels)
-        loss = losses.REDUCTIONS[self._head.loss_reduction](batch.losses, batch.weights)
+        batch = self.head.batch(features, logits, labels)
+        loss = losses.REDUCTIONS[self.head.loss_reduction](batch.losses, batch.weights)
         weights = 1.0 if batch.weights is None else batch.weights
         return LossSpec(loss, batch.losses, weights, batch.labels)
 
@@ -140,7 +147,7 @@ class _HeadOfOneTask(_Head):
     ) -> EstimatorSpec:
         """Returns the spec that a `model_fn` returns; see `_Head.create_estimator_spec`."""
         is_training = mode == ModeKeys.TRAIN
-        return self._head.create_estimator_spec(
+        return self.head.create_estimator_spec(
             features,
             mode,
             logits,
@@ -171,7 +178,7 @@ def _binary_logistic_head_with_sigmoid_cross_entropy_loss(
         name,
         areas="trapezoidal",
     )
-    return _HeadOfOneTask(head)
+    return HeadOfOneTask(head)
 
 
 def _multi_class_head_with_softmax_cross_entropy_loss(
@@ -184,7 +191,7 @@ def _multi_class_head_with_softmax_cross_entropy_loss(
 ) -> _Head:
     """Returns a head for three classes or more; see `kestimator.MultiClassHead`."""
     head = MultiClassHead(n_classes, weight_column, label_vocabulary, loss_reduction, loss_fn, name)
-    return _HeadOfOneTask(head)
+    return HeadOfOneTask(head)
 
 
 def _regression_head(
@@ -199,7 +206,7 @@ def _regression_head(
     head = RegressionHead(
         label_dimension, weight_column, loss_reduction, loss_fn, inverse_link_fn, name
     )
-    return _HeadOfOneTask(head)
+    return HeadOfOneTask(head)
 
 
 def _binary_logistic_or_multi_class_head(

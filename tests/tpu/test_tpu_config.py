@@ -100,3 +100,9 @@ def test_bad_arguments(arguments: Any, error: type[Exception], message: str) -> 
 def test_bad_tpu_config_in_replace() -> None:
     with pytest.raises(TypeError, match="a kestimator.tpu.TPUConfig"):
         tpu.RunConfig().replace(tpu_config=None)
+
+
+def test_log_line_shows_both_parts() -> None:
+    text = repr(tpu.RunConfig(tpu.TPUConfig(5), model_dir="somewhere"))
+    assert "model_dir='somewhere'" in text
+    assert "tpu_config=TPUConfig(iterations_per_loop=5" in text

@@ -96,6 +96,14 @@ class Rows:
         # Gives zero even if the row that stands in for a missing id holds NaN.
         return tf.math.multiply_no_nan(net, 1.0 - spread)
 
+    def of(self, lookup: Lookup) -> tf.Tensor:
+        """The rows of one lookup, (batch, n), with zeros where there was no id."""
+        value = self.values[self.lookups.index(lookup)]
+        if self.missing is None or lookup.is_certain:
+            return value
+        place = self.doubtful.index(lookup)
+        return tf.where(self.missing[:, place : place + 1], 0.0, value)
+
     def terms(self) -> list[tf.Tensor]:
         """Terms whose sum is that of the rows, (batch, n) each."""
         if self.missing is None:

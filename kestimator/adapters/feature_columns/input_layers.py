@@ -32,6 +32,7 @@ from kestimator.adapters.feature_columns import (
     column_lookups,
     column_state,
 )
+from kestimator.engine.graphs import op_names
 from kestimator.engine.keras_internals import keras_objects
 from kestimator.engine.programs import program
 from kestimator.validation import signatures
@@ -77,8 +78,10 @@ def input_layer(
     rows = column_lookups.rows_of(lookups, training=training)
     # The rows are in the order of `lookups`. Each replaces its lookup among the parts.
     queue = iter(rows.values)
-    net = _side_by_side([next(queue) if isinstance(p, column_lookups.Lookup) else p for p in parts])
-    return rows.masked(net, _owners(parts))
+    values = [next(queue) if isinstance(p, column_lookups.Lookup) else p for p in parts]
+    net = rows.masked(_side_by_side(values, "rows"), _owners(parts))
+    op_names.also_named(net, "concat")
+    return net
 
 
 def linear_logits(
@@ -88,6 +91,7 @@ def linear_logits(
     units: int,
     sparse_combiner: str = "sum",
     training: bool,
+    columns_scope: str | None = None,
 ) -> Linear:
     """Multiplies columns by weights, sums them, and adds a bias. Weights start from zero.
 
@@ -97,6 +101,7 @@ def linear_logits(
         units: The number of outputs.
         sparse_combiner: How several ids of an example are reduced: "sum", "mean" or "sqrtn".
         training: Whether gradients will be taken.
+        columns_scope: The name scope for the weighted sums of columns, which can be fetched.
 
     Returns:
         The logits, and the variables.
@@ -104,6 +109,7 @@ def linear_logits(
     column_checks.check_features(features.raw, columns)
     state = column_state.ColumnState(features.tables)
     terms: list[tf.Tensor] = []
+    sums: dict[str, Any] = {}  # by the names of columns, what their weighted sums are made of
     lookups, dense = [], []
     weights: list[tf.Variable] = []
     scopes: collections.Counter[str] = collections.Counter()
@@ -111,29 +117,51 @@ def linear_logits(
         is_shared = isinstance(column, _SHARED)
         # A shared table is not in the scope of a column's weights.
         part = _linear_part(features, column, state, training) if is_shared else None
-        with _weights_scope(column, scopes):
+        with _weights_scope(column, scopes) as name:
             part = part if is_shared else _linear_part(features, column, state, training)
             size = _input_size(column, part)
             weight = state.create_variable(
                 column, _WEIGHTS, [size, units], initializer=_v1.zeros_initializer()
             )
         weights.append(weight)
+        term: Any
         if isinstance(part, column_features.Ids):
-            lookups.append(column_lookups.Lookup(part, weight, sparse_combiner))
+            term = column_lookups.Lookup(part, weight, sparse_combiner)
+            lookups.append(term)
         elif part is not None:
-            dense.append((part, weight))
+            # One read of a weight serves all, so that every product sees the same values.
+            term = (part, tf.convert_to_tensor(weight))
+            dense.append(term)
         else:
-            terms.append(
-                _internals.weighted_sum(column, features.cache, state, sparse_combiner, weight)
-            )
+            term = _internals.weighted_sum(column, features.cache, state, sparse_combiner, weight)
+            terms.append(term)
+        sums[f"{name}/weighted_sum"] = term
     bias = _v1.get_variable("bias_weights", [units], initializer=_v1.zeros_initializer())
     if dense:
         # One matrix product serves all dense columns.
         values = _side_by_side([part for part, _ in dense])
         terms.append(tf.matmul(values, tf.concat([weight for _, weight in dense], 0)))
-    terms += column_lookups.rows_of(lookups, training=training).terms()
+    rows = column_lookups.rows_of(lookups, training=training)
+    terms += rows.terms()
     total = terms[0] if len(terms) == 1 else tf.add_n(terms)
-    return Linear(tf.nn.bias_add(total, bias), bias, weights)
+    with op_names.scope(columns_scope):
+        _name_sums(sums, rows)
+        op_names.also_named(total, "weighted_sum_no_bias")
+        return Linear(tf.nn.bias_add(total, bias, name="weighted_sum"), bias, weights)
+
+
+def _name_sums(sums: dict[str, Any], rows: column_lookups.Rows) -> None:
+    """Names the weighted sum of each column. The model itself sums all columns at once."""
+    if tf.executing_eagerly():
+        return
+    for name, term in sums.items():
+        if isinstance(term, column_lookups.Lookup):
+            op_names.also_named(rows.of(term), name)
+        elif isinstance(term, tuple):
+            part, weight = term
+            tf.matmul(_side_by_side([part]), weight, name=name)
+        else:
+            op_names.also_named(term, name)
 
 
 def linear_inputs(
@@ -209,8 +237,8 @@ def _check_in_program(graph: Any, layers: Sequence[keras.Layer]) -> None:
 
 
 @contextlib.contextmanager
-def _weights_scope(column: column_kinds.Column, scopes: collections.Counter[str]) -> Iterator[None]:
-    """Opens the scope of a column's weights in a linear model.
+def _weights_scope(column: column_kinds.Column, scopes: collections.Counter[str]) -> Iterator[str]:
+    """Opens the scope of a column's weights in a linear model, and yields its name.
 
     Args:
         column: The column.
@@ -220,8 +248,9 @@ def _weights_scope(column: column_kinds.Column, scopes: collections.Counter[str]
     number = scopes[name]
     scopes[name] += 1
     # Columns that share a table also have the name of their scope in common.
-    with _v1.variable_scope(f"{name}_{number}" if number else name):
-        yield
+    name = f"{name}_{number}" if number else name
+    with _v1.variable_scope(name):
+        yield name
 
 
 @contextlib.contextmanager
@@ -428,7 +457,7 @@ def _owners(parts: Sequence[Any]) -> list[column_lookups.Lookup | None]:
     return owners
 
 
-def _side_by_side(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+def _side_by_side(parts: Sequence[tf.Tensor], name: str = "concat") -> tf.Tensor:
     """Concatenates (batch, n) and (batch,); adjacent vectors are stacked in one op."""
     joined: list[tf.Tensor] = []
     vectors: list[tf.Tensor] = []
@@ -442,4 +471,4 @@ def _side_by_side(parts: Sequence[tf.Tensor]) -> tf.Tensor:
             vectors = []
         if part is not None:
             joined.append(part)
-    return joined[0] if len(joined) == 1 else tf.concat(joined, axis=1)
+    return joined[0] if len(joined) == 1 else tf.concat(joined, axis=1, name=name)

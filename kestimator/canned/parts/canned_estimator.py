@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kestimator import specs
+from kestimator.canned.parts import generations
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.tracing import execution_modes
@@ -38,6 +39,8 @@ class CannedEstimator(Estimator):
         config: A `RunConfig`.
         warm_start_from: A checkpoint, a directory, a Keras file or `WarmStartSettings`.
     """
+
+    _generation = generations.V2
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import tensorflow as tf
 from kestimator._types import Tensor
 from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
 from kestimator.canned.parts import model_fns
+from kestimator.engine.graphs import op_names
 from kestimator.keys import ModeKeys
 from kestimator.validation import kinds
 
@@ -49,18 +50,36 @@ class LinearPart:
         return cls(ordered, sparse_combiner)
 
     def build(
-        self, features: column_features.Features, *, units: int, mode: str | None
+        self,
+        features: column_features.Features,
+        *,
+        units: int,
+        mode: str | None,
+        ops: str | None = None,
     ) -> model_fns.Built:
-        """Adds the model to the graph, its variables below `linear_model`."""
-        model, variables = self.build_model(features, units=units, mode=mode)
+        """Adds the model to the graph, its variables below `linear_model`.
+
+        Args:
+            features: The features.
+            units: The number of logits per example.
+            mode: One of `ModeKeys`.
+            ops: A name scope for the ops of the model, but not for summaries.
+        """
+        model, variables = self.build_model(features, units=units, mode=mode, ops=ops)
         return model_fns.Built(model.logits, variables)
 
     def build_model(
-        self, features: column_features.Features, *, units: int, mode: str | None
+        self,
+        features: column_features.Features,
+        *,
+        units: int,
+        mode: str | None,
+        ops: str | None = None,
     ) -> tuple[input_layers.Linear, list[Any]]:
         """Adds the model to the graph; returns its weights, and all that training changes."""
         with (
             input_layers.trainable_variables_made(self.columns) as variables,
+            op_names.scope(ops),
             _v1.variable_scope("linear_model"),
         ):
             model = input_layers.linear_logits(
@@ -69,6 +88,8 @@ class LinearPart:
                 units=units,
                 sparse_combiner=self.sparse_combiner,
                 training=mode == ModeKeys.TRAIN,
+                # The original opens these scopes once for its model, and once for its columns.
+                columns_scope="/".join([f"{ops}/linear_model" if ops else "linear_model"] * 2),
             )
         if units == 1:
             _v1.summary.scalar("bias", model.bias[0])

@@ -21,7 +21,10 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator._types import Tensor
 from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.canned.parts import generations
+from kestimator.engine.graphs import op_names
 from kestimator.heads import BinaryClassHead, Head, MultiClassHead, RegressionHead
+from kestimator.heads.parts import base
 from kestimator.specs import EstimatorSpec
 from kestimator.validation import checks
 
@@ -71,6 +74,9 @@ def spec(
     logits: Tensor,
     parts: Sequence[Training],
     update_ops: Sequence[tf.Operation] = (),
+    *,
+    generation: generations.Generation = generations.V2,
+    scope: generations.Scope | None = None,
 ) -> EstimatorSpec:
     """The result of a canned model_fn.
 
@@ -85,25 +91,34 @@ def spec(
         logits: (batch, units).
         parts: The parts of the model.
         update_ops: Further operations of a training step.
+        generation: The generation of the estimator.
+        scope: The scope of the model, if it has a single one.
     """
-    return head.create_estimator_spec(
-        features=features,
-        mode=mode,
-        logits=logits,
-        labels=labels,
-        train_op_fn=_train_op_fn(head, parts),
-        update_ops=list(update_ops) or None,
-    )
+    scope = generations.Scope() if scope is None else scope
+    with op_names.scope(scope.head):
+        return head.create_estimator_spec(
+            features=features,
+            mode=mode,
+            logits=logits,
+            labels=labels,
+            train_op_fn=_train_op_fn(head, parts, generation, scope),
+            update_ops=list(update_ops) or None,
+        )
 
 
-def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf.Operation]:
+def _train_op_fn(
+    head: Head,
+    parts: Sequence[Training],
+    generation: generations.Generation,
+    scope: generations.Scope,
+) -> Callable[[Tensor], tf.Operation]:
     is_sum = head.loss_reduction in (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
 
     def make(loss: Tensor) -> tf.Operation:
         step, names = _v1.train.get_or_create_global_step(), set[str]()
         operations = [
             canned_optimizers.minimize(
-                part.optimizer,
+                generation.optimizer(part.optimizer, part.learning_rate),
                 loss,
                 part.variables,
                 # The first part counts the global step, so that a step of all parts is one step.
@@ -113,6 +128,7 @@ def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf
                 used_names=names,
                 sum_over_replicas=is_sum,
                 argument=part.argument,
+                slots=scope.slots,
             )
             for place, part in enumerate(parts)
         ]
@@ -122,7 +138,11 @@ def _train_op_fn(head: Head, parts: Sequence[Training]) -> Callable[[Tensor], tf
 
 
 def classification_head(
-    n_classes: int, weight_column: Any, label_vocabulary: Any, loss_reduction: str
+    n_classes: int,
+    weight_column: Any,
+    label_vocabulary: Any,
+    loss_reduction: str,
+    generation: generations.Generation = generations.V2,
 ) -> Head:
     """The head of a classifier.
 
@@ -141,16 +161,25 @@ def classification_head(
         "label_vocabulary": label_vocabulary,
         "loss_reduction": loss_reduction,
     }
-    if count == 2:
-        return BinaryClassHead(**options)
-    return MultiClassHead(count, **options)
+    head = (
+        BinaryClassHead(**options, areas=generation.areas)
+        if count == 2
+        else MultiClassHead(count, **options)
+    )
+    return base.with_layout(head, generation.layout)
 
 
-def regression_head(label_dimension: int, weight_column: Any, loss_reduction: str) -> Head:
+def regression_head(
+    label_dimension: int,
+    weight_column: Any,
+    loss_reduction: str,
+    generation: generations.Generation = generations.V2,
+) -> Head:
     """The head of a regressor."""
-    return RegressionHead(
+    head = RegressionHead(
         label_dimension=label_dimension, weight_column=weight_column, loss_reduction=loss_reduction
     )
+    return base.with_layout(head, generation.layout)
 
 
 def check_head(head: Any) -> None:

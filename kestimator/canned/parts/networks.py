@@ -13,6 +13,7 @@ from kestimator import errors
 from kestimator._types import Tensor
 from kestimator.adapters.feature_columns import column_features, column_kinds, input_layers
 from kestimator.canned.parts import model_fns
+from kestimator.engine.graphs import op_names
 from kestimator.keys import ModeKeys
 from kestimator.validation import checks, kinds
 
@@ -71,6 +72,15 @@ class NetworkPart:
         rate = _checked_dropout(f"{prefix}dropout", dropout)
         return cls(ordered, units, activation, rate, kinds.checked_flag("batch_norm", batch_norm))
 
+    def _hidden_layer(self, net: Tensor, size: int, name: str, *, nests: bool) -> Tensor:
+        """A dense layer and its activation, whose variables may be those of the layer's scope."""
+        with _v1.variable_scope(name) as scope:
+            net = _dense(net, size)
+            if nests:
+                return self.activation(net)
+        with tf.name_scope(scope.original_name_scope):
+            return self.activation(net)
+
     def build(
         self,
         features: column_features.Features,
@@ -78,6 +88,7 @@ class NetworkPart:
         units: int,
         mode: str | None,
         partitioner: Any = None,
+        ops: str | None = None,
     ) -> model_fns.Built:
         """Adds the network to the graph, in the variable scope that is open.
 
@@ -86,18 +97,22 @@ class NetworkPart:
             units: The number of logits per example.
             mode: One of `ModeKeys`.
             partitioner: A partitioner for the variables of columns, or None.
+            ops: A name scope for the ops of layers, but not for summaries.
         """
         training = mode == ModeKeys.TRAIN
         updates: list[tf.Operation] = []
         layers: dict[str, Tensor] = {}
-        with input_layers.trainable_variables_made(self.columns) as variables:
+        with (
+            input_layers.trainable_variables_made(self.columns) as variables,
+            op_names.scope(ops),
+        ):
             scope = "input_from_feature_columns/input_layer"
             with _v1.variable_scope(scope, partitioner=partitioner):
                 net = input_layers.input_layer(features, self.columns, training=training)
             for position, size in enumerate(self.hidden_units):
                 name = f"hiddenlayer_{position}"
                 # Activation, dropout, normalization: the original's order.
-                net = self.activation(_dense(net, size, name))
+                net = self._hidden_layer(net, size, name, nests=ops is None)
                 if self.dropout is not None and training:
                     net = tf.nn.dropout(net, self.dropout)
                 if self.batch_norm:
@@ -105,20 +120,20 @@ class NetworkPart:
                     net, moved = _normalized(net, scope, training=training)
                     updates += moved
                 layers[name] = net
-            layers["logits"] = _dense(net, units, "logits")
+            with _v1.variable_scope("logits"):
+                layers["logits"] = _dense(net, units)
         scope = _v1.get_variable_scope().name
         for name, value in layers.items():
             model_fns.summarize_layer(f"{scope}/{name}" if scope else name, value)
         return model_fns.Built(layers["logits"], variables, updates)
 
 
-def _dense(net: Tensor, units: int, name: str) -> Tensor:
-    with _v1.variable_scope(name):
-        kernel = _v1.get_variable(
-            "kernel", [net.shape[1], units], initializer=_v1.glorot_uniform_initializer()
-        )
-        bias = _v1.get_variable("bias", [units], initializer=_v1.zeros_initializer())
-        return tf.nn.bias_add(tf.matmul(net, kernel), bias)
+def _dense(net: Tensor, units: int) -> Tensor:
+    kernel = _v1.get_variable(
+        "kernel", [net.shape[1], units], initializer=_v1.glorot_uniform_initializer()
+    )
+    bias = _v1.get_variable("bias", [units], initializer=_v1.zeros_initializer())
+    return tf.nn.bias_add(tf.matmul(net, kernel), bias)
 
 
 def _normalized(net: Tensor, name: str, *, training: bool) -> tuple[Tensor, list[tf.Operation]]:

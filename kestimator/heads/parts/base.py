@@ -16,8 +16,11 @@ of one kind of task from the model's logits.
 from __future__ import annotations
 
 import abc
+import contextlib
+import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
@@ -33,8 +36,31 @@ CLASSIFICATION = "classification"
 REGRESSION = "regression"
 
 
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where a head's ops stand in the graph, and what it writes for TensorBoard.
+
+    Attributes:
+        losses: The name scope of labels and losses; None for the head's own.
+        training: The name scope of the train op, from the root; None for the head's own.
+        class_ids: The name of the op that a head of several classes has for the predicted class.
+        summarizes_mean: Whether a head that sums losses also writes their mean in training.
+    """
+
+    losses: str | None = "losses"
+    training: str | None = "training"
+    class_ids: str = "ExpandDims"
+    summarizes_mean: bool = False
+
+
+V1_LAYOUT = Layout(None, None, "ExpandDims_2", summarizes_mean=True)
+"""The layout of the heads of `tf.compat.v1.estimator`."""
+
+
 class Head(abc.ABC):
     """The interface of a head. A user's own head implements the abstract members."""
+
+    _layout = Layout()
 
     @property
     @abc.abstractmethod
@@ -152,6 +178,33 @@ class Head(abc.ABC):
             errors.ArgumentTypeError: An argument has an invalid type.
         """
         _check_mode(mode)
+        with self._scope():
+            return self._spec(
+                features,
+                mode,
+                logits,
+                labels,
+                regularization_losses,
+                optimizer=optimizer,
+                trainable_variables=trainable_variables,
+                train_op_fn=train_op_fn,
+                update_ops=update_ops,
+            )
+
+    def _scope(self) -> Any:
+        """The name scope of the head's ops. A head of a user has none."""
+        return contextlib.nullcontext()
+
+    def _spec(
+        self,
+        features: Features,
+        mode: str,
+        logits: Tensor,
+        labels: Labels | None,
+        regularization_losses: Sequence[Tensor] | None,
+        **training_options: Any,
+    ) -> EstimatorSpec:
+        """The result of `create_estimator_spec`; the options are those of `training.train_op`."""
         predictions = self.predictions(logits)
         if mode == ModeKeys.PREDICT:
             outputs = self.export_outputs(predictions)
@@ -165,10 +218,8 @@ class Head(abc.ABC):
         train_op = training.train_op(
             loss,
             loss_reduction=self.loss_reduction,
-            optimizer=optimizer,
-            trainable_variables=trainable_variables,
-            train_op_fn=train_op_fn,
-            update_ops=update_ops,
+            scope=self._layout.training,
+            **training_options,
         )
         return EstimatorSpec(mode, predictions, loss, train_op)
 
@@ -203,10 +254,20 @@ class Head(abc.ABC):
         regularization_losses: Sequence[Tensor] | None,
     ) -> Tensor:
         """The loss of a training step, written for TensorBoard, too."""
-        loss = self.loss(labels, logits, features, ModeKeys.TRAIN, regularization_losses)
-        scalars = training.losses(loss, regularization_losses)
+        loss, scalars = self._loss_and_scalars(features, logits, labels, regularization_losses)
+        scalars = {**training.losses(loss, regularization_losses), **scalars}
         training.summarize({self._named(key): scalar for key, scalar in scalars.items()})
         return loss
+
+    def _loss_and_scalars(
+        self,
+        features: Features,
+        logits: Tensor,
+        labels: Labels,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a training step, and further scalars for TensorBoard by their keys."""
+        return self.loss(labels, logits, features, ModeKeys.TRAIN, regularization_losses), {}
 
     def _named(self, key: str) -> str:
         """A key of this head among those of others."""
@@ -221,6 +282,16 @@ def evaluated(
     Not public. The public `loss` and `update_metrics` of `Head` compute the batch twice.
     """
     return head._evaluated(features, logits, labels, None)
+
+
+_HeadT = TypeVar("_HeadT", bound=Head)
+
+
+def with_layout(head: _HeadT, layout: Layout) -> _HeadT:
+    """A copy of a head with another layout. Not public."""
+    head = copy.copy(head)
+    head._layout = layout
+    return head
 
 
 def checked_name(name: Any) -> str | None:

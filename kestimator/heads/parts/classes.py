@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Labels, Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.exporting.export_outputs import ClassificationOutput
 from kestimator.heads.parts import value_checks
 from kestimator.validation import checks
@@ -41,7 +42,9 @@ class Classes:
 
     def names_of(self, ids: Tensor) -> Tensor:
         """The names of classes by id, strings in the shape of the ids."""
-        return tf.strings.as_string(ids) if self.vocabulary is None else tf.gather(self.names, ids)
+        if self.vocabulary is None:
+            return tf.strings.as_string(ids, name="str_classes")
+        return tf.gather(self.names, ids, name="hash_table_Lookup/LookupTableFindV2")
 
     def ids_of(self, names: Tensor) -> Tensor:
         """The ids of classes by name, int64; -1 for other names."""
@@ -145,6 +148,7 @@ def class_ids(
         errors.ArgumentError: They have another shape.
     """
     tensor = value_checks.shaped("labels", label_tensor(labels, "(batch, 1)"), logits, 1, _REMEDY)
+    op_names.also_named(tensor, "labels")
     if classes.vocabulary is None:
         return tensor
     if tensor.dtype != tf.string:
@@ -154,6 +158,11 @@ def class_ids(
             )
         )
     return classes.checked_ids_of(tensor)
+
+
+def likeliest(scores: Tensor, name: str = "ExpandDims") -> Tensor:
+    """The class of each example with the highest score, int64 `[..., 1]`; the first of several."""
+    return tf.expand_dims(tf.argmax(scores, axis=-1, name="class_ids"), -1, name=name)
 
 
 def check_numbers(labels: Tensor) -> None:

@@ -21,10 +21,10 @@ Reduction = Callable[[Tensor, Tensor | None], Tensor]
 
 def _sum(losses: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
-        return tf.reduce_sum(losses)
+        return tf.reduce_sum(losses, name="Sum")
     weights = _as_many(weights, losses)
     product = tf.matmul(tf.reshape(losses, [1, -1]), tf.reshape(weights, [-1, 1]))
-    return tf.reshape(product, [])  # the gradient of a matrix product is one op
+    return tf.reshape(product, [], name="Sum")  # the gradient of a matrix product is one op
 
 
 def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:
@@ -48,7 +48,7 @@ def _mean_of_weighted(losses: Tensor, weights: Tensor | None) -> Tensor:
 
 def _divided(total: Tensor, count: Tensor) -> Tensor:
     """The mean, or 0 for a count of 0. A product with the inverse has a gradient of one op."""
-    return total * tf.math.reciprocal_no_nan(count)
+    return tf.multiply(total, tf.math.reciprocal_no_nan(count), name="value")
 
 
 def _as_many(weights: Tensor, losses: Tensor) -> Tensor:
@@ -68,6 +68,20 @@ REDUCTIONS: Mapping[str, Reduction] = {
     "weighted_sum_by_nonzero_weights": _mean_of_weighted,
 }
 """Functions by the values of `tf.losses.Reduction` and `tf.compat.v1.losses.Reduction`."""
+
+
+def reduced(reduction: str, losses: Tensor, weights: Tensor | None) -> Tensor:
+    """The loss of a batch, with the names of tf.estimator's ops.
+
+    Args:
+        reduction: One of `REDUCTIONS`.
+        losses: The losses.
+        weights: Their weights, of a shape that broadcasts to theirs, or None.
+    """
+    if not tf.executing_eagerly():
+        # The sums below need no product. It is for those who ask for it by name.
+        tf.multiply(losses, 1.0 if weights is None else weights, name="Mul")
+    return REDUCTIONS[reduction](losses, weights)
 
 
 def checked_reduction(reduction: Any) -> str:

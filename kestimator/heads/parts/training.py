@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,7 +16,7 @@ from kestimator.validation import keras2
 
 _v1 = tf.compat.v1
 # The two enumerations have different strings for the sum.
-_SUMS = (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
+SUMS = (_v1.losses.Reduction.SUM, tf.losses.Reduction.SUM)
 
 
 def train_op(
@@ -26,8 +27,9 @@ def train_op(
     trainable_variables: Any,
     train_op_fn: Callable[[Tensor], Any] | None,
     update_ops: Any,
+    scope: str | None,
 ) -> Any:
-    """The operation of one training step; see `Head.create_estimator_spec`.
+    """The operation of one training step; see `Head.create_estimator_spec` and `Layout.training`.
 
     Raises:
         errors.ArgumentError: Not exactly one of `optimizer` and `train_op_fn` is given, or
@@ -46,17 +48,26 @@ def train_op(
             errors.invalid_argument("train_op_fn", train_op_fn, "a function of the loss, or None")
         )
     _check_list("update_ops", update_ops, may_be_none=True)
-    is_sum = loss_reduction in _SUMS
+    is_sum = loss_reduction in SUMS
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         _tell_tf1_optimizers(is_sum)
-    # Leaves the scopes of the model_fn, so that the names of the ops begin with `training`.
-    with _v1.name_scope(None), tf.name_scope("training"):
+    with _scope(scope):
         if train_op_fn is not None:
             operation = train_op_fn(loss)
         else:
             _check_list("trainable_variables", trainable_variables)
             operation = _minimize(optimizer, loss, trainable_variables, is_sum)
         return operation if update_ops is None else tf.group(operation, *update_ops)
+
+
+@contextlib.contextmanager
+def _scope(name: str | None) -> Iterator[None]:
+    """Leaves the scopes of the model_fn for one at the root; None keeps the open one."""
+    if name is None:
+        yield
+        return
+    with _v1.name_scope(None), tf.name_scope(name):
+        yield
 
 
 def _minimize(optimizer: Any, loss: Tensor, variables: Any, is_sum: bool) -> Any:
@@ -80,6 +91,13 @@ def _tell_tf1_optimizers(is_sum: bool) -> None:
     kinds = _v1.losses.Reduction
     reduction = kinds.SUM if is_sum else kinds.SUM_OVER_BATCH_SIZE
     _v1.losses.compute_weighted_loss(0.0, reduction=reduction, loss_collection=None)
+
+
+def mean_loss(loss: Tensor, losses: Tensor, weights: Tensor | None) -> Tensor:
+    """A sum of losses over the sum of their weights."""
+    ones = tf.ones_like(losses)
+    total = tf.reduce_sum(ones if weights is None else ones * weights)
+    return tf.divide(loss, total, name="truediv")
 
 
 def losses(loss: Tensor, regularization_losses: Sequence[Tensor] | None) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.heads.parts import value_checks
 
 WeightColumn: TypeAlias = Any
@@ -58,7 +59,9 @@ def weights_of(
     name, remedy = f"features[{key!r}]", "`weight_column` needs one weight per example."
     weights = value_checks.shaped(name, feature, logits, 1 if has_one_each else width, remedy)
     normalize = getattr(weight_column, "normalizer_fn", None)
-    return tf.cast(normalize(weights) if normalize else weights, tf.float32)
+    weights = tf.cast(normalize(weights) if normalize else weights, tf.float32)
+    op_names.also_named(weights, "weights")
+    return weights
 
 
 def _feature(key: str, features: Any) -> Tensor:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Labels, Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput, RegressionOutput
 from kestimator.heads.parts import (
     base,
@@ -97,16 +98,18 @@ class BinaryClassHead(single.SingleHead):
         return value_checks.within("labels", numbers, 0.0, 1.0, "There are two classes, 0 and 1.")
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
-        return elementwise.sigmoid_cross_entropy(labels, logits)
+        losses = elementwise.sigmoid_cross_entropy(labels, logits)
+        op_names.also_named(losses, "logistic_loss")
+        return losses
 
     def _makers(self, logits: Tensor) -> dict[str, Callable[[], Tensor]]:
-        ids = tf.cast(logits > 0, tf.int64)  # 0 where both are as likely
         # The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)).
-        both = tf.concat([tf.zeros_like(logits), logits], axis=-1)
+        both = tf.concat([tf.zeros_like(logits), logits], axis=-1, name="two_class_logits")
+        ids = classes.likeliest(both)
         return {
             PredictionKeys.LOGITS: lambda: logits,
-            PredictionKeys.LOGISTIC: lambda: tf.sigmoid(logits),
-            PredictionKeys.PROBABILITIES: lambda: tf.nn.softmax(both),
+            PredictionKeys.LOGISTIC: lambda: tf.sigmoid(logits, name="logistic"),
+            PredictionKeys.PROBABILITIES: lambda: tf.nn.softmax(both, name="probabilities"),
             PredictionKeys.CLASS_IDS: lambda: ids,
             PredictionKeys.CLASSES: lambda: self._classes.names_of(ids),
             PredictionKeys.ALL_CLASS_IDS: lambda: self._classes.all_ids(logits),

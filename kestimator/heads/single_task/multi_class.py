@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Labels, Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
 from kestimator.heads.parts import base, classes, metrics, value_checks, weights
 from kestimator.heads.single_task import single
@@ -92,13 +93,14 @@ class MultiClassHead(single.SingleHead):
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
             labels=tf.squeeze(labels, -1), logits=logits
         )
+        op_names.also_named(losses, "sparse_softmax_cross_entropy_loss/xentropy/xentropy")
         return tf.expand_dims(losses, -1)
 
     def _makers(self, logits: Tensor) -> dict[str, Callable[[], Tensor]]:
-        ids = _predicted(logits)
+        ids = classes.likeliest(logits, self._layout.class_ids)
         return {
             PredictionKeys.LOGITS: lambda: logits,
-            PredictionKeys.PROBABILITIES: lambda: tf.nn.softmax(logits),
+            PredictionKeys.PROBABILITIES: lambda: tf.nn.softmax(logits, name="probabilities"),
             PredictionKeys.CLASS_IDS: lambda: ids,
             PredictionKeys.CLASSES: lambda: self._classes.names_of(ids),
             PredictionKeys.ALL_CLASS_IDS: lambda: self._classes.all_ids(logits),
@@ -112,14 +114,9 @@ class MultiClassHead(single.SingleHead):
         }
 
     def _columns(self, batch: single.Batch) -> dict[str, Tensor]:
-        correct = tf.equal(_predicted(batch.logits), tf.cast(batch.labels, tf.int64))
+        correct = tf.equal(classes.likeliest(batch.logits), tf.cast(batch.labels, tf.int64))
         return {
             single.WEIGHT: tf.ones_like(batch.losses),
             single.LOSS: batch.losses,
             _CORRECT: tf.cast(correct, tf.float32),
         }
-
-
-def _predicted(logits: Tensor) -> Tensor:
-    """The likeliest class, int64 `[..., 1]`; the first of several."""
-    return tf.expand_dims(tf.argmax(logits, axis=-1), -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kestimator._types import Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.heads.parts import elementwise, weights
 from kestimator.heads.single_task import regression_base
 
@@ -51,4 +52,6 @@ class RegressionHead(regression_base.NumbersHead):
         )
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
-        return elementwise.squared_error(labels, logits)
+        losses = elementwise.squared_error(labels, logits)
+        op_names.also_named(losses, "mean_squared_error/SquaredDifference")
+        return losses

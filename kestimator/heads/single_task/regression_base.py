@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator._types import Labels, Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput, RegressionOutput
 from kestimator.heads.parts import base, classes, metrics, value_checks, weights
 from kestimator.heads.single_task import single
@@ -74,6 +75,7 @@ class NumbersHead(single.SingleHead):
         classes.check_numbers(tensor)
         remedy = "Check `label_dimension` of the head."
         numbers = value_checks.shaped("labels", tf.cast(tensor, tf.float32), logits, width, remedy)
+        op_names.also_named(numbers, "labels")
         if self._label_range is None:
             return numbers
         return value_checks.within("labels", numbers, *self._label_range)

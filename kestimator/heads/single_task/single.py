@@ -12,11 +12,13 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator._types import Features, Labels, Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.heads.parts import (
     areas as _areas,
 )
 from kestimator.heads.parts import (
     base,
+    training,
     value_checks,
 )
 from kestimator.heads.parts import (
@@ -28,6 +30,7 @@ from kestimator.heads.parts import (
 from kestimator.heads.parts import (
     weights as _weights,
 )
+from kestimator.keys import MetricKeys
 
 WEIGHT, LOSS, LABEL, PREDICTION = "weight", "loss", "label", "prediction"
 
@@ -117,15 +120,16 @@ class SingleHead(base.Head):
     ) -> Tensor:
         """Returns the loss of a batch; see `Head.loss`."""
         del mode
-        return self._reduced(self.batch(features, logits, labels), regularization_losses)
+        return self._batch_and_loss(features, logits, labels, regularization_losses)[1]
 
     def predictions(self, logits: Tensor, keys: Sequence[str] | None = None) -> dict[Any, Tensor]:
         """Returns the predictions of the head; see `Head.predictions`."""
         logits = value_checks.checked_logits(logits, self.logits_dimension)
-        makers = self._makers(logits)
-        return {
-            key: makers[key]() for key in value_checks.checked_names("keys", keys, list(makers))
-        }
+        with op_names.scope("predictions"):
+            makers = self._makers(logits)
+            return {
+                key: makers[key]() for key in value_checks.checked_names("keys", keys, list(makers))
+            }
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
         """Returns new metrics; see `Head.metrics`."""
@@ -153,12 +157,24 @@ class SingleHead(base.Head):
         labels: Labels,
         regularization_losses: Sequence[Tensor] | None,
     ) -> tuple[Tensor, dict[str, Any]]:
-        batch = self.batch(features, logits, labels)
+        batch, loss = self._batch_and_loss(features, logits, labels, regularization_losses)
         metrics = self.metrics(regularization_losses=regularization_losses)
-        return (
-            self._reduced(batch, regularization_losses),
-            self._counted(metrics, batch, regularization_losses),
-        )
+        return loss, self._counted(metrics, batch, regularization_losses)
+
+    def _loss_and_scalars(
+        self,
+        features: Features,
+        logits: Tensor,
+        labels: Labels,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        batch, loss = self._batch_and_loss(features, logits, labels, regularization_losses)
+        if not self._layout.summarizes_mean or self.loss_reduction not in training.SUMS:
+            return loss, {}
+        return loss, {MetricKeys.LOSS_MEAN: training.mean_loss(loss, batch.losses, batch.weights)}
+
+    def _scope(self) -> Any:
+        return op_names.scope(self.name or "head")
 
     @abc.abstractmethod
     def _labels(self, labels: Labels, logits: Tensor) -> Tensor:
@@ -203,9 +219,19 @@ class SingleHead(base.Head):
         )
         return Batch(labels, logits, weights, losses)
 
-    def _reduced(self, batch: Batch, regularization_losses: Sequence[Tensor] | None) -> Tensor:
-        loss = _losses.REDUCTIONS[self.loss_reduction](batch.losses, batch.weights)
-        return _losses.total(loss, regularization_losses)
+    def _batch_and_loss(
+        self,
+        features: Features | None,
+        logits: Tensor,
+        labels: Labels,
+        regularization_losses: Sequence[Tensor] | None,
+    ) -> tuple[Batch, Tensor]:
+        """A batch, and its regularized loss."""
+        with op_names.scope(self._layout.losses):
+            batch = self.batch(features, logits, labels)
+            with op_names.scope("weighted_loss"):
+                loss = _losses.reduced(self.loss_reduction, batch.losses, batch.weights)
+            return batch, _losses.total(loss, regularization_losses)
 
     def _counted(
         self,
