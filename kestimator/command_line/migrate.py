@@ -1,6 +1,6 @@
 """Rewrites programs of tf.estimator into programs of kestimator.
 
-Synopsis::
+In a terminal:
 
     python -m kestimator migrate train.py models/     # writes, and reports what to decide
     python -m kestimator migrate --diff train.py      # shows what it would write
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The subcommand's parser.
     """
-    parser.description = DESCRIPTION
+    parser.description = DESCRIPTION  # longer than the line in the list of subcommands
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="a program, a notebook (.ipynb), or a folder"
     )
