@@ -14,7 +14,6 @@ import libcst as cst
 from libcst import matchers
 
 from kestimator.migration import estimator_names, tensorflow_names
-from kestimator.migration.name_changes import below_tensorflow, is_v1_import
 from kestimator.migration.plans import Move, Plan
 from kestimator.migration.uses import Binding, Source, dotted
 
@@ -70,7 +69,7 @@ def _plan_estimator(plan: Plan, binding: Binding, *, is_tf1: bool) -> None:
 
 
 def _plan_tensorflow(source: Source, plan: Plan, binding: Binding, *, is_tf1: bool) -> None:
-    name = below_tensorflow(binding.qualified)
+    name = tensorflow_names.below_tensorflow(binding.qualified)
     if name is None:
         if binding.qualified.startswith("tensorflow_estimator"):
             _decide_gone(plan, binding, binding.qualified)
@@ -79,9 +78,13 @@ def _plan_tensorflow(source: Source, plan: Plan, binding: Binding, *, is_tf1: bo
         advice = tensorflow_names.contrib_advice(name.partition(".")[2])
         plan.decide(binding.line, f"tf.{name} is gone: {advice}")
         return
-    if not is_tf1 or is_v1_import(binding.qualified):
+    if not is_tf1 or tensorflow_names.is_v1_import(binding.qualified):
         return
-    names = [below_tensorflow(use.qualified) for use in source.uses if binding in use.bindings]
+    names = [
+        tensorflow_names.below_tensorflow(use.qualified)
+        for use in source.uses
+        if binding in use.bindings
+    ]
     if not any(one is not None and _is_of_tf1(one) for one in [name, *names]):
         return
     module, _, last = name.rpartition(".")

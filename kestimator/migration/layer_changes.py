@@ -14,7 +14,7 @@ import dataclasses
 
 import libcst as cst
 
-from kestimator.migration import arguments
+from kestimator.migration import arguments, tensorflow_names
 from kestimator.migration.layer_signatures import (
     CLASSES,
     FUNCTIONS,
@@ -22,7 +22,6 @@ from kestimator.migration.layer_signatures import (
     WITHOUT_EFFECT,
     LayerFunction,
 )
-from kestimator.migration.name_changes import below_tensorflow
 from kestimator.migration.plans import CallChange, Plan
 from kestimator.migration.uses import Source, Use
 
@@ -84,14 +83,14 @@ def plan_layers(source: Source, plan: Plan) -> None:
             plan.replace_call(call.call, call.use, _change(call, name), text)
     converted = [call for call in calls if call.call in plan.calls]
     _check_scopes(source, plan, converted)
-    _check_updates(source, plan, converted)
+    _check_normalizations(source, plan, converted)
     _check_objects(plan, converted)
     for use in source.uses:
         _plan_initializer(source, plan, use)
 
 
 def _layer_call(source: Source, use: Use) -> _LayerCall | None:
-    module, _, name = (below_tensorflow(use.qualified) or "").partition(".")
+    module, _, name = (tensorflow_names.below_tensorflow(use.qualified) or "").partition(".")
     function = FUNCTIONS.get(name, CLASSES.get(name))
     call = source.parent(use.node)
     if module != "layers" or function is None:
@@ -161,19 +160,27 @@ def _check_scopes(source: Source, plan: Plan, converted: list[_LayerCall]) -> No
             )
 
 
-def _check_updates(source: Source, plan: Plan, converted: list[_LayerCall]) -> None:
-    normalizations = [
-        call
+def _check_normalizations(source: Source, plan: Plan, converted: list[_LayerCall]) -> None:
+    named = [
+        (call, arguments.named_arguments(call.call, call.parameters) or {})
         for call in converted
-        if call.name == "batch_normalization"
-        and "training" in (arguments.named_arguments(call.call, call.parameters) or {})
+        if call.function.keras_name == "BatchNormalization"
     ]
-    code = source.module.code
-    if normalizations and not any(name in code for name in _UPDATE_OPS):
+    fused = [
+        call for call, args in named if "fused" not in args or _text(args["fused"].value) != "False"
+    ]
+    if fused:
         plan.decide(
-            normalizations[0].use.line,
-            "the program does not run UPDATE_OPS, so the moving statistics of batch normalization "
-            "stayed as they were; Keras layers update them in training",
+            fused[0].use.line,
+            "where batch normalization has inputs of four dimensions, tf.layers keeps a variance "
+            "that is n / (n - 1) times that of Keras, for the n values of a channel in a batch",
+        )
+    updating = [call for call, args in named if "training" in args]
+    if updating and not any(name in source.module.code for name in _UPDATE_OPS):
+        plan.decide(
+            updating[0].use.line,
+            "this file does not run UPDATE_OPS; if no other one does, the moving statistics of "
+            "batch normalization stayed as they were, and Keras layers update them in training",
         )
 
 

@@ -27,27 +27,11 @@ _DOUBT = (
 _GRAPH_MODE = ("disable_eager_execution", "disable_v2_behavior")
 
 
-def below_tensorflow(qualified: str) -> str | None:
-    """The name below `tf`, without `compat.v1`, or None if it is no name of TensorFlow's API."""
-    if not qualified.startswith(_TENSORFLOW):
-        return None
-    rest = qualified.removeprefix(_TENSORFLOW)
-    if rest.startswith(f"{_V1}."):
-        return rest.removeprefix(f"{_V1}.")
-    private = ("compat", "core", "python", "keras", "examples")
-    return None if rest.split(".")[0] in private else rest
-
-
-def is_v1_import(qualified: str) -> bool:
-    """Whether a name comes from `tensorflow.compat.v1`."""
-    return f"{qualified}.".startswith(f"{_TENSORFLOW}{_V1}.")
-
-
 def tf1_evidence(source: Source) -> Use | None:
     """The first name that only TensorFlow 1 had under `import tensorflow as tf`."""
     for use in source.uses:
-        name = below_tensorflow(use.qualified)
-        if name is None or is_v1_import(use.qualified):
+        name = tensorflow_names.below_tensorflow(use.qualified)
+        if name is None or tensorflow_names.is_v1_import(use.qualified):
             continue
         if estimator_names.is_only_in_tf1(use.qualified):
             return use
@@ -60,7 +44,9 @@ def tf1_evidence(source: Source) -> Use | None:
 
 def is_tf2(source: Source) -> bool:
     """Whether a source uses names that came with TensorFlow 2."""
-    names = [(use.qualified, below_tensorflow(use.qualified)) for use in source.uses]
+    names = [
+        (use.qualified, tensorflow_names.below_tensorflow(use.qualified)) for use in source.uses
+    ]
     return any(
         qualified.startswith(f"{_TENSORFLOW}compat.")
         or (
@@ -82,7 +68,7 @@ def plan_names(source: Source, plan: Plan, *, is_tf1: bool) -> None:
     """
     is_in_doubt = not is_tf1 and not is_tf2(source)
     for use in source.uses:
-        name = below_tensorflow(use.qualified)
+        name = tensorflow_names.below_tensorflow(use.qualified)
         if use.node in plan.expressions or source.parent(use.node) in plan.calls:
             continue
         if estimator_names.is_estimator_name(use.qualified):
@@ -93,7 +79,7 @@ def plan_names(source: Source, plan: Plan, *, is_tf1: bool) -> None:
             _check_keras(plan, use)
         elif name.split(".")[0] == "contrib":
             _plan_contrib(plan, use, name)
-        elif is_v1_import(use.qualified):
+        elif tensorflow_names.is_v1_import(use.qualified):
             _check_v1(plan, use, name)
         elif is_tf1:
             _plan_tensorflow(source, plan, use, name)

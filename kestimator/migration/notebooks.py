@@ -24,7 +24,7 @@ from kestimator.migration.sources import migrate_source
 # `%matplotlib inline`, `!pip install x`, `files = !ls`, `result = %timeit f()`, `f?`
 _MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w, ]+=\s*[%!].*|[\w.]+\?{1,2}\s*)$")
 _MAGIC_MARK = "__kestimator_magic__"
-_MARK_LINE = re.compile(rf"^(\s*){_MAGIC_MARK}\((\d+)\)$")
+_MARK_LINE = re.compile(rf"^(\s*)(?:# )?{_MAGIC_MARK}\((\d+)\)$")
 _CELL_LINE = re.compile(rf"^{CELL_MARK}\((\d+)\)\n", re.MULTILINE)
 
 
@@ -96,13 +96,18 @@ def _join(cells: list[dict[str, Any]]) -> _Joined:
         lines.append(f"{CELL_MARK}({position})")
         joined.cells.append(position)
         joined.first_lines.append(len(lines) + 1)
+        is_continued = False
         for line in source.split("\n"):
             match = _MAGIC.match(line)
-            if match is None:
-                lines.append(line)
-            else:
+            if is_continued:  # a shell command of several lines
+                lines.append(f"# {_MAGIC_MARK}({len(joined.magics)})")
+                joined.magics.append(line)
+            elif match is not None:
                 lines.append(f"{match[1]}{_MAGIC_MARK}({len(joined.magics)})")
                 joined.magics.append(line)
+            else:
+                lines.append(line)
+            is_continued = (is_continued or match is not None) and line.endswith("\\")
     joined.text = "".join(f"{line}\n" for line in lines)
     return joined
 

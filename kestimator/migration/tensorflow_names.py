@@ -22,6 +22,7 @@ from typing import Any
 import tensorflow as tf
 
 _MISSING = object()
+_ROOT = "tensorflow."
 _V1 = "compat.v1"
 
 # Functions that differ only in arguments that TensorFlow 2 dropped or renamed. They keep their
@@ -120,6 +121,22 @@ _ADVICE = {
     "tpu": "kestimator.tpu has TPUEstimator, TPUEstimatorSpec, RunConfig and TPUConfig only",
     "training": "use a class or a types.SimpleNamespace in place of HParams",
 }
+
+
+def below_tensorflow(qualified: str) -> str | None:
+    """The name below `tf`, without `compat.v1`, or None if it is no name of TensorFlow's API."""
+    if not qualified.startswith(_ROOT):
+        return None
+    rest = qualified.removeprefix(_ROOT)
+    if rest.startswith(f"{_V1}."):
+        return rest.removeprefix(f"{_V1}.")
+    private = ("compat", "core", "python", "keras", "examples")
+    return None if rest.split(".")[0] in private else rest
+
+
+def is_v1_import(qualified: str) -> bool:
+    """Whether a name comes from `tensorflow.compat.v1`."""
+    return f"{qualified}.".startswith(f"{_ROOT}{_V1}.")
 
 
 def is_only_in_tf1(name: str) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 import libcst as cst
 from libcst import metadata
 
+from kestimator.migration import estimator_names, tensorflow_names
 from kestimator.migration.findings import Finding
 
 _ROOTS = ("tensorflow", "tensorflow_estimator", "keras", "kestimator")
@@ -182,19 +183,22 @@ class Source:
         for binding in bindings:
             binding.references += 1
         if others:
+            names = [self._meaning(one, node) for one in bindings]
+            if not any(map(_is_to_migrate, names)):
+                return None
             text = f"`{_root(node).value}` is also assigned to something else; left as it is"
             self.problems.append(Finding(self.line(node), text))
             return None
-        path = dotted(node)
-        rest = path.partition(".")[2]
-
-        def full(binding: Binding) -> str:
-            return f"{binding.qualified}.{rest}" if rest else binding.qualified
-
         # Of `try: import tensorflow.compat.v1 as tf`, `except: import tensorflow as tf`, the first
         # one works in TensorFlow 2.
         bindings.sort(key=lambda one: (not one.qualified.startswith("tensorflow.compat"), one.line))
-        return Use(node, _root(node).value, full(bindings[0]), tuple(bindings), self.line(node))
+        meaning = self._meaning(bindings[0], node)
+        return Use(node, _root(node).value, meaning, tuple(bindings), self.line(node))
+
+    def _meaning(self, binding: Binding, node: Expression) -> str:
+        """The qualified name of an expression, if its first name is of an import."""
+        rest = dotted(node).partition(".")[2]
+        return f"{binding.qualified}.{rest}" if rest else binding.qualified
 
     def _whole(self, node: Expression) -> Expression:
         """The longest `a.b.c` that begins with a node."""
@@ -220,6 +224,13 @@ class Source:
             self.problems.append(
                 Finding(self.line(node), f"the annotation {text} is left as it is")
             )
+
+
+def _is_to_migrate(qualified: str) -> bool:
+    name = tensorflow_names.below_tensorflow(qualified)
+    return estimator_names.is_estimator_name(qualified) or (
+        name is not None and tensorflow_names.is_only_in_tf1(name)
+    )
 
 
 def dotted(node: cst.BaseExpression) -> str:

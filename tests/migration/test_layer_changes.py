@@ -50,7 +50,7 @@ def decisions(code):
             "keras.layers.Dropout(0.4)(x, training=mode == 'train')",
         ),
         (
-            "tf.layers.batch_normalization(x, 1, 0.9, fused=True, renorm=False)",
+            "tf.layers.batch_normalization(x, 1, 0.9, fused=False, renorm=False)",
             "keras.layers.BatchNormalization(axis=1, momentum=0.9)(x, training=False)",
         ),
         (
@@ -150,8 +150,12 @@ def test_pooling_obeys_no_scope():
             "line 3: Keras layers do not obey the regularizer= of a variable_scope",
         ),
         (
-            "tf.layers.batch_normalization(x, training=t)\n",
-            "line 2: the program does not run UPDATE_OPS",
+            "tf.layers.batch_normalization(x, fused=False, training=t)\n",
+            "line 2: this file does not run UPDATE_OPS",
+        ),
+        (
+            "tf.layers.batch_normalization(x)\n",
+            "line 2: where batch normalization has inputs of four dimensions",
         ),
         (
             "a = tf.layers.Dense(8)\nb = tf.layers.Dense(8)\n",

@@ -38,6 +38,7 @@ def test_imports_of_one_cell_are_followed_into_others():
             "code",
             "config = tf.estimator.RunConfig()\nfiles = !ls\nconfig?\nif config:\n    %time f()",
         ),
+        ("code", "!python train.py \\\n    --tf.estimator \\\n  -x\ny = 1"),
         ("code", ""),
         ("code", "net = tf.layers.dense(x, 8)  # eight\n"),
     )
@@ -47,13 +48,17 @@ def test_imports_of_one_cell_are_followed_into_others():
         "%matplotlib inline\nimport keras\nimport kestimator\n!pip install x",
         "%%bash\necho tf.estimator",
         "config = kestimator.RunConfig()\nfiles = !ls\nconfig?\nif config:\n    %time f()",
+        "!python train.py \\\n    --tf.estimator \\\n  -x\ny = 1",
         "",
         "net = keras.layers.Dense(8)(x)  # eight\n",
     ]
     assert grouped(result.changes, result.line_name) == [
         "cell 4, line 1: tf.estimator.RunConfig -> kestimator.RunConfig",
-        "cell 6, line 1: the first name of TensorFlow 1: read as a program of its time",
-        "cell 6, line 1: tf.layers.dense -> keras.layers.Dense(...)(...)",
+        "cell 7, line 1: the first name of TensorFlow 1: read as a program of its time",
+        "cell 7, line 1: tf.layers.dense -> keras.layers.Dense(...)(...)",
+    ]
+    assert grouped(result.decisions, result.line_name) == [
+        "cell 5, line 2: a magic or a shell command stays: --tf.estimator \\"
     ]
     again = migration.migrate_notebook(result.after)
     assert again.after == result.after
