@@ -45,7 +45,7 @@ def write(
         errors.ArgumentError: There is no Keras model to write.
     """
     model = _made(make_model, checkpoint, target)
-    if keras2.is_model(model):
+    if model is not None and keras2.is_model(model):
         is_whole = target.endswith(keras_writing.MODEL)
         return keras_writing.write(target, model.save if is_whole else model.save_weights)
     if model is not None:

@@ -7,10 +7,10 @@ Synopsis::
         metric.update_state(loss)
         value, update = value_and_update(metric, graph)
 
-The optimizers and the metrics of Keras 2 are written for graphs. So a program treats their variables
-like any others, with two exceptions. Metrics do not declare their variables as local. New optimizers
-make their counter and their rate at once. Where they are turned into legacy ones, nobody uses these
-two, so they join the program only when it reads them.
+The optimizers and the metrics of Keras 2 are written for graphs. So a program treats their
+variables like any others, with two exceptions. Metrics do not declare their variables as local. New
+optimizers make their counter and their rate at once. Where they are turned into legacy ones, nobody
+uses these two, so they join the program only when it reads them.
 """
 
 from __future__ import annotations
