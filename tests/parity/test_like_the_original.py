@@ -22,6 +22,7 @@ FAST = {
         *("schedule_SGD", "three_classes_summed_and_weighted", "vocabulary", "with_a_head"),
     ],
     "canned_rnn": ["first_weights", "sequences_of_three", "simple"],
+    "canned_v1": ["dnn", "linear_adam"],
     "exports": [
         *("errors", "head_multi_class", "head_of_sequences", "saver_of_the_scaffold"),
         *("several_outputs", "some_modes", "too_few_inputs", "without_labels"),
@@ -44,6 +45,7 @@ FAST = {
         *("keras2_metrics", "keras2_two_optimizers", "train_op_adam_decay"),
         *("train_op_sgd_decay_by_function", "train_op_sgd_numpy"),
     ],
+    "op_names": ["v1_dnn_words", "v2_dnnlinearcombined_two"],
     "optimizers": [
         *("clipped_by_global_norm", "control_dependencies", "dense_adagrad", "dense_adam"),
         *("dense_ftrl_regularized", "embedding_adam", "embedding_ftrl_regularized"),
