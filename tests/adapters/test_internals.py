@@ -257,6 +257,8 @@ class TestOptimizers:
         found = of_optimizers.as_legacy_of_keras2(tf_keras.optimizers.Adam(0.5))
         assert type(found) is tf_keras.optimizers.legacy.Adam
         assert of_optimizers.given_rate_of_keras2(found) == 0.5
+        assert of_optimizers.has_rate_of_keras2(found)
+        assert not of_optimizers.has_rate_of_keras2(object())
 
     def test_the_rate_of_keras2(self):
         tf_keras = pytest.importorskip("tf_keras")

@@ -273,6 +273,23 @@ for _kind in ("minimize", "updates", "gradients"):
 _case("own_counter", X, minimize=_minimized_with_own_counter)(_one_layer)
 
 
+def _minimized_by_a_new_one(keras: Any, loss: Any, kind: str = "Adam") -> Any:
+    variables = v1.trainable_variables()
+    optimizer = getattr(keras.optimizers, kind)(0.1)
+    train_op = optimizer.apply_gradients(zip(tf.gradients(loss, variables), variables, strict=True))
+    with tf.control_dependencies([train_op]):
+        return v1.train.get_global_step().assign_add(1)
+
+
+def _minimized_by_two_new_ones(keras: Any, loss: Any) -> Any:
+    with tf.control_dependencies([_minimized_by_a_new_one(keras, loss)]):
+        return _minimized_by_a_new_one(keras, loss, "RMSprop")
+
+
+_case("new_optimizer", X, minimize=_minimized_by_a_new_one)(_one_layer)
+_case("two_new_optimizers", X, minimize=_minimized_by_two_new_ones)(_one_layer)
+
+
 # As the guide to TF2 had it -----------------------------------------------------------------------
 
 

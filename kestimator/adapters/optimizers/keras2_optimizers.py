@@ -33,6 +33,7 @@ def legacy(optimizer: Any) -> Any:
         errors.ArgumentError: There is no legacy optimizer that computes the same.
     """
     if not keras2.is_new_optimizer(optimizer):
+        _check_has_rate(optimizer)
         return optimizer
     with outside_programs.outside_of_the_trace():
         config = optimizer.get_config()
@@ -53,6 +54,18 @@ def legacy(optimizer: Any) -> Any:
             )
         )
     return converted
+
+
+def _check_has_rate(optimizer: Any) -> None:
+    if not _internals.has_rate_of_keras2(optimizer):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "optimizer",
+                optimizer,
+                "an optimizer with a learning rate, not one around another optimizer",
+                "Pass the inner optimizer, or one of Keras 3.",
+            )
+        )
 
 
 def usable(optimizer: Any) -> Any:

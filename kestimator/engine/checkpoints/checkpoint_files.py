@@ -157,7 +157,7 @@ def global_step_of(path: str) -> int:
         errors.UnreadableCheckpointError: It cannot be read.
     """
     checkpoint = reader(path)
-    name = next(filter(checkpoint.has_tensor, _GLOBAL_STEPS), None)
+    name = _name_of_global_step(checkpoint)
     if name is None:
         raise errors.MissingVariableError(
             f"The checkpoint {path!r} has no variable 'global_step'. Expected a checkpoint that "
@@ -165,6 +165,15 @@ def global_step_of(path: str) -> int:
         )
     with unreadable_as_error(path):
         return int(checkpoint.get_tensor(name))
+
+
+def has_global_step(path: str) -> bool:
+    """Returns whether a checkpoint has a global step, so an Estimator wrote it."""
+    return _name_of_global_step(reader(path)) is not None
+
+
+def _name_of_global_step(checkpoint: Any) -> str | None:
+    return next(filter(checkpoint.has_tensor, _GLOBAL_STEPS), None)
 
 
 def value(path: str, key: str) -> Any:

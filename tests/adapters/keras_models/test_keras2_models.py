@@ -169,6 +169,38 @@ class TestUse:
             next(iter(served.values())), predicted(estimator), rtol=1e-5, atol=1e-6
         )
 
+    @pytest.mark.slow
+    def test_files_of_keras(self, tmp_path: Any) -> None:
+        estimator = kestimator.model_to_estimator(made(), model_dir=tmp_path / "m").train(data())
+        path = estimator.export_keras(tmp_path / "model.keras")
+        loaded = tf_keras.models.load_model(path)
+        np.testing.assert_allclose(loaded.predict(X, verbose=0), predicted(estimator), rtol=1e-5)
+        fresh = made()
+        fresh.load_weights(estimator.export_keras(tmp_path / "model.weights.h5"))
+        np.testing.assert_allclose(fresh.predict(X, verbose=0), predicted(estimator), rtol=1e-5)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("saved", ["checkpoint", "saver"])
+    def test_exports_of_every_mode_train_on(self, saved: str, tmp_path: Any) -> None:
+        estimator = kestimator.model_to_estimator(
+            made(metrics=["mae"]), model_dir=tmp_path / "model", checkpoint_format=saved
+        ).train(data({"x": X}))
+        features = {"x": tf.constant(X)}
+        receiver = kestimator.export.build_raw_supervised_input_receiver_fn(
+            features, tf.constant(Y)
+        )
+        serving = kestimator.export.build_raw_serving_input_receiver_fn(features)
+        path = estimator.experimental_export_all_saved_models(
+            tmp_path, {"train": receiver, "eval": receiver, "infer": serving}
+        )
+        again = kestimator.SavedModelEstimator(path, tmp_path / "again")
+        for _ in range(2):
+            found, expected = again.evaluate(data({"x": X})), estimator.evaluate(data({"x": X}))
+            assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+            assert found["metrics/mae"] == pytest.approx(expected["mae"], rel=1e-5)
+            again.train(data({"x": X}))
+            estimator.train(data({"x": X}))
+
     def test_weighted_metrics_count_the_weights(self, tmp_path: Any) -> None:
         """The original counts them without weights."""
         model = made(metrics=["mae"], weighted_metrics=["mse"])
