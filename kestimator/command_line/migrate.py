@@ -61,20 +61,17 @@ def main(arguments: argparse.Namespace) -> int:
         for file in migration.migrate_paths(
             arguments.paths, is_tf1=True if arguments.tf1 else None
         ):
-            if file.migration is None:
+            error = file.error or ("" if is_dry else _written(file))
+            if file.migration is None or error:
                 failed += 1
-                _say(f"{file.path}: {file.error}", is_error=True)
+                _say(f"{file.path}: {error}", is_error=True)
                 continue
             changed += file.migration.is_changed
             unchanged += not file.migration.is_changed
             undecided += len(file.migration.decisions)
-            if file.migration.is_changed and not is_dry:
-                migration.write(file)
-            if arguments.diff:
-                sys.stdout.writelines(_diff(file, file.migration))
-            else:
-                sys.stdout.writelines(_report(file, file.migration))
-    except (errors.MissingPackageError, OSError) as error:
+            show = _diff if arguments.diff else _report
+            sys.stdout.writelines(show(file, file.migration, is_dry=is_dry))
+    except errors.MissingPackageError as error:
         _say(str(error), is_error=True)
         return 2
     verb = "would change" if is_dry else "changed"
@@ -85,17 +82,34 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if arguments.check and changed else 0
 
 
-def _report(file: migration.MigratedFile, result: migration.Migration) -> Iterator[str]:
+def _written(file: migration.MigratedFile) -> str:
+    """Writes a file that changes, and returns why that failed, or ""."""
+    if file.migration is None or not file.migration.is_changed:
+        return ""
+    try:
+        migration.write(file)
+    except OSError as error:
+        return f"The file cannot be written: {error.strerror or error}."
+    return ""
+
+
+def _report(
+    file: migration.MigratedFile, result: migration.Migration, *, is_dry: bool
+) -> Iterator[str]:
     if not (result.changes or result.decisions):
         return
     yield f"{file.path}\n"
-    for title, findings in (("changed", result.changes), ("to decide", result.decisions)):
+    verb = "would change" if is_dry else "changed"
+    for title, findings in ((verb, result.changes), ("to decide", result.decisions)):
         if findings:
             yield f"  {title}\n"
             yield from (f"    {text}\n" for text in grouped(findings, result.line_name))
 
 
-def _diff(file: migration.MigratedFile, result: migration.Migration) -> Iterator[str]:
+def _diff(
+    file: migration.MigratedFile, result: migration.Migration, *, is_dry: bool
+) -> Iterator[str]:
+    del is_dry  # a diff never writes
     lines = difflib.unified_diff(
         result.before.splitlines(keepends=True),
         result.after.splitlines(keepends=True),

@@ -11,6 +11,8 @@ is where the names or the values of its variables could become others; the repor
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Iterator
 
 import libcst as cst
 
@@ -54,15 +56,23 @@ class _LayerCall:
         return self.name in FUNCTIONS
 
     @property
+    def given_name(self) -> str:
+        """The text of the name, if the layer has variables and the call names it."""
+        named = arguments.named_arguments(self.call, self.parameters) or {}
+        if not self.function.has_variables or "name" not in named:
+            return ""
+        return _text(named["name"].value)
+
+    @property
     def is_unnamed(self) -> bool:
         """Whether the layer has variables whose names are counted."""
-        named = arguments.named_arguments(self.call, self.parameters) or {}
-        return self.function.has_variables and "name" not in named
+        return self.function.has_variables and not self.given_name
 
 
 def plan_layers(source: Source, plan: Plan) -> None:
     """Plans the changes of all calls of `tf.layers` and of contrib's regularizers."""
     calls = [call for use in source.uses if (call := _layer_call(source, use)) is not None]
+    calls = _with_clashes(source, calls)
     # One that stays counts its name apart from those that do not.
     staying = {
         call.function.keras_name: call for call in calls if call.obstacle and call.is_unnamed
@@ -87,6 +97,41 @@ def plan_layers(source: Source, plan: Plan) -> None:
     _check_objects(plan, converted)
     for use in source.uses:
         _plan_initializer(source, plan, use)
+
+
+def _with_clashes(source: Source, calls: list[_LayerCall]) -> list[_LayerCall]:
+    """The calls, with an obstacle where given names are like those that are counted.
+
+    tf.layers count the names of layers and variable scopes together, whoever gave them. Outside of
+    scopes, Keras counts only those that it gives itself.
+    """
+    given: list[tuple[int, str, _LayerCall | None]] = [
+        *((call.use.line, call.given_name, call) for call in calls if call.given_name),
+        *((line, name, None) for line, name in _scope_names(source)),
+    ]
+    for kind in {call.function.automatic_name for call in calls if call.is_unnamed}:
+        like = re.compile(rf"[\"']{kind}(?:[\"']|_(?:[\"'%{{]|\d+))")
+        clashing = [(line, call) for line, name, call in given if like.search(name)]
+        for number, call in enumerate(calls):
+            is_counted = call.is_unnamed and call.function.automatic_name == kind
+            if clashing and (is_counted or any(other is call for _, other in clashing)):
+                lines = ", ".join(str(line) for line, _ in clashing)
+                obstacle = (
+                    f"tf.layers count names such as {kind!r} (line {lines}) together with those of "
+                    "layers without a name=, and Keras does not"
+                )
+                calls[number] = dataclasses.replace(call, obstacle=call.obstacle or obstacle)
+    return calls
+
+
+def _scope_names(source: Source) -> Iterator[tuple[int, str]]:
+    """The lines and the texts of the names of variable scopes."""
+    for use in source.uses:
+        call = source.parent(use.node)
+        if use.qualified.endswith(".variable_scope") and isinstance(call, cst.Call):
+            names = arguments.named_arguments(call, ("name_or_scope", "default_name"))
+            args = call.args[:2] if names is None else names.values()
+            yield from ((use.line, _text(arg.value)) for arg in args)
 
 
 def _layer_call(source: Source, use: Use) -> _LayerCall | None:

@@ -11,6 +11,7 @@ A Keras layer of the same name makes variables of the same names, shapes and fir
 from __future__ import annotations
 
 import dataclasses
+import re
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,13 @@ class LayerFunction:
     parameters: tuple[str, ...]
     positional: int
     has_variables: bool = True
+
+    @property
+    def automatic_name(self) -> str:
+        """The name of the first layer without a name."""
+        # "Conv2DTranspose" is "conv2d_transpose".
+        words = re.findall(r"[A-Z][a-z]+(?:\dD)?|\dD", self.keras_name)
+        return "_".join(words).lower()
 
     @property
     def takes_training(self) -> bool:

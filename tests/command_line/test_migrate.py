@@ -61,6 +61,7 @@ def test_check_writes_nothing(migrate, write):
     path = write("a.py", OLD)
     code, out, _ = migrate("--check", "a.py")
     assert code == 1
+    assert "a.py\n  would change\n    line 2: " in out
     assert "1 file would change" in out
     assert path.read_text() == OLD
     path.write_text(NEW)
@@ -121,6 +122,23 @@ def test_one_bad_file_does_not_stop_the_others(migrate, write):
     assert lines[4].startswith("e.py: The text cannot be decoded:")
     assert lines[5].startswith("f.ipynb: No notebook of version 4")
     assert "1 file changed, 0 unchanged, 6 with errors" in out
+
+
+def test_one_file_that_cannot_be_written_does_not_stop_the_others(migrate, write, monkeypatch):
+    path, other = write("a.py", OLD), write("b.py", OLD)
+    whole = migration.write
+
+    def fails_for_a(file):
+        if file.path.name == "a.py":
+            raise PermissionError(13, "Permission denied")
+        whole(file)
+
+    monkeypatch.setattr(migration, "write", fails_for_a)
+    code, out, err = migrate("a.py", "b.py")
+    assert code == 2
+    assert err == "a.py: The file cannot be written: Permission denied.\n"
+    assert "1 file changed, 0 unchanged, 1 with errors" in out
+    assert [path.read_text(), other.read_text()] == [OLD, NEW]
 
 
 def test_a_folder_without_programs_is_an_error(migrate, tmp_path):

@@ -137,6 +137,33 @@ def test_layers_without_names_are_counted_together():
     assert any("counted together with the layer in line 3" in text for text in decisions(code))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "tf.layers.dense(x, 8, name='dense')",
+        "tf.layers.dense(x, 8, name='dense_2')",
+        "tf.layers.dense(x, 8, name='dense_%d' % i)",
+        "tf.layers.dense(x, 8, name=f'dense_{i}')",
+        "tf.layers.conv1d(x, 8, 2, name='dense')",
+        "with tf.variable_scope('dense'): pass",
+        "with tf.variable_scope(None, 'dense'): pass",
+    ],
+)
+def test_names_like_counted_ones_are_counted_together(given):
+    code = f"tf.layers.dense(x, 8)\n{given}\ntf.layers.conv2d(x, 1, 1)\n"
+    text = after(code)
+    assert "tf.compat.v1.layers.dense(x, 8)\n" in text
+    assert "keras.layers.Conv2D(1, 1)(x)" in text
+    assert "keras.layers.Dense" not in text
+    assert any("count names such as 'dense' (line 3)" in text for text in decisions(code))
+
+
+@pytest.mark.parametrize("name", ["'dense_layer'", "'my_dense'", "'denser'", "name", "'conv1d'"])
+def test_other_names_are_not(name):
+    code = f"tf.layers.dense(x, 8)\ntf.layers.dense(x, 8, name={name})\n"
+    assert "tf.compat.v1.layers" not in after(code)
+
+
 def test_pooling_obeys_no_scope():
     code = "with tf.variable_scope('a', initializer=i): tf.layers.flatten(x)\n"
     assert "keras.layers.Flatten()(x)" in after(code)
@@ -181,3 +208,4 @@ def test_keras_layers_take_the_arguments(name):
     count = function.positional
     assert list(function.parameters[1 : count + 1]) == parameters[:count]
     assert CLASSES[function.keras_name] is function
+    assert function.automatic_name == name
