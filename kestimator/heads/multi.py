@@ -94,11 +94,11 @@ class MultiHead(base.Head):
     ) -> dict[Any, Tensor]:
         """Returns the predictions of the heads, by `(head name, key)`; see `Head.predictions`."""
         split = self._split(logits)
-        by_key = {
-            (name, key): prediction
-            for name, head in zip(self._names, self._heads, strict=True)
-            for key, prediction in head.predictions(split[name]).items()
-        }
+        by_key: dict[tuple[str, str], Tensor] = {}
+        for name, head in zip(self._names, self._heads, strict=True):
+            with op_names.same_scope(name):
+                predictions = head.predictions(split[name])
+            by_key |= {(name, key): prediction for key, prediction in predictions.items()}
         return {key: by_key[key] for key in value_checks.checked_names("keys", keys, list(by_key))}
 
     def metrics(self, regularization_losses: Sequence[Tensor] | None = None) -> dict[str, Any]:
@@ -157,7 +157,10 @@ class MultiHead(base.Head):
         metrics = self._own_metrics(regularization_losses)
         for name, head in zip(self._names, self._heads, strict=True):
             # Loss and metrics of a head come from one call, which computes the batch once.
-            losses[name], head_metrics = base.evaluated(head, features, split[name], labels[name])
+            with op_names.same_scope(name):
+                losses[name], head_metrics = base.evaluated(
+                    head, features, split[name], labels[name]
+                )
             metrics |= head_metrics
         self._count(metrics, losses, regularization_losses)
         return self._merged(losses, regularization_losses), metrics
@@ -230,10 +233,11 @@ class MultiHead(base.Head):
     ) -> dict[str, Tensor]:
         split = self._split(logits)
         self._check_labels(labels)
-        return {
-            name: head.loss(labels[name], split[name], features, mode)
-            for name, head in zip(self._names, self._heads, strict=True)
-        }
+        losses: dict[str, Tensor] = {}
+        for name, head in zip(self._names, self._heads, strict=True):
+            with op_names.same_scope(name):
+                losses[name] = head.loss(labels[name], split[name], features, mode)
+        return losses
 
     def _merged(
         self, losses: Mapping[str, Tensor], regularization_losses: Sequence[Tensor] | None

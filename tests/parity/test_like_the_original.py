@@ -22,7 +22,7 @@ FAST = {
         *("schedule_SGD", "three_classes_summed_and_weighted", "vocabulary", "with_a_head"),
     ],
     "canned_rnn": ["first_weights", "sequences_of_three", "simple"],
-    "canned_v1": ["dnn", "linear_adam"],
+    "canned_v1": ["dnn"],
     "exports": [
         *("errors", "head_multi_class", "head_of_sequences", "saver_of_the_scaffold"),
         *("several_outputs", "some_modes", "too_few_inputs", "without_labels"),

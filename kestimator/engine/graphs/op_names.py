@@ -24,12 +24,21 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\\/>-]")
 
 
 def scope(name: str | None) -> Any:
-    """Opens a name scope; without a name, the scope stays as it is."""
-    if name is None:
-        return contextlib.nullcontext()
+    """Opens a new name scope; without a name, the scope stays as it is."""
+    return contextlib.nullcontext() if name is None else tf.compat.v1.name_scope(_valid(name))
+
+
+def same_scope(name: str) -> Any:
+    """Opens a name scope, which may have been open before."""
+    opened = tf.get_current_name_scope()
+    # A slash at the end makes TensorFlow take a name as it is.
+    return tf.compat.v1.name_scope(f"{opened}/{_valid(name)}/" if opened else f"{_valid(name)}/")
+
+
+def _valid(name: str) -> str:
     valid = _NOT_IN_NAMES.sub("_", name)
     # At the root of a graph, the first character may not be "_" or "/".
-    return tf.compat.v1.name_scope(valid if valid[:1].isalnum() else f".{valid}")
+    return valid if valid[:1].isalnum() else f".{valid}"
 
 
 def also_named(tensor: Tensor, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from kestimator._types import Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.heads.parts import elementwise, weights
 from kestimator.heads.single_task import regression_base
 
@@ -44,4 +45,6 @@ class LogisticRegressionHead(regression_base.NumbersHead):
         )
 
     def _losses(self, labels: Tensor, logits: Tensor) -> Tensor:
-        return elementwise.sigmoid_cross_entropy(labels, logits)
+        losses = elementwise.sigmoid_cross_entropy(labels, logits)
+        op_names.also_named(losses, "call_loss_fn/logistic_loss")
+        return losses

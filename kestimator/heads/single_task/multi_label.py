@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Labels, Tensor
+from kestimator.engine.graphs import op_names
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
 from kestimator.heads.parts import base, classes, elementwise, metrics, value_checks, weights
 from kestimator.heads.single_task import single
@@ -107,6 +108,7 @@ class MultiLabelHead(single.SingleHead):
         tensor = tf.cast(tensor, tf.int64) if tensor.dtype.is_bool else tensor
         remedy = "Check `n_classes` of the head. Pass class ids as a tf.SparseTensor."
         tensor = value_checks.shaped("labels", tensor, logits, count, remedy)
+        op_names.also_named(tensor, "labels")
         return value_checks.within("labels", tensor, 0, 1, remedy)
 
     def _indicators(self, labels: tf.SparseTensor) -> Tensor:
@@ -145,7 +147,7 @@ class MultiLabelHead(single.SingleHead):
     def _makers(self, logits: Tensor) -> dict[str, Callable[[], Tensor]]:
         return {
             PredictionKeys.LOGITS: lambda: logits,
-            PredictionKeys.PROBABILITIES: lambda: tf.sigmoid(logits),
+            PredictionKeys.PROBABILITIES: lambda: tf.sigmoid(logits, name="probabilities"),
             PredictionKeys.CLASSES: lambda: self._classes.all_names(logits),
         }
 
