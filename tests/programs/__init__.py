@@ -46,6 +46,7 @@ MODULES = (
     "saved_models",
     "scaffold",
     "sdca",
+    "slim_nets",
     "specs",
     "summaries",
     "tpu",
