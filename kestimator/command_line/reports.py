@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 
-from kestimator.legacy import keras2_modules, usage
+from kestimator.legacy import keras2_modules, names, usage
 
 
 def report(uses: usage.Uses) -> str:
@@ -36,10 +36,17 @@ def _short(path: str) -> str:
 
 def _replacement(name: str, target: str) -> str:
     module, _, attribute = target.partition(":")
-    if module == "tf_keras":
+    package = module.partition(".")[0]
+    if package == "tf_keras":
         return keras2_modules.KERAS_3.get(attribute, "a layer of keras.layers")
-    if module.startswith("kestimator.legacy"):
-        return f"none: it was below the public API ({name.rpartition('.')[2]})"
+    if package == "tf_slim":
+        return f"{module}.{attribute}"
+    if package == "tensorflow":
+        return f"tf.{attribute}"
+    if module.startswith(("kestimator.legacy", "kestimator.engine")):
+        parent, _, last = name.rpartition(".")
+        instead = names.replacement(f"{names.table_name(parent)}.{last}")
+        return instead or f"none: it was below the public API ({last})"
     public = importlib.import_module("kestimator")
     own = getattr(importlib.import_module(module), attribute)
     return (

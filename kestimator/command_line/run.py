@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from kestimator import errors
 from kestimator.command_line import programs, reports, sources, tf1_imports
-from kestimator.legacy import installation, usage
+from kestimator.legacy import contrib, installation, usage
 
 _KERAS_2 = "TF_USE_LEGACY_KERAS"
 
@@ -79,6 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
         installation.record_keras2_modules()
     installation.install()
     if is_tf1:
+        contrib.install()
         tf1_imports.turn_on(program)
     with usage.recorded() as uses:
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator.legacy import served_modules
+from kestimator.legacy import names, served_modules
 
 _lock = threading.Lock()
 _finder = served_modules.Finder()
@@ -56,7 +56,7 @@ def install() -> None:
             _alias(name, module)
         for owner, module in _owners():
             if not _has(owner, "estimator"):
-                _put(owner, "estimator", module)
+                _put(owner, "estimator", served_modules.module(module))
         # TensorFlow's own modules of these names are empty without TF_USE_LEGACY_KERAS.
         if not _has(tf.compat.v1.layers, "dense"):
             _put_keras2_modules()
@@ -71,6 +71,28 @@ def record_keras2_modules() -> None:
             sys.meta_path.remove(_finder)
 
 
+def extend(
+    tables: names.Tables, module: str, values: Iterable[tuple[types.ModuleType, str, Any]]
+) -> None:
+    """Puts a further module of TF 1 in place, until `uninstall`. A second call changes nothing.
+
+    Args:
+        tables: The names below it.
+        module: Its name, an attribute of `tf.compat.v1`.
+        values: What else programs look for: modules, and names and values that they lack.
+    """
+    install()
+    with _lock:
+        if names.table_name(f"tensorflow.{module}") is not None:
+            return
+        names.add(tables)
+        for v1 in _modules_of_tf1():
+            _put(v1, module, served_modules.module(f"tensorflow.{module}"))
+        for owner, name, value in values:
+            if not _has(owner, name):
+                _put(owner, name, value)
+
+
 def uninstall() -> None:
     """Takes back what `install` put in place. Objects that a program holds go on working."""
     with _lock:
@@ -78,6 +100,7 @@ def uninstall() -> None:
             return
         sys.meta_path.remove(_finder)
         served_modules.forget()
+        names.forget_added()
         while _aliases:
             del sys.modules[_aliases.pop()]
         while _before:
@@ -118,8 +141,8 @@ def _owners() -> Iterator[tuple[Any, str]]:
 
 def _put_keras2_modules() -> None:
     for v1 in _modules_of_tf1():
-        _put(v1, "layers", "tensorflow.compat.v1.layers")
-        _put(v1.nn, "rnn_cell", "tensorflow.compat.v1.nn.rnn_cell")
+        _put(v1, "layers", served_modules.module("tensorflow.compat.v1.layers"))
+        _put(v1.nn, "rnn_cell", served_modules.module("tensorflow.compat.v1.nn.rnn_cell"))
 
 
 def _has(owner: types.ModuleType, name: str) -> bool:
@@ -129,6 +152,6 @@ def _has(owner: types.ModuleType, name: str) -> bool:
         return False
 
 
-def _put(owner: Any, name: str, module: str) -> None:
+def _put(owner: Any, name: str, value: Any) -> None:
     _before.append((owner, name, vars(owner).get(name, _ABSENT)))
-    setattr(owner, name, served_modules.module(module))
+    setattr(owner, name, value)

@@ -1,16 +1,9 @@
 """`tf.layers` and `rnn_cell`: they come from Keras 2, the package `tf_keras`.
 
-Synopsis::
-
-    name_in("layers", "dense")      # the function `tf.layers.dense`
+`names` has them among its tables; programs that import them need the package.
 """
 
 from __future__ import annotations
-
-import importlib
-from typing import Any
-
-from kestimator import errors
 
 PATHS = {
     "layers": "tf_keras.api._v1.keras.__internal__.legacy.layers",
@@ -43,22 +36,3 @@ KERAS_3 = {
     "MultiRNNCell": "keras.layers.StackedRNNCells",
 }
 """What takes the place of the functions and cells in Keras 3."""
-
-
-def name_in(module: str, name: str) -> Any:
-    """Returns a name of `tf.layers` or `rnn_cell`.
-
-    Raises:
-        errors.MissingNameError: They have no such name, or `tf_keras` is not installed.
-    """
-    try:
-        found = importlib.import_module(PATHS[module])
-    except ModuleNotFoundError as error:
-        raise errors.MissingNameError(
-            f"tf.compat.v1.{module}.{name} needs Keras 2, which is not installed. Run "
-            "`pip install 'kestimator[legacy]'`, or use the layers of Keras 3."
-        ) from error
-    try:
-        return getattr(found, name)
-    except AttributeError as error:
-        raise errors.MissingNameError(f"module {module!r} has no attribute {name!r}") from error

@@ -9,17 +9,18 @@ Synopsis::
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kestimator import errors
-from kestimator.legacy import keras2_modules, names, usage
+from kestimator.legacy import names, usage
 
 
 class ServedModule(types.ModuleType):
@@ -33,28 +34,45 @@ class ServedModule(types.ModuleType):
         super().__init__(name, f"The names of {name} that kestimator has.")
         self._table_name = names.table_name(name) or name
 
+    @functools.cached_property
+    def _targets(self) -> Mapping[str, str]:
+        return names.targets(self._table_name)
+
     @property
     def __all__(self) -> list[str]:
         """The public names, for `from module import *`."""
-        return sorted(name for name in names.targets(self._table_name) if not name.startswith("_"))
+        return sorted(name for name in self._names() if not name.startswith("_"))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        targets = names.targets(self._table_name)
-        if name in targets:
-            usage.note(f"{self.__name__}.{name}", targets[name])
-            module, _, attribute = targets[name].partition(":")
-            return getattr(importlib.import_module(module), attribute)
-        if self._table_name in keras2_modules.PATHS:
-            usage.note(f"{self.__name__}.{name}", f"tf_keras:{name}")
-            return keras2_modules.name_in(self._table_name, name)
-        if serves(f"{self.__name__}.{name}"):
-            return importlib.import_module(f"{self.__name__}.{name}")
+        full_name = f"{self.__name__}.{name}"
+        target = self._target(name)
+        if target is not None:
+            # TensorFlow itself asks for names of other packages, see the tables.
+            if full_name.startswith("tensorflow"):
+                usage.note(full_name, target)
+            return _value(target, full_name)
+        if serves(full_name):
+            return importlib.import_module(full_name)
         raise errors.MissingNameError(_missing(self.__name__, name))
 
+    def _target(self, name: str) -> str | None:
+        if name in self._targets or "*" not in self._targets:
+            return self._targets.get(name)
+        library = self._targets["*"]
+        has_name = hasattr(_imported(library, f"{self.__name__}.{name}"), name)
+        return f"{library}:{name}" if has_name else None
+
+    def _names(self) -> set[str]:
+        listed = {*self._targets} - {"*"}
+        if "*" in self._targets:
+            library = _imported(self._targets["*"], self.__name__)
+            listed |= {*getattr(library, "__all__", dir(library))}
+        return listed
+
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *names.targets(self._table_name)})
+        return sorted({*super().__dir__(), *self._names()})
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -111,8 +129,32 @@ def forget() -> None:
                 delattr(sys.modules[parent], child)
 
 
+def _value(target: str, full_name: str) -> Any:
+    """Returns what a target leads to.
+
+    Raises:
+        errors.MissingNameError: It leads to a package that is not installed.
+    """
+    module, _, attribute = target.partition(":")
+    return functools.reduce(getattr, attribute.split("."), _imported(module, full_name))
+
+
+def _imported(module: str, full_name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise errors.MissingNameError(
+            f"{full_name} needs the package {package}, which is not installed. Run "
+            "`pip install 'kestimator[legacy]'`, or use the layers of Keras 3."
+        ) from error
+
+
 def _missing(module: str, name: str) -> str:
-    instead = names.replacement(name)
+    table = names.table_name(module)
+    instead = names.replacement(f"{table}.{name}") or names.replacement(name)
     if not instead:
         instead = (
             "tf.estimator 2.15 may have had it, and kestimator does not. "

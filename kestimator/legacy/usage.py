@@ -17,7 +17,12 @@ Uses = dict[tuple[str, str, int], str]
 """The targets of names, by the name, the file that asks for it, and the line."""
 
 _recorders: list[Uses] = []
-_MACHINERY = ("kestimator.legacy", "importlib", "tensorflow.python.util")
+_MACHINERY = (
+    "kestimator.command_line.tf1_imports",
+    "kestimator.legacy",
+    "importlib",
+    "tensorflow.python.util",
+)
 
 
 def note(name: str, target: str) -> None:

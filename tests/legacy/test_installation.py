@@ -71,7 +71,8 @@ class TestInstalled:
     def test_every_name_leads_somewhere(self, module):
         for target in names.targets(module).values():
             owner, _, attribute = target.partition(":")
-            assert hasattr(importlib.import_module(owner), attribute), target
+            found = importlib.import_module(owner)
+            assert not attribute or hasattr(found, attribute), target
 
     @pytest.mark.parametrize("module", sorted(GOLDEN))
     def test_every_public_name_of_the_original_is_there_or_has_a_replacement(self, module):

@@ -48,6 +48,7 @@ MODULES = (
     "saved_models",
     "scaffold",
     "sdca",
+    "slim_nets",
     "specs",
     "summaries",
     "tf_layers",
