@@ -16,6 +16,7 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── NanLossError                  (NanLossDuringTrainingError)  the data holds a NaN, too
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
     ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
+    ├── MissingPackageError           (ImportError) a package of an extra is not installed
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   (tf.errors.NotFoundError)  there is none where one is needed
         ├── KerasFileError            (OSError)  a Keras file is absent or cannot be read
@@ -52,6 +53,7 @@ __all__ = [
     "KestimatorError",
     "MetricNotFoundError",
     "MissingNameError",
+    "MissingPackageError",
     "MissingVariableError",
     "ModeNotExportedError",
     "NamesError",
@@ -125,6 +127,10 @@ class ModeNotExportedError(KestimatorError, RuntimeError):
 
 class SavedModelError(KestimatorError, OSError):
     """There is no SavedModel, or an Estimator did not write it."""
+
+
+class MissingPackageError(KestimatorError, ImportError):
+    """A package is not installed that only some functions need."""
 
 
 class CheckpointError(KestimatorError, ValueError):

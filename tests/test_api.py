@@ -34,6 +34,7 @@ def test_public_names_of_public_modules():
         ".optimizers",
         ".tpu",
         ".tpu.experimental",
+        ".v1",
     )
     found = {
         f"kestimator{name}": sorted(importlib.import_module(f"kestimator{name}").__all__)
@@ -44,7 +45,7 @@ def test_public_names_of_public_modules():
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "experimental", "export", "hooks", "inputs", "optimizers", "tpu"]
+    "module", ["errors", "experimental", "export", "hooks", "inputs", "optimizers", "tpu", "v1"]
 )
 def test_public_modules_have_the_names_that_they_list(module):
     public = getattr(kestimator, module)

@@ -190,6 +190,7 @@ def model_of(
 ) -> canned_estimator.CannedModel:
     """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
+    generation.check_columns("feature_columns", part.columns)
     canned_optimizers.check("optimizer", optimizer)
 
     def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:

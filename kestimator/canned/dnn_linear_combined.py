@@ -240,8 +240,10 @@ class _CombinedModel:
                 "neither. Pass columns for the linear part, for the network, or for both."
             )
         if self.network is not None:
+            generation.check_columns("dnn_feature_columns", self.network.columns)
             canned_optimizers.check("dnn_optimizer", self.dnn_optimizer)
         if self.linear is not None:
+            generation.check_columns("linear_feature_columns", self.linear.columns)
             canned_optimizers.check("linear_optimizer", self.linear_optimizer)
 
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:

@@ -171,6 +171,7 @@ def model_of(
     """Checks the arguments of an estimator, and makes its model."""
     model_fns.check_head(head)
     part = LinearPart.checked("feature_columns", feature_columns, sparse_combiner)
+    generation.check_columns("feature_columns", part.columns)
     blueprint = to_keras.Blueprint(head, linear=part)
     if isinstance(optimizer, sdca.LinearSDCA):
         return canned_estimator.CannedModel(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from kestimator.command_line import run
+from kestimator.command_line import migrate, run
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m kestimator", description="Programs written for tf.estimator."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run,):
+    for module in (run, migrate):
         name = module.__name__.rpartition(".")[2]
         summary = (module.__doc__ or "").partition("\n")[0]
         command = commands.add_parser(name, help=summary, description=summary)

@@ -19,6 +19,11 @@ NAMES = [
         for kind in ("Baseline", "DNN", "DNNLinearCombined", "Linear")
         for task in ("Classifier", "Estimator", "Regressor")
     ),
+    *(
+        f"v1.{kind}{task}"
+        for kind in ("Baseline", "DNN", "DNNLinearCombined", "Linear")
+        for task in ("Classifier", "Estimator", "Regressor")
+    ),
     "add_metrics",
     "classifier_parse_example_spec",
     *(f"experimental.{name}" for name in ("KMeans", "LinearSDCA", "RNNClassifier", "RNNEstimator")),

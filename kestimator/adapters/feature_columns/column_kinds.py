@@ -79,6 +79,11 @@ def is_categorical(column: Column) -> bool:
     return isinstance(column, _internals.CategoricalColumn)
 
 
+def has_shared_table(column: Column) -> bool:
+    """Whether it is a column of `tf.feature_column.shared_embeddings`."""
+    return isinstance(column, _internals.SharedEmbeddingColumn)
+
+
 def is_sequence(column: Column) -> bool:
     """Whether a column gives a sequence of vectors for an example."""
     # Embedding and indicator columns are SequenceDenseColumns by class; their source decides.

@@ -13,10 +13,9 @@ they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -49,14 +48,6 @@ NAMES: dict[str, type[update_rules.Rule]] = {
     "RMSProp": moment_rules.RMSprop,
     "SGD": update_rules.SGD,
 }
-V1_NAMES: dict[str, Callable[[float | None], Any]] = {
-    "Adagrad": _v1.train.AdagradOptimizer,
-    "Adam": _v1.train.AdamOptimizer,
-    "Ftrl": _v1.train.FtrlOptimizer,
-    "RMSProp": _v1.train.RMSPropOptimizer,
-    "SGD": _v1.train.GradientDescentOptimizer,
-}
-"""The optimizers that tf.compat.v1.estimator knows by name."""
 _EXPECTED = (
     f"one of the names {', '.join(map(repr, NAMES))}, a keras.optimizers.Optimizer, a tf_keras "
     "optimizer, a tf.compat.v1.train.Optimizer, or a function without arguments that returns an "
@@ -144,7 +135,6 @@ def minimize(
     used_names: set[str] | None = None,
     sum_over_replicas: bool = False,
     argument: str = "optimizer",
-    slots: str = "",
 ) -> tf.Operation:
     """Adds a training step to the graph.
 
@@ -160,7 +150,6 @@ def minimize(
             another name, such as `Adagrad_1`.
         sum_over_replicas: Whether gradients of several replicas are summed; else they are averaged.
         argument: The name of the caller's argument.
-        slots: What stands between the names of a variable and of its slot, for TF1 optimizers.
 
     Returns:
         The operation that makes the step.
@@ -200,27 +189,9 @@ def minimize(
             state = _State(equivalent.rule, step, used_names)
             return _minimize_by_rule(equivalent, loss, variables, state, over_replicas)
         optimizer = keras_optimizers.copied(optimizer)
-    with _slots_called(slots):
-        return train_ops.minimize(
-            optimizer, loss, variables, counts=step is not None, sum_over_replicas=sum_over_replicas
-        )
-
-
-@contextlib.contextmanager
-def _slots_called(part: str) -> Iterator[None]:
-    """Puts a part into the names of the slots that TF1 optimizers make, `<variable>/<slot>`."""
-    if not part:
-        yield
-        return
-
-    def renamed(getter: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
-        # TensorFlow ends the name with a slash, since the name of the scope is the whole name.
-        variable, _, slot = name.rstrip("/").rpartition("/")
-        return getter(f"{variable}/{part}{slot}/", *args, **kwargs)
-
-    scope = _v1.get_variable_scope()
-    with _v1.variable_scope(scope, custom_getter=renamed, auxiliary_name_scope=False):
-        yield
+    return train_ops.minimize(
+        optimizer, loss, variables, counts=step is not None, sum_over_replicas=sum_over_replicas
+    )
 
 
 def minimize_keras2(

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from kestimator.adapters.optimizers import canned_optimizers
+from kestimator import errors
+from kestimator.adapters.feature_columns import column_kinds
+from kestimator.adapters.optimizers import tf1_optimizers
 from kestimator.heads.parts import base
 
 _v1 = tf.compat.v1
@@ -69,10 +71,28 @@ class Generation:
             else:
                 yield Scope(name)
 
+    def check_columns(self, argument: str, columns: Sequence[column_kinds.Column]) -> None:
+        """Checks that the generation can use columns.
+
+        Raises:
+            errors.ArgumentError: There is a shared embedding. The first generation of the original
+                trains its table, and has another name for it than the second.
+        """
+        for column in columns if self.is_v1 else ():
+            if column_kinds.has_shared_table(column):
+                raise errors.ArgumentError(
+                    errors.invalid_argument(
+                        argument,
+                        column,
+                        "columns other than those of tf.feature_column.shared_embeddings",
+                        "Use tf.compat.v1.feature_column.shared_embedding_columns.",
+                    )
+                )
+
     def optimizer(self, optimizer: Any, learning_rate: float | None) -> Any:
         """An optimizer given by name as an object, if the generation has one for the name."""
         if self.is_v1 and isinstance(optimizer, str):
-            return canned_optimizers.V1_NAMES[optimizer](learning_rate)
+            return tf1_optimizers.NAMES[optimizer](learning_rate)
         return optimizer
 
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Tensor
-from kestimator.adapters.optimizers import canned_optimizers
+from kestimator.adapters.optimizers import canned_optimizers, tf1_optimizers
 from kestimator.canned.parts import generations
 from kestimator.engine.graphs import op_names
 from kestimator.heads import BinaryClassHead, Head, MultiClassHead, RegressionHead
@@ -116,22 +116,23 @@ def _train_op_fn(
 
     def make(loss: Tensor) -> tf.Operation:
         step, names = _v1.train.get_or_create_global_step(), set[str]()
-        operations = [
-            canned_optimizers.minimize(
-                generation.optimizer(part.optimizer, part.learning_rate),
-                loss,
-                part.variables,
-                # The first part counts the global step, so that a step of all parts is one step.
-                step=None if place else step,
-                learning_rate=part.learning_rate,
-                clipnorm=part.clipnorm,
-                used_names=names,
-                sum_over_replicas=is_sum,
-                argument=part.argument,
-                slots=scope.slots,
-            )
-            for place, part in enumerate(parts)
-        ]
+        variables = [variable for part in parts for variable in part.variables]
+        with tf1_optimizers.slots_called(scope.slots, variables):
+            operations = [
+                canned_optimizers.minimize(
+                    generation.optimizer(part.optimizer, part.learning_rate),
+                    loss,
+                    part.variables,
+                    # The first part counts the global step: a step of all parts is one step.
+                    step=None if place else step,
+                    learning_rate=part.learning_rate,
+                    clipnorm=part.clipnorm,
+                    used_names=names,
+                    sum_over_replicas=is_sum,
+                    argument=part.argument,
+                )
+                for place, part in enumerate(parts)
+            ]
         return operations[0] if len(operations) == 1 else tf.group(*operations)
 
     return make

@@ -340,7 +340,7 @@ def trace(
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
-        keras2_state.keras2_variables_in_their_place(),
+        keras2_state.keras2_variables_in_their_place(creator.store),
         lending.lending(creator),
     ):
         before(graph)
