@@ -165,7 +165,7 @@ _BELOW_PYTHON: Mapping[str, Mapping[str, str]] = {
     "inputs.inputs": _of("kestimator.inputs", "numpy_input_fn pandas_input_fn"),
     "inputs.numpy_io": _of("kestimator.inputs", "numpy_input_fn"),
     "inputs.pandas_io": _of("kestimator.inputs", "pandas_input_fn"),
-    "keras_lib": _of("kestimator", "model_to_estimator"),
+    "keras_lib": _of(_FUNCTIONS, "model_to_estimator"),
     "mode_keys": _of("kestimator", "ModeKeys"),
     "model_fn": _of("kestimator", "EstimatorSpec ModeKeys")
     | _of("kestimator.experimental", "call_logit_fn")
