@@ -221,7 +221,9 @@ class ArrayInput:
                 self.shuffle,
             )
             epochs = tf.constant(self.num_epochs or 0, tf.int64)
-            arguments = tensors, tf.constant(rows, tf.int64), epochs, _seed()
+            # A random order takes a seed from the count of the model's random ops, as in tf.estimator.
+            seed = _seed() if self.shuffle else tf.constant(0, tf.int64)
+            arguments = tensors, tf.constant(rows, tf.int64), epochs, seed
             if not as_tensors:
                 return _not_to_be_unpacked(pipeline(*arguments))
         return _next_of(pipeline(*arguments))

@@ -76,6 +76,26 @@ class TestNumpyInputFn:
         assert (lists(input_fn), lists(input_fn)) == (first, second)
         assert first != second
 
+    @pytest.mark.parametrize(
+        ("shuffle", "drawn"), [(False, [0.12736404, 0.81469131]), (True, [0.77806914, 0.50528848])]
+    )
+    @pytest.mark.parametrize("is_frame", [False, True])
+    def test_only_a_random_order_takes_a_seed_from_the_model(self, is_frame, shuffle, drawn):
+        def model_fn(features, labels, mode):
+            weight = v1.get_variable("w", [2], initializer=v1.random_uniform_initializer())
+            step = v1.train.get_global_step().assign_add(1)
+            return kestimator.EstimatorSpec(mode, loss=tf.reduce_sum(weight), train_op=step)
+
+        x = {"x": np.ones(8)}
+        if is_frame:
+            input_fn = pandas_input_fn(pd.DataFrame(x), batch_size=2, shuffle=shuffle)
+        else:
+            input_fn = numpy_input_fn(x, batch_size=2, shuffle=shuffle)
+        config = kestimator.RunConfig(tf_random_seed=3)
+        estimator = kestimator.Estimator(model_fn, config=config).train(input_fn, steps=1)
+        # From tf.estimator, whose queues took a seed in the same way.
+        np.testing.assert_allclose(estimator.get_variable_value("w"), drawn, rtol=1e-6)
+
     @pytest.mark.parametrize("labels", [None, np.arange(5), {"y": np.arange(5)}])
     @pytest.mark.parametrize("x", [np.ones((5, 2)), {"a": np.arange(5), "b": np.array([*"abcde"])}])
     def test_the_only_batch_is_that_of_the_dataset(self, x, labels):

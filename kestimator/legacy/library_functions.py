@@ -13,6 +13,7 @@ import tensorflow as tf
 from kestimator import errors, hooks
 from kestimator.adapters.hooks import event_files
 from kestimator.config import RunConfig, default_session_config
+from kestimator.interop import from_keras
 from kestimator.keys import MetricKeys
 from kestimator.runtime import arguments
 from kestimator.validation import checks, keras2
@@ -96,6 +97,20 @@ def maybe_overwrite_model_dir_and_session_config(
 ) -> RunConfig:
     """Returns a RunConfig with a model_dir and a session_config; both arguments may be None."""
     return arguments.resolved_config(config, model_dir)
+
+
+def model_to_estimator(*arguments: Any, use_v2_estimator: bool = False, **options: Any) -> Any:
+    """Makes an Estimator of a compiled Keras model; see `kestimator.model_to_estimator`.
+
+    Keras 2 calls this function for `tf.keras.estimator.model_to_estimator`.
+
+    Args:
+        *arguments: Those of `kestimator.model_to_estimator`.
+        use_v2_estimator: Ignored: there is one Estimator for TF 1 and TF 2.
+        **options: Those of `kestimator.model_to_estimator`.
+    """
+    del use_v2_estimator
+    return from_keras.model_to_estimator(*arguments, **options)
 
 
 def get_default_session_config() -> Any:

@@ -171,7 +171,7 @@ _BELOW_PYTHON: Mapping[str, Mapping[str, str]] = {
     "inputs.inputs": targets_in("kestimator.inputs", "numpy_input_fn pandas_input_fn"),
     "inputs.numpy_io": targets_in("kestimator.inputs", "numpy_input_fn"),
     "inputs.pandas_io": targets_in("kestimator.inputs", "pandas_input_fn"),
-    "keras_lib": targets_in("kestimator", "model_to_estimator"),
+    "keras_lib": targets_in(_FUNCTIONS, "model_to_estimator"),
     "mode_keys": targets_in("kestimator", "ModeKeys"),
     "model_fn": targets_in("kestimator", "EstimatorSpec ModeKeys")
     | targets_in("kestimator.experimental", "call_logit_fn")

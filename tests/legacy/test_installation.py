@@ -97,6 +97,14 @@ class TestInstalled:
         with pytest.raises(kestimator.errors.MissingNameError, match="no attribute 'dens'"):
             v1.layers.dens  # noqa: B018
 
+    def test_keras_2_makes_estimators(self, tmp_path):
+        import tf_keras
+
+        model = tf_keras.Sequential([tf_keras.layers.Dense(1, input_shape=(2,))])
+        model.compile(tf_keras.optimizers.legacy.SGD(), "mse")
+        estimator = tf_keras.estimator.model_to_estimator(model, model_dir=str(tmp_path))
+        assert isinstance(estimator, kestimator.Estimator)
+
     def test_layers_without_keras_2(self, monkeypatch):
         path = "tf_keras.api._v1.keras.__internal__.legacy.layers"
         monkeypatch.setitem(sys.modules, path, None)
