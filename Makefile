@@ -52,6 +52,8 @@ goldens: $(ORACLE_READY)  ## Record again what tf.estimator 2.15 does
 	$(ORACLE)/bin/python -m tests.golden.make_saved_model
 	$(ORACLE)/bin/python -m tests.golden.make_signatures
 	$(ORACLE)/bin/python -m tests.golden.make_keras_models
+	$(ORACLE)/bin/python -m tests.migration.make_goldens
+	$(ORACLE)/bin/python -m tests.golden.make_legacy_names
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) $(ORACLE) $(OLDEST) $(NEWEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .cache

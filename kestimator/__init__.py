@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kestimator import errors, experimental, export, inputs, optimizers, v1
+from kestimator import errors, experimental, export, inputs, optimizers, tpu, v1
 from kestimator.canned import (
     BaselineClassifier,
     BaselineEstimator,
@@ -56,6 +56,7 @@ from kestimator.hooks import (
 from kestimator.interop.from_keras import model_to_estimator
 from kestimator.interop.saved_model_estimator import SavedModelEstimator
 from kestimator.keys import ModeKeys
+from kestimator.legacy import install, uninstall
 from kestimator.specs import EstimatorSpec, EvalSpec, TrainSpec, VocabInfo, WarmStartSettings
 from kestimator.train_eval.exporters import BestExporter, Exporter, FinalExporter, LatestExporter
 from kestimator.train_eval.training import train_and_evaluate
@@ -121,9 +122,12 @@ __all__ = [
     "export",
     "forward_features",
     "inputs",
+    "install",
     "model_to_estimator",
     "optimizers",
     "regressor_parse_example_spec",
+    "tpu",
     "train_and_evaluate",
+    "uninstall",
     "v1",
 ]

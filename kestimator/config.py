@@ -175,70 +175,73 @@ class RunConfig:
     def __post_init__(self) -> None:
         """Fills in defaults that depend on other arguments and TF_CONFIG; checks the result."""
         self._settle_save_checkpoints()
-        if self.cluster is _UNSET:
+        if self._place is _UNSET:
             self._set("cluster", ClusterInfo.from_environment())
-        elif self.cluster is None:
-            raise errors.ArgumentTypeError(
-                errors.invalid_argument("cluster", None, "a kestimator.ClusterInfo")
-            )
+        kinds.checked_instance("cluster", self._place, ClusterInfo, "a kestimator.ClusterInfo")
         self._settle_strategies()
         _check(self)
         for field in dataclasses.fields(self):
             _warn_if_without_effect(field.name, getattr(self, field.name))
         # The stored value, which a property of a subclass may override.
-        self._set("model_dir", _model_dir(vars(self)["model_dir"], self.cluster.model_dir))
+        self._set("model_dir", _model_dir(vars(self)["model_dir"], self._place.model_dir))
         if self.session_config is None:
-            self._set("session_config", _cluster_session_config(self.cluster))
+            self._set("session_config", self._cluster_session_config())
+
+    @property
+    def _place(self) -> ClusterInfo:
+        """The place of this process in a cluster, also if a subclass overrides `cluster`."""
+        place: ClusterInfo = vars(self)["cluster"]
+        return place
 
     @property
     def task_type(self) -> str:
         """The role of this process: "worker" unless TF_CONFIG says otherwise."""
-        return self.cluster.task_type
+        return self._place.task_type
 
     @property
     def task_id(self) -> int:
         """The index of this process among those of its type."""
-        return self.cluster.task_id
+        return self._place.task_id
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes checkpoints and summaries."""
-        return self.cluster.is_chief
+        return self._place.is_chief
 
     @property
     def num_ps_replicas(self) -> int:
         """The number of parameter servers."""
-        return self.cluster.num_ps_replicas
+        return self._place.num_ps_replicas
 
     @property
     def num_worker_replicas(self) -> int:
         """The number of workers, the chief included; 0 in an evaluator."""
-        return self.cluster.num_worker_replicas
+        return self._place.num_worker_replicas
 
     @property
     def master(self) -> str:
         """The address of this process's server, "" if none is needed."""
-        return self.cluster.master
+        return self._place.master
 
     @property
     def evaluation_master(self) -> str:
         """The address of the server for evaluation, "" if none is needed."""
-        return self.cluster.evaluation_master
+        return self._place.evaluation_master
 
     @property
     def global_id_in_cluster(self) -> int | None:
         """The index among all tasks; the chief is 0, parameter servers come last."""
-        return self.cluster.global_id_in_cluster
+        return self._place.global_id_in_cluster
 
     @property
     def cluster_spec(self) -> tf.train.ClusterSpec:
         """The addresses of all tasks; empty without a cluster."""
-        return self.cluster.cluster_spec
+        return self._place.cluster_spec
 
     @property
     def service(self) -> dict[str, Any] | None:
         """The value of "service" in TF_CONFIG."""
-        return self.cluster.service
+        return self._place.service
 
     def replace(self, **changes: Any) -> RunConfig:
         """Returns a deep copy with other values; strategies and `device_fn` are shared.
@@ -298,6 +301,20 @@ class RunConfig:
         self._set("save_checkpoints_steps", None if steps is _UNSET else steps)
         self._set("save_checkpoints_secs", None if seconds is _UNSET else seconds)
 
+    def _cluster_session_config(self) -> tf.compat.v1.ConfigProto | None:
+        """Lets workers only talk to parameter servers, so that none waits for another worker."""
+        peers = {
+            TaskType.MASTER: ["/job:ps", "/job:master"],
+            TaskType.CHIEF: ["/job:ps", "/job:chief"],
+            TaskType.WORKER: ["/job:ps", f"/job:worker/task:{self.task_id}"],
+            TaskType.PS: ["/job:ps", "/job:worker", "/job:chief", "/job:master"],
+        }
+        if not self._place.cluster_spec or self.task_type not in peers:
+            return None
+        config = default_session_config()
+        config.device_filters.extend(peers[self.task_type])
+        return config
+
     def _settle_strategies(self) -> None:
         """Copies the strategies from `experimental_distribute`."""
         older = self.experimental_distribute
@@ -328,21 +345,6 @@ def default_session_config() -> tf.compat.v1.ConfigProto:
     config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
     rewriting = config.graph_options.rewrite_options
     rewriting.meta_optimizer_iterations = type(rewriting).ONE
-    return config
-
-
-def _cluster_session_config(cluster: ClusterInfo) -> tf.compat.v1.ConfigProto | None:
-    """Lets workers only talk to parameter servers, so that none waits for another worker."""
-    peers = {
-        TaskType.MASTER: ["/job:ps", "/job:master"],
-        TaskType.CHIEF: ["/job:ps", "/job:chief"],
-        TaskType.WORKER: ["/job:ps", f"/job:worker/task:{cluster.task_id}"],
-        TaskType.PS: ["/job:ps", "/job:worker", "/job:chief", "/job:master"],
-    }
-    if not cluster.cluster_spec or cluster.task_type not in peers:
-        return None
-    config = default_session_config()
-    config.device_filters.extend(peers[cluster.task_type])
     return config
 
 
@@ -457,7 +459,6 @@ _PLAIN: dict[str, Callable[[str, Any], Any]] = {
 
 # A wrong type raises ArgumentTypeError, a wrong value raises ArgumentError.
 _TYPES: dict[str, tuple[_Predicate, str]] = {
-    "cluster": (lambda value: isinstance(value, ClusterInfo), "a kestimator.ClusterInfo"),
     "model_dir": (_is_path, "a path, or None"),
     "experimental_distribute": (
         _has_strategies,

@@ -7,6 +7,8 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── ArgumentError                 (ValueError)  an argument's value is wrong
     ├── ArgumentTypeError             (TypeError)   an argument's type is wrong
     ├── MetricNotFoundError           (KeyError)    no evaluation has a metric of that name
+    ├── MissingNameError              (AttributeError)  a name of tf.estimator that is not here
+    ├── ProgramError                  (ValueError)  a program to run or to migrate cannot be read
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
     │   └── NamesError                (KeyError)    the model expects other names
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
@@ -14,6 +16,7 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── NanLossError                  (NanLossDuringTrainingError)  the data holds a NaN, too
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
     ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
+    ├── MissingPackageError           (ImportError) a package of an extra is not installed
     └── CheckpointError               (ValueError)
         ├── CheckpointNotFoundError   (tf.errors.NotFoundError)  there is none where one is needed
         ├── KerasFileError            (OSError)  a Keras file is absent or cannot be read
@@ -49,10 +52,13 @@ __all__ = [
     "KerasFileError",
     "KestimatorError",
     "MetricNotFoundError",
+    "MissingNameError",
+    "MissingPackageError",
     "MissingVariableError",
     "ModeNotExportedError",
     "NamesError",
     "NanLossError",
+    "ProgramError",
     "SavedModelError",
     "UnreadableCheckpointError",
     "VariableShapeError",
@@ -79,6 +85,14 @@ class MetricNotFoundError(KestimatorError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its message in quotes
+
+
+class MissingNameError(KestimatorError, AttributeError):
+    """A program asks for a name of tf.estimator that does not exist here."""
+
+
+class ProgramError(KestimatorError, ValueError):
+    """A program to run or to migrate cannot be read."""
 
 
 class InputError(KestimatorError, ValueError):
@@ -113,6 +127,10 @@ class ModeNotExportedError(KestimatorError, RuntimeError):
 
 class SavedModelError(KestimatorError, OSError):
     """There is no SavedModel, or an Estimator did not write it."""
+
+
+class MissingPackageError(KestimatorError, ImportError):
+    """A package is not installed that only some functions need."""
 
 
 class CheckpointError(KestimatorError, ValueError):

@@ -98,7 +98,7 @@ class Estimator:
         params: Any = None,
         warm_start_from: str | bytes | specs.WarmStartSettings | None = None,
     ) -> None:
-        arguments.refuse_overrides(type(self), Estimator)
+        self._assert_members_are_not_overridden()
         signatures.check_model_fn(model_fn, params)
         self._config = arguments.resolved_config(config, model_dir)
         logs.info("Using config: %s", self._config)
@@ -131,7 +131,9 @@ class Estimator:
         ) -> specs.EstimatorSpec:
             # Called in a plain graph, where nothing else keeps metrics out of checkpoints.
             with _plain_graphs.metrics_are_local():
-                return programs.call_model_fn(self._state, features, labels, mode, config)
+                return programs.call_model_fn(
+                    self._state, features, labels, mode, config, is_served=True
+                )
 
         return public_model_fn
 
@@ -169,7 +171,7 @@ class Estimator:
             tf.compat.v1.train.NanLossDuringTrainingError: The loss became NaN.
             errors.GlobalStepError: Neither the train op nor a hook advances the global step.
         """
-        signatures.check_input_fn(input_fn)
+        self._state.convention.check_run(input_fn, ModeKeys.TRAIN)
         steps, max_steps = arguments.checked_steps(steps, max_steps)
         arguments.check_trains(self._config)
         self._check_mode(ModeKeys.TRAIN)
@@ -263,7 +265,7 @@ class Estimator:
                 `checkpoint_path` does not exist.
             errors.MissingVariableError: The checkpoint lacks a variable of the model.
         """
-        signatures.check_input_fn(input_fn)
+        self._state.convention.check_run(input_fn, ModeKeys.EVAL)
         self._check_mode(ModeKeys.EVAL)
         steps = arguments.checked_limit("steps", steps)
         checks.check_name("name", name)
@@ -321,7 +323,7 @@ class Estimator:
             ValueError: `checkpoint_path` does not exist; no prediction has a key of
                 `predict_keys`; batch sizes differ between predictions.
         """
-        signatures.check_input_fn(input_fn)
+        self._state.convention.check_run(input_fn, ModeKeys.PREDICT)
         self._check_mode(ModeKeys.PREDICT)
         predict_hooks = list(checks.checked_hooks("hooks", hooks))
         if predict_keys is not None:
@@ -430,6 +432,7 @@ class Estimator:
         return self._export(request, checkpoint_path)
 
     def _export(self, request: ExportRequest, checkpoint_path: str | None) -> bytes:
+        self._state.convention.check_export()
         for mode in request.receiver_fns:
             self._check_mode(mode)
         with self._state.tracker.lock:  # so that training deletes no checkpoint
@@ -510,7 +513,7 @@ class Estimator:
         """
         target = keras_export.checked_target(path)
         if input_fn is not None:
-            signatures.check_input_fn(input_fn)
+            self._state.convention.check_run(input_fn, ModeKeys.PREDICT)
         make_model = getattr(self, "to_keras", None)
         with self._state.tracker.lock:  # so that training deletes no checkpoint
             checkpoint = self._checkpoint(checkpoint_path) or self._trained()
@@ -561,6 +564,34 @@ class Estimator:
 
     def _check_mode(self, mode: str) -> None:
         """Does nothing; a subclass may refuse a mode that it cannot run."""
+
+    # Libraries on tf.estimator use these names, so they are as fixed as public ones.
+
+    def _assert_members_are_not_overridden(self) -> None:
+        """Refuses a subclass that redefines members; a subclass may redefine this, too."""
+        arguments.refuse_overrides(type(self), Estimator)
+
+    @property
+    def _model_fn(self) -> ModelFn:
+        """The model_fn as it was passed. A new one is used from the next call on."""
+        return self._state.model_fn
+
+    @_model_fn.setter
+    def _model_fn(self, model_fn: ModelFn) -> None:
+        signatures.check_model_fn(model_fn, self._params)
+        self._state.replace_model_fn(model_fn)
+
+    @property
+    def _model_dir(self) -> str:
+        return self.model_dir
+
+    @property
+    def _session_config(self) -> Any:
+        return self._config.session_config
+
+    def _create_and_assert_global_step(self, graph: tf.Graph) -> Any:
+        """Creates the global step in a graph of the caller's."""
+        return tf.compat.v1.train.create_global_step(graph)
 
     def _trained(self) -> str:
         path = self.latest_checkpoint()

@@ -5,10 +5,12 @@
 A process that imports TensorFlow for other tests has its devices already.
 """
 
+import importlib
 import json
 import shutil
 import sys
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -724,6 +726,50 @@ def exported_with_tf1():
 @program
 def exported_with_keras():
     return exported_for_every_mode(keras_model(lambda: keras.optimizers.Adam(0.1), normalized=True))
+
+
+def keras2_model(train_op):
+    """Two layers of Keras 2, one of them of `tf.layers`."""
+    tf_keras = importlib.import_module("tf_keras")
+    functions = importlib.import_module("tf_keras.api._v1.keras.__internal__.legacy.layers")
+
+    def model_fn(features, labels, mode):
+        initializer = v1.constant_initializer(0.3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tf.layers says that it is deprecated
+            hidden = functions.dense(features["x"], 3, kernel_initializer=initializer)
+        outputs = tf_keras.layers.Dense(1, kernel_initializer="ones", name="last")(hidden)
+        loss = tf.reduce_mean((outputs - labels) ** 2)
+        return ks.EstimatorSpec(mode, {"y": outputs}, loss, train_op(tf_keras, loss))
+
+    return model_fn
+
+
+def keras2_step(tf_keras, loss):
+    optimizer = tf_keras.optimizers.legacy.SGD(0.1)
+    optimizer.iterations = v1.train.get_global_step()
+    return tf.group(*optimizer.get_updates(loss, v1.trainable_variables()))
+
+
+@program
+def keras2_layers():
+    model_fn = keras2_model(lambda tf_keras, loss: tf_keras.optimizers.legacy.Adam(0.1))
+    several = estimator(model_fn, mirrored()).train(batches(4), steps=4)
+    one = estimator(model_fn, None).train(batches(8), steps=4)
+    tf_keras = importlib.import_module("tf_keras")
+    model = tf_keras.Sequential([tf_keras.Input([2], name="x"), tf_keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    refused = []
+    for other in (
+        estimator(keras2_model(keras2_step), mirrored()),
+        ks.model_to_estimator(model, config=ks.RunConfig(train_distribute=mirrored())),
+    ):
+        try:
+            other.train(batches(4), steps=1)
+        except ValueError as error:
+            refused.append("replicas" in str(error) and "`train_distribute`" in str(error))
+    weights = largest_difference(checkpoint(several), checkpoint(one))
+    return {"weights": weights, "refused": refused}
 
 
 if __name__ == "__main__":

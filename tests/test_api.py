@@ -32,6 +32,8 @@ def test_public_names_of_public_modules():
         ".hooks",
         ".inputs",
         ".optimizers",
+        ".tpu",
+        ".tpu.experimental",
         ".v1",
     )
     found = {
@@ -43,7 +45,7 @@ def test_public_names_of_public_modules():
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "experimental", "export", "hooks", "inputs", "optimizers", "v1"]
+    "module", ["errors", "experimental", "export", "hooks", "inputs", "optimizers", "tpu", "v1"]
 )
 def test_public_modules_have_the_names_that_they_list(module):
     public = getattr(kestimator, module)

@@ -72,7 +72,7 @@ class DNNEstimator(canned_estimator.CannedEstimator):
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model = _model(head, part, optimizer, self._generation)
+        model = model_of(head, part, optimizer, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -128,7 +128,7 @@ class DNNClassifier(canned_estimator.CannedEstimator):
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model = _model(head, part, optimizer, self._generation)
+        model = model_of(head, part, optimizer, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -181,11 +181,11 @@ class DNNRegressor(canned_estimator.CannedEstimator):
         part = NetworkPart.checked(
             feature_columns, hidden_units, activation_fn, dropout, batch_norm
         )
-        model = _model(head, part, optimizer, self._generation)
+        model = model_of(head, part, optimizer, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-def _model(
+def model_of(
     head: Head, part: NetworkPart, optimizer: Any, generation: generations.Generation
 ) -> canned_estimator.CannedModel:
     """Checks the arguments of an estimator, and makes its model."""

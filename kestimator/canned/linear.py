@@ -64,7 +64,7 @@ class LinearEstimator(canned_estimator.CannedEstimator):
         sparse_combiner: str = "sum",
         warm_start_from: Any = None,
     ) -> None:
-        model = _model(head, feature_columns, optimizer, sparse_combiner, self._generation)
+        model = model_of(head, feature_columns, optimizer, sparse_combiner, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -112,7 +112,7 @@ class LinearClassifier(canned_estimator.CannedEstimator):
         head = model_fns.classification_head(
             n_classes, weight_column, label_vocabulary, loss_reduction, self._generation
         )
-        model = _model(head, feature_columns, optimizer, sparse_combiner, self._generation)
+        model = model_of(head, feature_columns, optimizer, sparse_combiner, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
@@ -157,11 +157,11 @@ class LinearRegressor(canned_estimator.CannedEstimator):
         head = model_fns.regression_head(
             label_dimension, weight_column, loss_reduction, self._generation
         )
-        model = _model(head, feature_columns, optimizer, sparse_combiner, self._generation)
+        model = model_of(head, feature_columns, optimizer, sparse_combiner, self._generation)
         super().__init__(model, model_dir, config, warm_start_from=warm_start_from)
 
 
-def _model(
+def model_of(
     head: Head,
     feature_columns: Any,
     optimizer: Any,

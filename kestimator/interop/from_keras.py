@@ -13,14 +13,23 @@ A training step computes the same as a step of `fit`. Evaluation returns the met
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kestimator import errors, specs
-from kestimator.adapters.keras_models import keras_io, keras_loading, keras_source, keras_steps
+from kestimator.adapters.keras_models import (
+    keras2_models,
+    keras_io,
+    keras_loading,
+    keras_source,
+    keras_steps,
+)
+from kestimator.adapters.optimizers import keras2_optimizers
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import keras_losses
@@ -29,9 +38,10 @@ from kestimator.estimator import Estimator
 from kestimator.exporting.export_outputs import ExportOutput, PredictOutput
 from kestimator.keys import ModeKeys, SignatureKeys
 from kestimator.runtime import arguments
-from kestimator.validation import checks, kinds
+from kestimator.validation import checks, keras2, kinds
 
 _FORMATS = ("checkpoint", "saver")
+_Source = keras_source.Source | keras2_models.Source
 
 
 def model_to_estimator(
@@ -57,6 +67,9 @@ def model_to_estimator(
     Names in checkpoints are the paths of the model's variables, numbered as if nothing else had
     been created in the process.
 
+    A model of Keras 2 (`tf_keras`, or `tf.keras` with TF_USE_LEGACY_KERAS=1) computes and stores
+    the same as in tf.estimator, whose directories train on. Its optimizer starts anew.
+
     Example:
         >>> import keras
         >>> model = keras.Sequential([keras.Input([1], name="x"), keras.layers.Dense(1)])
@@ -69,13 +82,14 @@ def model_to_estimator(
         keras_model: The model: functional, Sequential, or of a custom class that has
             `get_config`.
         keras_model_path: A `.keras` or `.h5` file with the model, instead of `keras_model`. No
-            code in it is run.
+            code in it is run. With TF_USE_LEGACY_KERAS=1, Keras 2 loads it.
         custom_objects: Classes and functions that the configuration of the model refers to, by
             name.
         model_dir: The directory of checkpoints and events, as for `Estimator`.
         config: A `RunConfig`.
         checkpoint_format: "checkpoint" or "saver", as in tf.estimator. Either way a checkpoint
-            holds variables by name.
+            holds variables by name. Only those of a Keras 2 model hold them by the paths of
+            objects if it is "checkpoint"; a model of its own class then needs "saver".
         metric_names_map: Names for the results of `evaluate`, by the Keras names of the compiled
             metrics: for all metrics, and optionally for losses of several outputs.
         export_outputs: Classes of additional signatures to export, by the names of outputs. The
@@ -99,8 +113,13 @@ def model_to_estimator(
     _check_compiled(model)
     outputs = _checked_outputs(export_outputs)
     resolved = arguments.resolved_config(config, model_dir)
-    source = keras_source.Source(model, custom_objects, resolved.tf_random_seed)
-    _check_output_names(outputs, keras_io.output_names(source.model))
+    source: _Source
+    if keras2.is_model(model):
+        source = _source_of_keras2(model, custom_objects, checkpoint_format, resolved)
+        _check_output_names(outputs, source.output_names)
+    else:
+        source = keras_source.Source(model, custom_objects, resolved.tf_random_seed)
+        _check_output_names(outputs, keras_io.output_names(source.model))
     return KerasEstimator(source, resolved, _checked_map(metric_names_map), outputs)
 
 
@@ -116,12 +135,15 @@ class KerasEstimator(Estimator):
 
     def __init__(
         self,
-        source: keras_source.Source,
+        source: _Source,
         config: RunConfig,
         metric_names: Mapping[str, str],
         export_outputs: Mapping[str, type[ExportOutput]],
     ) -> None:
         def model_fn(features: Any, labels: Any, mode: str) -> specs.EstimatorSpec:
+            if isinstance(source, keras2_models.Source):
+                step = source.step(features, labels, mode)
+                return _spec_of_keras2(step, mode, metric_names, export_outputs)
             # The `compute_loss` of the model counts the losses of layers; adding them here would
             # count them twice.
             with keras_losses.left_to_keras():
@@ -134,6 +156,8 @@ class KerasEstimator(Estimator):
     def to_keras(self, checkpoint_path: str | None = None) -> keras.Model:
         """Makes an independent Keras model: trained, and compiled with the optimizer's state.
 
+        The optimizer of a Keras 2 model starts anew.
+
         Args:
             checkpoint_path: The checkpoint; by default the latest.
 
@@ -144,6 +168,9 @@ class KerasEstimator(Estimator):
             errors.CheckpointNotFoundError: There is no checkpoint.
         """
         path = self._checkpoint(checkpoint_path) or self._trained()
+        if isinstance(self._source, keras2_models.Source):
+            with execution_modes.outside(), checkpoint_files.unreadable_as_error(path):
+                return self._source.with_values(path)
         checkpoint = checkpoint_files.reader(path)
         # A hook or an exporter may call this while the graph of training is the default one.
         with execution_modes.outside(), checkpoint_files.unreadable_as_error(path):
@@ -161,20 +188,75 @@ def _given_model(model: Any, path: Any, custom_objects: Mapping[str, Any] | None
             f"`keras_model` and `keras_model_path` ({path!r}) are both given. Pass one of them."
         )
     if model is None:
-        return keras_loading.load(checks.checked_path("keras_model_path", path), custom_objects)
-    if not isinstance(model, keras.Model):
+        path = checks.checked_path("keras_model_path", path)
+        if keras2_models.is_default():
+            return keras2_models.load(path, custom_objects)
+        return keras_loading.load(path, custom_objects)
+    if not (isinstance(model, keras.Model) or keras2.is_model(model)):
         raise errors.ArgumentTypeError(
-            errors.invalid_argument("keras_model", model, "a keras.Model of Keras 3")
+            errors.invalid_argument("keras_model", model, "a keras.Model or a tf_keras.Model")
         )
     return model
 
 
-def _check_compiled(model: keras.Model) -> None:
-    if not model.compiled:
+def _check_compiled(model: Any) -> None:
+    is_compiled = model.optimizer if keras2.is_model(model) else model.compiled
+    if not is_compiled:
         raise errors.ArgumentError(
             f"The Keras model {model.name!r} has not been compiled yet. Call its `compile` with an "
             "optimizer and a loss before `model_to_estimator`."
         )
+
+
+def _source_of_keras2(
+    model: Any,
+    custom_objects: Mapping[str, Any] | None,
+    checkpoint_format: str | None,
+    config: RunConfig,
+) -> keras2_models.Source:
+    saves_objects = checkpoint_format != "saver"
+    if saves_objects and not keras2_models.is_of_layers(model):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "checkpoint_format",
+                checkpoint_format,
+                "'saver' for a model of its own class",
+                "Checkpoints by the paths of objects are only for functional and Sequential "
+                "models of Keras 2, as in tf.estimator.",
+            )
+        )
+    make_saver = functools.partial(
+        tf.compat.v1.train.Saver,
+        sharded=True,
+        max_to_keep=config.keep_checkpoint_max,
+        keep_checkpoint_every_n_hours=config.keep_checkpoint_every_n_hours,
+        save_relative_paths=True,
+    )
+    return keras2_models.Source(
+        model,
+        custom_objects,
+        make_optimizer=keras2_optimizers.maker_like(model.optimizer),
+        make_saver=make_saver if saves_objects else None,
+    )
+
+
+def _spec_of_keras2(
+    step: keras2_models.Step,
+    mode: str,
+    metric_names: Mapping[str, str],
+    export_outputs: Mapping[str, type[ExportOutput]],
+) -> specs.EstimatorSpec:
+    if metric_names and mode == ModeKeys.EVAL:
+        _check_metric_names(metric_names, list(step.metrics), [])
+    return specs.EstimatorSpec(
+        mode,
+        predictions=step.predictions,
+        loss=step.loss,
+        train_op=step.train_op,
+        eval_metric_ops={metric_names.get(n, n): m for n, m in step.metrics.items()},
+        export_outputs=_signatures_of(step.predictions, export_outputs),
+        scaffold=step.scaffold,
+    )
 
 
 def _checked_map(names: Any) -> dict[str, str]:

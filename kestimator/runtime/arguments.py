@@ -12,7 +12,12 @@ from kestimator.validation import checks
 
 _UNREACHED = 2**62
 # `SavedModelEstimator` redefines the last two.
-_MAY_BE_REDEFINED = frozenset({"model_fn", "latest_checkpoint", "_check_mode"})
+_MAY_BE_REDEFINED = frozenset(
+    {
+        *("model_fn", "_create_and_assert_global_step", "_assert_members_are_not_overridden"),
+        *("latest_checkpoint", "_check_mode"),
+    }
+)
 
 
 def checked_limit(name: str, value: Any) -> Any:

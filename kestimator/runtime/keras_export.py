@@ -17,6 +17,7 @@ import keras
 from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files, keras_writing
 from kestimator.engine.tracing import execution_modes
+from kestimator.validation import keras2
 
 checked_target = keras_writing.checked_target
 HeldModel = contextlib.AbstractContextManager[tuple[keras.Model | None, dict[int, str]]]
@@ -44,6 +45,9 @@ def write(
         errors.ArgumentError: There is no Keras model to write.
     """
     model = _made(make_model, checkpoint, target)
+    if model is not None and keras2.is_model(model):
+        is_whole = target.endswith(keras_writing.MODEL)
+        return keras_writing.write(target, model.save if is_whole else model.save_weights)
     if model is not None:
         return _saved(
             model, target, keras_writing.names_in(model, checkpoint_files.names(checkpoint))

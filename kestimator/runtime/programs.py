@@ -33,14 +33,29 @@ _v1 = tf.compat.v1
 
 
 def call_model_fn(
-    state: EstimatorState, features: Any, labels: Any, mode: str, config: RunConfig
+    state: EstimatorState,
+    features: Any,
+    labels: Any,
+    mode: str,
+    config: RunConfig,
+    *,
+    is_served: bool,
 ) -> specs.EstimatorSpec:
     """Calls the model_fn with the arguments that it takes.
+
+    Args:
+        state: The state of the estimator.
+        features: The features.
+        labels: The labels, or None.
+        mode: The mode.
+        config: The configuration that the model_fn gets.
+        is_served: Whether the features come from a request, and not from an input_fn.
 
     Raises:
         errors.ArgumentError: There are labels, and the model_fn takes none.
     """
-    offered = {"mode": mode, "params": copy.deepcopy(state.params), "config": config}
+    params = state.convention.model_params(state.params, mode, is_served=is_served)
+    offered = {"mode": mode, "params": params, "config": config}
     if "labels" in _signatures.accepted_arguments(state.model_fn):
         offered["labels"] = labels
     elif labels is not None:
@@ -49,9 +64,8 @@ def call_model_fn(
             "`labels` to the model_fn, or return only features."
         )
     logs.info("Calling model_fn.")
-    spec: specs.EstimatorSpec = _signatures.call_with_accepted(
-        state.model_fn, features=features, **offered
-    )
+    result = _signatures.call_with_accepted(state.model_fn, features=features, **offered)
+    spec: specs.EstimatorSpec = state.convention.estimator_spec(result)
     logs.info("Done calling model_fn.")
     return spec
 
@@ -71,7 +85,7 @@ def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.
         accepted = _signatures.accepted_arguments(input_fn)
         offered: dict[str, Callable[[], Any]] = {
             "mode": lambda: mode,
-            "params": lambda: copy.deepcopy(state.params),
+            "params": lambda: state.convention.input_params(state.params, mode),
             "config": lambda: copy.deepcopy(state.config),
             "input_context": lambda: distribution.input_context(replicas),
         }
@@ -155,7 +169,9 @@ class Source:
     def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
         """Calls the model_fn, once for each replica."""
         config = copy.deepcopy(self._state.config)
-        return call_model_fn(self._state, features, labels, self._mode, config)
+        return call_model_fn(
+            self._state, features, labels, self._mode, config, is_served=self.is_served
+        )
 
     def complete(self, spec: specs.EstimatorSpec) -> specs.EstimatorSpec:
         """Completes the spec of a replica with its loss and its train op, in the graph."""

@@ -12,17 +12,59 @@ Several threads may call in parallel. A thread holds `tracker.lock` to trace or 
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 from kestimator import errors, specs
-from kestimator._types import ModelFn
+from kestimator._types import InputFn, ModelFn
 from kestimator.adapters.hooks import event_files
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_tracker
 from kestimator.engine.programs import distribution, program_cache
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_store
+from kestimator.validation import signatures
+
+
+class CallingConvention:
+    """What the functions of the user get, and what a model_fn may return.
+
+    This is that of an `Estimator`. A subclass of Estimator may set another one in its state.
+    """
+
+    def check_run(self, input_fn: InputFn, mode: str) -> None:
+        """Checks, before anything is opened, that the estimator can run a mode on an input_fn."""
+        del mode
+        signatures.check_input_fn(input_fn)
+
+    def check_export(self) -> None:
+        """Checks, before anything is written, that the estimator can export."""
+
+    def input_params(self, params: Any, mode: str) -> Any:
+        """Returns the hyperparameters for an input_fn."""
+        del mode
+        return copy.deepcopy(params)
+
+    def model_params(self, params: Any, mode: str, *, is_served: bool) -> Any:
+        """Returns the hyperparameters for a model_fn.
+
+        Args:
+            params: Those of the estimator.
+            mode: The mode.
+            is_served: Whether the features come from a request, and not from an input_fn.
+        """
+        del mode, is_served
+        return copy.deepcopy(params)
+
+    def estimator_spec(self, result: Any) -> Any:
+        """Returns what a model_fn returned, as an `EstimatorSpec`; checked later. In the graph."""
+        return result
+
+    def training_hooks(self, config: RunConfig) -> list[Any]:
+        """Returns new hooks, which run after all others of a call of `train`."""
+        del config
+        return []
 
 
 class EstimatorState:
@@ -45,6 +87,7 @@ class EstimatorState:
         programs: The traced programs, by mode and input spec.
         evaluations: The results of evaluations.
         takes_weights: Whether batches may be triples with sample weights.
+        convention: How the functions of the user are called.
     """
 
     def __init__(
@@ -63,13 +106,21 @@ class EstimatorState:
         self.distribution = distribution.of(config.train_distribute)
         self.programs = program_cache.ProgramCache()
         self.takes_weights = False
+        self.convention = CallingConvention()
         self.evaluations = event_files.EvaluationLog(str(config.model_dir))
+
+    def replace_model_fn(self, model_fn: ModelFn) -> None:
+        """Takes another model_fn, from the next call on, and drops the programs of this one."""
+        with self.tracker.lock:
+            self.model_fn = model_fn
+            self.programs = program_cache.ProgramCache()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Makes `copy` and pickle create a new state, which has read and traced nothing yet."""
         settings = self.warm_start_settings
         arguments = self.model_fn, self.params, self.config, settings
-        return EstimatorState, arguments, {"takes_weights": self.takes_weights}
+        kept = {"takes_weights": self.takes_weights, "convention": self.convention}
+        return EstimatorState, arguments, kept
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:

@@ -61,6 +61,7 @@ def train(
             *hooks,
             *automatic_hooks.loss_hooks(model, state.config, fails_at_nan=fails_at_nan),
             *model.spec.training_hooks,
+            *state.convention.training_hooks(state.config),
         ]
         # Before the hook that saves the last checkpoint: these may change variables.
         all_hooks = [*_changing_hooks(state, model, callbacks, all_hooks), *all_hooks]

@@ -20,7 +20,7 @@ from kestimator.engine.runs.cadence import Cadence
 from kestimator.estimator import Estimator, state_of
 from kestimator.keys import ModeKeys
 from kestimator.runtime import evaluation, programs
-from kestimator.validation import checks, signatures
+from kestimator.validation import checks
 
 
 class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
@@ -58,7 +58,7 @@ class InMemoryEvaluatorHook(tf.compat.v1.train.SessionRunHook, Cadence):
     ) -> None:
         super().__init__(self)
         _check_estimator(estimator)
-        signatures.check_input_fn(input_fn)
+        state_of(estimator).convention.check_run(input_fn, ModeKeys.EVAL)
         self._steps = checks.checked_positive("steps", steps)
         checks.check_name("name", name)
         self._every_n_iter: int = _checked_every_n_iter(every_n_iter)

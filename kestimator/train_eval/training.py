@@ -303,13 +303,13 @@ def _check_distinct(field: str, names: list[str]) -> None:
 
 
 def _check_is_local(config: RunConfig) -> None:
-    cluster = config.cluster_spec
-    tasks = sum(cluster.num_tasks(job) for job in cluster.jobs)
+    # What TF_CONFIG says. The `cluster_spec` of a tpu.RunConfig may name the machines of a TPU.
+    tasks = config.num_worker_replicas + config.num_ps_replicas
     if tasks > 1 or config.task_type in (TaskType.EVALUATOR, TaskType.PS):
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "TF_CONFIG",
-                {"cluster": cluster.as_dict(), "task": config.task_type},
+                {"cluster": config.cluster_spec.as_dict(), "task": config.task_type},
                 "no cluster, or a cluster with one task that trains, because `train_and_evaluate` "
                 "runs in one process",
                 "Unset TF_CONFIG. To train on several devices of this machine, pass "

@@ -19,6 +19,16 @@ def is_metric(value: Any) -> bool:
     return _is_a(value, "Metric")
 
 
+def is_model(value: Any) -> bool:
+    """Whether it is a `tf_keras.Model`."""
+    return _is_a(value, "Model")
+
+
+def is_model_class(kind: type) -> bool:
+    """Whether it is the class `tf_keras.Model` or one that derives from it."""
+    return _is_kind(kind, "Model")
+
+
 def is_optimizer(value: Any) -> bool:
     """Returns whether it is an optimizer of `tf_keras`, legacy or new."""
     return is_legacy_optimizer(value) or is_new_optimizer(value)
@@ -40,7 +50,10 @@ def is_schedule(value: Any) -> bool:
 
 
 def _is_a(value: Any, name: str) -> bool:
+    return _is_kind(type(value), name)
+
+
+def _is_kind(kind: type, name: str) -> bool:
     return any(
-        base.__name__ == name and base.__module__.startswith(_PACKAGE)
-        for base in type(value).__mro__
+        base.__name__ == name and base.__module__.startswith(_PACKAGE) for base in kind.__mro__
     )

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kestimator.adapters.feature_columns import _internals as of_columns
 from kestimator.adapters.feature_columns import column_state, column_tables
 from kestimator.adapters.hooks import _internals as of_hooks
+from kestimator.adapters.keras_models import _internals as of_models
 from kestimator.adapters.optimizers import _internals as of_optimizers
 
 v1 = tf.compat.v1
@@ -256,6 +257,8 @@ class TestOptimizers:
         found = of_optimizers.as_legacy_of_keras2(tf_keras.optimizers.Adam(0.5))
         assert type(found) is tf_keras.optimizers.legacy.Adam
         assert of_optimizers.given_rate_of_keras2(found) == 0.5
+        assert of_optimizers.has_rate_of_keras2(found)
+        assert not of_optimizers.has_rate_of_keras2(object())
 
     def test_the_rate_of_keras2(self):
         tf_keras = pytest.importorskip("tf_keras")
@@ -268,3 +271,44 @@ class TestOptimizers:
         with of_optimizers.rate_not_described_of_keras2(optimizer):
             assert optimizer.get_config()["learning_rate"] == 0.0
         assert of_optimizers.given_rate_of_keras2(optimizer) is rate
+
+
+class TestKeras2Models:
+    @pytest.fixture
+    def model(self):
+        tf_keras = pytest.importorskip("tf_keras")
+        model = tf_keras.Sequential([tf_keras.Input([2]), tf_keras.layers.Dense(1, name="d")])
+        model.compile("sgd", "mse", metrics=["mae"])
+        return model
+
+    def test_of_eager_models(self, model):
+        assert of_models.is_graph_network(model)
+        assert not of_models.is_graph_network(type(model)())
+        assert of_models.has_values(model)
+        found = of_models.compile_arguments(model)
+        assert (found["loss"], found["metrics"]) == ("mse", ["mae"])
+        assert "optimizer" not in found
+
+    def test_of_models_in_graphs(self):
+        tf_keras = pytest.importorskip("tf_keras")
+
+        class Own(tf_keras.Model):
+            def call(self, values, training=None):
+                return self.add_weight("w", [], initializer="ones") * values * float(training)
+
+        with tf.Graph().as_default():
+            step = v1.train.create_global_step()
+            of_models.set_learning_phase(True)
+            model = Own()
+            of_models.call_on(model, tf.ones([2, 1]))
+            assert not of_models.has_values(model)
+            targets = [tf.zeros([2, 1])]
+            model.compile("sgd", "mse", metrics=["mae"], target_tensors=targets)
+            assert [metric.name for metric in of_models.compiled_metrics(model)] == ["mae"]
+            before = model.total_loss
+            of_models.weight_losses(model, [tf.constant([1.0, 2.0])])
+            saveables = of_models.saveables(model, counter=step)
+            with v1.Session() as session:
+                session.run(v1.global_variables_initializer())
+                assert session.run([before, model.total_loss]) == [1.0, 1.5]
+        assert any(saveable.name.startswith("counter/.ATTRIBUTES/") for saveable in saveables)

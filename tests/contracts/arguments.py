@@ -315,9 +315,25 @@ def _methods() -> dict[str, Subject]:
     }
 
 
+def _tpu() -> dict[str, Subject]:
+    spec = {"mode": "train", "loss": tf.constant(1.0), "train_op": tf.constant(1)}
+    config = kestimator.tpu.RunConfig()
+    arguments: dict[str, dict[str, Any]] = {
+        "tpu.CrossShardOptimizer": {"opt": tf.compat.v1.train.GradientDescentOptimizer(0.1)},
+        "tpu.RunConfig": {},
+        "tpu.TPUConfig": {},
+        "tpu.TPUEstimator": {
+            **{"model_fn": _model_fn, "model_dir": f"{folder()}/tpu", "config": config},
+            "use_tpu": False,
+        },
+        "tpu.TPUEstimatorSpec": spec,
+    }
+    return {name: Subject(public(name), options) for name, options in arguments.items()}
+
+
 def subjects() -> dict[str, Subject]:
     """All that is tried, by name."""
-    return {**_canned(), **_heads(), **_specs(), **_functions(), **_methods()}
+    return {**_canned(), **_heads(), **_specs(), **_functions(), **_methods(), **_tpu()}
 
 
 def public(name: str) -> Any:
@@ -329,7 +345,7 @@ def public_callables() -> dict[str, Any]:
     """The library's callables that take arguments, each under one name; not TensorFlow's hooks."""
     modules = {"": kestimator, "experimental.": experimental, "export.": export, "inputs.": inputs}
     modules |= {"heads.": kestimator.heads, "optimizers.": kestimator.optimizers}
-    modules |= {"hooks.": kestimator.hooks}
+    modules |= {"hooks.": kestimator.hooks, "tpu.": kestimator.tpu}
     callables: dict[int, tuple[str, Any]] = {}
     for prefix, module in modules.items():  # the first name counts
         for name in module.__all__:
@@ -346,7 +362,7 @@ def public_callables() -> dict[str, Any]:
 _WITHOUT_ARGUMENTS = frozenset(
     {
         # Bases to derive from, and names.
-        *("Exporter", "Head", "ModeKeys", "export.ExportOutput"),
+        *("Exporter", "Head", "ModeKeys", "export.ExportOutput", "tpu.InputPipelineConfig"),
         # Keras and TensorFlow check the arguments of their optimizers.
         *("optimizers.LazyAdam", "optimizers.LazyAdamOptimizer"),
         *("optimizers.LazyRMSPropOptimizer", "optimizers.LazyRMSprop"),
@@ -410,15 +426,18 @@ _STEPS = "None True 1.5 inf 2**70"
 
 TAKEN: dict[str, str] = {
     # Arguments that nothing reads, or that are passed on as they are.
-    **_each("num_threads queue_capacity strip_default_attrs", _ALL),
+    **_each("batch_axis num_threads queue_capacity strip_default_attrs", _ALL),
     **_each("Estimator.params EstimatorSpec.export_outputs", _ALL),
-    "EstimatorSpec.mode": "None",  # the mode of the call
+    "tpu.TPUEstimatorSpec.export_outputs": _ALL,
+    **_each("EstimatorSpec.mode tpu.TPUEstimatorSpec.mode", "None"),  # the mode of the call
     **_each("experimental.call_logit_fn.config experimental.call_logit_fn.features", _ALL),
     **_each("experimental.call_logit_fn.mode experimental.call_logit_fn.params", _ALL),
     # Flags: 0 and None are false.
     **_each("adaptive as_text batch_norm checkpoint_save_graph_def", "None True 0"),
     **_each("compute_full_loss is_chief return_sequences use_mini_batch", "None True 0"),
-    "yield_single_examples": "None True 0",
+    **_each("eval_on_tpu export_to_cpu export_to_tpu yield_single_examples", "None True 0"),
+    "experimental_allow_per_host_v2_parallel_get_next": "None True 0",
+    "use_tpu": "None 0",  # True needs a batch size
     "experimental.RNNEstimator.return_sequences": "None 0",  # True needs another head
     "shuffle": "True",
     # Steps and seconds: also fractions, and numbers that no run reaches.
@@ -443,6 +462,8 @@ TAKEN: dict[str, str] = {
     "symmetric_l2_regularization": "True 1.5 2**70",
     "threshold": "True -1 0 1.5 inf 2**70",
     "verbose": "True 0",
+    **_each("export_saved_model_api_version per_host_input_for_training", "True"),
+    "initial_infeed_sleep_secs": "0",
     # Paths need not exist yet. An empty one is none.
     **_each("eval_dir event_file_pattern model_dir", "None '' '?'"),
     **_each("RunConfig.model_dir RunConfig.replace.model_dir", "None '?'"),
@@ -453,13 +474,16 @@ TAKEN: dict[str, str] = {
     **_each("name task_type", "None '' '?'"),
     **_each("sequence_length_mask sequence_mask target_column weight_column", "'' '?'"),
     "BestExporter.of_metric.metric": "'?'",
+    **_each("tpu.CrossShardOptimizer.name tpu_job_name", "'' '?'"),
     "Estimator.get_variable_value.name": "",  # a variable
     "vars_to_warm_start": "None '' []",
     # Functions. `lambda: 1` takes no argument; Python does not know what `dict` takes.
     **_each("dnn_optimizer input_fn linear_optimizer metric_fn optimizer", "None lambda class"),
     **_each("serving_input_receiver_fn should_stop_fn", "lambda class"),
     **_each("activation_fn dnn_activation_fn input_layer_partitioner", "None class"),
-    **_each("cell_type inverse_link_fn", "class"),
+    **_each("cell_type experimental_feed_hook inverse_link_fn", "class"),
+    "scaffold_fn": "lambda class",
+    "group_assignment": "[] [object]",
     "initial_clusters": "array class",
     # Collections, of which empty ones are legal.
     **_each("dnn_feature_columns exporters feature_columns", "'' [] {}"),
@@ -471,6 +495,7 @@ TAKEN: dict[str, str] = {
     **_each("metric_names_map outputs predictions receiver_tensors", "{}"),
     **_each("receiver_tensors_alternatives var_name_to_prev_var_name", "{}"),
     "class_weight": "None {}",
+    "tpu.TPUEstimator.params": "{} {object}",
     "var_name_to_vocab_info": "{}",
     **_each("custom_objects service sparse_default_values", "{} {object}"),
     **_each("x y", "{} {object} array"),  # what is in a dict is read when the function is called

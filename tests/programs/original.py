@@ -22,6 +22,7 @@ def library() -> Any:
     names["experimental"] = types.SimpleNamespace(**experimental)
     names["inputs"] = tf.compat.v1.estimator.inputs
     names["export"] = types.SimpleNamespace(**vars(tf.estimator.export), **_receivers())
+    names["tpu"] = tf.compat.v1.estimator.tpu
     names["v1"] = tf.compat.v1.estimator
     names["SavedModelEstimator"] = _module("canned.saved_model_estimator").SavedModelEstimator
     return types.SimpleNamespace(**names)

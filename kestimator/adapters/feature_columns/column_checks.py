@@ -58,7 +58,7 @@ def _check_tensor(name: str, feature: tf.Tensor, column: Any, config: Any) -> No
         raise errors.InputError(errors.invalid_argument(argument, feature, expected, _UNBATCHED))
     if not isinstance(config, tf.io.FixedLenFeature):
         return
-    if feature.dtype == tf.string:
+    if feature.dtype == tf.string and config.dtype != tf.string:
         expected = f"numbers, because the column {column.name!r} is numeric"
         remedy = "Convert it with tf.strings.to_number, or use a categorical column."
         raise errors.ArgumentTypeError(errors.invalid_argument(argument, feature, expected, remedy))

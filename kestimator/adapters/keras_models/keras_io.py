@@ -55,18 +55,32 @@ def inputs_of(model: keras.Model, features: Any) -> Any:
     names = input_names(model)
     if not names:
         return features
+    return _packed(model, features_by_name(model.name, names, features))
+
+
+def features_by_name(model: str, names: Sequence[str], features: Any) -> dict[str, Any]:
+    """The features by the names of the inputs.
+
+    Args:
+        model: The name of the model, for messages.
+        names: The names of its inputs.
+        features: As for `inputs_of`.
+
+    Raises:
+        errors.InputError: As for `inputs_of`.
+    """
     if isinstance(features, Mapping):
-        return _packed(model, _by_name(names, features))
+        return _by_name(names, features)
     if isinstance(features, list | tuple) and not hasattr(features, "_fields"):
         flat = keras.tree.flatten(features)
     else:
         flat = [features]
     if len(flat) != len(names):
         raise errors.InputError(
-            f"The Keras model {model.name!r} has {len(names)} inputs, {names}, but received "
+            f"The Keras model {model!r} has {len(names)} inputs, {list(names)}, but received "
             f"{len(flat)} features. Pass a dict of features with these names as keys."
         )
-    return _packed(model, dict(zip(names, flat, strict=True)))
+    return dict(zip(names, flat, strict=True))
 
 
 def check_labels(model: keras.Model, labels: Any, loss: Any) -> None:

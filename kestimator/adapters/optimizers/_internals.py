@@ -38,6 +38,11 @@ def as_legacy_of_keras2(optimizer: Any) -> Any:
     return sys.modules["tf_keras"].__internal__.optimizers.convert_to_legacy_optimizer(optimizer)
 
 
+def has_rate_of_keras2(optimizer: Any) -> bool:
+    """Whether a legacy optimizer has settings of its own: one that wraps another has none."""
+    return "learning_rate" in getattr(optimizer, "_hyper", {})
+
+
 def given_rate_of_keras2(optimizer: Any) -> Any:
     """The original rate of a legacy optimizer: `learning_rate` turns it into a variable."""
     return optimizer._hyper["learning_rate"]

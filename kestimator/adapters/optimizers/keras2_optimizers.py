@@ -11,7 +11,7 @@ They are written for graphs, and their updates are ops of the program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -33,6 +33,7 @@ def legacy(optimizer: Any) -> Any:
         errors.ArgumentError: There is no legacy optimizer that computes the same.
     """
     if not keras2.is_new_optimizer(optimizer):
+        _check_has_rate(optimizer)
         return optimizer
     with outside_programs.outside_of_the_trace():
         config = optimizer.get_config()
@@ -55,6 +56,18 @@ def legacy(optimizer: Any) -> Any:
     return converted
 
 
+def _check_has_rate(optimizer: Any) -> None:
+    if not _internals.has_rate_of_keras2(optimizer):
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "optimizer",
+                optimizer,
+                "an optimizer with a learning rate, not one around another optimizer",
+                "Pass the inner optimizer, or one of Keras 3.",
+            )
+        )
+
+
 def usable(optimizer: Any) -> Any:
     """The optimizer, or a copy if it has variables of another graph already.
 
@@ -69,6 +82,35 @@ def usable(optimizer: Any) -> Any:
 def copied(optimizer: Any) -> Any:
     """A legacy optimizer with the same settings, and no variables yet."""
     return type(optimizer).from_config(settings_of(optimizer))
+
+
+def maker_like(optimizer: Any) -> Callable[[tf.Variable], Any]:
+    """A function that makes optimizers with the settings that an optimizer has now.
+
+    The argument of the function is the variable that counts the steps.
+
+    Args:
+        optimizer: An optimizer of Keras 2, or what its models make of one of TF1.
+
+    Raises:
+        errors.ArgumentError: As for `legacy`, or it is something else.
+    """
+    inner = getattr(optimizer, "optimizer", None)
+    if isinstance(inner, tf.compat.v1.train.Optimizer):
+        return lambda step: type(optimizer)(inner, step)
+    if not keras2.is_optimizer(optimizer):
+        raise errors.ArgumentError(
+            errors.invalid_argument("optimizer", optimizer, "an optimizer of tf_keras or of TF1")
+        )
+    optimizer = legacy(optimizer)
+    kind, settings = type(optimizer), settings_of(optimizer)
+
+    def make(step: tf.Variable) -> Any:
+        copy = kind.from_config(dict(settings))
+        copy.iterations = step
+        return copy
+
+    return make
 
 
 def settings_of(optimizer: Any) -> dict[str, Any]:

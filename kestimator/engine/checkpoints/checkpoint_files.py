@@ -31,6 +31,11 @@ from kestimator.validation import threads
 
 _v1: Any = tf.compat.v1
 _GraphKeys = _v1.GraphKeys
+_GLOBAL_STEPS = (
+    _GraphKeys.GLOBAL_STEP,
+    # In the object-based checkpoints that tf.estimator writes for models of Keras 2.
+    "estimator_global_step/.ATTRIBUTES/VARIABLE_VALUE",
+)
 _silence = threads.Shared(tf_execution.without_deprecations)
 
 
@@ -152,13 +157,23 @@ def global_step_of(path: str) -> int:
         errors.UnreadableCheckpointError: It cannot be read.
     """
     checkpoint = reader(path)
-    if not checkpoint.has_tensor(_GraphKeys.GLOBAL_STEP):
+    name = _name_of_global_step(checkpoint)
+    if name is None:
         raise errors.MissingVariableError(
             f"The checkpoint {path!r} has no variable 'global_step'. Expected a checkpoint that "
             "an Estimator wrote."
         )
     with unreadable_as_error(path):
-        return int(checkpoint.get_tensor(_GraphKeys.GLOBAL_STEP))
+        return int(checkpoint.get_tensor(name))
+
+
+def has_global_step(path: str) -> bool:
+    """Returns whether a checkpoint has a global step, so an Estimator wrote it."""
+    return _name_of_global_step(reader(path)) is not None
+
+
+def _name_of_global_step(checkpoint: Any) -> str | None:
+    return next(filter(checkpoint.has_tensor, _GLOBAL_STEPS), None)
 
 
 def value(path: str, key: str) -> Any:

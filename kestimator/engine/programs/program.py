@@ -340,7 +340,7 @@ def trace(
         graph.as_default(),
         distribution.scope() if distribution else contextlib.nullcontext(),
         tf.variable_creator_scope(creator),
-        keras2_state.keras2_variables_in_their_place(),
+        keras2_state.keras2_variables_in_their_place(creator.store),
         lending.lending(creator),
     ):
         before(graph)
@@ -384,12 +384,22 @@ def _placeholders(element_spec: Any) -> tuple[list[tf.Tensor], Any]:
 
 
 def _share_stateful_resources(graph: ProgramGraph) -> None:
-    """Names anonymous resources (iterators, queues), so that all functions share them."""
-    # Each function has its own kernels. They find the same resource by its shared name.
+    """Names resources (iterators, queues, writers), so that the functions of a graph share them.
+
+    Each function has its own kernels. They find the same resource by its shared name.
+    """
+    writers: dict[bytes, str] = {}
     for op in graph.get_operations():
-        if op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
+        if op.type == "SummaryWriter":
+            # TensorFlow names it by its scope, which other programs have, too: a writer was of one
+            # session.
+            shared = op.get_attr("shared_name")
+            name = writers.setdefault(shared or op.name.encode(), unique_name(op.name))
+        elif op.type in _WITHOUT_SHARED_NAME or not _has_empty_shared_name(op):
             continue
-        tf_operations.set_attribute(op, "shared_name", unique_name(op.name).encode())
+        else:
+            name = unique_name(op.name)
+        tf_operations.set_attribute(op, "shared_name", name.encode())
 
 
 def unique_name(name: str) -> str:

@@ -71,7 +71,7 @@ class SavedModel:
                 f"The SavedModel in {directory!r} has no variables: the file "
                 f"{self.variables}.index does not exist. Copy the whole directory of the export."
             )
-        if not checkpoint_files.reader(self.variables).has_tensor(_Keys.GLOBAL_STEP):
+        if not checkpoint_files.has_global_step(self.variables):
             raise errors.SavedModelError(
                 f"The SavedModel in {directory!r} has no global step, so it was not written by "
                 "an Estimator. Load it with tf.saved_model.load or keras.models.load_model."

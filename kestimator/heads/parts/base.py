@@ -20,7 +20,7 @@ import contextlib
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
@@ -284,7 +284,10 @@ def evaluated(
     return head._evaluated(features, logits, labels, None)
 
 
-def with_layout(head: Head, layout: Layout) -> Head:
+_HeadT = TypeVar("_HeadT", bound=Head)
+
+
+def with_layout(head: _HeadT, layout: Layout) -> _HeadT:
     """A copy of a head with another layout. Not public."""
     head = copy.copy(head)
     head._layout = layout

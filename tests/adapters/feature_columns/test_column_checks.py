@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.feature_column import feature_column_v2
 
 import kestimator
 from kestimator import errors
@@ -102,3 +104,30 @@ def test_every_call_of_a_canned_estimator(tmp_path: Any, kind: Any, call: str) -
     with pytest.raises(errors.InputError, match=r"add `\.batch"):
         list(getattr(estimator, call)(forgets_batch) or ())
     assert not (tmp_path / "model").exists()
+
+
+class Lengths(feature_column_v2.DenseColumn, collections.namedtuple("Lengths", ["key"])):
+    """A column of a library, such as TF-Hub's: dense numbers of one string."""
+
+    name = property(lambda self: f"{self.key}_lengths")
+    parse_example_spec = property(lambda self: {self.key: tf.io.FixedLenFeature([1], tf.string)})
+    variable_shape = tf.TensorShape([1])
+    parents = property(lambda self: [self.key])
+    _is_v2_column = True
+
+    def transform_feature(self, transformation_cache: Any, state_manager: Any) -> Any:
+        text = transformation_cache.get(self.key, state_manager)
+        return tf.cast(tf.strings.length(text), tf.float32)
+
+    def get_dense_tensor(self, transformation_cache: Any, state_manager: Any) -> Any:
+        return transformation_cache.get(self, state_manager)
+
+    def get_config(self) -> Any:
+        return {"key": self.key}
+
+
+def test_a_dense_column_of_strings(tmp_path: Any) -> None:
+    estimator = kestimator.DNNClassifier([2], [Lengths("text")], model_dir=str(tmp_path))
+    features = {"text": [["a"], ["bcd"]]}
+    estimator.train(lambda: tf.data.Dataset.from_tensors((features, [0, 1])).repeat(2))
+    assert estimator.get_variable_value("dnn/hiddenlayer_0/kernel").shape == (1, 2)

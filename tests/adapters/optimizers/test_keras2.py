@@ -134,6 +134,29 @@ def test_what_legacy_optimizers_lack_is_refused(make: Any, parts: str, tmp_path:
         trained(make, tmp_path)
 
 
+def test_an_optimizer_around_another_is_refused(tmp_path: Any) -> None:
+    optimizer = tf_keras.mixed_precision.LossScaleOptimizer(legacy.Adam(0.1))
+    with pytest.raises(errors.ArgumentError, match="Pass the inner optimizer"):
+        trained(optimizer, tmp_path)
+
+
+def test_a_new_optimizer_goes_on_in_another_trace(tmp_path: Any) -> None:
+    def model_fn(features: Any, labels: Any, mode: str) -> kestimator.EstimatorSpec:
+        weight = v1.get_variable("w", [], initializer=v1.zeros_initializer())
+        loss = tf.reduce_mean((weight * features["age"] - tf.cast(labels, tf.float32)) ** 2)
+        applied = optimizers.Adam(0.1).apply_gradients([(tf.gradients(loss, weight)[0], weight)])
+        with tf.control_dependencies([applied]):
+            train_op = v1.train.get_global_step().assign_add(1)
+        return kestimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    estimator = kestimator.Estimator(model_fn, str(tmp_path)).train(input_fn)
+    estimator.train(lambda: input_fn().map(lambda x, y: ({"age": x["age"][:2]}, y[:2])), steps=2)
+    assert estimator.get_variable_value("iteration") == 8
+    assert estimator.get_variable_value("global_step") == 8
+    again = kestimator.Estimator(model_fn, str(tmp_path)).train(input_fn, steps=1)
+    assert again.get_variable_value("iteration") == 9
+
+
 def test_metrics_are_exported_and_leave_no_trace(tmp_path: Any) -> None:
     def metric_fn(labels: Any, predictions: Any) -> dict[str, Any]:
         metric = tf_keras.metrics.Mean()

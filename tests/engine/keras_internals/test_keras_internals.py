@@ -1,5 +1,6 @@
 """The private names of Keras that the library uses: a version that moves one fails here."""
 
+import importlib
 import random
 import zipfile
 
@@ -10,7 +11,13 @@ import pytest
 import tensorflow as tf
 from keras.src.random import seed_generator
 
-from kestimator.engine.keras_internals import keras_names, keras_objects, keras_saving, keras_state
+from kestimator.engine.keras_internals import (
+    keras2_variables,
+    keras_names,
+    keras_objects,
+    keras_saving,
+    keras_state,
+)
 
 
 class AsksWhoIsMade:
@@ -358,3 +365,16 @@ def test_names_are_noted_beside_values(ending, tmp_path):
     with h5py.File(weights) as file:
         file.visititems(visit)
     assert sorted(found) == [("name_0", (3, 2)), ("name_1", (2,)), ("name_2", (2, 1))]
+
+
+def test_keras2_initializes_no_variable_of_a_program():
+    tf_keras = pytest.importorskip("tf_keras")
+    with tf.Graph().as_default():
+        layers = [tf_keras.layers.Dense(1, use_bias=False, name=name) for name in ("a", "b")]
+        for layer in layers:
+            layer.build([None, 1])
+        ours, theirs = (layer.kernel for layer in layers)
+        assert keras2_variables.left_to_the_program(ours) is ours
+        session = importlib.import_module("tf_keras.api._v1.keras.backend").get_session()
+        is_initialized = map(tf.compat.v1.is_variable_initialized, (ours, theirs))
+        assert session.run(list(is_initialized)) == [False, True]

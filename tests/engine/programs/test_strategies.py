@@ -187,3 +187,10 @@ def test_exports_of_every_mode_are_for_one_replica(name):
     assert one == pytest.approx(other, rel=1e-5)
     assert found["weights"] < 1e-5
     assert found["goes on"] == [6, 6]
+
+
+@slow
+def test_layers_of_keras2():
+    found = run("keras2_layers")
+    assert found["weights"] < 1e-6
+    assert found["refused"] == [True, True]

@@ -1,0 +1,176 @@
+"""Programs as Python runs them: as `__main__`, with their arguments, path and tracebacks.
+
+Synopsis::
+
+    program = script("train.py", ["--steps", "100"])
+    exit_code = run(program)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import linecache
+import os
+import sys
+import traceback
+import types
+from collections.abc import Sequence
+from typing import Any
+
+from kestimator import errors
+
+
+@dataclasses.dataclass
+class Program:
+    """A program.
+
+    Attributes:
+        path: The file of its source.
+        folder: Where it imports its other modules from.
+        arguments: `sys.argv` as it sees it.
+        parts: Its source, and what tracebacks call it. Each cell of a notebook is a part.
+        spec: The spec of its module, if it runs as a module.
+        builtins: The module of builtins that it gets; None for Python's.
+    """
+
+    path: str
+    folder: str
+    arguments: list[str]
+    parts: list[tuple[str, str]]
+    spec: Any = None
+    builtins: types.ModuleType | None = None
+
+
+def script(path: str, arguments: Sequence[str]) -> Program:
+    """Reads a script or a notebook.
+
+    Raises:
+        errors.ProgramError: It cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise errors.ProgramError(f"can't open file {path!r}: {error.strerror}") from None
+    folder = os.path.dirname(os.path.abspath(path))
+    is_notebook = path.endswith(".ipynb")
+    parts = _cells(path, content) if is_notebook else [(_decoded(path, content), path)]
+    return Program(path, folder, [path, *arguments], parts)
+
+
+def module(name: str, arguments: Sequence[str]) -> Program:
+    """Finds a module, or the `__main__` of a package.
+
+    Raises:
+        errors.ProgramError: There is none.
+    """
+    if sys.path[0] != os.getcwd():
+        sys.path.insert(0, os.getcwd())
+    try:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{name}.__main__")
+    except ModuleNotFoundError as error:
+        raise errors.ProgramError(f"no module named {name!r} ({error})") from None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise errors.ProgramError(f"no module named {name!r}, or none with Python source")
+    program = script(spec.origin, arguments)
+    return dataclasses.replace(program, spec=spec, folder=os.getcwd())
+
+
+def run(program: Program) -> int:
+    """Runs a program as `__main__`, and returns the exit code.
+
+    `SystemExit` passes through, as `sys.exit` in a program has to end the process.
+    """
+    main = types.ModuleType("__main__")
+    main.__dict__.update(
+        __file__=program.path,
+        __spec__=program.spec,
+        __package__=program.spec.parent if program.spec is not None else None,
+        __cached__=None,
+    )
+    if program.builtins is not None:
+        main.__dict__["__builtins__"] = program.builtins
+    sys.modules["__main__"] = main
+    sys.argv[:] = program.arguments
+    if program.spec is None:
+        sys.path[0] = program.folder
+    try:
+        for source, name in program.parts:
+            exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        _show(error, program)
+        if isinstance(error, KeyboardInterrupt):
+            return 130
+        return 1
+    return 0
+
+
+def _show(error: BaseException, program: Program) -> None:
+    """Prints the traceback that Python would print: it begins in the program."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__,):
+        trace = trace.tb_next
+    sys.stdout.flush()
+    if sys.excepthook is sys.__excepthook__:
+        # Python's own hook reads lines from files only; those of a notebook are in no file.
+        traceback.print_exception(type(error), error.with_traceback(trace), trace)
+    else:
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+    if isinstance(error, SyntaxError) and _is_python_2(error):
+        print(  # noqa: T201
+            f"{program.path} is written in Python 2. Convert it first, for example with "
+            "`futurize --stage1 -w` of the package `future`.",
+            file=sys.stderr,
+        )
+
+
+def _is_python_2(error: SyntaxError) -> bool:
+    text = str(error)
+    return any(
+        hint in text
+        for hint in (
+            "Missing parentheses in call to 'print'",
+            "Missing parentheses in call to 'exec'",
+            "multiple exception types must be parenthesized",
+            "leading zeros in decimal integer literals",
+        )
+    )
+
+
+def _decoded(path: str, content: bytes) -> str:
+    try:
+        return importlib.util.decode_source(content)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise errors.ProgramError(f"can't read {path!r} as Python source: {error}") from None
+
+
+def _cells(path: str, content: bytes) -> list[tuple[str, str]]:
+    try:
+        cells = json.loads(content)["cells"]
+        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.ProgramError(f"{path!r} is no notebook: {error!r}") from None
+    parts = []
+    for number, source in enumerate(sources, 1):
+        if source.startswith("%%"):  # the cell is in another language
+            continue
+        lines = [_without_magic(line) for line in source.split("\n")]
+        name = f"{path}[cell {number}]"
+        source = "\n".join(lines)
+        # Tracebacks show lines of what is no file from here.
+        linecache.cache[name] = (len(source), None, [f"{line}\n" for line in lines], name)
+        parts.append((source, name))
+    return parts
+
+
+def _without_magic(line: str) -> str:
+    code = line.lstrip()
+    if not code.startswith(("%", "!", "?")):
+        return line
+    return f"{line[: len(line) - len(code)]}pass  # {code}"

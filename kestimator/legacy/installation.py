@@ -1,0 +1,134 @@
+"""Puts the names of tf.estimator in place for programs, and takes them back."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from kestimator.legacy import served_modules
+
+_lock = threading.Lock()
+_finder = served_modules.Finder()
+_ABSENT = object()
+_COMPATIBLE = {
+    "tensorflow.compat": tf.compat,
+    "tensorflow.compat.v1": tf.compat.v1,
+    "tensorflow.compat.v2": tf.compat.v2,
+}
+_aliases: list[str] = []
+"""What `install` added to the imported modules."""
+_before: list[tuple[Any, str, Any]] = []
+"""What `install` changed: objects, the names of their attributes, and the values before."""
+
+
+def install() -> None:
+    """Puts the names that programs for tf.estimator import where they look for them.
+
+    These are `tf.estimator`, `tf.compat.v1.estimator` with its canned estimators for TF 1, the
+    package `tensorflow_estimator` with the modules below it that programs and libraries import,
+    `tensorflow.python.estimator`, `tf.keras.estimator`, and, from the package `tf_keras`,
+    `tf.compat.v1.layers` and `tf.compat.v1.nn.rnn_cell`. What TensorFlow has itself stays as it
+    is. A second call changes nothing. Threads may call it.
+
+        >>> import kestimator, tensorflow as tf
+        >>> kestimator.install()
+        >>> from tensorflow.estimator import DNNClassifier
+        >>> DNNClassifier is kestimator.DNNClassifier
+        True
+        >>> kestimator.uninstall()
+        >>> hasattr(tf, "estimator")
+        False
+
+    A name that does not exist here raises `errors.MissingNameError`, an `AttributeError` that says
+    what to use instead.
+    """
+    with _lock:
+        if _finder in sys.meta_path:
+            return
+        # The first one: a `tensorflow_estimator` that is installed needs an older TensorFlow.
+        sys.meta_path.insert(0, _finder)
+        for name, module in _COMPATIBLE.items():
+            _alias(name, module)
+        for owner, module in _owners():
+            if not _has(owner, "estimator"):
+                _put(owner, "estimator", module)
+        # TensorFlow's own modules of these names are empty without TF_USE_LEGACY_KERAS.
+        if not _has(tf.compat.v1.layers, "dense"):
+            _put_keras2_modules()
+
+
+def record_keras2_modules() -> None:
+    """Puts `tf.layers` and `rnn_cell` in place, even where TensorFlow has them, to note uses."""
+    with _lock:
+        if _finder not in sys.meta_path:
+            sys.meta_path.insert(0, _finder)
+            _put_keras2_modules()
+            sys.meta_path.remove(_finder)
+
+
+def uninstall() -> None:
+    """Takes back what `install` put in place. Objects that a program holds go on working."""
+    with _lock:
+        if _finder not in sys.meta_path:
+            return
+        sys.meta_path.remove(_finder)
+        served_modules.forget()
+        while _aliases:
+            del sys.modules[_aliases.pop()]
+        while _before:
+            owner, name, value = _before.pop()
+            if value is not _ABSENT:
+                setattr(owner, name, value)
+            elif name in vars(owner):
+                delattr(owner, name)
+
+
+def _alias(name: str, module: types.ModuleType) -> None:
+    # `import tensorflow.compat.v1` makes a second module of `tf.compat.v1` and puts it in the place
+    # of the first one. What is put into one of them would then be missing in the other.
+    if name not in sys.modules:
+        sys.modules[name] = module
+        _aliases.append(name)
+
+
+def _modules_of_tf1() -> list[Any]:
+    """The module `tf.compat.v1`: there are two if the program has imported it by that name."""
+    modules = [
+        tf.compat.v1,
+        sys.modules["tensorflow.compat.v1"],
+        _COMPATIBLE["tensorflow.compat.v1"],
+    ]
+    return list({id(module): module for module in modules}.values())
+
+
+def _owners() -> Iterator[tuple[Any, str]]:
+    """Yields the modules that have an attribute `estimator`, and the name of what it is."""
+    yield tf, "tensorflow.estimator"
+    yield tf.compat.v2, "tensorflow.compat.v2.estimator"
+    yield tf.keras, "tensorflow.keras.estimator"
+    for v1 in _modules_of_tf1():
+        yield v1, "tensorflow.compat.v1.estimator"
+        yield v1.keras, "tensorflow.compat.v1.keras.estimator"
+
+
+def _put_keras2_modules() -> None:
+    for v1 in _modules_of_tf1():
+        _put(v1, "layers", "tensorflow.compat.v1.layers")
+        _put(v1.nn, "rnn_cell", "tensorflow.compat.v1.nn.rnn_cell")
+
+
+def _has(owner: types.ModuleType, name: str) -> bool:
+    try:
+        return getattr(owner, name, None) is not None
+    except ImportError:  # of a module that is loaded when it is needed
+        return False
+
+
+def _put(owner: Any, name: str, module: str) -> None:
+    _before.append((owner, name, vars(owner).get(name, _ABSENT)))
+    setattr(owner, name, served_modules.module(module))
