@@ -21,7 +21,7 @@ partitioner is checked and changes nothing. All other names are those of `kestim
 
 from __future__ import annotations
 
-from kestimator import experimental, export, inputs
+from kestimator import experimental, export, inputs, tpu
 from kestimator.canned import (
     add_metrics,
     classifier_parse_example_spec,
@@ -133,5 +133,6 @@ __all__ = [
     "export",
     "inputs",
     "regressor_parse_example_spec",
+    "tpu",
     "train_and_evaluate",
 ]
