@@ -1,4 +1,4 @@
-"""Click prediction with DeepFM: get_variable, embedding_lookup, TFRecords, an export that is loaded."""
+"""Click prediction with DeepFM: get_variable, embedding_lookup, TFRecords, an export."""
 
 import json
 import os
@@ -50,7 +50,9 @@ def model_fn(features, labels, mode, params):
     glorot = tf.glorot_normal_initializer(seed=11)
     bias = tf.get_variable("fm_bias", [1], initializer=tf.constant_initializer(0.0))
     weights = tf.get_variable("fm_w", [FLAGS.feature_size], initializer=glorot)
-    factors = tf.get_variable("fm_v", [FLAGS.feature_size, FLAGS.embedding_size], tf.float32, glorot)
+    factors = tf.get_variable(
+        "fm_v", [FLAGS.feature_size, FLAGS.embedding_size], tf.float32, glorot
+    )
     values = features["feat_vals"]
     with tf.variable_scope("First-order"):
         first = tf.reduce_sum(tf.nn.embedding_lookup(weights, features["feat_ids"]) * values, 1)
@@ -101,7 +103,10 @@ def main(_):
         meta = tf.saved_model.loader.load(sess, tags, export_dir)
         signature = meta.signature_def["serving_default"]
         ids = np.arange(10).reshape(2, 5)
-        feed = {signature.inputs["feat_ids"].name: ids, signature.inputs["feat_vals"].name: ids / 10}
+        feed = {
+            signature.inputs["feat_ids"].name: ids,
+            signature.inputs["feat_vals"].name: ids / 10,
+        }
         served = sess.run(signature.outputs["prob"].name, feed)
     answer = {key: float(results[key]) for key in results}
     answer["prob"] = [float(row["prob"]) for row in rows[:8]]

@@ -32,9 +32,7 @@ def batch_hard_triplet_loss(labels, embeddings, margin):
     hardest_positive = tf.reduce_max(tf.to_float(positive) * distances, axis=1, keepdims=True)
     tf.summary.scalar("hardest_positive_dist", tf.reduce_mean(hardest_positive))
     largest = tf.reduce_max(distances, axis=1, keepdims=True)
-    hardest_negative = tf.reduce_min(
-        distances + largest * tf.to_float(same), axis=1, keepdims=True
-    )
+    hardest_negative = tf.reduce_min(distances + largest * tf.to_float(same), axis=1, keepdims=True)
     return tf.reduce_mean(tf.maximum(hardest_positive - hardest_negative + margin, 0.0))
 
 

@@ -50,9 +50,7 @@ def autoencoder_fn(features, labels, mode, params):
     # Loss of shape [1], as old code has it.
     loss = tf.reshape(loss, [1])
     optimizer = tf.compat.v1.train.RMSPropOptimizer(0.01, momentum=0.5, centered=True)
-    train_op = optimizer.minimize(
-        loss, global_step=tf.compat.v1.train.get_or_create_global_step()
-    )
+    train_op = optimizer.minimize(loss, global_step=tf.compat.v1.train.get_or_create_global_step())
     error = tf.compat.v1.metrics.mean_absolute_error(x, output)
     streaming = tf.compat.v1.metrics.mean(reconstruction)
     tf.compat.v1.summary.scalar("error", error[1])
