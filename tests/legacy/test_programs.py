@@ -52,7 +52,7 @@ def _case(name):
     return pytest.param(name, marks=marks)
 
 
-@pytest.mark.parametrize("name", map(_case, make_legacy_programs.program_names()))
+@pytest.mark.parametrize("name", [_case(name) for name in make_legacy_programs.program_names()])
 def test_program(name, tmp_path):
     actual = make_legacy_programs.answer(["kestimator", "run"], name, str(tmp_path))
     assert not differences(GOLDEN[name], actual)
