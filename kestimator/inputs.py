@@ -221,7 +221,7 @@ class ArrayInput:
                 self.shuffle,
             )
             epochs = tf.constant(self.num_epochs or 0, tf.int64)
-            # A random order takes a seed from the count of the model's random ops, as in tf.estimator.
+            # As in tf.estimator, only a random order counts among the random ops of the graph.
             seed = _seed() if self.shuffle else tf.constant(0, tf.int64)
             arguments = tensors, tf.constant(rows, tf.int64), epochs, seed
             if not as_tensors:

@@ -4,6 +4,9 @@ import gc
 
 import kestimator  # noqa: F401 - imports TensorFlow and Keras
 
+# Programs, which are run in processes of their own.
+collect_ignore = ["legacy/programs"]
+
 
 def pytest_collection_finish() -> None:
     """Takes what is alive by now, mostly TensorFlow's modules, out of garbage collection.

@@ -48,7 +48,7 @@ def answer(command, name, model_dir):
         raise RuntimeError(f"{name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}")
     return {
         "result": json.loads(lines[0][len(_MARK) :]),
-        "variables": {name: shape for name, shape in tf.train.list_variables(model_dir)},
+        "variables": dict(tf.train.list_variables(model_dir)),
     }
 
 
@@ -85,9 +85,8 @@ def main(names):
     for name in program_names():
         if not names or name in names or name.partition("/")[2] in names:
             with tempfile.TemporaryDirectory() as model_dir:
-                stored[name] = answer(
-                    ["tests.golden.make_legacy_programs", "--run"], name, model_dir
-                )
+                this = ["tests.golden.make_legacy_programs", "--run"]
+                stored[name] = answer(this, name, model_dir)
             print(name, flush=True)
     stored = {name: stored[name] for name in program_names() if name in stored}
     STORED.write_text(json.dumps(stored, indent=None, separators=(", ", ": ")) + "\n")

@@ -1,4 +1,4 @@
-"""Digits with a convolutional network: tf.layers, batch normalization, UPDATE_OPS, a logging hook."""
+"""Digits with a convolutional network: tf.layers, batch normalization, UPDATE_OPS, a log."""
 
 import json
 

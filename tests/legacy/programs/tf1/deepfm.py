@@ -1,4 +1,4 @@
-"""Click prediction with DeepFM: get_variable, embedding_lookup, TFRecords, an export that is loaded."""
+"""Click prediction with DeepFM: get_variable, embedding_lookup, TFRecords, an export."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A Keras model, losses, metrics and a legacy optimizer inside a model_fn, as the TF 2 guide has it."""
+"""A Keras model, losses, metrics and a legacy optimizer inside a model_fn."""
 
 import argparse
 import json

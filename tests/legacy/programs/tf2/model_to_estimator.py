@@ -1,4 +1,4 @@
-"""Keras models as estimators: functional, with two inputs, and a subclassed one for MirroredStrategy."""
+"""Keras models as estimators: one with two inputs, and a Sequential one on MirroredStrategy."""
 
 import argparse
 import json
@@ -16,8 +16,8 @@ def start(seed, *shape):
 def build_model():
     wide = tf.keras.Input(shape=(3,), name="wide")
     deep = tf.keras.Input(shape=(4,), name="deep")
-    net = tf.keras.layers.Dense(6, activation="relu", kernel_initializer=start(0, 4, 6))(deep)
-    net = tf.keras.layers.BatchNormalization()(net)
+    net = tf.keras.layers.Dense(6, use_bias=False, kernel_initializer=start(0, 4, 6))(deep)
+    net = tf.keras.layers.Activation("relu")(tf.keras.layers.BatchNormalization()(net))
     net = tf.keras.layers.concatenate([net, wide])
     output = tf.keras.layers.Dense(
         1, activation="sigmoid", kernel_initializer=start(1, 9, 1), name="click"

@@ -1,4 +1,4 @@
-"""Learning to rank: a custom head with a pairwise loss and NDCG, groupwise scores, a Keras scorer."""
+"""Learning to rank: a custom head with a pairwise loss, a Keras scorer."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""A linear model on tf.Examples, exported with a parsing receiver, served by tf.saved_model.load."""
+"""A linear model on tf.Examples: a parsing receiver, served by tf.saved_model.load."""
 
 import argparse
 import json
