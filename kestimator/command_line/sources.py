@@ -34,7 +34,7 @@ def needs_tf1(program: programs.Program) -> str | None:
             tree = ast.parse(source)
         except (SyntaxError, ValueError):
             continue
-        for chain, line in _names_of_tensorflow(tree):
+        for chain, line in sorted(_names_of_tensorflow(tree), key=lambda name: name[1]):
             if _is_gone(chain):
                 return f"{path} uses tf.{'.'.join(chain)} (line {line})"
         for other in _files(tree, program.folder, os.path.dirname(os.path.abspath(path))):
