@@ -162,9 +162,19 @@ def _obstacle(source: Source, call: _LayerCall) -> str:
     name = named.get("name")
     if name is not None and "/" in _text(name.value):
         return "names of Keras layers have no slash; use a variable_scope for the first part"
+    if call.function.has_variables and _sets_variables_by_scope(source):
+        return (
+            "init_from_checkpoint sets the variables of a scope for tf.layers, but not for Keras "
+            "layers; name the variables one by one in its assignment_map, and convert the layer"
+        )
     if call.function.has_variables and (scope := _scope_around(source, call.call)):
         return f"it obeys the {scope}= of a variable_scope, which Keras layers do not"
     return ""
+
+
+def _sets_variables_by_scope(source: Source) -> bool:
+    # It finds the variables of a scope among those of `get_variable`, and passes over all others.
+    return any(use.qualified.endswith(".init_from_checkpoint") for use in source.uses)
 
 
 def _scope_around(source: Source, node: cst.CSTNode) -> str:

@@ -105,6 +105,14 @@ net = keras.layers.Dense(units=8,
     )
 
 
+def test_layers_stay_where_a_checkpoint_may_set_them_by_scope():
+    code = """net = tf.layers.dense(tf.layers.flatten(x), 8, name="a")
+tf.train.init_from_checkpoint("model", {"b/": "a/"})
+"""
+    assert "tf.compat.v1.layers.dense(keras.layers.Flatten()(x), 8" in after(code)
+    assert "init_from_checkpoint sets the variables of a scope" in "\n".join(decisions(code))
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
