@@ -1,12 +1,9 @@
 """Keras 2 as `tf.keras`, beside Keras 3, in a process with TF_USE_LEGACY_KERAS=1.
 
-python tests/adapters/keras_models/legacy_keras.py <directory>
+TF_USE_LEGACY_KERAS=1 python tests/adapters/keras_models/legacy_keras.py <directory>
 """
 
-import os
 import sys
-
-os.environ.update(TF_USE_LEGACY_KERAS="1", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
 
 import keras
 import numpy as np
