@@ -194,6 +194,8 @@ def _canned() -> dict[str, Subject]:
         "experimental.RNNClassifier": {**rnn, "units": 2},
         "experimental.RNNEstimator": {"head": _head(), **rnn, "units": 2},
     }
+    first_generation = {name: arguments[name] for name in arguments if "." not in name}
+    arguments |= _prefixed("v1.", first_generation)
     directory = {"model_dir": f"{folder()}/canned"}
     return {
         name: Subject(public(name), {**directory, **options}) for name, options in arguments.items()
@@ -345,7 +347,7 @@ def public_callables() -> dict[str, Any]:
     """The library's callables that take arguments, each under one name; not TensorFlow's hooks."""
     modules = {"": kestimator, "experimental.": experimental, "export.": export, "inputs.": inputs}
     modules |= {"heads.": kestimator.heads, "optimizers.": kestimator.optimizers}
-    modules |= {"hooks.": kestimator.hooks, "tpu.": kestimator.tpu}
+    modules |= {"hooks.": kestimator.hooks, "tpu.": kestimator.tpu, "v1.": kestimator.v1}
     callables: dict[int, tuple[str, Any]] = {}
     for prefix, module in modules.items():  # the first name counts
         for name in module.__all__:
@@ -363,6 +365,7 @@ _WITHOUT_ARGUMENTS = frozenset(
     {
         # Bases to derive from, and names.
         *("Exporter", "Head", "ModeKeys", "export.ExportOutput", "tpu.InputPipelineConfig"),
+        *("install", "uninstall"),
         # Keras and TensorFlow check the arguments of their optimizers.
         *("optimizers.LazyAdam", "optimizers.LazyAdamOptimizer"),
         *("optimizers.LazyRMSPropOptimizer", "optimizers.LazyRMSprop"),
@@ -432,6 +435,7 @@ TAKEN: dict[str, str] = {
     **_each("EstimatorSpec.mode tpu.TPUEstimatorSpec.mode", "None"),  # the mode of the call
     **_each("experimental.call_logit_fn.config experimental.call_logit_fn.features", _ALL),
     **_each("experimental.call_logit_fn.mode experimental.call_logit_fn.params", _ALL),
+    "partitioner": "class",  # `dict` can be called with any names
     # Flags: 0 and None are false.
     **_each("adaptive as_text batch_norm checkpoint_save_graph_def", "None True 0"),
     **_each("compute_full_loss is_chief return_sequences use_mini_batch", "None True 0"),
