@@ -515,7 +515,7 @@ class TestArguments:
         ("arguments", "kind", "words"),
         [
             ({}, ValueError, "Either `keras_model` or `keras_model_path`"),
-            ({"keras_model": 3}, TypeError, "`keras_model`.*Keras 3"),
+            ({"keras_model": 3}, TypeError, "`keras_model`.*keras.Model"),
             ({"keras_model_path": 3}, TypeError, "`keras_model_path`"),
         ],
     )
