@@ -86,7 +86,7 @@ CASES = {
         classifier,
         generated(({"x": [[1.0, 2.0, 3.0]]}, [0])),
         "Input to reshape is a tensor with 3 values, but the requested shape has 2, in the op "
-        "'input_from_feature_columns/input_layer/x/Reshape', which reads the feature 'x' of",
+        "'dnn/input_from_feature_columns/input_layer/x/Reshape', which reads the feature 'x' of",
     ),
     "labels out of range": (
         classifier,

@@ -24,6 +24,7 @@ from kestimator.engine.tf_internals import (
     tf_functions,
     tf_gradients,
     tf_meta_graphs,
+    tf_moved_names,
     tf_operations,
     tf_profiles,
     tf_seeds,
@@ -531,6 +532,17 @@ class TestDatasets:
         nested = data.flat_map(lambda _: tf.data.Dataset.range(2).batch(2))
         assert "BatchDatasetV2" in tf_datasets.types_of_ops(nested)
 
+    def test_types_of_ops_of_called_functions(self):
+        data = tf.data.Dataset.range(3).map(
+            lambda x: tf.cond(x > 0, lambda: tf.numpy_function(int, [x], tf.int64), lambda: x)
+        )
+        assert "PyFunc" in tf_datasets.types_of_ops(data)
+
+    def test_is_stateful(self):
+        assert not tf_datasets.is_stateful("Add")
+        assert tf_datasets.is_stateful("RandomUniform")
+        assert tf_datasets.is_stateful("an op that nothing has")
+
     @pytest.mark.parametrize("path", ["", "cached"])
     def test_cache_file(self, path):
         data = tf.data.Dataset.range(3).cache(path)
@@ -559,6 +571,18 @@ def public_names(module):
             yield node.name
         elif isinstance(node, ast.Assign):
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+class TestMovedNames:
+    def test_for_tf_slim(self):
+        values = {name: value for _, name, value in tf_moved_names.for_tf_slim()}
+        assert values["Tensor"] is tf.Tensor
+        assert values["cond"] is v1.cond
+        assert values["variable"] is v1.Variable
+
+    def test_contrib(self):
+        assert tf_moved_names.contrib_lookup.StaticHashTable is tf.lookup.StaticHashTable
+        assert callable(tf_moved_names.contrib_summary.record_summaries_every_n_global_steps)
 
 
 @pytest.mark.parametrize("module", MODULES)
