@@ -123,7 +123,7 @@ def _show(error: BaseException, program: Program) -> None:
     else:
         sys.excepthook(type(error), error.with_traceback(trace), trace)
     if isinstance(error, SyntaxError) and _is_python_2(error):
-        print(  # noqa: T201
+        print(
             f"{program.path} is written in Python 2. Convert it first, for example with "
             "`futurize --stage1 -w` of the package `future`.",
             file=sys.stderr,

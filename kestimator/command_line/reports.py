@@ -10,7 +10,17 @@ from __future__ import annotations
 import importlib
 import os
 
-from kestimator.legacy import keras2_modules, names, usage
+import kestimator
+from kestimator.legacy import names, usage
+from kestimator.migration import layer_signatures
+
+_CELLS = {
+    "BasicLSTMCell": "keras.layers.LSTMCell",
+    "BasicRNNCell": "keras.layers.SimpleRNNCell",
+    "GRUCell": "keras.layers.GRUCell",
+    "LSTMCell": "keras.layers.LSTMCell",
+    "MultiRNNCell": "keras.layers.StackedRNNCells",
+}
 
 
 def report(uses: usage.Uses) -> str:
@@ -38,7 +48,10 @@ def _replacement(name: str, target: str) -> str:
     module, _, attribute = target.partition(":")
     package = module.partition(".")[0]
     if package == "tf_keras":
-        return keras2_modules.KERAS_3.get(attribute, "a layer of keras.layers")
+        function = layer_signatures.FUNCTIONS.get(attribute)
+        if function is not None:
+            return f"keras.layers.{function.keras_name}"
+        return _CELLS.get(attribute, "a layer of keras.layers")
     if package == "tf_slim":
         return f"{module}.{attribute}"
     if package == "tensorflow":
@@ -47,10 +60,9 @@ def _replacement(name: str, target: str) -> str:
         parent, _, last = name.rpartition(".")
         instead = names.replacement(f"{names.table_name(parent)}.{last}")
         return instead or f"none: it was below the public API ({last})"
-    public = importlib.import_module("kestimator")
     own = getattr(importlib.import_module(module), attribute)
     return (
         f"kestimator.{attribute}"
-        if getattr(public, attribute, None) is own
+        if getattr(kestimator, attribute, None) is own
         else f"{module}.{attribute}"
     )

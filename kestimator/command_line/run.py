@@ -69,15 +69,16 @@ def main(arguments: argparse.Namespace) -> int:
             program = programs.script(arguments.script, arguments.arguments)
         reason = sources.needs_tf1(program) if arguments.tf1 is None else None
     except errors.ProgramError as error:
-        print(f"python -m kestimator run: {error}", file=sys.stderr)  # noqa: T201
+        print(f"python -m kestimator run: {error}", file=sys.stderr)
         return 2
     if reason is not None:
         message = f"kestimator: {reason}, so it runs as a program for TF 1. --tf2 prevents that."
-        print(message, file=sys.stderr)  # noqa: T201
+        print(message, file=sys.stderr)
     is_tf1 = bool(arguments.tf1 or reason)
     if arguments.report:
-        installation.record_keras2_modules()
-    installation.install()
+        installation.install_and_note_layers()
+    else:
+        installation.install()
     if is_tf1:
         contrib.install()
         tf1_imports.turn_on(program)
@@ -87,4 +88,4 @@ def main(arguments: argparse.Namespace) -> int:
         finally:
             if arguments.report:
                 sys.stdout.flush()
-                print(reports.report(uses), file=sys.stderr)  # noqa: T201
+                print(reports.report(uses), file=sys.stderr)

@@ -63,7 +63,7 @@ def _names_of_tensorflow(tree: ast.AST) -> Iterator[tuple[list[str], int]]:
             chain.insert(0, inner.attr)
             inner = inner.value
         if chain and isinstance(inner, ast.Name) and inner.id in aliases:
-            yield chain, node.lineno  # type: ignore[attr-defined]
+            yield chain, inner.lineno
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[Any, str, str | None]]:

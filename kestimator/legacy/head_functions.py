@@ -91,10 +91,14 @@ def create_estimator_spec_train_op(
     """Returns the train op of a head; see `Head.create_estimator_spec`.
 
     Raises:
-        errors.ArgumentError: Not exactly one of `optimizer` and `train_op_fn` is given.
+        errors.ArgumentError: Not exactly one of `optimizer` and `train_op_fn` is given, or there
+            is no loss.
     """
     del head_name
-    assert regularized_training_loss is not None
+    if regularized_training_loss is None:
+        raise errors.ArgumentError(
+            errors.invalid_argument("regularized_training_loss", None, "the loss of the batch")
+        )
     return training.train_op(
         regularized_training_loss,
         loss_reduction=loss_reduction,

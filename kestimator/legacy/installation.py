@@ -48,8 +48,17 @@ def install() -> None:
     what to use instead.
     """
     with _lock:
-        if _finder in sys.meta_path:
-            return
+        _install()
+
+
+def install_and_note_layers() -> None:
+    """As `install`, but notes uses of `tf.layers` and `rnn_cell` even where TensorFlow has them."""
+    with _lock:
+        _install(replaces_layers=True)
+
+
+def _install(*, replaces_layers: bool = False) -> None:
+    if _finder not in sys.meta_path:
         # The first one: a `tensorflow_estimator` that is installed needs an older TensorFlow.
         sys.meta_path.insert(0, _finder)
         for name, module in _COMPATIBLE.items():
@@ -58,17 +67,10 @@ def install() -> None:
             if not _has(owner, "estimator"):
                 _put(owner, "estimator", served_modules.module(module))
         # TensorFlow's own modules of these names are empty without TF_USE_LEGACY_KERAS.
-        if not _has(tf.compat.v1.layers, "dense"):
-            _put_keras2_modules()
-
-
-def record_keras2_modules() -> None:
-    """Puts `tf.layers` and `rnn_cell` in place, even where TensorFlow has them, to note uses."""
-    with _lock:
-        if _finder not in sys.meta_path:
-            sys.meta_path.insert(0, _finder)
-            _put_keras2_modules()
-            sys.meta_path.remove(_finder)
+        if replaces_layers or not _has(tf.compat.v1.layers, "dense"):
+            for v1 in _modules_of_tf1():
+                _put(v1, "layers", served_modules.module("tensorflow.compat.v1.layers"))
+                _put(v1.nn, "rnn_cell", served_modules.module("tensorflow.compat.v1.nn.rnn_cell"))
 
 
 def extend(
@@ -137,12 +139,6 @@ def _owners() -> Iterator[tuple[Any, str]]:
     for v1 in _modules_of_tf1():
         yield v1, "tensorflow.compat.v1.estimator"
         yield v1.keras, "tensorflow.compat.v1.keras.estimator"
-
-
-def _put_keras2_modules() -> None:
-    for v1 in _modules_of_tf1():
-        _put(v1, "layers", served_modules.module("tensorflow.compat.v1.layers"))
-        _put(v1.nn, "rnn_cell", served_modules.module("tensorflow.compat.v1.nn.rnn_cell"))
 
 
 def _has(owner: types.ModuleType, name: str) -> bool:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kestimator import errors, hooks
 from kestimator.adapters.hooks import event_files
+from kestimator.adapters.optimizers import canned_optimizers, tf1_optimizers
 from kestimator.config import RunConfig, default_session_config
 from kestimator.interop import from_keras
 from kestimator.keys import MetricKeys
@@ -21,13 +22,6 @@ from kestimator.validation import checks, keras2
 _v1 = tf.compat.v1
 LOSS_METRIC_KEY: Final = MetricKeys.LOSS
 AVERAGE_LOSS_METRIC_KEY: Final = MetricKeys.LOSS_MEAN
-_TF1_OPTIMIZERS = {
-    "Adagrad": _v1.train.AdagradOptimizer,
-    "Adam": _v1.train.AdamOptimizer,
-    "Ftrl": _v1.train.FtrlOptimizer,
-    "RMSProp": _v1.train.RMSPropOptimizer,
-    "SGD": _v1.train.GradientDescentOptimizer,
-}
 
 
 class TaskType:
@@ -140,14 +134,14 @@ def get_optimizer_instance(opt: Any, learning_rate: Any = None) -> Any:
         errors.ArgumentError: It is something else, or a name without a rate.
     """
     if isinstance(opt, str):
-        if opt not in _TF1_OPTIMIZERS:
-            expected = f"one of {sorted(_TF1_OPTIMIZERS)}, or an optimizer"
+        if opt not in tf1_optimizers.NAMES:
+            expected = f"one of {sorted(tf1_optimizers.NAMES)}, or an optimizer"
             raise errors.ArgumentError(errors.invalid_argument("opt", opt, expected))
         if not learning_rate:
             raise errors.ArgumentError(
                 errors.invalid_argument("learning_rate", learning_rate, "a number, for a name")
             )
-        return _TF1_OPTIMIZERS[opt](learning_rate=learning_rate)
+        return tf1_optimizers.NAMES[opt](learning_rate=learning_rate)
     optimizer = opt() if callable(opt) else opt
     if not isinstance(optimizer, _v1.train.Optimizer):
         expected = "a tf.compat.v1.train.Optimizer, or a function that returns one"
@@ -166,8 +160,8 @@ def get_optimizer_instance_v2(opt: Any, learning_rate: Any = None) -> Any:
         errors.ArgumentError: It is something else.
     """
     if isinstance(opt, str):
-        if opt not in _TF1_OPTIMIZERS:
-            expected = f"one of {sorted(_TF1_OPTIMIZERS)}, or an optimizer"
+        if opt not in canned_optimizers.NAMES:
+            expected = f"one of {sorted(canned_optimizers.NAMES)}, or an optimizer"
             raise errors.ArgumentError(errors.invalid_argument("opt", opt, expected))
         make = getattr(keras.optimizers, opt)
         return make(learning_rate=learning_rate) if learning_rate else make()

@@ -11,6 +11,8 @@ Names are qualified: `tf.estimator` under `import tensorflow as tf` is `tensorfl
 
 from __future__ import annotations
 
+from kestimator import hooks
+
 _PUBLIC_TREES = ("tensorflow.estimator", "tensorflow.compat.v2.estimator")
 _V1_TREE = "tensorflow.compat.v1.estimator"
 _INSTALLED_TREE = "tensorflow_estimator.estimator"
@@ -38,27 +40,7 @@ DIFFERENT_IN_V1 = frozenset(
     }
 )
 
-HOOKS = frozenset(
-    {
-        "CheckpointSaverHook",
-        "CheckpointSaverListener",
-        "FeedFnHook",
-        "FinalOpsHook",
-        "GlobalStepWaiterHook",
-        "LoggingTensorHook",
-        "NanLossDuringTrainingError",
-        "NanTensorHook",
-        "ProfilerHook",
-        "SecondOrStepTimer",
-        "SessionRunArgs",
-        "SessionRunContext",
-        "SessionRunHook",
-        "SessionRunValues",
-        "StepCounterHook",
-        "StopAtStepHook",
-        "SummarySaverHook",
-    }
-)
+HOOKS = frozenset(hooks.__all__)
 
 _ROOT = (
     DIFFERENT_IN_V1
