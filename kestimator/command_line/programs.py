@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kestimator import errors
+from kestimator.migration import notebooks
 
 
 @dataclasses.dataclass
@@ -158,19 +159,15 @@ def _cells(path: str, content: bytes) -> list[tuple[str, str]]:
         raise errors.ProgramError(f"{path!r} is no notebook: {error!r}") from None
     parts = []
     for number, source in enumerate(sources, 1):
-        if source.startswith("%%"):  # the cell is in another language
+        if source.lstrip().startswith("%%"):  # the cell is in another language
             continue
-        lines = [_without_magic(line) for line in source.split("\n")]
+        lines = [
+            line if beginning is None else f"{beginning}pass  # {line.lstrip()}"
+            for line, beginning in notebooks.cell_lines(source)
+        ]
         name = f"{path}[cell {number}]"
         source = "\n".join(lines)
         # Tracebacks show lines of what is no file from here.
         linecache.cache[name] = (len(source), None, [f"{line}\n" for line in lines], name)
         parts.append((source, name))
     return parts
-
-
-def _without_magic(line: str) -> str:
-    code = line.lstrip()
-    if not code.startswith(("%", "!", "?")):
-        return line
-    return f"{line[: len(line) - len(code)]}pass  # {code}"

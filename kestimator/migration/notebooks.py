@@ -14,6 +14,7 @@ import bisect
 import dataclasses
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from kestimator import errors
@@ -86,6 +87,22 @@ def _read(text: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return notebook, cells
 
 
+def cell_lines(source: str) -> Iterator[tuple[str, str | None]]:
+    """Yields the lines of a cell, and of each that is no Python what to begin a stand-in with.
+
+    That is the indentation, or a comment sign in the later lines of a shell command. It is None
+    for a line of Python.
+    """
+    is_continued = False
+    for line in source.split("\n"):
+        match = _MAGIC.match(line)
+        if is_continued:
+            yield line, "# "
+        else:
+            yield line, None if match is None else match[1]
+        is_continued = (is_continued or match is not None) and line.endswith("\\")
+
+
 def _join(cells: list[dict[str, Any]]) -> _Joined:
     lines: list[str] = []
     joined = _Joined("", [], [], [])
@@ -96,18 +113,12 @@ def _join(cells: list[dict[str, Any]]) -> _Joined:
         lines.append(f"{CELL_MARK}({position})")
         joined.cells.append(position)
         joined.first_lines.append(len(lines) + 1)
-        is_continued = False
-        for line in source.split("\n"):
-            match = _MAGIC.match(line)
-            if is_continued:  # a shell command of several lines
-                lines.append(f"# {_MAGIC_MARK}({len(joined.magics)})")
-                joined.magics.append(line)
-            elif match is not None:
-                lines.append(f"{match[1]}{_MAGIC_MARK}({len(joined.magics)})")
-                joined.magics.append(line)
-            else:
+        for line, beginning in cell_lines(source):
+            if beginning is None:
                 lines.append(line)
-            is_continued = (is_continued or match is not None) and line.endswith("\\")
+            else:
+                lines.append(f"{beginning}{_MAGIC_MARK}({len(joined.magics)})")
+                joined.magics.append(line)
     joined.text = "".join(f"{line}\n" for line in lines)
     return joined
 

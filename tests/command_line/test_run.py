@@ -118,7 +118,10 @@ class TestPrograms:
     def test_notebook(self, write, capsys):
         cells = [
             {"cell_type": "markdown", "source": ["# Title"]},
-            {"cell_type": "code", "source": ["%matplotlib inline\n", "x = 3\n", "!pip list"]},
+            {
+                "cell_type": "code",
+                "source": ["%matplotlib inline\n", "x = 3\n", "!pip \\\n", "list"],
+            },
             {"cell_type": "code", "source": ["%%bash\n", "ls"]},
             {"cell_type": "code", "source": ["if x:\n", "    %time\n", "print(x)"]},
             {"cell_type": "code", "source": "x / 0"},
