@@ -84,8 +84,14 @@ class ClusterInfo:
             checks.checked_path("model_dir", self.model_dir)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> ClusterInfo:
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, *, first_worker_leads: bool = False
+    ) -> ClusterInfo:
         """Reads the TF_CONFIG variable of `environment`, by default `os.environ`.
+
+        Args:
+            environment: The environment variables.
+            first_worker_leads: As in `from_tf_config`.
 
         Raises:
             ArgumentError: It is not JSON, or not consistent (see `from_tf_config`).
@@ -101,16 +107,20 @@ class ClusterInfo:
                 errors.invalid_argument("TF_CONFIG", text, "a JSON object", f"{error}.")
             ) from error
         logs.info("TF_CONFIG environment variable: %s", tf_config)
-        return cls.from_tf_config(tf_config)
+        return cls.from_tf_config(tf_config, first_worker_leads=first_worker_leads)
 
     @classmethod
-    def from_tf_config(cls, tf_config: Mapping[str, Any]) -> ClusterInfo:
+    def from_tf_config(
+        cls, tf_config: Mapping[str, Any], *, first_worker_leads: bool = False
+    ) -> ClusterInfo:
         """Finds the place of this process from the content of TF_CONFIG.
 
         Args:
             tf_config: A mapping that may hold "cluster" (task types to lists of addresses),
                 "task" ("type" and "index"), "session_master", "eval_session_master", "service"
                 and "model_dir".
+            first_worker_leads: Whether a cluster may have workers only. The first one is then the
+                chief, as under `tf.distribute.MultiWorkerMirroredStrategy`.
 
         Returns:
             The place.
@@ -129,7 +139,7 @@ class ClusterInfo:
         cluster_spec = _cluster_spec(tf_config)
         if not cluster_spec:
             return cls(**common, **_lone_task(tf_config))
-        chief_type = _chief_type(cluster_spec)
+        chief_type = _chief_type(cluster_spec, first_worker_leads=first_worker_leads)
         task_type, task_id = _task(cluster_spec, tf_config.get("task", {}))
         if task_type == TaskType.EVALUATOR:
             return cls(**common, **_evaluator(tf_config, chief_type, task_id))
@@ -137,10 +147,12 @@ class ClusterInfo:
             **common,
             task_type=task_type,
             task_id=task_id,
-            is_chief=task_type == chief_type,
+            is_chief=task_type == chief_type and task_id == 0,
             num_ps_replicas=_count(cluster_spec, TaskType.PS),
             # The chief counts as a worker.
-            num_worker_replicas=_count(cluster_spec, TaskType.WORKER) + 1,
+            num_worker_replicas=sum(
+                _count(cluster_spec, job) for job in {TaskType.WORKER, chief_type}
+            ),
             master=_master(tf_config, cluster_spec, task_type, task_id),
             global_id_in_cluster=_global_id(cluster_spec, chief_type, task_type, task_id),
             cluster_spec=cluster_spec,
@@ -233,15 +245,17 @@ def _cluster_spec(tf_config: Mapping[str, Any]) -> tf.train.ClusterSpec:
         ) from error
 
 
-def _chief_type(cluster_spec: tf.train.ClusterSpec) -> str:
+def _chief_type(cluster_spec: tf.train.ClusterSpec, *, first_worker_leads: bool) -> str:
     if TaskType.EVALUATOR in cluster_spec.jobs:
         logs.warning(
             "TF_CONFIG['cluster'] lists an 'evaluator'. It takes no part in training, so nothing "
             "should wait for it. Remove it from the cluster in every process."
         )
+    chiefs = {TaskType.MASTER, TaskType.CHIEF} & set(cluster_spec.jobs)
+    if first_worker_leads and not chiefs and TaskType.WORKER in cluster_spec.jobs:
+        return TaskType.WORKER
     chief_type = TaskType.MASTER if TaskType.MASTER in cluster_spec.jobs else TaskType.CHIEF
-    both = {TaskType.MASTER, TaskType.CHIEF} <= set(cluster_spec.jobs)
-    if both or _count(cluster_spec, chief_type) != 1:
+    if len(chiefs) > 1 or _count(cluster_spec, chief_type) != 1:
         raise errors.ArgumentError(
             errors.invalid_argument(
                 "TF_CONFIG['cluster']",

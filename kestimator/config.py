@@ -175,10 +175,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         """Fills in defaults that depend on other arguments and TF_CONFIG; checks the result."""
         self._settle_save_checkpoints()
-        if self._place is _UNSET:
-            self._set("cluster", ClusterInfo.from_environment())
-        kinds.checked_instance("cluster", self._place, ClusterInfo, "a kestimator.ClusterInfo")
         self._settle_strategies()
+        if self._place is _UNSET:
+            leads = vars(self)["train_distribute"] is not None
+            self._set("cluster", ClusterInfo.from_environment(first_worker_leads=leads))
+        kinds.checked_instance("cluster", self._place, ClusterInfo, "a kestimator.ClusterInfo")
         _check(self)
         for field in dataclasses.fields(self):
             _warn_if_without_effect(field.name, getattr(self, field.name))

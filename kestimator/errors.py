@@ -114,6 +114,10 @@ class BusyError(KestimatorError, RuntimeError):
     """The estimator is doing something that the call would disturb."""
 
 
+class ClusterError(KestimatorError, RuntimeError):
+    """The processes of a cluster do not fit together, or one of them does not answer."""
+
+
 class NanLossError(KestimatorError, tf.compat.v1.train.NanLossDuringTrainingError):
     """The loss became NaN, and a feature or label is NaN as well."""
 

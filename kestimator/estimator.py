@@ -176,6 +176,7 @@ class Estimator:
         arguments.check_trains(self._config)
         self._check_mode(ModeKeys.TRAIN)
         self._state.distribution.check()
+        arguments.check_trains_together(self._config, self._state.distribution.workers)
         train_hooks = list(checks.checked_hooks("hooks", hooks))
         listeners = list(checks.checked_listeners(saving_listeners))
         keras_callbacks.check_callbacks(callbacks)
@@ -195,7 +196,7 @@ class Estimator:
         verbose: int | str,
     ) -> None:
         """Trains, with arguments that have been checked."""
-        start = self._latest_global_step()
+        start = self._state.distribution.of_chief(self._latest_global_step())
         if max_steps is not None and start >= max_steps:
             logs.warning(
                 "Skipping training: %s has already been trained to step %d, and max_steps is %d. "

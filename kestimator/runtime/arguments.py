@@ -63,6 +63,31 @@ def check_trains(config: RunConfig) -> None:
         )
 
 
+def check_trains_together(config: RunConfig, workers: int) -> None:
+    """Checks that the workers of the cluster train one model, and not one each.
+
+    Args:
+        config: The configuration.
+        workers: The number of workers that the strategy connects.
+
+    Raises:
+        errors.ArgumentError: TF_CONFIG has another number of workers.
+    """
+    # A TPU's cluster has its own coordinator: its `RunConfig` counts one worker.
+    if config.num_worker_replicas == workers or config.num_worker_replicas == 0:
+        return
+    raise errors.ArgumentError(
+        errors.invalid_argument(
+            "train_distribute",
+            config.train_distribute,
+            "a tf.distribute.MultiWorkerMirroredStrategy, because TF_CONFIG has "
+            f"{config.num_worker_replicas} workers, and the strategy connects {workers}",
+            "Create the strategy at the start of the program, while TF_CONFIG is set. To train on "
+            "this machine alone, unset TF_CONFIG.",
+        )
+    )
+
+
 def refuse_overrides(kind: type, base_class: type) -> None:
     """Checks that a subclass does not redefine members of `base_class`.
 

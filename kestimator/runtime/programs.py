@@ -20,7 +20,7 @@ from kestimator.adapters.hooks import event_files
 from kestimator.adapters.optimizers import canned_optimizers, train_ops
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files, checkpoint_tracker
-from kestimator.engine.programs import distribution, model_program, tf2_summaries
+from kestimator.engine.programs import model_program, tf2_summaries
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
 from kestimator.engine.runs import dataset_iterators
@@ -78,7 +78,7 @@ def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.
             batch = input_fn.only_batch()
         if batch is not None:
             return _batches.OneBatch(batch)
-    replicas = state.distribution.replicas if mode == ModeKeys.TRAIN else 1
+    distribution = state.distribution_of(mode)
     _make_global_step(state)
 
     def call() -> Any:
@@ -87,7 +87,7 @@ def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.
             "mode": lambda: mode,
             "params": lambda: state.convention.input_params(state.params, mode),
             "config": lambda: copy.deepcopy(state.config),
-            "input_context": lambda: distribution.input_context(replicas),
+            "input_context": lambda: distribution.input_context,
         }
         arguments = {name: offered[name]() for name in offered if name in accepted}
         if tf.executing_eagerly():
@@ -99,7 +99,7 @@ def open_input(state: EstimatorState, input_fn: InputFn, mode: str) -> _batches.
     batches = _batches.open_input(
         call, seed=seed, store=state.store, takes_weights=state.takes_weights
     )
-    batches.per_step = replicas
+    batches.per_step = distribution.replicas
     return batches
 
 
@@ -143,7 +143,7 @@ def _known_or_traced(
         element_spec=spec,
         seed=state.config.tf_random_seed,
         store=state.store,
-        distribution=state.distribution if mode == ModeKeys.TRAIN else None,
+        distribution=state.distribution_of(mode),
         random_ops_before=batches.random_ops,
         input_variables=[*batches.initializers],
     )

@@ -9,12 +9,14 @@ Synopsis::
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from kestimator import logs
 from kestimator.adapters.hooks import stock_hooks
 from kestimator.engine.programs import model_program
+from kestimator.engine.runs import agreed_runner
 from kestimator.engine.runs import batches as _batches
 from kestimator.engine.runs import runner as _runner
 from kestimator.engine.runs import session as _session
@@ -60,7 +62,7 @@ def prepare(
         else:
             state.tracker.load(model, session, path)
         # Savers only write and read the variables of the first replica.
-        state.distribution.broadcast(model.graph)
+        state.distribution_of(model.mode).broadcast(model.graph)
         state.tracker.initialize_locals(model, session)
 
 
@@ -80,7 +82,11 @@ def runner_over(
 ) -> _runner.Runner:
     """Returns a runner over a session, for hooks in their order."""
     trains = model.mode == ModeKeys.TRAIN
-    return _runner.Runner(
+    distribution = state.distribution_of(model.mode)
+    runner = _runner.Runner
+    if distribution.workers > 1:
+        runner = functools.partial(agreed_runner.AgreedRunner, distribution)
+    return runner(
         model,
         session,
         batches,

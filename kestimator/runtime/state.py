@@ -21,9 +21,10 @@ from kestimator._types import InputFn, ModelFn
 from kestimator.adapters.hooks import event_files
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_tracker
-from kestimator.engine.programs import distribution, program_cache
+from kestimator.engine.programs import distribution, program_cache, strategies
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables import variable_store
+from kestimator.keys import ModeKeys
 from kestimator.validation import signatures
 
 
@@ -103,11 +104,20 @@ class EstimatorState:
         self.config = config
         self.store = variable_store.VariableStore()
         self.tracker = checkpoint_tracker.CheckpointTracker(self.store)
-        self.distribution = distribution.of(config.train_distribute)
+        self.distribution = strategies.of(config.train_distribute)
         self.programs = program_cache.ProgramCache()
         self.takes_weights = False
         self.convention = CallingConvention()
         self.evaluations = event_files.EvaluationLog(str(config.model_dir))
+
+    def distribution_of(self, mode: str) -> distribution.Distribution:
+        """Returns the distribution of a mode's steps over replicas."""
+        return self.distribution if mode == ModeKeys.TRAIN else distribution.Distribution()
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints and summaries when it trains."""
+        return self.config.is_chief and self.distribution.is_chief
 
     def replace_model_fn(self, model_fn: ModelFn) -> None:
         """Takes another model_fn, from the next call on, and drops the programs of this one."""

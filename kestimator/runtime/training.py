@@ -48,7 +48,9 @@ def train(
         planned: The number of steps that were asked for, if there is one.
         fails_at_nan: Whether a loss of NaN is an error.
     """
-    path = checkpoint_files.latest_checkpoint(str(state.config.model_dir))
+    # The chief reads the checkpoint, and then sends the values to other workers.
+    is_chief = state.is_chief
+    path = checkpoint_files.latest_checkpoint(str(state.config.model_dir)) if is_chief else None
     session = runs.session_over(state, model, batches)
     with (
         logs.each_line_once(),
@@ -56,8 +58,13 @@ def train(
         state.tracker.in_training(),
         contextlib.ExitStack() as stack,
     ):
+        chief_hooks = (
+            automatic_hooks.chief_hooks(model, state.config, state.tracker, hooks, listeners)
+            if is_chief
+            else []
+        )
         all_hooks = [
-            *automatic_hooks.chief_hooks(model, state.config, state.tracker, hooks, listeners),
+            *chief_hooks,
             *hooks,
             *automatic_hooks.loss_hooks(model, state.config, fails_at_nan=fails_at_nan),
             *model.spec.training_hooks,
@@ -69,8 +76,9 @@ def train(
         runner = runs.runner_over(state, model, session, batches, all_hooks)
 
         def begin() -> None:
-            tf.io.gfile.makedirs(str(state.config.model_dir))  # nothing is written before this
-            if state.config.is_chief:
+            if is_chief:
+                # Nothing is written before this.
+                tf.io.gfile.makedirs(str(state.config.model_dir))
                 stack.enter_context(leftovers.writing_in(str(state.config.model_dir)))
             runner.hooked.begin()
 
@@ -86,7 +94,10 @@ def train(
             with step_errors.explained(model.program, batches):
                 loss = runner.run()
             runner.hooked.end()
-    _flush_events(state)
+            # No process leaves before the others have ended and the last checkpoint is there.
+            state.distribution.agreed(0)
+    if is_chief:
+        _flush_events(state)
     if model.summary_writer is not None:
         with _program.eager_mode():
             model.summary_writer.flush()

@@ -149,8 +149,9 @@ def _all_reduce(original: Any, optimizer: Any, grads_and_vars: Any) -> Any:
 
 
 def _spreads() -> bool:
-    """Whether the program that is being traced has several replicas."""
-    return getattr(traced_graph.current(), "replicas", 1) > 1
+    """Whether a program is being traced whose steps run on several replicas, here or elsewhere."""
+    is_traced = traced_graph.current() is not None
+    return is_traced and tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
 def _create_op(

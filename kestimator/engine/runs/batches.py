@@ -65,6 +65,7 @@ class Batches(abc.ABC):
 
     def __init__(self) -> None:
         self.loops: dict[Any, Any] = {}
+        self._ahead: list[tf.Tensor] | None = None  # the tensors of `has_next`
 
     @property
     def iterator(self) -> Any:
@@ -96,7 +97,21 @@ class Batches(abc.ABC):
         Raises:
             tf.errors.OutOfRangeError: The data has ended.
         """
+        if self._ahead is not None:
+            flat, self._ahead = self._ahead, None
+            return flat
         return [tensor for _ in range(self.per_step) for tensor in self._next_batch()]
+
+    def has_next(self) -> bool:
+        """Whether there are batches for another step. They are kept for `next`, which must follow.
+
+        A loop on the device does not get them.
+        """
+        try:
+            self._ahead = self.next()
+        except tf.errors.OutOfRangeError:
+            return False
+        return True
 
     @abc.abstractmethod
     def _next_batch(self) -> list[tf.Tensor]:

@@ -67,6 +67,8 @@ class DeviceLoop:
         global_step: The eager variable that counts steps, if a step may add another number
             than 1 to it. None otherwise.
         sums_losses: Whether to sum the losses of the steps, which is one more op for each.
+        all_have: Tells for a boolean scalar whether it is true in all processes that take the
+            steps together.
 
     Attributes:
         was_built: Whether the last call built a function first. Its duration then says nothing
@@ -82,8 +84,10 @@ class DeviceLoop:
         global_step: tf.Variable | None = None,
         *,
         sums_losses: bool = False,
+        all_have: Callable[[tf.Tensor], tf.Tensor] = lambda has_batches: has_batches,
     ) -> None:
         self._loss = loss
+        self._all_have = all_have
         self._sums = int(sums_losses)
         self._watched = len(watched)
         self._step = program.function([loss, *watched], operations)
@@ -236,7 +240,7 @@ class DeviceLoop:
             return make([tensor for batch in batches for tensor in _flat(batch.get_value())])
 
         # A step needs a batch for each replica; a remainder too small for a step is dropped.
-        has_batches = batches[-1].has_value()
+        has_batches = self._all_have(batches[-1].has_value())
         return has_batches, compiled.once(has_batches, step, otherwise, shapes)
 
     def _loop_without_iterator(self, batches: _batches.Batches) -> compiled.Compiled:

@@ -305,6 +305,7 @@ class Runner:
                 watched,
                 model.irregular_global_step,
                 sums_losses=sums_losses,
+                all_have=self._all_have,
             )
 
         # The loop stays with the program for the next call. Watched tensors are outputs of its
@@ -312,6 +313,10 @@ class Runner:
         key = ("device loop", sums_losses, *(tensor.ref() for tensor in watched))
         loop: device_loop.DeviceLoop = model.made_once(key, make)
         return loop
+
+    def _all_have(self, has_batches: tf.Tensor) -> tf.Tensor:
+        """Whether a boolean scalar is true in all processes that take the steps together."""
+        return has_batches
 
     def _longest_stretch(self) -> int:
         """Returns how many steps may run before hooks and Ctrl-C need a turn."""

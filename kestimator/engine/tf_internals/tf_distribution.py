@@ -44,3 +44,12 @@ def scaled_losses(strategy: tf.distribute.Strategy) -> contextlib.AbstractContex
     """
     switch: contextlib.AbstractContextManager[None] = strategy._scale_loss_for_estimator_enabled()
     return switch
+
+
+def workers_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """The number of workers of a multi-worker strategy, and the position of this one.
+
+    The chief is the first. The strategy's public `cluster_resolver` reads TF_CONFIG anew each time,
+    which may have changed since the strategy connected the workers.
+    """
+    return strategy.extended._num_workers, strategy.extended._id_in_cluster

@@ -1,0 +1,1 @@
+"""Tests of training on several devices and in several processes."""
