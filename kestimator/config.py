@@ -146,6 +146,10 @@ class RunConfig:
         session_creation_timeout_secs: How long, in seconds, workers wait for variables that
             the chief initializes. It has no effect.
         checkpoint_save_graph_def: Whether to write `graph.pbtxt` and the `.meta` files.
+        allow_shared_model_dir: Whether several processes may train in `model_dir` at the same time,
+            each a model of its own. By default the second one is refused.
+        checkpoint_timeout_secs: How long, in seconds, an evaluator waits for a new checkpoint
+            before it ends with an error. None: it waits until training has ended.
         cluster: The place of this process in a cluster. Not given: read from TF_CONFIG.
 
     Raises:
@@ -170,6 +174,8 @@ class RunConfig:
     experimental_max_worker_delay_secs: int | None = None
     session_creation_timeout_secs: float | None = _DEFAULT_SESSION_CREATION_TIMEOUT_SECS
     checkpoint_save_graph_def: bool = True
+    allow_shared_model_dir: bool = dataclasses.field(default=False, kw_only=True)
+    checkpoint_timeout_secs: float | None = dataclasses.field(default=None, kw_only=True)
     cluster: ClusterInfo = dataclasses.field(default=_UNSET, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -456,6 +462,8 @@ _PLAIN: dict[str, Callable[[str, Any], Any]] = {
     "tf_random_seed": _optional_integer,
     "experimental_max_worker_delay_secs": _optional_integer,
     "checkpoint_save_graph_def": _optional_flag,
+    "allow_shared_model_dir": kinds.checked_flag,
+    "checkpoint_timeout_secs": _optional_from_zero,
 }
 
 # A wrong type raises ArgumentTypeError, a wrong value raises ArgumentError.

@@ -83,7 +83,7 @@ def runner_over(
     """Returns a runner over a session, for hooks in their order."""
     trains = model.mode == ModeKeys.TRAIN
     distribution = state.distribution_of(model.mode)
-    runner = _runner.Runner
+    runner: Callable[..., _runner.Runner] = _runner.Runner
     if distribution.workers > 1:
         runner = functools.partial(agreed_runner.AgreedRunner, distribution)
     return runner(

@@ -14,9 +14,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import logs
+from kestimator import errors, logs
 from kestimator.adapters.hooks import automatic_hooks, keras_callbacks, saving
-from kestimator.engine.checkpoints import checkpoint_files, leftovers
+from kestimator.engine.checkpoints import checkpoint_files, leftovers, training_record
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
@@ -50,7 +50,8 @@ def train(
     """
     # The chief reads the checkpoint, and then sends the values to other workers.
     is_chief = state.is_chief
-    path = checkpoint_files.latest_checkpoint(str(state.config.model_dir)) if is_chief else None
+    model_dir = str(state.config.model_dir)
+    path = checkpoint_files.latest_checkpoint(model_dir) if is_chief else None
     session = runs.session_over(state, model, batches)
     with (
         logs.each_line_once(),
@@ -75,17 +76,28 @@ def train(
         all_hooks += automatic_hooks.step_hooks(model, batches, all_hooks)
         runner = runs.runner_over(state, model, session, batches, all_hooks)
 
+        records: list[training_record.Record] = []
+
         def begin() -> None:
             if is_chief:
                 # Nothing is written before this.
-                tf.io.gfile.makedirs(str(state.config.model_dir))
-                stack.enter_context(leftovers.writing_in(str(state.config.model_dir)))
+                tf.io.gfile.makedirs(model_dir)
+                is_exclusive = not state.config.allow_shared_model_dir
+                recorded = training_record.recorded(model_dir, is_exclusive=is_exclusive)
+                record = stack.enter_context(recorded)
+                if checkpoint_files.latest_checkpoint(model_dir) != path:
+                    raise errors.BusyError(
+                        f"Another process has trained in {model_dir!r} while this one prepared "
+                        f"to continue from {path or 'the start'}. Call `train` again."
+                    )
+                records.append(record)
+                stack.enter_context(leftovers.writing_in(model_dir))
             runner.hooked.begin()
 
         with state.tracker.lock:
             runs.prepare(state, model, session, all_hooks, begin, path)
         # The saver of a new process knows no checkpoints, and would delete none of the old ones.
-        checkpoint_files.remember_kept(model.scaffold.saver, str(state.config.model_dir))
+        checkpoint_files.remember_kept(model.scaffold.saver, model_dir)
         batches.initialize()
         with session.start_queue_runners():
             runner.hooked.after_create_session()
@@ -94,6 +106,8 @@ def train(
             with step_errors.explained(model.program, batches):
                 loss = runner.run()
             runner.hooked.end()
+            for record in records:
+                record.step = state.current_global_step()
             # No process leaves before the others have ended and the last checkpoint is there.
             state.distribution.agreed(0)
     if is_chief:

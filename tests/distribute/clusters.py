@@ -2,7 +2,7 @@
 
     with Cluster({"worker": 2}) as cluster:
         cluster.start("tests.distribute.programs", "trajectory", "tf1")
-        results = cluster.results()       # by task, what each program printed as JSON in its last line
+        results = cluster.results()       # by task, the JSON of the last line that it printed
 
 Every process gets its own TF_CONFIG. All are killed when the context ends.
 """
@@ -74,16 +74,15 @@ class Cluster:
                 **self.environment,
                 "TF_CONFIG": json.dumps(config),
             }
-            log = pathlib.Path(self._folder.name, f"{job}-{index}.log").open("a")
-            self._logs[job, index] = pathlib.Path(log.name)
-            self.processes[job, index] = subprocess.Popen(
-                [sys.executable, "-m", module, *map(str, arguments)],
-                cwd=ROOT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-            log.close()
+            path = self._logs[job, index] = pathlib.Path(self._folder.name, f"{job}-{index}.log")
+            with path.open("a") as log:  # the log of a restarted process continues
+                self.processes[job, index] = subprocess.Popen(
+                    [sys.executable, "-m", module, *map(str, arguments)],
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
 
     def log(self, task):
         """What a process has printed so far."""

@@ -1,5 +1,7 @@
 """Models and data for programs under strategies."""
 
+import time
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -22,6 +24,16 @@ class Losses(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.values.append(float(logs["loss"]))
+
+
+class Pause(v1.train.SessionRunHook):
+    """Makes each step take time."""
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+
+    def after_run(self, run_context, run_values):
+        time.sleep(self._seconds)
 
 
 def batches(size, epochs=None):

@@ -11,6 +11,8 @@ import sys
 
 import tensorflow as tf
 
+import kestimator as ks
+from kestimator.adapters.hooks import event_files
 from tests.distribute import models
 
 PROGRAMS = {}
@@ -50,6 +52,26 @@ def trajectory(model, kind, directory):
     if is_chief:
         evaluation = {k: float(v) for k, v in estimator.evaluate(models.batches(8, 1)).items()}
     return {"losses": losses.values, "weights": weights, "evaluation": evaluation}
+
+
+@program
+def train_and_evaluate(model, directory, max_steps, *options):
+    """The same script on every task."""
+    tf.compat.v1.logging.set_verbosity("INFO")
+    # TensorFlow's strategy refuses a task that is not in the cluster, such as an evaluator.
+    is_evaluator = ks.ClusterInfo.from_environment().task_type == "evaluator"
+    strategy = strategy_of("workers") if "workers" in options and not is_evaluator else None
+    estimator = models.estimator(
+        model, directory, train_distribute=strategy, save_checkpoints_steps=10
+    )
+    hooks = [models.Pause(0.3)] if "slow" in options else []
+    metrics, _ = ks.train_and_evaluate(
+        estimator,
+        ks.TrainSpec(models.batches(4), max_steps=int(max_steps), hooks=hooks),
+        ks.EvalSpec(models.batches(8, 1), steps=None, start_delay_secs=0, throttle_secs=0),
+    )
+    evaluated = sorted(event_files.read_scalars(estimator.eval_dir()))
+    return {"metrics": metrics and {k: float(v) for k, v in metrics.items()}, "steps": evaluated}
 
 
 if __name__ == "__main__":

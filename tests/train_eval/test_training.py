@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator.adapters.hooks import event_files
-from kestimator.train_eval import training
+from kestimator.train_eval import evaluations
 
 v1 = tf.compat.v1
 X = np.ones([4, 1], "float32")
@@ -117,7 +117,7 @@ class TestBySteps:
 
 
 class TestThrottle:
-    def run(self, listener: training.EvaluationListener, steps: Any, now: list[float]) -> None:
+    def run(self, listener: evaluations.EvaluationListener, steps: Any, now: list[float]) -> None:
         listener.begin()
         for step, seconds in steps:
             now[0] = seconds
@@ -129,7 +129,7 @@ class TestThrottle:
         estimator.train(input_fn, steps=1)
         now = [0.0]
         spec = eval_spec(throttle_secs=60, name="slow", start_delay_secs=10**6)
-        listener = training.EvaluationListener(estimator, [spec], None, lambda: now[0])
+        listener = evaluations.EvaluationListener(estimator, [spec], None, lambda: now[0])
         (evaluation,) = listener.evaluations
         steps: list[int | None] = []
         run = evaluation.run
@@ -183,21 +183,43 @@ TWO = {"chief": ["host:1"], "worker": ["host:2"]}
 
 
 class TestCluster:
-    def test_of_one_node(self, tmp_path: Any, monkeypatch: Any) -> None:
+    def test_a_chief_leaves_evaluations_to_the_evaluator(
+        self, tmp_path: Any, monkeypatch: Any
+    ) -> None:
         monkeypatch.setenv("TF_CONFIG", json.dumps(CHIEF))
+        estimator, train_spec = make(tmp_path), kestimator.TrainSpec(input_fn, max_steps=2)
+        # tf.estimator returned None.
+        assert kestimator.train_and_evaluate(estimator, train_spec, eval_spec()) == (None, None)
+        assert estimator.get_variable_value("global_step") == 2
+        evaluator = {**CHIEF, "task": {"type": "evaluator", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(evaluator))
+        metrics, _ = kestimator.train_and_evaluate(make(tmp_path), train_spec, eval_spec())
+        assert metrics["global_step"] == 2
+
+    def test_a_master_evaluates(self, tmp_path: Any, monkeypatch: Any) -> None:
+        master = {"cluster": {"master": ["host:1"]}, "task": {"type": "master", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(master))
         train_spec = kestimator.TrainSpec(input_fn, max_steps=2)
         metrics, _ = kestimator.train_and_evaluate(make(tmp_path), train_spec, eval_spec())
         assert metrics["global_step"] == 2
 
-    @pytest.mark.parametrize("task", ["chief", "worker", "evaluator"])
-    def test_of_several(self, tmp_path: Any, monkeypatch: Any, task: str) -> None:
+    @pytest.mark.parametrize("task", ["chief", "worker"])
+    def test_workers_need_a_strategy(self, tmp_path: Any, monkeypatch: Any, task: str) -> None:
         content = {"cluster": TWO, "task": {"type": task, "index": 0}}
         monkeypatch.setenv("TF_CONFIG", json.dumps(content))
         estimator = make(tmp_path / "model")
         train_spec = kestimator.TrainSpec(input_fn, max_steps=2)
-        with pytest.raises(ValueError, match=f"(?s)TF_CONFIG.*{task}.*Unset.*MirroredStrategy"):
+        match = "(?s)train_distribute.*MultiWorkerMirroredStrategy.*TF_CONFIG has 2 workers"
+        with pytest.raises(ValueError, match=match):
             kestimator.train_and_evaluate(estimator, train_spec, eval_spec())
         assert not (tmp_path / "model").exists()
+
+    def test_there_is_one_evaluator(self, tmp_path: Any, monkeypatch: Any) -> None:
+        content = {"cluster": TWO, "task": {"type": "evaluator", "index": 1}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(content))
+        train_spec = kestimator.TrainSpec(input_fn, max_steps=2)
+        with pytest.raises(ValueError, match="only one evaluator"):
+            kestimator.train_and_evaluate(make(tmp_path / "model"), train_spec, eval_spec())
 
 
 TRAIN = kestimator.TrainSpec(input_fn, max_steps=2)

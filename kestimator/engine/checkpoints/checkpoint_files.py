@@ -61,6 +61,14 @@ def latest_checkpoint(model_dir: str) -> str | None:
     )
 
 
+def existing(model_dir: str) -> list[str]:
+    """The paths of the complete checkpoints that the state file names, the oldest first."""
+    state = _state(model_dir)
+    named = [*state.all_model_checkpoint_paths, state.model_checkpoint_path] if state else []
+    paths = dict.fromkeys(_where_it_is(model_dir, path) for path in named)
+    return [path for path in paths if is_whole(path)]
+
+
 def _newest_whole(model_dir: str, state: Any) -> str | None:
     # The state file lists checkpoints from the oldest to the newest.
     newest = _where_it_is(model_dir, state.model_checkpoint_path)
