@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    with recorded(model_dir, is_exclusive=True) as record:       # raises BusyError if another process trains there
+    with recorded(model_dir, is_exclusive=True) as record:   # BusyError: another one trains
         ...
         record.step = 1000
     read(model_dir)                           # Record(state="ended", step=1000, host=..., pid=...)
