@@ -134,7 +134,8 @@ class RunConfig:
         keep_checkpoint_every_n_hours: The hours between checkpoints that are kept permanently.
         log_step_count_steps: Steps between log lines with the loss and the speed; None for
             none.
-        train_distribute: The `tf.distribute.Strategy` of training.
+        train_distribute: The `tf.distribute.Strategy` of training: a MirroredStrategy, a
+            MultiWorkerMirroredStrategy or a OneDeviceStrategy; see docs/distribute.md.
         device_fn: A function of `op` that chooses each operation's device. It has no effect.
         protocol: The protocol between servers: None, "grpc" or "grpc+verbs". It has no effect.
         eval_distribute: The `tf.distribute.Strategy` of evaluation. It has no effect: one device

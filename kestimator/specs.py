@@ -36,14 +36,9 @@ from kestimator.validation.checks import (
     checked_not_negative,
     checked_path,
     checked_positive,
-    warn_without_effect,
 )
 
 _DEFAULT_START_DELAY_SECS: Final = 120
-_DOES_NOT_WAIT = (
-    "train_and_evaluate evaluates the first checkpoint as soon as it is saved. `throttle_secs` and "
-    "`every_steps` set the distance between evaluations."
-)
 
 VocabInfo: TypeAlias = tf.compat.v1.train.VocabInfo
 
@@ -221,10 +216,8 @@ class EvalSpec(_EvalSpecFields):
         name: Names the directory of the results, `eval_<name>`, if there are several evaluations.
         hooks: `tf.compat.v1.train.SessionRunHook`s for evaluation.
         exporters: An `Exporter` or several, called after each evaluation.
-        start_delay_secs: Seconds that an evaluator in a separate process waits before the first
-            evaluation. It has no effect: `train_and_evaluate` runs in one process, where
-            `tf.estimator` does not wait either. A warning in the log says so, once per process,
-            if the value is neither the default nor 0.
+        start_delay_secs: Seconds that an evaluator in a process of its own waits before the first
+            evaluation. A process that trains and evaluates does not wait.
         throttle_secs: The minimum number of seconds between the starts of two evaluations.
         every_steps: The training steps between two evaluations, regardless of the time. None:
             after each checkpoint, as `throttle_secs` allows. (Not in `tf.estimator`.)
@@ -254,8 +247,6 @@ class EvalSpec(_EvalSpecFields):
         check_name("name", name)
         start_delay_secs = checked_not_negative("start_delay_secs", start_delay_secs)
         throttle_secs = checked_not_negative("throttle_secs", throttle_secs)
-        if start_delay_secs not in (0, _DEFAULT_START_DELAY_SECS):
-            warn_without_effect("EvalSpec.start_delay_secs", _DOES_NOT_WAIT)
         return super().__new__(
             cls,
             input_fn,

@@ -426,19 +426,10 @@ class TestWithoutEffect:
         kestimator.RunConfig()
         default = kestimator.config.default_session_config()
         kestimator.RunConfig(session_config=default, session_creation_timeout_secs=7200.0)
-        kestimator.EvalSpec(input_fn, start_delay_secs=120)
-        kestimator.EvalSpec(input_fn, start_delay_secs=0)  # what happens anyway
         cluster = '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'
         monkeypatch.setenv("TF_CONFIG", cluster)
         kestimator.RunConfig().replace(model_dir="d")  # with the session_config of a cluster
         assert not warnings()
-
-    def test_start_delay(self, warnings):
-        for seconds in (5, 6):
-            kestimator.EvalSpec(input_fn, start_delay_secs=seconds)
-        (text,) = warnings()
-        assert "`EvalSpec.start_delay_secs` has no effect" in text
-        assert "throttle_secs" in text
 
 
 @pytest.mark.parametrize("below", ["", "/below"])
