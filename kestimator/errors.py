@@ -12,7 +12,9 @@ Each one also derives from the builtin (or TensorFlow) exception that programs w
     ├── InputError                    (ValueError)  what an `input_fn` returned cannot be used
     │   └── NamesError                (KeyError)    the model expects other names
     ├── GlobalStepError               (RuntimeError)  a train_op does not advance the global step
-    ├── BusyError                     (RuntimeError)  the estimator is busy with another call
+    ├── BusyError                     (RuntimeError)  the estimator is busy with another call, or
+    │                                     another process trains in its model_dir
+    ├── ClusterError                  (RuntimeError)  processes do not fit together, or one is late
     ├── NanLossError                  (NanLossDuringTrainingError)  the data holds a NaN, too
     ├── ModeNotExportedError          (RuntimeError)  a SavedModel has no graph for a mode
     ├── SavedModelError               (OSError)     there is no SavedModel that an Estimator wrote
@@ -47,6 +49,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointMismatchError",
     "CheckpointNotFoundError",
+    "ClusterError",
     "GlobalStepError",
     "InputError",
     "KerasFileError",

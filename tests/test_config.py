@@ -217,6 +217,27 @@ class TestClusterInfo:
         assert "Remove it from the cluster" in caplog.text
 
 
+class TestWorkersWithoutAChief:
+    """A cluster as `tf.distribute.MultiWorkerMirroredStrategy` has it."""
+
+    CLUSTER = {"worker": ["w:1", "w:2", "w:3"]}
+
+    @pytest.mark.parametrize("index", [0, 1, 2])
+    def test_the_first_one_leads(self, monkeypatch, index):
+        content = {"cluster": self.CLUSTER, "task": {"type": "worker", "index": index}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(content))
+        config = RunConfig(train_distribute=tf.distribute.OneDeviceStrategy("/cpu:0"))
+        assert config.is_chief == (index == 0)
+        assert (config.task_id, config.global_id_in_cluster) == (index, index)
+        assert config.num_worker_replicas == 3
+
+    def test_needs_a_strategy(self, monkeypatch):
+        content = {"cluster": self.CLUSTER, "task": {"type": "worker", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(content))
+        with pytest.raises(ValueError, match="exactly one 'chief' task"):
+            RunConfig()
+
+
 def test_default_session_config():
     config = default_session_config()
     assert config.allow_soft_placement

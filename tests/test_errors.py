@@ -37,6 +37,7 @@ def test_keeps_its_message(error):
         (errors.InputError, ValueError),
         (errors.GlobalStepError, RuntimeError),
         (errors.BusyError, RuntimeError),
+        (errors.ClusterError, RuntimeError),
         (errors.ModeNotExportedError, RuntimeError),
         (errors.SavedModelError, OSError),
         (errors.CheckpointError, ValueError),
