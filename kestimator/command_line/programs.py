@@ -8,7 +8,9 @@ Synopsis::
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
+import importlib.machinery
 import importlib.util
 import json
 import linecache
@@ -28,12 +30,12 @@ class Program:
     """A program.
 
     Attributes:
-        path: The file of its source.
+        path: The file of its source, absolute as Python has it.
         folder: Where it imports its other modules from.
         arguments: `sys.argv` as it sees it.
         parts: Its source, and what tracebacks call it. Each cell of a notebook is a part.
         spec: The spec of its module, if it runs as a module.
-        builtins: The module of builtins that it gets; None for Python's.
+        builtins: The module of builtins that it gets.
     """
 
     path: str
@@ -41,24 +43,28 @@ class Program:
     arguments: list[str]
     parts: list[tuple[str, str]]
     spec: Any = None
-    builtins: types.ModuleType | None = None
+    builtins: types.ModuleType = builtins
 
 
 def script(path: str, arguments: Sequence[str]) -> Program:
-    """Reads a script or a notebook.
+    """Reads a script, a notebook, or the `__main__.py` of a folder.
 
     Raises:
         errors.ProgramError: It cannot be read.
     """
+    main = os.path.join(path, "__main__.py")
+    file_path = os.path.abspath(main if os.path.isfile(main) else path)
     try:
-        with open(path, "rb") as file:
+        with open(file_path, "rb") as file:
             content = file.read()
     except OSError as error:
         raise errors.ProgramError(f"can't open file {path!r}: {error.strerror}") from None
-    folder = os.path.dirname(os.path.abspath(path))
     is_notebook = path.endswith(".ipynb")
-    parts = _cells(path, content) if is_notebook else [(_decoded(path, content), path)]
-    return Program(path, folder, [path, *arguments], parts)
+    read = _cells if is_notebook else _module_source
+    parts = read(file_path, content)
+    # Python resolves links here, and nowhere else.
+    folder = os.path.dirname(os.path.realpath(file_path))
+    return Program(file_path, folder, [path, *arguments], parts)
 
 
 def module(name: str, arguments: Sequence[str]) -> Program:
@@ -88,13 +94,13 @@ def run(program: Program) -> int:
     """
     main = types.ModuleType("__main__")
     main.__dict__.update(
+        __builtins__=program.builtins,
         __file__=program.path,
+        __loader__=importlib.machinery.SourceFileLoader("__main__", program.path),
         __spec__=program.spec,
         __package__=program.spec.parent if program.spec is not None else None,
         __cached__=None,
     )
-    if program.builtins is not None:
-        main.__dict__["__builtins__"] = program.builtins
     sys.modules["__main__"] = main
     sys.argv[:] = program.arguments
     if program.spec is None:
@@ -144,9 +150,9 @@ def _is_python_2(error: SyntaxError) -> bool:
     )
 
 
-def _decoded(path: str, content: bytes) -> str:
+def _module_source(path: str, content: bytes) -> list[tuple[str, str]]:
     try:
-        return importlib.util.decode_source(content)
+        return [(importlib.util.decode_source(content), path)]
     except (SyntaxError, UnicodeDecodeError) as error:
         raise errors.ProgramError(f"can't read {path!r} as Python source: {error}") from None
 
