@@ -165,15 +165,24 @@ def _cells(path: str, content: bytes) -> list[tuple[str, str]]:
         raise errors.ProgramError(f"{path!r} is no notebook: {error!r}") from None
     parts = []
     for number, source in enumerate(sources, 1):
-        if source.lstrip().startswith("%%"):  # the cell is in another language
+        name = f"{path}[cell {number}]"
+        if not notebooks.is_python(source):
+            magic = source.split(maxsplit=1)[0]
+            print(f"kestimator: {name} is left out: its {magic} is no Python.", file=sys.stderr)
             continue
         lines = [
-            line if beginning is None else f"{beginning}pass  # {line.lstrip()}"
+            line if beginning is None else _without_magic(line, beginning)
             for line, beginning in notebooks.cell_lines(source)
         ]
-        name = f"{path}[cell {number}]"
         source = "\n".join(lines)
         # Tracebacks show lines of what is no file from here.
         linecache.cache[name] = (len(source), None, [f"{line}\n" for line in lines], name)
         parts.append((source, name))
     return parts
+
+
+def _without_magic(line: str, beginning: str) -> str:
+    """The Python in a line that is a magic or a shell command: what `%time` measures."""
+    name, _, statement = line.strip().partition(" ")
+    is_timed = name == "%time" and statement
+    return f"{beginning}{statement}" if is_timed else f"{beginning}pass  # {line.lstrip()}"

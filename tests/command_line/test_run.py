@@ -172,6 +172,20 @@ class TestPrograms:
         assert out == "3\n"
         assert f'File "{path}[cell 4]", line 1, in <module>\n    x / 0\n' in err
 
+    def test_magics_of_notebooks_that_measure_python_run_it(self, write, capsys):
+        sources = [
+            "%%time\nx = 3",
+            "\n%%capture output\ny = x + 1",
+            "if y:\n    %time y += 1\n    %timeit y\nprint(x, y)",
+            "%%writefile other.py\nz = 1",
+        ]
+        cells = [{"cell_type": "code", "source": source} for source in sources]
+        path = write("train.ipynb", json.dumps({"cells": cells}))
+        assert self.run(path) == 0
+        out, err = capsys.readouterr()
+        assert out == "3 5\n"
+        assert err == f"kestimator: {path}[cell 4] is left out: its %%writefile is no Python.\n"
+
     @pytest.mark.parametrize(
         ("name", "text", "message"),
         [
