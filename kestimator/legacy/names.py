@@ -31,6 +31,7 @@ ALIASES: dict[str, str] = {
     "tensorflow._api.v2.compat.v1.estimator": "v1",
     "tensorflow_estimator.python.estimator.api._v1.estimator": "v1",
     "tensorflow_estimator._api.v1.estimator": "v1",
+    "tensorflow_estimator.estimator": "v1",
     "tensorflow_estimator.python.estimator.estimator_lib": "v1",
     "tensorflow.python.estimator.estimator_lib": "v1",
     "tensorflow_estimator.python.estimator": "python",

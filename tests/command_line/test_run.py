@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from kestimator import command_line, errors
 from kestimator.command_line import programs, reports, run, sources, tf1_imports
+
+ROOT = str(pathlib.Path(__file__).parents[2])
 
 
 @pytest.fixture
@@ -77,6 +80,43 @@ class TestPrograms:
         assert self.run(path, "--steps", "3") == 0
         assert capsys.readouterr().out == "['--steps', '3'] 7 True None None\nTrue\n"
 
+    @pytest.mark.slow
+    def test_module_of_the_program_is_as_pythons(self, write, tmp_path, monkeypatch):
+        """Relative paths, links and `__builtins__`: the values are those that `python` shows."""
+        write("code/beside.py", "VALUE = 7")
+        write(
+            "code/train.py",
+            """
+            import beside, inspect, os, sys
+            os.chdir("/")
+            def function(): return 1
+            print(__file__, sys.argv, sys.path[0], type(__builtins__), type(__loader__))
+            print(inspect.getsource(function), function.__code__.co_filename)
+            raise KeyError("a key")
+            """,
+        )
+        write("code/__main__.py", "import train")
+        (tmp_path / "link.py").symlink_to("code/train.py")
+        monkeypatch.chdir(tmp_path)
+        code = (
+            "import sys; from kestimator.command_line import programs\n"
+            "sys.exit(programs.run(programs.script(sys.argv[1], [])))"
+        )
+        for script in ("link.py", "code"):
+            here, by_python = (
+                subprocess.run(
+                    [sys.executable, *options, script],
+                    capture_output=True,
+                    text=True,
+                    env={**os.environ, "PYTHONPATH": ROOT, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                )
+                for options in (("-c", code), ())
+            )
+            assert here.stdout == by_python.stdout
+            assert here.returncode == by_python.returncode == 1
+            if script == "link.py":
+                assert here.stderr.endswith(by_python.stderr)
+
     def test_traceback_begins_in_the_program(self, write, capsys):
         path = write("train.py", "def f():\n    return 1 / 0\nf()\n")
         assert self.run(path) == 1
@@ -131,6 +171,20 @@ class TestPrograms:
         out, err = capsys.readouterr()
         assert out == "3\n"
         assert f'File "{path}[cell 4]", line 1, in <module>\n    x / 0\n' in err
+
+    def test_magics_of_notebooks_that_measure_python_run_it(self, write, capsys):
+        sources = [
+            "%%time\nx = 3",
+            "\n%%capture output\ny = x + 1",
+            "if y:\n    %time y += 1\n    %timeit y\nprint(x, y)",
+            "%%writefile other.py\nz = 1",
+        ]
+        cells = [{"cell_type": "code", "source": source} for source in sources]
+        path = write("train.ipynb", json.dumps({"cells": cells}))
+        assert self.run(path) == 0
+        out, err = capsys.readouterr()
+        assert out == "3 5\n"
+        assert err == f"kestimator: {path}[cell 4] is left out: its %%writefile is no Python.\n"
 
     @pytest.mark.parametrize(
         ("name", "text", "message"),

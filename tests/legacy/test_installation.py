@@ -60,6 +60,7 @@ class TestInstalled:
 
         heads = tensorflow_estimator.python.estimator.head.binary_class_head
         assert heads.BinaryClassHead is kestimator.BinaryClassHead
+        assert tensorflow_estimator.estimator.DNNClassifier is v1.estimator.DNNClassifier
 
     def test_star(self):
         namespace = {}

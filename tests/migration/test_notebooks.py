@@ -29,6 +29,17 @@ def sources(text):
     return ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
 
 
+def test_cells_that_are_timed_are_python():
+    text = notebook(
+        ("code", "import tensorflow as tf"),
+        ("code", "%%time\nconfig = tf.estimator.RunConfig()"),
+    )
+    assert sources(migration.migrate_notebook(text).after) == [
+        "import kestimator",
+        "%%time\nconfig = kestimator.RunConfig()",
+    ]
+
+
 def test_imports_of_one_cell_are_followed_into_others():
     text = notebook(
         ("text", "Use `tf.estimator`."),
