@@ -56,7 +56,6 @@ class InitialValue:
         """The value, and the number of ops that took a seed by their order."""
         used = 0
 
-        @tf.function(autograph=False)  # each one has kernels of its own, whose streams begin
         def draw() -> tf.Tensor:
             nonlocal used
             graph = tf.compat.v1.get_default_graph()
@@ -67,5 +66,6 @@ class InitialValue:
             return value
 
         with execution_modes.outside():
-            value = draw()
+            # Each function has kernels of its own, whose streams begin.
+            value = tf.function(draw, autograph=False)()
         return value, used
