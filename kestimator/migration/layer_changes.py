@@ -92,6 +92,7 @@ def plan_layers(source: Source, plan: Plan) -> None:
             text = f"{name}(...)(...)" if call.is_function else name
             plan.replace_call(call.call, call.use, _change(call, name), text)
     converted = [call for call in calls if call.call in plan.calls]
+    _note_random_numbers(plan, converted)
     _check_scopes(source, plan, converted)
     _check_normalizations(source, plan, converted)
     _check_objects(plan, converted)
@@ -198,6 +199,22 @@ def _scope_arguments(node: cst.BaseExpression) -> list[str]:
         and arg.keyword.value in _SCOPE_ARGUMENTS
         and _text(arg.value) != "None"
     ]
+
+
+def _note_random_numbers(plan: Plan, converted: list[_LayerCall]) -> None:
+    """Notes the layers that draw other random numbers as Keras layers."""
+    for call in converted:
+        named = arguments.named_arguments(call.call, call.parameters) or {}
+        initializers = ("kernel_initializer", "depthwise_initializer", "pointwise_initializer")
+        used = [name for name in initializers if name in call.parameters]
+        if any(name not in named or _text(named[name].value) == "None" for name in used):
+            plan.change(
+                call.use.line,
+                "in a new model_dir, the layer starts from other random numbers of the same "
+                "distribution; in an old one, it trains on",
+            )
+        if call.function.keras_name == "Dropout" and "training" in named:
+            plan.change(call.use.line, "the layer drops other values at random")
 
 
 def _check_scopes(source: Source, plan: Plan, converted: list[_LayerCall]) -> None:

@@ -131,9 +131,12 @@ tf.train.init_from_checkpoint("model", {"b/": "a/"})
 )
 def test_what_could_change_the_variables_stays(code, reason):
     assert "tf.compat.v1.layers." in after(f"{code}\n")
-    texts = "\n".join(decisions(f"{code}\n"))
-    assert reason in texts
-    assert "needs Keras 2: pip install 'kestimator[legacy]'" in texts
+    assert reason in "\n".join(decisions(f"{code}\n"))
+    result = migrated(f"{code}\n")
+    changes = "\n".join(grouped(result.changes, result.line_name))
+    assert "needs Keras 2: pip install 'kestimator[legacy]'" in changes
+    assert 'os.environ["TF_USE_LEGACY_KERAS"] = "1"' in result.after
+    assert "tf.compat.v1.disable_v2_behavior()" in result.after
 
 
 def test_layers_without_names_are_counted_together():

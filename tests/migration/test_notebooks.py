@@ -67,6 +67,8 @@ def test_imports_of_one_cell_are_followed_into_others():
         "cell 4, line 1: tf.estimator.RunConfig -> kestimator.RunConfig",
         "cell 7, line 1: the first name of TensorFlow 1: read as a program of its time",
         "cell 7, line 1: tf.layers.dense -> keras.layers.Dense(...)(...)",
+        "cell 7, line 1: in a new model_dir, the layer starts from other random numbers of the "
+        "same distribution; in an old one, it trains on",
     ]
     assert grouped(result.decisions, result.line_name) == [
         "cell 5, line 2: a magic or a shell command stays: --tf.estimator \\"
