@@ -115,6 +115,29 @@ class TestPrograms:
         assert programs.run(programs.module("pkg", ["-x"])) == 0
         assert capsys.readouterr().out == "relative ['-x'] pkg\n"
 
+    def test_packages_of_a_module_wait_for_the_run(self, write, monkeypatch, capsys, tmp_path):
+        write("waits/__init__.py", "import sys\n\nsys.waits = 'imported'")
+        write("waits/below/__init__.py", "import tensorflow as tf\n\ntf.logging")
+        write("waits/below/task.py", "import sys\n\nprint(sys.waits, __package__)")
+        monkeypatch.chdir(tmp_path)
+        program = programs.module("waits.below.task", [])
+        assert not {name for name in sys.modules if name.startswith("waits")}
+        path = os.path.join("waits", "below", "__init__.py")
+        assert f"{path} uses tf.logging (line 3)" in sources.needs_tf1(program)
+        monkeypatch.setattr(tf, "logging", None, raising=False)
+        monkeypatch.setattr(sys, "waits", None, raising=False)
+        assert programs.run(program) == 0
+        assert capsys.readouterr().out == "imported waits.below\n"
+
+    def test_a_package_that_fails(self, write, monkeypatch, capsys, tmp_path):
+        write("fails/__init__.py", "1 / 0")
+        write("fails/task.py", "print('never')")
+        monkeypatch.chdir(tmp_path)
+        assert programs.run(programs.module("fails.task", [])) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "ZeroDivisionError" in err
+
     def test_notebook(self, write, capsys):
         cells = [
             {"cell_type": "markdown", "source": ["# Title"]},
