@@ -56,7 +56,7 @@ def _names_of_tensorflow(tree: ast.AST) -> Iterator[tuple[list[str], int]]:
             continue
         if isinstance(node, ast.Import) and (not below or alias is None):
             aliases.add(alias or "tensorflow")
-        if below[:1] == ["contrib"] or (isinstance(node, ast.ImportFrom) and len(below) == 1):
+        if below:
             yield below, node.lineno
     for node in ast.walk(tree):
         chain: list[str] = []
