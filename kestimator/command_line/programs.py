@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import importlib
 import importlib.machinery
 import importlib.util
 import json
@@ -68,23 +69,34 @@ def script(path: str, arguments: Sequence[str]) -> Program:
 
 
 def module(name: str, arguments: Sequence[str]) -> Program:
-    """Finds a module, or the `__main__` of a package.
+    """Finds a module, or the `__main__` of a package. Nothing of the program is imported yet.
 
     Raises:
         errors.ProgramError: There is none.
     """
     if sys.path[0] != os.getcwd():
         sys.path.insert(0, os.getcwd())
-    try:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.submodule_search_locations is not None:
-            spec = importlib.util.find_spec(f"{name}.__main__")
-    except ModuleNotFoundError as error:
-        raise errors.ProgramError(f"no module named {name!r} ({error})") from None
+    spec = _spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = _spec(f"{name}.__main__")
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise errors.ProgramError(f"no module named {name!r}, or none with Python source")
     program = script(spec.origin, arguments)
     return dataclasses.replace(program, spec=spec, folder=os.getcwd())
+
+
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Returns the spec of a module. Its packages are not imported: they may need legacy names."""
+    spec, path = None, None
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:end]), path)
+        if spec is None or end == len(parts):
+            break
+        if spec.submodule_search_locations is None:
+            return None
+        path = [*spec.submodule_search_locations]
+    return spec
 
 
 def run(program: Program) -> int:
@@ -106,6 +118,8 @@ def run(program: Program) -> int:
     if program.spec is None:
         sys.path[0] = program.folder
     try:
+        if program.spec is not None and program.spec.parent:
+            importlib.import_module(program.spec.parent)
         for source, name in program.parts:
             exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)
     except SystemExit:
