@@ -81,7 +81,7 @@ def test_layout_and_comments_stay():
     padding="same"
 )
 net = tf.layers.batch_normalization(
-    net,
+    net, fused=False,
     training=training,  # or not
     momentum=0.9,  # short
 )
@@ -103,6 +103,19 @@ net = keras.layers.Dense(units=8,
                       activation=None)(net)
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("tf.layers.dropout(x, 0.2, seed=3)", "Keras drops other values for the same seed="),
+        ("tf.layers.batch_normalization(x)", "with fused=False it is that of Keras"),
+    ],
+)
+def test_layers_with_other_numbers_stay(code, reason):
+    code = f"x = tf.layers.max_pooling2d(x, 2, 2)\nx = {code}\n"
+    assert code.splitlines()[1].replace("tf.", "tf.compat.v1.") in after(code)
+    assert any(reason in text for text in decisions(code))
 
 
 def test_layers_stay_where_a_checkpoint_may_set_them_by_scope():
