@@ -40,6 +40,7 @@ from kestimator.runtime import (
     keras_export,
     prediction,
     programs,
+    shadowing,
     training,
     warm_start,
 )
@@ -567,6 +568,10 @@ class Estimator:
         """Does nothing; a subclass may refuse a mode that it cannot run."""
 
     # Libraries on tf.estimator use these names, so they are as fixed as public ones.
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        shadowing.keep_attributes(cls, Estimator, arguments.ATTRIBUTES)
 
     def _assert_members_are_not_overridden(self) -> None:
         """Refuses a subclass that redefines members; a subclass may redefine this, too."""

@@ -8,7 +8,10 @@ Synopsis::
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
+import importlib
+import importlib.machinery
 import importlib.util
 import json
 import linecache
@@ -28,12 +31,12 @@ class Program:
     """A program.
 
     Attributes:
-        path: The file of its source.
+        path: The file of its source, absolute as Python has it.
         folder: Where it imports its other modules from.
         arguments: `sys.argv` as it sees it.
         parts: Its source, and what tracebacks call it. Each cell of a notebook is a part.
         spec: The spec of its module, if it runs as a module.
-        builtins: The module of builtins that it gets; None for Python's.
+        builtins: The module of builtins that it gets.
     """
 
     path: str
@@ -41,44 +44,59 @@ class Program:
     arguments: list[str]
     parts: list[tuple[str, str]]
     spec: Any = None
-    builtins: types.ModuleType | None = None
+    builtins: types.ModuleType = builtins
 
 
 def script(path: str, arguments: Sequence[str]) -> Program:
-    """Reads a script or a notebook.
+    """Reads a script, a notebook, or the `__main__.py` of a folder.
 
     Raises:
         errors.ProgramError: It cannot be read.
     """
+    main = os.path.join(path, "__main__.py")
+    file_path = os.path.abspath(main if os.path.isfile(main) else path)
     try:
-        with open(path, "rb") as file:
+        with open(file_path, "rb") as file:
             content = file.read()
     except OSError as error:
         raise errors.ProgramError(f"can't open file {path!r}: {error.strerror}") from None
-    folder = os.path.dirname(os.path.abspath(path))
     is_notebook = path.endswith(".ipynb")
-    parts = _cells(path, content) if is_notebook else [(_decoded(path, content), path)]
-    return Program(path, folder, [path, *arguments], parts)
+    read = _cells if is_notebook else _module_source
+    parts = read(file_path, content)
+    # Python resolves links here, and nowhere else.
+    folder = os.path.dirname(os.path.realpath(file_path))
+    return Program(file_path, folder, [path, *arguments], parts)
 
 
 def module(name: str, arguments: Sequence[str]) -> Program:
-    """Finds a module, or the `__main__` of a package.
+    """Finds a module, or the `__main__` of a package. Nothing of the program is imported yet.
 
     Raises:
         errors.ProgramError: There is none.
     """
     if sys.path[0] != os.getcwd():
         sys.path.insert(0, os.getcwd())
-    try:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.submodule_search_locations is not None:
-            spec = importlib.util.find_spec(f"{name}.__main__")
-    except ModuleNotFoundError as error:
-        raise errors.ProgramError(f"no module named {name!r} ({error})") from None
+    spec = _spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = _spec(f"{name}.__main__")
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise errors.ProgramError(f"no module named {name!r}, or none with Python source")
     program = script(spec.origin, arguments)
     return dataclasses.replace(program, spec=spec, folder=os.getcwd())
+
+
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Returns the spec of a module. Its packages are not imported: they may need legacy names."""
+    spec, path = None, None
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:end]), path)
+        if spec is None or end == len(parts):
+            break
+        if spec.submodule_search_locations is None:
+            return None
+        path = [*spec.submodule_search_locations]
+    return spec
 
 
 def run(program: Program) -> int:
@@ -88,18 +106,20 @@ def run(program: Program) -> int:
     """
     main = types.ModuleType("__main__")
     main.__dict__.update(
+        __builtins__=program.builtins,
         __file__=program.path,
+        __loader__=importlib.machinery.SourceFileLoader("__main__", program.path),
         __spec__=program.spec,
         __package__=program.spec.parent if program.spec is not None else None,
         __cached__=None,
     )
-    if program.builtins is not None:
-        main.__dict__["__builtins__"] = program.builtins
     sys.modules["__main__"] = main
     sys.argv[:] = program.arguments
     if program.spec is None:
         sys.path[0] = program.folder
     try:
+        if program.spec is not None and program.spec.parent:
+            importlib.import_module(program.spec.parent)
         for source, name in program.parts:
             exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)
     except SystemExit:
@@ -144,9 +164,9 @@ def _is_python_2(error: SyntaxError) -> bool:
     )
 
 
-def _decoded(path: str, content: bytes) -> str:
+def _module_source(path: str, content: bytes) -> list[tuple[str, str]]:
     try:
-        return importlib.util.decode_source(content)
+        return [(importlib.util.decode_source(content), path)]
     except (SyntaxError, UnicodeDecodeError) as error:
         raise errors.ProgramError(f"can't read {path!r} as Python source: {error}") from None
 
@@ -159,15 +179,24 @@ def _cells(path: str, content: bytes) -> list[tuple[str, str]]:
         raise errors.ProgramError(f"{path!r} is no notebook: {error!r}") from None
     parts = []
     for number, source in enumerate(sources, 1):
-        if source.lstrip().startswith("%%"):  # the cell is in another language
+        name = f"{path}[cell {number}]"
+        if not notebooks.is_python(source):
+            magic = source.split(maxsplit=1)[0]
+            print(f"kestimator: {name} is left out: its {magic} is no Python.", file=sys.stderr)
             continue
         lines = [
-            line if beginning is None else f"{beginning}pass  # {line.lstrip()}"
+            line if beginning is None else _without_magic(line, beginning)
             for line, beginning in notebooks.cell_lines(source)
         ]
-        name = f"{path}[cell {number}]"
         source = "\n".join(lines)
         # Tracebacks show lines of what is no file from here.
         linecache.cache[name] = (len(source), None, [f"{line}\n" for line in lines], name)
         parts.append((source, name))
     return parts
+
+
+def _without_magic(line: str, beginning: str) -> str:
+    """The Python in a line that is a magic or a shell command: what `%time` measures."""
+    name, _, statement = line.strip().partition(" ")
+    is_timed = name == "%time" and statement
+    return f"{beginning}{statement}" if is_timed else f"{beginning}pass  # {line.lstrip()}"

@@ -45,6 +45,8 @@ def _short(path: str) -> str:
 
 
 def _replacement(name: str, target: str) -> str:
+    if not target:
+        return f"not here. {names.replacement(names.path_in_tables(name))}".rstrip()
     module, _, attribute = target.partition(":")
     package = module.partition(".")[0]
     if package == "tf_keras":

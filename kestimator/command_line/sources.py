@@ -27,6 +27,8 @@ def needs_tf1(program: programs.Program) -> str | None:
     has not, under a name that `import tensorflow` binds.
     """
     waiting = [(source, program.path) for source, _ in program.parts]
+    if program.spec is not None:  # Python imports its packages first.
+        waiting.append((f"import {program.spec.name}", program.path))
     seen = {os.path.abspath(program.path)}
     while waiting:
         source, path = waiting.pop(0)
@@ -54,7 +56,7 @@ def _names_of_tensorflow(tree: ast.AST) -> Iterator[tuple[list[str], int]]:
             continue
         if isinstance(node, ast.Import) and (not below or alias is None):
             aliases.add(alias or "tensorflow")
-        if below[:1] == ["contrib"] or (isinstance(node, ast.ImportFrom) and len(below) == 1):
+        if below:
             yield below, node.lineno
     for node in ast.walk(tree):
         chain: list[str] = []
@@ -99,8 +101,8 @@ def _files(tree: ast.AST, *folders: str) -> Iterator[str]:
     """Yields the files in a program's folders that a module imports."""
     for _, name, _ in _imports(tree):
         parts = name.strip(".").split(".")
-        # `from package import name` may name a module, or what is in the module before it.
-        for folder, end in itertools.product(folders, {len(parts), len(parts) - 1} - {0}):
+        # All packages before a module are imported. The last part may be a name in a module.
+        for folder, end in itertools.product(folders, range(1, len(parts) + 1)):
             path = os.path.join(folder, *parts[:end])
             for candidate in (f"{path}.py", os.path.join(path, "__init__.py")):
                 if os.path.isfile(candidate):

@@ -12,6 +12,7 @@ builtins of the module that imports, so the modules of the program get builtins 
 from __future__ import annotations
 
 import builtins
+import importlib
 import importlib.abc
 import importlib.machinery
 import os
@@ -24,8 +25,10 @@ from typing import Any
 import tensorflow as tf
 
 from kestimator.command_line import programs
+from kestimator.legacy import served_modules
 
 _v1 = tf.compat.v1
+_SAME_MODULES = ("compat", "contrib", "core", "python")  # in TF 1 and TF 2
 
 
 def turn_on(program: programs.Program) -> None:
@@ -46,6 +49,11 @@ def _builtins() -> types.ModuleType:
     ) -> Any:
         if name == "tensorflow" and level == 0:
             return _v1
+        below_tf1 = _module_of_tf1(name) if level == 0 else None
+        if below_tf1 is not None:
+            if fromlist:
+                _import_missing(below_tf1, fromlist)
+            return below_tf1 if fromlist else _v1
         module = builtins.__import__(name, importer, names, fromlist, level)
         if module is not tf:
             return module
@@ -57,6 +65,28 @@ def _builtins() -> types.ModuleType:
 
     copied.__dict__["__import__"] = import_tf1
     return copied
+
+
+def _module_of_tf1(name: str) -> types.ModuleType | None:
+    """Returns what a name such as `tensorflow.keras.layers` is in TF 1; None for other modules.
+
+    The module that Python would import has the names of TF 2, with other meanings.
+    """
+    package, *below = name.split(".")
+    if package != "tensorflow" or below[0] in _SAME_MODULES:
+        return None
+    module: Any = _v1
+    for part in below:
+        module = getattr(module, part, None)
+    return module if isinstance(module, types.ModuleType) else None
+
+
+def _import_missing(module: types.ModuleType, attributes: Sequence[str]) -> None:
+    """Lets the names that kestimator serves say what replaces those that are not here."""
+    if isinstance(module, served_modules.ServedModule):
+        for attribute in attributes:
+            if attribute != "*" and not hasattr(module, attribute):
+                importlib.import_module(f"{module.__name__}.{attribute}")
 
 
 class _ProgramFinder(importlib.abc.MetaPathFinder):

@@ -173,6 +173,8 @@ class MultiHead(base.Head):
         regularization_losses: Sequence[Tensor] | None,
     ) -> Tensor:
         losses = self._losses_of_heads(labels, logits, features, ModeKeys.TRAIN)
+        for head in self._heads:
+            pass_training_scopes(head)
         training.summarize({_loss_of(name): loss for name, loss in losses.items()})
         loss = self._merged(losses, regularization_losses)
         training.summarize(training.losses(loss, regularization_losses))
@@ -269,6 +271,18 @@ class MultiHead(base.Head):
         counted = {**losses, **_metrics.regularization(regularization_losses)}
         sums = _metrics.sums_of(metrics, map(_loss_of, self._names))
         sums.update_state({_metrics.BATCHES: tf.constant(1.0), **counted})
+
+
+def pass_training_scopes(head: base.Head) -> None:
+    """Opens and leaves the name scopes of the train ops of a head, as if it had made them.
+
+    In the original, the heads of a `MultiHead` make train ops that do nothing. Their number is in
+    the names of the optimizer's variables.
+    """
+    for part in head.heads if isinstance(head, MultiHead) else ():
+        pass_training_scopes(part)
+    with training.open_scope(base.training_scope(head)):
+        pass
 
 
 def _loss_of(name: str) -> str:

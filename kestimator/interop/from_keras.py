@@ -151,6 +151,7 @@ class KerasEstimator(Estimator):
 
         super().__init__(model_fn, config=config)
         self._state.takes_weights = True
+        self._state.takes_constants = False
         self._source = source
 
     def to_keras(self, checkpoint_path: str | None = None) -> keras.Model:

@@ -122,20 +122,35 @@ def _alias(name: str, module: types.ModuleType) -> None:
 
 
 def _modules_of_tf1() -> list[Any]:
-    """The module `tf.compat.v1`: there are two if the program has imported it by that name."""
+    """The modules `tf.compat.v1`.
+
+    There is a second one if the program has imported it by that name. Each module for programs
+    of a version has modules `compat.v1` and `compat.v2` of its own, too: what programs for TF 1
+    call `tf.compat.v1` is `tf.compat.v1.compat.v1`.
+    """
     modules = [
         tf.compat.v1,
         sys.modules["tensorflow.compat.v1"],
         _COMPATIBLE["tensorflow.compat.v1"],
     ]
-    return list({id(module): module for module in modules}.values())
+    return _with_those_below([*modules, tf.compat.v2], "v1", modules)
+
+
+def _modules_of_tf2() -> list[Any]:
+    """The modules `tf` and `tf.compat.v2`, and those with the names of the latter."""
+    return _with_those_below([*_modules_of_tf1(), tf.compat.v2], "v2", [tf, tf.compat.v2])
+
+
+def _with_those_below(owners: list[Any], version: str, modules: list[Any]) -> list[Any]:
+    below = [getattr(owner.compat, version) for owner in owners if _has(owner, "compat")]
+    return list({id(module): module for module in [*modules, *below]}.values())
 
 
 def _owners() -> Iterator[tuple[Any, str]]:
     """Yields the modules that have an attribute `estimator`, and the name of what it is."""
-    yield tf, "tensorflow.estimator"
-    yield tf.compat.v2, "tensorflow.compat.v2.estimator"
     yield tf.keras, "tensorflow.keras.estimator"
+    for v2 in _modules_of_tf2():
+        yield v2, "tensorflow.estimator" if v2 is tf else "tensorflow.compat.v2.estimator"
     for v1 in _modules_of_tf1():
         yield v1, "tensorflow.compat.v1.estimator"
         yield v1.keras, "tensorflow.compat.v1.keras.estimator"

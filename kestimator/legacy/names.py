@@ -31,6 +31,7 @@ ALIASES: dict[str, str] = {
     "tensorflow._api.v2.compat.v1.estimator": "v1",
     "tensorflow_estimator.python.estimator.api._v1.estimator": "v1",
     "tensorflow_estimator._api.v1.estimator": "v1",
+    "tensorflow_estimator.estimator": "v1",
     "tensorflow_estimator.python.estimator.estimator_lib": "v1",
     "tensorflow.python.estimator.estimator_lib": "v1",
     "tensorflow_estimator.python.estimator": "python",
@@ -266,12 +267,18 @@ def targets(module: str) -> Mapping[str, str]:
 
 def table_name(module: str) -> str | None:
     """Returns the name in the tables of a module that a program imports; None if there is none."""
-    starts = [old for old in _aliases if module == old or module.startswith(f"{old}.")]
-    if not starts:
-        return None
-    longest = max(starts, key=len)
-    name = _aliases[longest] + module[len(longest) :]
+    name = path_in_tables(module)
     return name if name in _PUBLIC or name in _modules else None
+
+
+def path_in_tables(full_name: str) -> str:
+    """Returns what the tables call a module or a name of the original, even if they lack it.
+
+    It is empty for what was no part of the original.
+    """
+    starts = [old for old in _aliases if full_name == old or full_name.startswith(f"{old}.")]
+    longest = max(starts, key=len, default="")
+    return _aliases[longest] + full_name[len(longest) :] if longest else ""
 
 
 def replacement(name: str) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kestimator import errors
-from kestimator.legacy import names, usage
+from kestimator.legacy import missing_modules, names, usage
 
 
 class ServedModule(types.ModuleType):
@@ -90,17 +90,26 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if serves(fullname):
             return _spec(fullname, self)
         package, _, name = fullname.rpartition(".")
-        if serves(package):
+        if isinstance(sys.modules.get(package), _Module):
+            if missing_modules.can_wait():
+                usage.note(fullname, "")
+                return _spec(fullname, self)
             # Without the name of the module: `from package import name` would replace the error.
             raise ModuleNotFoundError(_missing(package, name))
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
         """Returns the module."""
-        return ServedModule(spec.name)
+        if serves(spec.name):
+            return ServedModule(spec.name)
+        package, _, name = spec.name.rpartition(".")
+        return missing_modules.MissingModule(spec.name, _missing(package, name))
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Does nothing: names are looked up later."""
+
+
+_Module = ServedModule | missing_modules.MissingModule
 
 
 def _spec(name: str, loader: Finder) -> importlib.machinery.ModuleSpec:
@@ -122,7 +131,7 @@ def serves(module: str) -> bool:
 def forget() -> None:
     """Removes all served modules from those that are imported."""
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ServedModule):
+        if isinstance(module, _Module):
             del sys.modules[name]
             parent, _, child = name.rpartition(".")
             if vars(sys.modules.get(parent, module)).get(child) is module:
@@ -153,8 +162,8 @@ def _imported(module: str, full_name: str) -> Any:
 
 
 def _missing(module: str, name: str) -> str:
-    table = names.table_name(module)
-    instead = names.replacement(f"{table}.{name}") or names.replacement(name)
+    path = names.path_in_tables(f"{module}.{name}") or name
+    instead = names.replacement(path) or names.replacement(name)
     if not instead:
         instead = (
             "tf.estimator 2.15 may have had it, and kestimator does not. "

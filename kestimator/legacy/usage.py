@@ -30,7 +30,7 @@ def note(name: str, target: str) -> None:
     if not _recorders:
         return
     frame = sys._getframe(1)
-    while frame.f_back is not None and _is_machinery(frame.f_globals.get("__name__") or ""):
+    while frame.f_back is not None and is_machinery(frame.f_globals.get("__name__") or ""):
         frame = frame.f_back
     for uses in _recorders:
         uses.setdefault((name, frame.f_code.co_filename, frame.f_lineno), target)
@@ -47,5 +47,6 @@ def recorded() -> Iterator[Uses]:
         _recorders.remove(uses)
 
 
-def _is_machinery(module: str) -> bool:
+def is_machinery(module: str) -> bool:
+    """Whether a module stands between a program and what it asks for."""
     return any(module == name or module.startswith(f"{name}.") for name in _MACHINERY)

@@ -14,14 +14,12 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator._types import Features, Labels, Tensor
-from kestimator.heads import BinaryClassHead, MultiClassHead, RegressionHead
-from kestimator.heads.parts import base, losses
+from kestimator.heads.parts import losses
 from kestimator.heads.single_task.single import SingleHead
-from kestimator.keys import ModeKeys
+from kestimator.legacy.update_op_heads import BinaryClassHead, MultiClassHead, RegressionHead
 from kestimator.specs import EstimatorSpec
 
-_v1 = tf.compat.v1
-_SUM = _v1.losses.Reduction.SUM
+_SUM = tf.compat.v1.losses.Reduction.SUM
 
 
 class LossSpec(NamedTuple):
@@ -106,14 +104,11 @@ class HeadOfOneTask(_Head):
     """A head of TF 1 that computes what a head of `kestimator.heads` does.
 
     Args:
-        head: That head.
-
-    Attributes:
-        head: The same, with the names of ops of TF 1.
+        head: That head, one of `update_op_heads`.
     """
 
     def __init__(self, head: SingleHead) -> None:
-        self.head = base.with_layout(head, base.V1_LAYOUT)
+        self.head = head
 
     @property
     def name(self) -> str | None:
@@ -146,7 +141,6 @@ class HeadOfOneTask(_Head):
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> EstimatorSpec:
         """Returns the spec that a `model_fn` returns; see `_Head.create_estimator_spec`."""
-        is_training = mode == ModeKeys.TRAIN
         return self.head.create_estimator_spec(
             features,
             mode,
@@ -154,8 +148,6 @@ class HeadOfOneTask(_Head):
             labels,
             optimizer=optimizer,
             train_op_fn=train_op_fn,
-            trainable_variables=_v1.trainable_variables() if is_training else None,
-            update_ops=_v1.get_collection(_v1.GraphKeys.UPDATE_OPS) if is_training else None,
             regularization_losses=regularization_losses,
         )
 

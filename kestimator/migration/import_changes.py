@@ -2,7 +2,7 @@
 
 Synopsis::
 
-    plan_imports(source, plan, is_tf1=True)
+    plan_imports(source, plan, is_tf1=True, is_legacy=True)
     # from tensorflow.estimator import RunConfig  ->  from kestimator import RunConfig
     # from tensorflow import estimator            ->  nothing, if all uses became kestimator.X
     # from tensorflow import losses               ->  from tensorflow.compat.v1 import losses
@@ -22,13 +22,14 @@ _GONE = ("contrib", "estimator")
 REMOVED = Move("", "")
 
 
-def plan_imports(source: Source, plan: Plan, *, is_tf1: bool) -> None:
+def plan_imports(source: Source, plan: Plan, *, is_tf1: bool, is_legacy: bool) -> None:
     """Plans the changes of all import statements that bind names of TensorFlow.
 
     Args:
         source: The source.
         plan: The plan, which has the changes of names already.
         is_tf1: Whether `tensorflow` means TensorFlow 1.
+        is_legacy: Whether `tensorflow.keras` means Keras 2.
     """
     for binding in source.bindings:
         if isinstance(binding.node, cst.Import) and binding.alias.asname is None:
@@ -37,6 +38,9 @@ def plan_imports(source: Source, plan: Plan, *, is_tf1: bool) -> None:
             plan.moves[binding.alias] = REMOVED
         elif estimator_names.is_estimator_name(binding.qualified):
             _plan_estimator(plan, binding, is_tf1=is_tf1)
+        elif tensorflow_names.below_keras(binding.qualified) is not None:
+            if is_legacy:
+                _plan_keras(plan, binding)
         else:
             _plan_tensorflow(source, plan, binding, is_tf1=is_tf1)
     for node in matchers.findall(source.module, matchers.ImportFrom(names=matchers.ImportStar())):
@@ -66,6 +70,14 @@ def _plan_estimator(plan: Plan, binding: Binding, *, is_tf1: bool) -> None:
         return
     plan.moves[binding.alias] = Move(module, name)
     plan.change(binding.line, f"import of {binding.qualified} -> {new}")
+
+
+def _plan_keras(plan: Plan, binding: Binding) -> None:
+    new = f"tf_keras.{tensorflow_names.below_keras(binding.qualified)}".removesuffix(".")
+    module, _, name = new.rpartition(".")
+    is_from = isinstance(binding.node, cst.ImportFrom) and module
+    plan.moves[binding.alias] = Move(module, name) if is_from else Move("", new)
+    plan.change(binding.line, f"import of {binding.qualified} -> {new}: Keras 2")
 
 
 def _plan_tensorflow(source: Source, plan: Plan, binding: Binding, *, is_tf1: bool) -> None:

@@ -32,6 +32,13 @@ _SCOPE_ARGUMENTS = (
     *("constraint", "custom_getter", "dtype", "initializer", "partitioner", "regularizer"),
 )
 _UPDATE_OPS = ("UPDATE_OPS", "update_ops")
+_OF_IMAGES = re.compile(
+    r"\.(?:\w*conv2d\w*|\w*pool2d|\w*pooling2d|max_pool|avg_pool)$", re.IGNORECASE
+)
+_OTHER_VARIANCE = (
+    "where batch normalization has inputs of four dimensions, tf.layers keeps a variance that is "
+    "n / (n - 1) times that of Keras, for the n values of a channel in a batch"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +99,7 @@ def plan_layers(source: Source, plan: Plan) -> None:
             text = f"{name}(...)(...)" if call.is_function else name
             plan.replace_call(call.call, call.use, _change(call, name), text)
     converted = [call for call in calls if call.call in plan.calls]
+    _note_random_numbers(plan, converted)
     _check_scopes(source, plan, converted)
     _check_normalizations(source, plan, converted)
     _check_objects(plan, converted)
@@ -169,7 +177,26 @@ def _obstacle(source: Source, call: _LayerCall) -> str:
         )
     if call.function.has_variables and (scope := _scope_around(source, call.call)):
         return f"it obeys the {scope}= of a variable_scope, which Keras layers do not"
+    return _difference(source, call, named)
+
+
+def _difference(source: Source, call: _LayerCall, named: dict[str, cst.Arg]) -> str:
+    """Why a layer of Keras would give other numbers for the same arguments, or ""."""
+    kind = call.function.keras_name
+    if kind == "Dropout" and "seed" in named and _text(named["seed"].value) != "None":
+        return "Keras drops other values for the same seed="
+    if kind == "BatchNormalization" and _is_fused(named) and _has_images(source):
+        return f"{_OTHER_VARIANCE}; with fused=False it is that of Keras"
     return ""
+
+
+def _is_fused(named: dict[str, cst.Arg]) -> bool:
+    return "fused" not in named or _text(named["fused"].value) != "False"
+
+
+def _has_images(source: Source) -> bool:
+    """Whether a source uses layers whose outputs have four dimensions."""
+    return any(_OF_IMAGES.search(use.qualified) for use in source.uses)
 
 
 def _sets_variables_by_scope(source: Source) -> bool:
@@ -200,6 +227,22 @@ def _scope_arguments(node: cst.BaseExpression) -> list[str]:
     ]
 
 
+def _note_random_numbers(plan: Plan, converted: list[_LayerCall]) -> None:
+    """Notes the layers that draw other random numbers as Keras layers."""
+    for call in converted:
+        named = arguments.named_arguments(call.call, call.parameters) or {}
+        initializers = ("kernel_initializer", "depthwise_initializer", "pointwise_initializer")
+        used = [name for name in initializers if name in call.parameters]
+        if any(name not in named or _text(named[name].value) == "None" for name in used):
+            plan.change(
+                call.use.line,
+                "in a new model_dir, the layer starts from other random numbers of the same "
+                "distribution; in an old one, it trains on",
+            )
+        if call.function.keras_name == "Dropout" and "training" in named:
+            plan.change(call.use.line, "the layer drops other values at random")
+
+
 def _check_scopes(source: Source, plan: Plan, converted: list[_LayerCall]) -> None:
     if not any(call.function.has_variables for call in converted):
         return
@@ -221,15 +264,9 @@ def _check_normalizations(source: Source, plan: Plan, converted: list[_LayerCall
         for call in converted
         if call.function.keras_name == "BatchNormalization"
     ]
-    fused = [
-        call for call, args in named if "fused" not in args or _text(args["fused"].value) != "False"
-    ]
+    fused = [call for call, args in named if _is_fused(args)]
     if fused:
-        plan.decide(
-            fused[0].use.line,
-            "where batch normalization has inputs of four dimensions, tf.layers keeps a variance "
-            "that is n / (n - 1) times that of Keras, for the n values of a channel in a batch",
-        )
+        plan.decide(fused[0].use.line, _OTHER_VARIANCE)
     updating = [call for call, args in named if "training" in args]
     if updating and not any(name in source.module.code for name in _UPDATE_OPS):
         plan.decide(

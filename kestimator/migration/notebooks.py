@@ -4,8 +4,8 @@ Synopsis::
 
     migration = migrate_notebook(text_of_the_ipynb_file)
 
-Names that one cell imports are followed into the others. Cell magics (`%%bash`), line magics and
-shell commands stay as they are; so do outputs, metadata and the layout of the file.
+Names that one cell imports are followed into the others. Cells in other languages (`%%bash`), line
+magics and shell commands stay as they are; so do outputs, metadata and the layout of the file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from kestimator.migration.sources import migrate_source
 
 # `%matplotlib inline`, `!pip install x`, `files = !ls`, `result = %timeit f()`, `f?`
 _MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w, ]+=\s*[%!].*|[\w.]+\?{1,2}\s*)$")
+# Cell magics that run the Python below them.
+_PYTHON_CELL = re.compile(r"^\s*%%(?:time|timeit|capture|prun)\b")
 _MAGIC_MARK = "__kestimator_magic__"
 _MARK_LINE = re.compile(rf"^(\s*)(?:# )?{_MAGIC_MARK}\((\d+)\)$")
 _CELL_LINE = re.compile(rf"^{CELL_MARK}\((\d+)\)\n", re.MULTILINE)
@@ -87,6 +89,11 @@ def _read(text: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return notebook, cells
 
 
+def is_python(source: str) -> bool:
+    """Whether a code cell is Python: it begins with no cell magic, or with one like `%%time`."""
+    return not source.lstrip().startswith("%%") or _PYTHON_CELL.match(source) is not None
+
+
 def cell_lines(source: str) -> Iterator[tuple[str, str | None]]:
     """Yields the lines of a cell, and of each that is no Python what to begin a stand-in with.
 
@@ -108,7 +115,7 @@ def _join(cells: list[dict[str, Any]]) -> _Joined:
     joined = _Joined("", [], [], [])
     for position, cell in enumerate(cells):
         source = _source(cell)
-        if cell.get("cell_type") != "code" or source.lstrip().startswith("%%"):
+        if cell.get("cell_type") != "code" or not is_python(source):
             continue
         lines.append(f"{CELL_MARK}({position})")
         joined.cells.append(position)

@@ -50,10 +50,17 @@ class Plan:
         """What becomes of the parts of import statements."""
         self.new_imports: dict[str, str] = {}
         """The modules to import, and their names in the source."""
+        self.wrapped: dict[cst.CSTNode, str] = {}
+        """The functions that take the object of an attribute in place of the attribute."""
+        self.environment: str = ""
+        """The line that sets environment variables before TensorFlow is imported, if any."""
+        self.startup: str = ""
+        """The line that comes behind the imports, if any."""
         self.changes: list[Finding] = []
         """What the plan changes."""
         self.decisions: list[Finding] = list(source.problems)
         """What it leaves for a person."""
+        self._kept: set[str] = set()
         self._consumed: dict[Binding, int] = {}
 
     def change(self, line: int, text: str) -> None:
@@ -68,13 +75,11 @@ class Plan:
         """The name of a module in the source, which imports it from now on.
 
         Args:
-            module: "keras" or "kestimator".
+            module: "keras", "kestimator" or "tf_keras".
         """
-        equals = ("keras", "tensorflow.keras") if module == "keras" else (module,)
-        for qualified in equals:
-            name = self._source.global_name(qualified)
-            if name is not None:
-                return name
+        existing = self._source.global_name(module)
+        if existing is not None:
+            return existing
         if module not in self.new_imports:
             name = module
             while not self._source.is_free(name):
@@ -85,7 +90,8 @@ class Plan:
     def replace(self, use: Use, text: str) -> None:
         """Replaces a whole expression, and notes the change."""
         self.expressions[use.node] = text
-        self.consume(use)
+        if not text.startswith(f"{use.root}."):
+            self.consume(use)
         self.change(use.line, f"{_short(use)} -> {text}")
 
     def replace_call(self, call: cst.Call, use: Use, change: CallChange, text: str) -> None:
@@ -101,7 +107,12 @@ class Plan:
 
     def is_consumed(self, binding: Binding) -> bool:
         """Whether nothing is left that uses an import, but something did."""
-        return 0 < binding.references == self._consumed.get(binding, 0)
+        is_unused = 0 < binding.references == self._consumed.get(binding, 0)
+        return is_unused and binding.name not in self._kept
+
+    def keep(self, name: str) -> None:
+        """Notes that new code uses a name that the source imports."""
+        self._kept.add(name)
 
 
 def _short(use: Use) -> str:

@@ -16,7 +16,7 @@ from kestimator.migration.import_changes import REMOVED
 from kestimator.migration.plans import Move, Plan
 from kestimator.migration.uses import ImportNode, Source, dotted, names_of
 
-_ROOTS = ("tensorflow", "keras", "kestimator")
+_ROOTS = ("tensorflow", "keras", "kestimator", "tf_keras")
 
 CELL_MARK = "__kestimator_cell__"
 """The function whose call stands before each cell, where a source is a notebook."""
@@ -30,6 +30,10 @@ _PRELUDE = tuple(
         ),
         matchers.ImportFrom(matchers.Name("__future__")),
     )
+)
+
+_IMPORT_OF_OS = matchers.SimpleStatementLine(
+    [matchers.Import([matchers.ImportAlias(matchers.Name("os"), asname=None)])]
 )
 
 
@@ -102,11 +106,16 @@ class _Rewriter(cst.CSTTransformer):
         del original_node
         body = self._with_new_imports(updated_node)
         body, comments = self._without_removed(body)
+        body = self._with_startup(body)
         return updated_node.with_changes(body=body, footer=[*comments, *updated_node.footer])
 
     def _expression(
         self, original_node: cst.Attribute | cst.Name, updated_node: cst.Attribute | cst.Name
     ) -> cst.BaseExpression:
+        function = self._plan.wrapped.get(original_node)
+        if function is not None:
+            assert isinstance(updated_node, cst.Attribute)
+            return cst.Call(cst.parse_expression(function), [cst.Arg(updated_node.value)])
         text = self._plan.expressions.get(original_node)
         if text is None:
             return updated_node
@@ -178,6 +187,32 @@ class _Rewriter(cst.CSTTransformer):
             rest = [neighbour.with_changes(leading_lines=()), *rest]
         return [*body[:position], *new, *rest]
 
+    def _with_startup(self, body: list[cst.BaseStatement]) -> list[cst.BaseStatement]:
+        """The statements, with those that set TensorFlow up before and behind its imports."""
+        position = next((i for i, one in enumerate(body) if self._imports_tensorflow(one)), None)
+        if self._plan.startup and position is not None:
+            last = position
+            while last + 1 < len(body) and _is_import(body[last + 1]):
+                last += 1
+            blank = cst.EmptyLine(indent=False)
+            new = _statements(self._plan.startup)
+            new[0] = new[0].with_changes(leading_lines=[blank])
+            body = [*body[: last + 1], *new, *body[last + 1 :]]
+            after = last + 1 + len(new)
+            if after < len(body) and not getattr(body[after], "leading_lines", ()):
+                body[after] = body[after].with_changes(leading_lines=[blank])
+        if self._plan.environment:
+            body = [one for one in body if not matchers.matches(one, _IMPORT_OF_OS)]
+            start = _behind_prelude(body)
+            new = _statements(self._plan.environment)
+            lines = list(getattr(body[start], "leading_lines", ())) if start < len(body) else []
+            new[0] = new[0].with_changes(leading_lines=lines)
+            if start < len(body) and not any(line.comment for line in lines):
+                blank = cst.EmptyLine(indent=False)
+                body[start] = body[start].with_changes(leading_lines=[blank])
+            body = [*body[:start], *new, *body[start:]]
+        return body
+
     def _new_import(self, module: str) -> cst.SimpleStatementLine:
         name = self._plan.new_imports[module]
         text = f"import {module}" if name == module else f"import {module} as {name}"
@@ -194,6 +229,16 @@ class _Rewriter(cst.CSTTransformer):
         return any(_root(node) in _ROOTS for node in imports)
 
 
+def _is_import(statement: cst.BaseStatement) -> bool:
+    return matchers.matches(
+        statement, matchers.SimpleStatementLine([matchers.Import() | matchers.ImportFrom()])
+    )
+
+
+def _statements(text: str) -> list[cst.BaseStatement]:
+    return [*cst.parse_module(text).body]
+
+
 def _root(node: cst.CSTNode) -> str:
     """The package that an import statement imports from."""
     if isinstance(node, cst.ImportFrom):
@@ -207,7 +252,8 @@ def _moved(alias: cst.ImportAlias, move: Move) -> cst.ImportAlias:
     name = cst.parse_expression(move.name)
     assert isinstance(name, cst.Name | cst.Attribute)
     asname = alias.asname
-    if asname is None and move.module and move.name != dotted(alias.name):
+    is_renamed = move.name.split(".")[0] != dotted(alias.name).split(".")[0]
+    if asname is None and is_renamed and (move.module or "." not in dotted(alias.name)):
         asname = cst.AsName(cst.Name(dotted(alias.name)))
     return alias.with_changes(name=name, asname=asname)
 
@@ -222,6 +268,8 @@ def _import_of(
         names = [*names[:-1], names[-1].with_changes(comma=last.comma)]
     if isinstance(node, cst.Import) or module is None:
         return node.with_changes(names=names)
+    if not module:  # `from tensorflow import keras` becomes `import tf_keras as keras`
+        return cst.Import([alias.with_changes(comma=cst.MaybeSentinel.DEFAULT) for alias in names])
     new = cst.parse_expression(module)
     assert isinstance(new, cst.Name | cst.Attribute)
     return node.with_changes(module=new, names=names)

@@ -17,7 +17,7 @@ from kestimator import errors
 from kestimator.migration.findings import Finding, Migration
 from kestimator.migration.import_changes import plan_imports
 from kestimator.migration.layer_changes import plan_layers
-from kestimator.migration.name_changes import plan_names, tf1_evidence
+from kestimator.migration.name_changes import plan_names, tf1_evidence, uses_estimator
 from kestimator.migration.plans import Plan
 from kestimator.migration.rewriting import rewritten
 from kestimator.migration.uses import Source
@@ -48,9 +48,10 @@ def migrate_source(text: str, *, is_tf1: bool | None = None) -> Migration:
     plan = Plan(source)
     evidence = tf1_evidence(source)
     reads_tf1 = evidence is not None if is_tf1 is None else is_tf1
+    is_legacy = reads_tf1 or uses_estimator(source)
     plan_layers(source, plan)
-    plan_names(source, plan, is_tf1=reads_tf1)
-    plan_imports(source, plan, is_tf1=reads_tf1)
+    plan_names(source, plan, is_tf1=reads_tf1, is_legacy=is_legacy)
+    plan_imports(source, plan, is_tf1=reads_tf1, is_legacy=is_legacy)
     after = rewritten(source, plan)
     ast.parse(after)
     if evidence is not None and is_tf1 is None and after != text:

@@ -14,6 +14,7 @@ Names are written as below `tf`.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import types
 from collections.abc import Iterator, Sequence
@@ -123,6 +124,35 @@ _ADVICE = {
 }
 
 
+# Modules of Keras 2 in which nothing differs between TensorFlow 1 and 2.
+_KERAS_OF_BOTH = ("activations", "constraints", "datasets", "regularizers", "losses", "metrics")
+# What only that of TensorFlow 1 had.
+_KERAS_OF_TF1 = (
+    *("backend.get_session", "backend.set_session", "initializers.normal", "initializers.uniform"),
+    *("layers.CuDNN", "losses.cosine", "metrics.cosine", "models.LinearModel"),
+    *("models.WideDeepModel", "utils.", "layers.enable_v2_dtype", "layers.disable_v2_dtype"),
+)
+# Those whose objects layers of Keras 3 take.
+KERAS_OF_LAYERS = ("activations", "constraints", "regularizers")
+
+
+def is_keras_of_both(name: str) -> bool:
+    """Whether `tf.keras` meant the same with a name in TensorFlow 1 and 2.
+
+    Args:
+        name: A name as below `tf.keras`.
+    """
+    return name.split(".")[0] in _KERAS_OF_BOTH
+
+
+def below_keras(qualified: str) -> str | None:
+    """The name below `tf.keras`, "" for this module, or None for all other names."""
+    for root in ("tensorflow.keras", "tensorflow.compat.v2.keras", "tensorflow.compat.v1.keras"):
+        if f"{qualified}.".startswith(f"{root}."):
+            return qualified[len(root) + 1 :]
+    return None
+
+
 def below_tensorflow(qualified: str) -> str | None:
     """The name below `tf`, without `compat.v1`, or None if it is no name of TensorFlow's API."""
     if not qualified.startswith(_ROOT):
@@ -209,6 +239,15 @@ def is_confusing(name: str) -> bool:
     module = name.split(".")[0]
     old, now = _value(tf.compat.v1, name), _value(tf, name)
     return module in _CONFUSING_MODULES and _MISSING not in (old, now) and old is not now
+
+
+def exists_in_keras_2(name: str) -> bool:
+    """Whether Keras 2 has a name below `tf.keras`. If it is not installed, it counts as there."""
+    try:
+        library = importlib.import_module("tf_keras")
+    except ImportError:
+        return True
+    return _value(library, name) is not _MISSING or name.startswith(_KERAS_OF_TF1)
 
 
 def contrib_name(name: str) -> str | None:

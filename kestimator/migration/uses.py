@@ -19,7 +19,7 @@ from libcst import metadata
 from kestimator.migration import estimator_names, tensorflow_names
 from kestimator.migration.findings import Finding
 
-_ROOTS = ("tensorflow", "tensorflow_estimator", "keras", "kestimator")
+_ROOTS = ("tensorflow", "tensorflow_estimator", "keras", "kestimator", "tf_keras")
 
 Expression = cst.Name | cst.Attribute
 ImportNode = cst.Import | cst.ImportFrom

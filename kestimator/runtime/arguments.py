@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from typing import Any
+from typing import Any, Final
 
 from kestimator import errors, logs
 from kestimator.config import RunConfig, default_session_config
 from kestimator.validation import checks
 
 _UNREACHED = 2**62
+ATTRIBUTES: Final = ("_model_dir", "_model_fn", "_session_config")
+"""Attributes of an instance in tf.estimator, see `shadowing`."""
 # `SavedModelEstimator` redefines the last two.
 _MAY_BE_REDEFINED = frozenset(
     {
+        *ATTRIBUTES,
         *("model_fn", "_create_and_assert_global_step", "_assert_members_are_not_overridden"),
         *("latest_checkpoint", "_check_mode"),
     }

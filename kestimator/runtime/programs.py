@@ -23,7 +23,7 @@ from kestimator.engine.checkpoints import checkpoint_files, checkpoint_tracker
 from kestimator.engine.programs import model_program, tf2_summaries
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
-from kestimator.engine.runs import dataset_iterators
+from kestimator.engine.runs import dataset_iterators, elements
 from kestimator.keys import ModeKeys
 from kestimator.runtime.state import EstimatorState
 from kestimator.validation import keras2
@@ -133,12 +133,14 @@ def _known_or_traced(
     if mode == ModeKeys.PREDICT:
         # Labels are dropped: inputs with and without them share a program.
         spec = (spec[0], None)
-    known = state.programs.find(mode, spec)
+    constants = _constants(state, mode, batches)
+    key = (spec, constants and elements.constants_key(constants))
+    known = state.programs.find(mode, key)
     if known is not None and known.serves(batches.random_ops, [*batches.initializers]):
         return known
 
     model = model_program.ModelProgram.trace(
-        TrainableSource(state, mode),
+        TrainableSource(state, mode, constants),
         mode=mode,
         element_spec=spec,
         seed=state.config.tf_random_seed,
@@ -147,8 +149,19 @@ def _known_or_traced(
         random_ops_before=batches.random_ops,
         input_variables=[*batches.initializers],
     )
-    state.programs.add(mode, spec, model)
+    state.programs.add(mode, key, model)
     return model
+
+
+def _constants(state: EstimatorState, mode: str, batches: _batches.Batches) -> Any:
+    """The arrays and numbers that the model_fn gets as they are, in a nest; None without any."""
+    constants = batches.constants
+    # A replica gets its own part of the input.
+    if constants is None or not state.takes_constants or batches.per_step > 1:
+        return None
+    if mode == ModeKeys.TRAIN and state.distribution.replicas > 1:
+        return None
+    return (constants[0], None) if mode == ModeKeys.PREDICT else constants
 
 
 class Source:
@@ -194,12 +207,15 @@ class TrainableSource(Source):
 
     is_served = False
 
-    def __init__(self, state: EstimatorState, mode: str) -> None:
+    def __init__(self, state: EstimatorState, mode: str, constants: Any = None) -> None:
         super().__init__(state, mode)
+        self._constants = constants
         self._writer = self.summary_writer = tf2_summaries.LazyWriter(str(state.config.model_dir))
 
     def call(self, features: Any, labels: Any) -> specs.EstimatorSpec:
         """Calls the model_fn; in training, `tf.summary` writes to the model directory."""
+        if self._constants is not None:
+            features, labels = elements.with_constants((features, labels), self._constants)
         if self._mode != ModeKeys.TRAIN:
             return super().call(features, labels)
         with tf.name_scope("kestimator"):  # its ops take no names from the model's variables

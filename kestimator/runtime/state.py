@@ -88,6 +88,8 @@ class EstimatorState:
         programs: The traced programs, by mode and input spec.
         evaluations: The results of evaluations.
         takes_weights: Whether batches may be triples with sample weights.
+        takes_constants: Whether the model_fn gets arrays and numbers of an input_fn as they are,
+            and not as tensors.
         convention: How the functions of the user are called.
     """
 
@@ -107,6 +109,7 @@ class EstimatorState:
         self.distribution = strategies.of(config.train_distribute)
         self.programs = program_cache.ProgramCache()
         self.takes_weights = False
+        self.takes_constants = True
         self.convention = CallingConvention()
         self.evaluations = event_files.EvaluationLog(str(config.model_dir))
 
@@ -129,7 +132,11 @@ class EstimatorState:
         """Makes `copy` and pickle create a new state, which has read and traced nothing yet."""
         settings = self.warm_start_settings
         arguments = self.model_fn, self.params, self.config, settings
-        kept = {"takes_weights": self.takes_weights, "convention": self.convention}
+        kept = {
+            "takes_weights": self.takes_weights,
+            "takes_constants": self.takes_constants,
+            "convention": self.convention,
+        }
         return EstimatorState, arguments, kept
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -9,8 +10,11 @@ import textwrap
 import pytest
 import tensorflow as tf
 
+import kestimator
 from kestimator import command_line, errors
 from kestimator.command_line import programs, reports, run, sources, tf1_imports
+
+ROOT = str(pathlib.Path(__file__).parents[2])
 
 
 @pytest.fixture
@@ -77,6 +81,43 @@ class TestPrograms:
         assert self.run(path, "--steps", "3") == 0
         assert capsys.readouterr().out == "['--steps', '3'] 7 True None None\nTrue\n"
 
+    @pytest.mark.slow
+    def test_module_of_the_program_is_as_pythons(self, write, tmp_path, monkeypatch):
+        """Relative paths, links and `__builtins__`: the values are those that `python` shows."""
+        write("code/beside.py", "VALUE = 7")
+        write(
+            "code/train.py",
+            """
+            import beside, inspect, os, sys
+            os.chdir("/")
+            def function(): return 1
+            print(__file__, sys.argv, sys.path[0], type(__builtins__), type(__loader__))
+            print(inspect.getsource(function), function.__code__.co_filename)
+            raise KeyError("a key")
+            """,
+        )
+        write("code/__main__.py", "import train")
+        (tmp_path / "link.py").symlink_to("code/train.py")
+        monkeypatch.chdir(tmp_path)
+        code = (
+            "import sys; from kestimator.command_line import programs\n"
+            "sys.exit(programs.run(programs.script(sys.argv[1], [])))"
+        )
+        for script in ("link.py", "code"):
+            here, by_python = (
+                subprocess.run(
+                    [sys.executable, *options, script],
+                    capture_output=True,
+                    text=True,
+                    env={**os.environ, "PYTHONPATH": ROOT, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                )
+                for options in (("-c", code), ())
+            )
+            assert here.stdout == by_python.stdout
+            assert here.returncode == by_python.returncode == 1
+            if script == "link.py":
+                assert here.stderr.endswith(by_python.stderr)
+
     def test_traceback_begins_in_the_program(self, write, capsys):
         path = write("train.py", "def f():\n    return 1 / 0\nf()\n")
         assert self.run(path) == 1
@@ -115,6 +156,29 @@ class TestPrograms:
         assert programs.run(programs.module("pkg", ["-x"])) == 0
         assert capsys.readouterr().out == "relative ['-x'] pkg\n"
 
+    def test_packages_of_a_module_wait_for_the_run(self, write, monkeypatch, capsys, tmp_path):
+        write("waits/__init__.py", "import sys\n\nsys.waits = 'imported'")
+        write("waits/below/__init__.py", "import tensorflow as tf\n\ntf.logging")
+        write("waits/below/task.py", "import sys\n\nprint(sys.waits, __package__)")
+        monkeypatch.chdir(tmp_path)
+        program = programs.module("waits.below.task", [])
+        assert not {name for name in sys.modules if name.startswith("waits")}
+        path = os.path.join("waits", "below", "__init__.py")
+        assert f"{path} uses tf.logging (line 3)" in sources.needs_tf1(program)
+        monkeypatch.setattr(tf, "logging", None, raising=False)
+        monkeypatch.setattr(sys, "waits", None, raising=False)
+        assert programs.run(program) == 0
+        assert capsys.readouterr().out == "imported waits.below\n"
+
+    def test_a_package_that_fails(self, write, monkeypatch, capsys, tmp_path):
+        write("fails/__init__.py", "1 / 0")
+        write("fails/task.py", "print('never')")
+        monkeypatch.chdir(tmp_path)
+        assert programs.run(programs.module("fails.task", [])) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "ZeroDivisionError" in err
+
     def test_notebook(self, write, capsys):
         cells = [
             {"cell_type": "markdown", "source": ["# Title"]},
@@ -131,6 +195,20 @@ class TestPrograms:
         out, err = capsys.readouterr()
         assert out == "3\n"
         assert f'File "{path}[cell 4]", line 1, in <module>\n    x / 0\n' in err
+
+    def test_magics_of_notebooks_that_measure_python_run_it(self, write, capsys):
+        sources = [
+            "%%time\nx = 3",
+            "\n%%capture output\ny = x + 1",
+            "if y:\n    %time y += 1\n    %timeit y\nprint(x, y)",
+            "%%writefile other.py\nz = 1",
+        ]
+        cells = [{"cell_type": "code", "source": source} for source in sources]
+        path = write("train.ipynb", json.dumps({"cells": cells}))
+        assert self.run(path) == 0
+        out, err = capsys.readouterr()
+        assert out == "3 5\n"
+        assert err == f"kestimator: {path}[cell 4] is left out: its %%writefile is no Python.\n"
 
     @pytest.mark.parametrize(
         ("name", "text", "message"),
@@ -170,6 +248,9 @@ class TestVersionOfTensorFlow:
             ("from tensorflow.contrib import slim", "tf.contrib.slim (line 1)"),
             ("import tensorflow.contrib.slim as slim", "tf.contrib.slim (line 1)"),
             ("from tensorflow import placeholder", "tf.placeholder (line 1)"),
+            ("from tensorflow.train import AdamOptimizer", "tf.train.AdamOptimizer (line 1)"),
+            ("from tensorflow.layers import dense", "tf.layers.dense (line 1)"),
+            ("import tensorflow.layers as layers", "tf.layers (line 1)"),
         ],
     )
     def test_tf1(self, write, text, reason):
@@ -183,6 +264,10 @@ class TestVersionOfTensorFlow:
             "import tensorflow as tf\ntf.compat.v1.placeholder, tf.a_name_that_nothing_has",
             "from tensorflow import estimator, keras",
             "from tensorflow.compat.v1 import placeholder",
+            "from tensorflow.keras.layers import LSTM",
+            "from tensorflow.python.framework import ops",
+            "import tensorflow.data as data",
+            "from tensorflow.train import *",
             "import numpy as tf\ntf.placeholder",
             "not Python",
         ],
@@ -222,6 +307,57 @@ class TestVersionOfTensorFlow:
         )
         assert not hasattr(tf, "placeholder")
         assert sys.modules["tensorflow"] is tf
+
+    @pytest.mark.usefixtures("restored")
+    def test_modules_below_tensorflow_are_those_of_tf1(self, write, capsys, monkeypatch):
+        monkeypatch.setattr(tf.compat.v1, "disable_v2_behavior", lambda: None)
+        monkeypatch.setattr(tf.compat.v1.compat, "v1", tf.compat.v1.compat.v1)
+        path = write(
+            "train.py",
+            """
+            import tensorflow as tf
+            import tensorflow.keras.backend
+            import tensorflow.keras.layers as layers
+            import tensorflow.layers as tf_layers
+            from tensorflow.data import Dataset
+            from tensorflow.estimator import DNNClassifier
+            from tensorflow.estimator.inputs import numpy_input_fn
+            from tensorflow.keras import initializers
+            from tensorflow.keras.layers import LSTM, BatchNormalization
+            from tensorflow.losses import mean_squared_error
+            from tensorflow.metrics import accuracy
+            from tensorflow.nn.rnn_cell import LSTMCell
+            from tensorflow.summary import *
+            from tensorflow.train import AdamOptimizer
+
+            print(tensorflow is tf, layers is tf.keras.layers, LSTM is tf.keras.layers.LSTM)
+            print(tf_layers is tf.layers, LSTMCell is tf.nn.rnn_cell.LSTMCell)
+            print(BatchNormalization is tf.keras.layers.BatchNormalization)
+            print(initializers is tf.keras.initializers, Dataset is tf.data.Dataset)
+            print(DNNClassifier is tf.estimator.DNNClassifier)
+            print(numpy_input_fn is tf.estimator.inputs.numpy_input_fn)
+            print(mean_squared_error is tf.losses.mean_squared_error)
+            print(accuracy is tf.metrics.accuracy, FileWriter is tf.summary.FileWriter)
+            print(AdamOptimizer is tf.train.AdamOptimizer)
+            try:
+                from tensorflow.estimator import BoostedTreesClassifier
+            except ImportError as error:
+                print(error)
+            import tensorflow.absent
+            """,
+        )
+        kestimator.install()
+        try:
+            program = programs.script(path, [])
+            tf1_imports.turn_on(program)
+            assert programs.run(program) == 1
+        finally:
+            kestimator.uninstall()
+        out, err = capsys.readouterr()
+        assert "False" not in out
+        assert out.count("True") == 14
+        assert "Decision Forests" in out
+        assert "No module named 'tensorflow.absent'" in err
 
     def test_libraries_are_not_of_the_program(self, tmp_path):
         assert tf1_imports.is_of_program(str(tmp_path / "a.py"), str(tmp_path))

@@ -31,14 +31,22 @@ def program_names():
     return sorted(f"{path.parent.name}/{path.stem}" for path in PROGRAMS.glob("tf*/*.py"))
 
 
-def answer(command, name, model_dir):
-    """What a program prints as its result, and the variables in its last checkpoint."""
+def answer(command, name, model_dir, path=None):
+    """What a program prints as its result, and the variables in its last checkpoint.
+
+    Args:
+        command: The module that runs it, with its arguments, or nothing if Python does.
+        name: The name of the program.
+        model_dir: Its directory.
+        path: Another program to run in its place.
+    """
     import tensorflow as tf
 
-    path = str(PROGRAMS / f"{name}.py")
+    path = str(path or PROGRAMS / f"{name}.py")
+    options = ["-m", *command] if command else []
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", *command, path, "--model_dir", model_dir],
+        [sys.executable, *options, path, "--model_dir", model_dir],
         env=environment,
         capture_output=True,
         text=True,

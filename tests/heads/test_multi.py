@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import kestimator
 from kestimator import errors
+from kestimator.heads import multi
 
 LOGITS = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]], np.float32)
 LABELS = {"click": np.array([1, 0]), "price": np.array([[1.0, 2.0], [3.0, 4.0]])}
@@ -144,3 +145,34 @@ def test_a_head_of_ones_own(among_others, tmp_path):
     assert estimator.evaluate(input_fn)["distance"] == pytest.approx(1.4, abs=1e-5)
     key = ("distance", "predictions") if among_others else "predictions"
     assert next(estimator.predict(input_fn))[key] == pytest.approx(0.6, abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_names_of_the_optimizers_state_are_the_originals(count, tmp_path):
+    """There, each head makes a train op, which opens a scope."""
+
+    def input_fn():
+        x = np.ones([4, 1], np.float32)
+        return tf.data.Dataset.from_tensors(({"x": x}, {f"h{place}": x for place in range(count)}))
+
+    def estimator():
+        parts = [kestimator.RegressionHead(name=f"h{place}") for place in range(count)]
+        columns = [tf.feature_column.numeric_column("x")]
+        return kestimator.LinearEstimator(
+            kestimator.MultiHead(parts), columns, str(tmp_path), optimizer="SGD"
+        )
+
+    names = estimator().train(input_fn).get_variable_names()
+    state = [name for name in names if name.startswith("training")]
+    scope = f"training_{count}/SGD"
+    assert state == [f"{scope}/decay", f"{scope}/learning_rate", f"{scope}/momentum"]
+    assert estimator().train(input_fn).get_variable_value("global_step") == 2
+
+
+def test_a_multi_head_in_a_multi_head_opens_the_scopes_of_all():
+    parts = [kestimator.RegressionHead(name=name) for name in "abc"]
+    inner = kestimator.MultiHead(parts[:2])
+    with tf.Graph().as_default():
+        multi.pass_training_scopes(kestimator.MultiHead([inner, parts[2]]))
+        with tf.name_scope("training") as scope:
+            assert scope == "training_5/"

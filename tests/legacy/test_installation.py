@@ -36,6 +36,15 @@ class TestInstalled:
         assert tf.estimator.experimental.KMeans is kestimator.experimental.KMeans
         assert tf.keras.estimator.model_to_estimator is kestimator.model_to_estimator
 
+    def test_modules_that_those_for_one_version_have_for_the_other(self):
+        for module in (v1.compat.v1, tf.compat.v2.compat.v1):
+            assert module.estimator is v1.estimator
+            assert module.keras.estimator.model_to_estimator
+            assert module.layers is v1.layers
+            assert module.nn.rnn_cell is v1.nn.rnn_cell
+        for module in (v1.compat.v2, tf.compat.v2.compat.v2):
+            assert module.estimator is tf.compat.v2.estimator
+
     def test_imports(self):
         from tensorflow import estimator
         from tensorflow.compat.v1 import estimator as estimator_v1
@@ -60,6 +69,7 @@ class TestInstalled:
 
         heads = tensorflow_estimator.python.estimator.head.binary_class_head
         assert heads.BinaryClassHead is kestimator.BinaryClassHead
+        assert tensorflow_estimator.estimator.DNNClassifier is v1.estimator.DNNClassifier
 
     def test_star(self):
         namespace = {}
@@ -142,6 +152,8 @@ def test_uninstall():
     assert served_modules() == []
     assert not hasattr(tf, "estimator")
     assert not hasattr(v1, "estimator")
+    assert not hasattr(v1.compat.v1, "estimator")
+    assert not hasattr(v1.compat.v2, "estimator")
     assert not hasattr(tf.python if hasattr(tf, "python") else tf, "estimator")
     assert (v1.layers, v1.nn.rnn_cell) == before
     assert Estimator is kestimator.Estimator

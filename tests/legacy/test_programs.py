@@ -12,10 +12,6 @@ from tests.golden import make_legacy_programs
 
 GOLDEN = json.loads(make_legacy_programs.STORED.read_text())
 FAST = ("tf1/gan",)
-KNOWN = {
-    "tf2/multi_head": "the slots of a Keras optimizer under a MultiHead are in `training`, and not "
-    "in `training_3` (the original's scope after those of the three heads)"
-}
 
 
 def differences(expected, actual, path=""):
@@ -47,8 +43,6 @@ def test_every_program_is_recorded():
 
 def _case(name):
     marks = [] if name in FAST else [pytest.mark.slow]
-    if name in KNOWN:
-        marks.append(pytest.mark.xfail(reason=KNOWN[name], strict=True))
     return pytest.param(name, marks=marks)
 
 

@@ -81,7 +81,7 @@ def test_layout_and_comments_stay():
     padding="same"
 )
 net = tf.layers.batch_normalization(
-    net,
+    net, fused=False,
     training=training,  # or not
     momentum=0.9,  # short
 )
@@ -103,6 +103,19 @@ net = keras.layers.Dense(units=8,
                       activation=None)(net)
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("tf.layers.dropout(x, 0.2, seed=3)", "Keras drops other values for the same seed="),
+        ("tf.layers.batch_normalization(x)", "with fused=False it is that of Keras"),
+    ],
+)
+def test_layers_with_other_numbers_stay(code, reason):
+    code = f"x = tf.layers.max_pooling2d(x, 2, 2)\nx = {code}\n"
+    assert code.splitlines()[1].replace("tf.", "tf.compat.v1.") in after(code)
+    assert any(reason in text for text in decisions(code))
 
 
 def test_layers_stay_where_a_checkpoint_may_set_them_by_scope():
@@ -131,9 +144,12 @@ tf.train.init_from_checkpoint("model", {"b/": "a/"})
 )
 def test_what_could_change_the_variables_stays(code, reason):
     assert "tf.compat.v1.layers." in after(f"{code}\n")
-    texts = "\n".join(decisions(f"{code}\n"))
-    assert reason in texts
-    assert "needs Keras 2: pip install 'kestimator[legacy]'" in texts
+    assert reason in "\n".join(decisions(f"{code}\n"))
+    result = migrated(f"{code}\n")
+    changes = "\n".join(grouped(result.changes, result.line_name))
+    assert "needs Keras 2: pip install 'kestimator[legacy]'" in changes
+    assert 'os.environ["TF_USE_LEGACY_KERAS"] = "1"' in result.after
+    assert "tf.compat.v1.disable_v2_behavior()" in result.after
 
 
 def test_layers_without_names_are_counted_together():

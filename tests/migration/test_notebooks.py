@@ -29,6 +29,17 @@ def sources(text):
     return ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
 
 
+def test_cells_that_are_timed_are_python():
+    text = notebook(
+        ("code", "import tensorflow as tf"),
+        ("code", "%%time\nconfig = tf.estimator.RunConfig()"),
+    )
+    assert sources(migration.migrate_notebook(text).after) == [
+        "import kestimator",
+        "%%time\nconfig = kestimator.RunConfig()",
+    ]
+
+
 def test_imports_of_one_cell_are_followed_into_others():
     text = notebook(
         ("text", "Use `tf.estimator`."),
@@ -56,6 +67,8 @@ def test_imports_of_one_cell_are_followed_into_others():
         "cell 4, line 1: tf.estimator.RunConfig -> kestimator.RunConfig",
         "cell 7, line 1: the first name of TensorFlow 1: read as a program of its time",
         "cell 7, line 1: tf.layers.dense -> keras.layers.Dense(...)(...)",
+        "cell 7, line 1: in a new model_dir, the layer starts from other random numbers of the "
+        "same distribution; in an old one, it trains on",
     ]
     assert grouped(result.decisions, result.line_name) == [
         "cell 5, line 2: a magic or a shell command stays: --tf.estimator \\"

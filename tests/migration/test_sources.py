@@ -167,8 +167,8 @@ class TestImports:
             """
         assert after(before) == expected(
             """
-            from tensorflow import keras
             from tensorflow.compat.v1 import get_variable, losses
+            import tf_keras as keras
             import tensorflow.compat.v1.summary as summaries
             losses.mean_squared_error, get_variable, summaries.scalar, keras.layers
             """
@@ -188,11 +188,35 @@ class TestImports:
     def test_existing_imports_are_used(self):
         before = """
             import kestimator as est
-            from tensorflow import keras as k
+            import keras as k
             import tensorflow as tf
             tf.layers.dense(x, 8), tf.estimator.ModeKeys
             """
         assert after(before).endswith("k.layers.Dense(8)(x), est.ModeKeys\n")
+
+    @pytest.mark.parametrize(
+        ("before", "new"),
+        [
+            ("from tensorflow import keras", "import tf_keras as keras"),
+            ("from tensorflow.keras import layers, models", "from tf_keras import layers, models"),
+            (
+                "from tensorflow.keras.layers import Dense as D",
+                "from tf_keras.layers import Dense as D",
+            ),
+            ("import tensorflow.keras as K", "import tf_keras as K"),
+            ("import tensorflow.keras.backend as K", "import tf_keras.backend as K"),
+        ],
+    )
+    def test_keras_is_keras_2_in_programs_of_tf_estimator(self, before, new):
+        use = "\nimport tensorflow as tf\ntf.estimator.ModeKeys\n"
+        assert f"{new}\n" in after(before + use)
+        assert after(f"{before}\nimport kestimator\n") == f"{before}\nimport kestimator\n"
+
+    @pytest.mark.parametrize(
+        "code", ["tf.log(x)", "tf.estimator.ModeKeys, d.make_one_shot_iterator()"]
+    )
+    def test_what_new_code_uses_stays_imported(self, code):
+        assert "import tensorflow as tf\n" in after(f"import tensorflow as tf\n{code}\n")
 
     def test_a_star_is_left_to_a_person(self):
         assert decisions("from tensorflow.estimator import *\n") == [
@@ -300,9 +324,7 @@ class TestNames:
             ("tf.contrib.foo", "TensorFlow 2 has no tf.contrib"),
             ("tf.train.no_such_name", "the installed TensorFlow has no tf.train.no_such_name"),
             ("tf.estimator.BoostedTreesRegressor(c)", "use a library for boosted trees"),
-            ("tf.keras.no_such_name", "Keras 3 has no tf.keras.no_such_name"),
-            ("tf.nn.rnn_cell.LSTMCell(3)", "needs Keras 2: pip install 'kestimator[legacy]'"),
-            ("tf.Session()", "needs tf.compat.v1.disable_eager_execution()"),
+            ("tf.keras.no_such_name", "Keras 2 has no tf.keras.no_such_name"),
             ("def f(x: 'tf.estimator.Estimator'): pass", "the annotation 'tf.estimator.Estimator'"),
         ],
     )
@@ -350,3 +372,68 @@ class TestErrors:
         monkeypatch.setitem(__import__("sys").modules, "libcst", None)
         with pytest.raises(errors.MissingPackageError, match=r"pip install 'kestimator\[legacy\]'"):
             migration.migrate_source("x = 1\n")
+
+
+class TestBehavior:
+    """What TensorFlow 2 does in another way."""
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "tf.Session()",
+            "tf.cond(a, b, c)",
+            "tf.while_loop(a, b, c)",
+            "tf.placeholder(tf.int32)",
+            "def main(_):\n    tf.placeholder(tf.int32)",
+            "tf.nn.rnn_cell.LSTMCell(3)",
+        ],
+    )
+    def test_tensorflow_1_stays_where_it_matters(self, code):
+        text = after(f"import tensorflow as tf\ntf.log(x)\n{code}\n")
+        assert "import tensorflow as tf\n\ntf.compat.v1.disable_v2_behavior()\n" in text
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "def f():\n    tf.placeholder(tf.int32)",
+            "tf.disable_v2_behavior()\ntf.cond(a, b, c)",
+            "tf.nn.relu(x)",
+        ],
+    )
+    def test_and_nowhere_else(self, code):
+        text = after(f"import tensorflow as tf\ntf.log(x)\n{code}\n")
+        assert "\n\ntf.compat.v1.disable_v2_behavior()" not in text
+
+    def test_variable_of_keras_2_stands_before_all_imports(self):
+        before = """
+            '''Doc.'''
+            import os
+            import numpy as np
+            import tensorflow as tf
+            tf.log(tf.keras.layers.Dense(3), os, np)
+            """
+        assert after(before) == expected(
+            """
+            '''Doc.'''
+            import os
+
+            os.environ["TF_USE_LEGACY_KERAS"] = "1"  # before TensorFlow
+
+            import numpy as np
+            import tensorflow as tf
+
+            tf.compat.v1.disable_v2_behavior()
+
+            tf.math.log(tf.compat.v1.keras.layers.Dense(3), os, np)
+            """
+        )
+
+    def test_dimensions_are_numbers(self):
+        before = (
+            "import tensorflow as tf\n"
+            "tf.log(x.shape[1].value, x.get_shape()[-1].value, y[1].value)\n"
+        )
+        assert after(before) == (
+            "import tensorflow as tf\ntf.math.log(tf.compat.dimension_value(x.shape[1]), "
+            "tf.compat.dimension_value(x.get_shape()[-1]), y[1].value)\n"
+        )

@@ -6,15 +6,13 @@ Synopsis::
     train_op = canned_optimizers.minimize("Adagrad", loss, variables, step=global_step)
 
 Names, and Keras optimizers that compute the same, keep their state under the names that
-tf.estimator 2.15 gives it: `training/<Optimizer>/<variable>/<slot>`, with the settings beside them
-and the global step as the count of iterations. A checkpoint's settings win over the program's, as
+tf.estimator 2.15 gives it; see `rule_state`. A checkpoint's settings win over the program's, as
 they do there. Other Keras optimizers keep Keras' names, TF1 optimizers TF1's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -26,6 +24,7 @@ from kestimator.adapters.optimizers import (
     keras2_optimizers,
     keras_optimizers,
     moment_rules,
+    rule_state,
     sparse_updates,
     train_ops,
     update_rules,
@@ -164,7 +163,7 @@ def minimize(
     if isinstance(optimizer, str):
         options = {} if learning_rate is None else {"learning_rate": learning_rate}
         named = _Named(NAMES[optimizer](**options), _Clipping(clipnorm))
-        state = _State(named.rule, step, used_names)
+        state = rule_state.State(named.rule, step, used_names)
         return _minimize_by_rule(named, loss, variables, state, over_replicas)
     is_function = not _is_optimizer(optimizer)
     if is_function:
@@ -186,7 +185,7 @@ def minimize(
     if isinstance(optimizer, keras.optimizers.Optimizer):
         equivalent = _as_rule(optimizer)
         if equivalent is not None:
-            state = _State(equivalent.rule, step, used_names)
+            state = rule_state.State(equivalent.rule, step, used_names)
             return _minimize_by_rule(equivalent, loss, variables, state, over_replicas)
         optimizer = keras_optimizers.copied(optimizer)
     return train_ops.minimize(
@@ -224,7 +223,7 @@ def minimize_keras2(
     # Other weights than the step are state of the optimizer, which a rule would not continue.
     if equivalent is not None and all(weight is step for weight in optimizer.weights):
         over_replicas = _ReduceOp.SUM if sum_over_replicas else _ReduceOp.MEAN
-        state = _State(equivalent.rule, step, used_names)
+        state = rule_state.State(equivalent.rule, step, used_names)
         clipping = dataclasses.replace(equivalent.clipping, of_sums=sum_rows)
         equivalent = dataclasses.replace(equivalent, clipping=clipping)
         return _minimize_by_rule(equivalent, loss, variables, state, over_replicas)
@@ -291,7 +290,7 @@ def _minimize_by_rule(
     named: _Named,
     loss: tf.Tensor,
     variables: Sequence[tf.Variable],
-    state: _State,
+    state: rule_state.State,
     over_replicas: _ReduceOp,
 ) -> tf.Operation:
     pairs = _pairs(loss, variables)
@@ -362,79 +361,6 @@ def _update(
 
 def _as_dtype(value: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return value if value.dtype == dtype.base_dtype else tf.cast(value, dtype.base_dtype)
-
-
-class _State:
-    """The variables of an optimizer, under the names of tf.estimator 2.15.
-
-    Args:
-        rule: The optimizer.
-        step: The variable that counts its steps; None for its own.
-        used_names: The names of other optimizers; the name of this one is added.
-    """
-
-    def __init__(
-        self, rule: update_rules.Rule, step: tf.Variable | None, used_names: set[str]
-    ) -> None:
-        self._rule = rule
-        candidates = (f"{rule.name}_{i}" if i else rule.name for i in itertools.count())
-        self._name = next(name for name in candidates if name not in used_names)
-        used_names.add(self._name)
-        self._schedule = _schedule(rule.learning_rate)
-        self.step = self._scalar("iter", 0, tf.int64) if step is None else step
-        # The original's checkpoints hold a decay as well.
-        settings = {"decay": 0.0, **rule.settings}
-        if self._schedule is None:
-            settings["learning_rate"] = float(rule.learning_rate)
-        self._settings = {
-            name: self._scalar(name, value, tf.float32) for name, value in sorted(settings.items())
-        }
-
-    def _scalar(self, name: str, value: float, dtype: tf.DType) -> tf.Variable:
-        return exact_variable(f"training/{self._name}/{name}", [], value, dtype)
-
-    def slots_of(self, variable: tf.Variable) -> dict[str, tf.Variable]:
-        """The slots of a variable."""
-        prefix = f"training/{self._name}/{variable.name.split(':')[0]}"
-        dtype = variable.dtype.base_dtype
-        return {
-            name: exact_variable(f"{prefix}/{name}", variable.shape, value, dtype)
-            for name, value in self._rule.slots.items()
-        }
-
-    def values(self) -> dict[str, tf.Tensor]:
-        """The values of the settings in this step."""
-        step = self.step.read_value()
-        values = {name: self._settings[name].read_value() for name in self._rule.settings}
-        if self._schedule is None:
-            values["learning_rate"] = self._settings["learning_rate"].read_value()
-        else:
-            values["learning_rate"] = tf.cast(self._schedule(step), tf.float32)
-        return dict(self._rule.prepared(values, step))
-
-
-def exact_variable(name: str, shape: Any, value: float, dtype: tf.DType) -> tf.Variable:
-    """A variable called exactly `name`, whatever scope is open."""
-    reuse = _v1.get_variable_scope().reuse  # as it is in the second of several replicas
-    # The name holds the scopes of the trained variable already; an open scope would add to it.
-    root = _v1.VariableScope(reuse=reuse, name="", use_resource=True)
-    with _v1.variable_scope(root, auxiliary_name_scope=False):
-        return _v1.get_variable(
-            name,
-            shape,
-            dtype,
-            _v1.constant_initializer(value),
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-
-
-def _schedule(learning_rate: Any) -> Callable[[tf.Tensor], Any] | None:
-    """A function from step to rate, if the rate is not a number: Keras takes functions, too."""
-    kind = keras.optimizers.schedules.LearningRateSchedule
-    if isinstance(learning_rate, kind) or keras2.is_schedule(learning_rate):
-        return learning_rate  # type: ignore[no-any-return]
-    return (lambda _: learning_rate()) if callable(learning_rate) else None
 
 
 _SAME: dict[type, tuple[type[update_rules.Rule], tuple[str, ...]]] = {

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator.adapters.optimizers import _internals, canned_optimizers
+from kestimator.adapters.optimizers import _internals, rule_state
 from kestimator.engine.graphs import standalone_graph
 from kestimator.engine.keras_internals import outside_programs
 
@@ -221,7 +221,7 @@ def duality_gap(
 def _slot(weights: tf.Variable) -> tf.Variable:
     """The weights before small ones are made zero."""
     name = weights.name.split(":")[0]
-    return canned_optimizers.exact_variable(f"{name}_unshrunk", weights.shape, 0.0, tf.float32)
+    return rule_state.exact_variable(f"{name}_unshrunk", weights.shape, 0.0, tf.float32)
 
 
 def _shrunk(value: tf.Tensor, settings: Settings) -> tf.Tensor:

@@ -51,6 +51,8 @@ class CannedEstimator(Estimator):
     ) -> None:
         super().__init__(model.model_fn, model_dir, config, warm_start_from=warm_start_from)
         self._blueprint = model.blueprint
+        # Its numbers are the same with tensors, and one program then serves all arrays of a shape.
+        self._state.takes_constants = False
 
     def to_keras(
         self, checkpoint_path: str | None = None, *, inputs: Mapping[str, Any] | None = None

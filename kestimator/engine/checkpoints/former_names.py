@@ -6,13 +6,14 @@ Synopsis::
         ...                                  # every variable is stored under its current name
 
 In earlier versions, the names of variables of a `keras.Sequential` with an `Input` began with that
-of the model, unlike in tf.estimator.
+of the model, and the state of every optimizer was in `training`, unlike in tf.estimator.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ import tensorflow as tf
 from kestimator import errors
 from kestimator.engine.checkpoints import checkpoint_files
 from kestimator.engine.programs import model_program, program
+
+_LATER_SCOPE = re.compile(r"^training_\d+/")  # a scope of optimizers after the first one
 
 
 @contextlib.contextmanager
@@ -53,13 +56,21 @@ def _sources(model: model_program.ModelProgram, path: str) -> dict[str, str]:
     """The names in the checkpoint, by the current names, if an earlier version has written it."""
     saver = model.scaffold.saver
     is_default = saver is None or isinstance(saver, checkpoint_files.DefaultSaver)
+    views = checkpoint_files.global_views(model) if is_default else []
+    current = [model_program.name(view) for view in views]
     names = _Names(model.graph.former_names)
-    if not (is_default and names.have_changed):
+    has_later_scope = any(map(_LATER_SCOPE.match, current))
+    if not (views and (names.have_changed or has_later_scope)):
         return {}
-    views = checkpoint_files.global_views(model)
-    former = {name: names.former(name) for name in map(model_program.name, views)}
     shapes = checkpoint_files.reader(path).get_variable_to_shape_map()
     needed = [view for view in views if not model.graph.is_optional(view)]
+    if has_later_scope and not _holds(shapes, needed, {name: name for name in current}):
+        in_first_scope = {name: _LATER_SCOPE.sub("training/", name, count=1) for name in current}
+        if _holds(shapes, needed, in_first_scope):
+            return {name: source for name, source in in_first_scope.items() if source in shapes}
+    if not names.have_changed:
+        return {}
+    former = {name: names.former(name) for name in current}
     # A former name may be the current name of another variable. So a checkpoint is read either by
     # the current names of all variables or by the former ones.
     if not _holds(shapes, needed, former):

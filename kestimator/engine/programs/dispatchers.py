@@ -221,7 +221,7 @@ def _is_called_by(module: str) -> bool:
 
 def _get_seed(original: Any, op_seed: int | None) -> Any:
     """Gives an input_fn that is called eagerly the seeds that it would get in a graph."""
-    seeds = _seeds.of_input()
+    seeds = _seeds.current()
     if seeds is None:
         return original(op_seed)
     return seeds.get_seed(original, op_seed, is_for_data=_is_called_by_tf_data())

@@ -73,17 +73,49 @@ class InputSeeds:
         return self._seed if now == self._before else now
 
 
-def of_input() -> InputSeeds | None:
-    """The seeds of the input_fn that the calling thread is calling eagerly, or None."""
+class Draws:
+    """Notes whether a random op asks for its seeds, and leaves these as they are.
+
+    Attributes:
+        drew: Whether one did.
+    """
+
+    def __init__(self) -> None:
+        self.drew = False
+
+    def get_seed(self, original: Any, op_seed: int | None, *, is_for_data: bool) -> Any:
+        """The two seeds of an op, as for `InputSeeds`."""
+        del is_for_data
+        self.drew = True
+        return original(op_seed)
+
+
+def current() -> InputSeeds | Draws | None:
+    """What gives seeds to the ops that the calling thread makes, or None for TensorFlow itself."""
     return getattr(_local, "seeds", None)
 
 
 @contextlib.contextmanager
 def for_input(seed: int | None) -> Iterator[InputSeeds]:
     """Gives random ops in the calling thread the seeds of an input_fn."""
-    outer = of_input()
-    _local.seeds = InputSeeds(seed)
+    seeds = InputSeeds(seed)
+    with _in_use(seeds):
+        yield seeds
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Draws]:
+    """Notes whether the calling thread makes random ops of TF1."""
+    draws = Draws()
+    with _in_use(draws):
+        yield draws
+
+
+@contextlib.contextmanager
+def _in_use(seeds: InputSeeds | Draws) -> Iterator[None]:
+    outer = current()
+    _local.seeds = seeds
     try:
-        yield _local.seeds
+        yield
     finally:
         _local.seeds = outer

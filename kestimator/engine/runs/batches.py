@@ -49,6 +49,8 @@ class Batches(abc.ABC):
         source: The Dataset, if there is one: as the input_fn returned it, until `initialize` makes
             the one that is read.
         function: The function that computes a batch, if a graph does; None otherwise.
+        constants: The nest of `(features, labels)` as the input_fn returned it, with its arrays and
+            numbers, if there are any; None otherwise.
         loops: Loops on the device that compute the batches themselves, by their `DeviceLoop`.
     """
 
@@ -62,6 +64,7 @@ class Batches(abc.ABC):
     has_iterator = False
     source: tf.data.Dataset | None = None
     function: _program.PrunedFunction | None = None
+    constants: Any = None
 
     def __init__(self) -> None:
         self.loops: dict[Any, Any] = {}
@@ -218,12 +221,19 @@ class OneBatch(Batches):
 
 
 class TensorBatches(Batches):
-    """Batches that a graph computes: each call computes the tensors of the input_fn once."""
+    """Batches that a graph computes: each call computes the tensors of the input_fn once.
 
-    def __init__(self, program: _program.Program) -> None:
+    Args:
+        program: The program of the input_fn; its result is the tensors.
+        result: What the input_fn returned for them.
+    """
+
+    def __init__(self, program: _program.Program, result: Any) -> None:
         super().__init__()
         self.programs = [program]
         self._structure = elements.features_and_labels(program.result)
+        constants = elements.features_and_labels(result)
+        self.constants = constants if elements.constants_key(constants) else None
         self.element_spec = tf.nest.map_structure(_spec, self._structure, expand_composites=False)
         self.is_finite = any(
             word in op.type for op in program.graph.get_operations() for word in _MAY_END
@@ -268,7 +278,8 @@ def open_input(
     if is_eager and not seeds.drew:
         return _counting(_open_dataset(result, [], takes_weights), seeds.used)
     try:
-        program = _trace(call, seed, store, takes_weights)
+        results: list[Any] = []
+        program = _trace(call, seed, store, takes_weights, results.append)
     except Exception as error:
         if is_eager:  # it draws random numbers itself, and only runs eagerly
             return _counting(_open_dataset(result, [], takes_weights), seeds.used)
@@ -280,7 +291,7 @@ def open_input(
         return _counting(_open_dataset(program.result, [program], takes_weights), random_ops)
     _share_one_shot_iterators(program.graph)
     _check_not_trainable(program)
-    return _counting(TensorBatches(program), random_ops)
+    return _counting(TensorBatches(program, results[-1]), random_ops)
 
 
 def _check_not_trainable(program: _program.Program) -> None:
@@ -322,6 +333,7 @@ def _trace(
     seed: int | None,
     store: variable_store.VariableStore,
     takes_weights: bool,
+    keep: Callable[[Any], None],
 ) -> _program.Program:
     def build(_: Any) -> Any:
         with tf.device("/cpu:0"), inputs.called_by_estimator():
@@ -329,6 +341,7 @@ def _trace(
         if isinstance(result, _DATASETS):
             tf.data.experimental.to_variant(result)
             return result
+        keep(result)
         return _as_tensors(result, takes_weights)
 
     def with_global_step(graph: _program.ProgramGraph) -> None:

@@ -10,7 +10,11 @@ Everything that runs takes pairs. The sample weights of a triple travel with the
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+import numpy as np
+import tensorflow as tf
 
 from kestimator import errors
 from kestimator.keys import WeightedKeys
@@ -42,6 +46,28 @@ def as_element(features: Any, labels: Any, like: Any) -> Any:
     if len(like) == 3:
         return features[WeightedKeys.FEATURES], labels, features[WeightedKeys.WEIGHTS]
     return features, labels
+
+
+def constants_key(constants: Any) -> str:
+    """A key of the arrays and numbers in a nest: equal for equal ones, empty if there are none."""
+    digest, is_empty = hashlib.sha256(), True
+    for value in tf.nest.flatten(constants):
+        if value is None or tf.is_tensor(value):
+            continue
+        is_empty = False
+        array = np.asarray(value)
+        digest.update(repr((type(value), array.dtype, array.shape)).encode())
+        digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+    return "" if is_empty else digest.hexdigest()
+
+
+def with_constants(tensors: Any, constants: Any) -> Any:
+    """Puts arrays and numbers of the nest `constants` into the place of the tensors for them."""
+
+    def choose(tensor: Any, value: Any) -> Any:
+        return tensor if value is None or tf.is_tensor(value) else value
+
+    return tf.nest.map_structure(choose, tensors, constants)
 
 
 def check(element: Any, *, takes_weights: bool) -> None:

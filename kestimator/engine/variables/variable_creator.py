@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from kestimator import errors
 from kestimator.engine.keras_internals import keras_names, keras_objects, keras_state
+from kestimator.engine.random import initial_values
 from kestimator.engine.tf_internals import tf_tensors
 from kestimator.engine.tracing import execution_modes
 from kestimator.engine.variables.variable_store import (
@@ -103,7 +104,7 @@ class VariableCreator:
             self._former_paths[id(keras_variable)] = former_path
             self._graph.former_names[name] = former_name
         store = self._local if is_metric else self._store
-        kwargs["initial_value"] = _without_graph(kwargs["initial_value"])
+        kwargs["initial_value"] = self._initial_value(kwargs["initial_value"])
         # If the program of another mode has made it, its memory and first value are used.
         existing = store.matching(name, *_requested(keras_variable, kwargs))
         variable = existing.variable if existing else self.memory(name, kwargs)
@@ -120,6 +121,12 @@ class VariableCreator:
             self._held[name] = keras_value
             self._holders[name] = [keras_variable]
         return keras_value
+
+    def _initial_value(self, value: Any) -> Any:
+        """A first value that can be computed outside of the trace."""
+        if callable(value):
+            return initial_values.InitialValue(value, self._graph)
+        return _without_graph(value)
 
     def _shared(
         self, name: str, keras_variable: keras.Variable, kwargs: dict[str, Any]

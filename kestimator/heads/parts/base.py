@@ -284,6 +284,11 @@ def evaluated(
     return head._evaluated(features, logits, labels, None)
 
 
+def training_scope(head: Head) -> str | None:
+    """The name scope of the train op of a head; None for the head's own. Not public."""
+    return head._layout.training
+
+
 _HeadT = TypeVar("_HeadT", bound=Head)
 
 

@@ -51,7 +51,7 @@ def train_op(
     is_sum = loss_reduction in SUMS
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         _tell_tf1_optimizers(is_sum)
-    with _scope(scope):
+    with open_scope(scope):
         if train_op_fn is not None:
             operation = train_op_fn(loss)
         else:
@@ -61,7 +61,7 @@ def train_op(
 
 
 @contextlib.contextmanager
-def _scope(name: str | None) -> Iterator[None]:
+def open_scope(name: str | None) -> Iterator[None]:
     """Leaves the scopes of the model_fn for one at the root; None keeps the open one."""
     if name is None:
         yield

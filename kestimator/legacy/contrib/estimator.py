@@ -14,82 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import tensorflow as tf
-
-from kestimator import experimental, heads
-from kestimator._types import Features, Labels, Tensor
+from kestimator import experimental
+from kestimator._types import Tensor
 from kestimator.estimator import Estimator
 from kestimator.heads.parts import base
 from kestimator.keys import ModeKeys
-from kestimator.specs import EstimatorSpec
+from kestimator.legacy import update_op_heads
 
-_v1 = tf.compat.v1
 _MEAN: Final = "sum_over_batch_size"
 _TRAPEZOIDAL: Final = "trapezoidal"
-
-
-class _HeadOfTf1(base.Head):
-    """A head whose training step has what one of TF 1 has."""
-
-    _layout = base.V1_LAYOUT
-
-    def create_estimator_spec(
-        self,
-        features: Features,
-        mode: str,
-        logits: Tensor,
-        labels: Labels | None = None,
-        optimizer: Any = None,
-        trainable_variables: Sequence[Any] | None = None,
-        train_op_fn: Callable[[Tensor], Any] | None = None,
-        update_ops: Sequence[Any] | None = None,
-        regularization_losses: Sequence[Tensor] | None = None,
-    ) -> EstimatorSpec:
-        """Returns the spec that a `model_fn` returns; see `Head.create_estimator_spec`."""
-        if mode == ModeKeys.TRAIN:
-            if trainable_variables is None:
-                trainable_variables = _v1.trainable_variables()
-            if update_ops is None:
-                update_ops = _v1.get_collection(_v1.GraphKeys.UPDATE_OPS)
-        return super().create_estimator_spec(
-            features,
-            mode,
-            logits,
-            labels,
-            optimizer,
-            trainable_variables,
-            train_op_fn,
-            update_ops,
-            regularization_losses,
-        )
-
-
-class _BinaryClassHead(_HeadOfTf1, heads.BinaryClassHead):
-    pass
-
-
-class _MultiClassHead(_HeadOfTf1, heads.MultiClassHead):
-    pass
-
-
-class _MultiLabelHead(_HeadOfTf1, heads.MultiLabelHead):
-    pass
-
-
-class _RegressionHead(_HeadOfTf1, heads.RegressionHead):
-    pass
-
-
-class _PoissonRegressionHead(_HeadOfTf1, heads.PoissonRegressionHead):
-    pass
-
-
-class _LogisticRegressionHead(_HeadOfTf1, heads.LogisticRegressionHead):
-    pass
-
-
-class _MultiHead(_HeadOfTf1, heads.MultiHead):
-    pass
 
 
 def binary_classification_head(
@@ -101,7 +34,7 @@ def binary_classification_head(
     name: str | None = None,
 ) -> base.Head:
     """Returns a head for two classes; see `kestimator.BinaryClassHead`."""
-    return _BinaryClassHead(
+    return update_op_heads.BinaryClassHead(
         weight_column,
         thresholds,
         label_vocabulary,
@@ -121,7 +54,7 @@ def multi_class_head(
     name: str | None = None,
 ) -> base.Head:
     """Returns a head for three classes or more; see `kestimator.MultiClassHead`."""
-    return _MultiClassHead(
+    return update_op_heads.MultiClassHead(
         n_classes, weight_column, label_vocabulary, loss_reduction, loss_fn, name
     )
 
@@ -137,7 +70,7 @@ def multi_label_head(
     name: str | None = None,
 ) -> base.Head:
     """Returns a head for any number of classes per example; see `kestimator.MultiLabelHead`."""
-    return _MultiLabelHead(
+    return update_op_heads.MultiLabelHead(
         n_classes,
         weight_column,
         thresholds,
@@ -159,7 +92,7 @@ def regression_head(
     name: str | None = None,
 ) -> base.Head:
     """Returns a head for numbers; see `kestimator.RegressionHead`."""
-    return _RegressionHead(
+    return update_op_heads.RegressionHead(
         label_dimension, weight_column, loss_reduction, loss_fn, inverse_link_fn, name
     )
 
@@ -172,7 +105,7 @@ def poisson_regression_head(
     name: str | None = None,
 ) -> base.Head:
     """Returns a head for counts; see `kestimator.PoissonRegressionHead`."""
-    return _PoissonRegressionHead(
+    return update_op_heads.PoissonRegressionHead(
         label_dimension, weight_column, loss_reduction, compute_full_loss, name
     )
 
@@ -181,14 +114,14 @@ def logistic_regression_head(
     weight_column: Any = None, loss_reduction: str = _MEAN, name: str | None = None
 ) -> base.Head:
     """Returns a head for probabilities; see `kestimator.LogisticRegressionHead`."""
-    return _LogisticRegressionHead(weight_column, loss_reduction, name)
+    return update_op_heads.LogisticRegressionHead(weight_column, loss_reduction, name)
 
 
 def multi_head(
     heads: Sequence[base.Head], head_weights: Sequence[float] | None = None
 ) -> base.Head:
     """Returns a head of several heads; see `kestimator.MultiHead`."""
-    return _MultiHead(heads, head_weights)
+    return update_op_heads.MultiHead(heads, head_weights)
 
 
 def rnn_classifier(

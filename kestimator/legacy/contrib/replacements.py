@@ -7,10 +7,18 @@ from typing import Final
 _ADDONS: Final = "Use the package tensorflow_addons, or layers of Keras."
 _COLUMNS: Final = "Use tf.feature_column and tf.compat.v1.feature_column.input_layer."
 _DISTRIBUTIONS: Final = "Use the package tensorflow_probability."
+_EXAMPLES: Final = "Use tf.data.experimental.make_batched_features_dataset."
+_EXPORTER: Final = "Use kestimator.LatestExporter or BestExporter in an EvalSpec."
+_HOOKS: Final = "Use kestimator.hooks, or tf.compat.v1.train.SessionRunHook."
+_INPUTS: Final = "Use kestimator.inputs.numpy_input_fn or pandas_input_fn."
 _LEARN: Final = "Use kestimator's Estimator and its canned estimators."
+_METRICS: Final = "Use the eval_metric_ops of an EstimatorSpec, or kestimator.add_metrics."
 _MODEL_OPTIMIZATION: Final = "Use the package tensorflow_model_optimization."
 _RECURRENT: Final = "Use a cell of tf.compat.v1.nn.rnn_cell, or Keras' recurrent layers."
 _REPLICAS: Final = "Use RunConfig(train_distribute=tf.distribute.MirroredStrategy())."
+_SERVING_INPUT: Final = "Use kestimator.export.build_parsing_serving_input_receiver_fn."
+_SESSIONS: Final = "Use kestimator.Estimator, or tf.compat.v1.train.MonitoredTrainingSession."
+_TRAIN_AND_EVALUATE: Final = "Use kestimator.train_and_evaluate."
 _TREES: Final = "Train TensorFlow Decision Forests or YDF, and serve their SavedModels."
 
 REPLACEMENTS: Final[dict[str, str]] = {
@@ -110,13 +118,65 @@ REPLACEMENTS: Final[dict[str, str]] = {
         "Use tf.compat.v1.feature_column.linear_model."
     ),
     "contrib.learn": _LEARN,
-    "contrib.learn.Experiment": "Use kestimator.train_and_evaluate.",
+    "contrib.learn.BaseEstimator": "Use kestimator.Estimator.",
+    "contrib.learn.DNNLinearCombined": "Use kestimator's canned estimators of the same names.",
+    "contrib.learn.DynamicRnnEstimator": "Use kestimator.experimental.RNNEstimator.",
+    "contrib.learn.Estimator": "Use kestimator.Estimator. Its model_fn returns an EstimatorSpec.",
+    "contrib.learn.Experiment": _TRAIN_AND_EVALUATE,
+    "contrib.learn.ExportStrategy": _EXPORTER,
+    "contrib.learn.Head": "Use kestimator.Head.",
+    "contrib.learn.InputFnOps": _SERVING_INPUT,
+    "contrib.learn.KMeansClustering": "Use kestimator.experimental.KMeans.",
+    "contrib.learn.LogisticRegressor": "Use kestimator.LinearClassifier.",
+    "contrib.learn.MetricSpec": _METRICS,
+    "contrib.learn.ModelFnOps": "Use kestimator.EstimatorSpec.",
+    "contrib.learn.NanLossDuringTrainingError": "Use kestimator.errors.NanLossError.",
+    "contrib.learn.PredictionKey": "Use kestimator.keys.PredictionKeys.",
+    "contrib.learn.ProblemType": "Use a head of kestimator, such as MultiClassHead.",
     "contrib.learn.RunConfig": "Use kestimator.RunConfig.",
+    "contrib.learn.SKCompat": "Use kestimator.inputs.numpy_input_fn, and kestimator's Estimator.",
+    "contrib.learn.SVM": "Use kestimator.experimental.LinearSDCA.",
+    "contrib.learn.StateSavingRnnEstimator": "Use kestimator.experimental.RNNEstimator.",
+    "contrib.learn.TaskType": "Use the task_type of kestimator.RunConfig.",
+    "contrib.learn.basic_session_run_hooks": _HOOKS,
+    "contrib.learn.binary_svm_head": "Use kestimator.experimental.LinearSDCA.",
+    "contrib.learn.build_parsing_serving_input_fn": _SERVING_INPUT,
     "contrib.learn.datasets": "Use keras.datasets or tensorflow_datasets.",
-    "contrib.learn.learn_runner": "Use kestimator.train_and_evaluate.",
+    "contrib.learn.evaluable": "Use kestimator.Estimator.",
+    "contrib.learn.evaluate": _SESSIONS,
+    "contrib.learn.experiment": _TRAIN_AND_EVALUATE,
+    "contrib.learn.export_strategy": _EXPORTER,
+    "contrib.learn.extract_dask": _INPUTS,
+    "contrib.learn.extract_pandas": _INPUTS,
+    "contrib.learn.graph_actions": _SESSIONS,
+    "contrib.learn.infer": _SESSIONS,
+    "contrib.learn.infer_real_valued_columns": "Write columns of tf.feature_column.",
+    "contrib.learn.learn_io": _INPUTS,
+    "contrib.learn.learn_runner": _TRAIN_AND_EVALUATE,
+    "contrib.learn.make_export_strategy": _EXPORTER,
+    "contrib.learn.metric_spec": _METRICS,
+    "contrib.learn.models": "Use layers of Keras in a model_fn.",
+    "contrib.learn.monitors": _HOOKS,
+    "contrib.learn.multi_class_head": "Use kestimator.MultiClassHead.",
+    "contrib.learn.multi_head": "Use kestimator.MultiHead.",
+    "contrib.learn.multi_label_head": "Use kestimator.MultiLabelHead.",
+    "contrib.learn.no_op_train_fn": "Use tf.no_op.",
+    "contrib.learn.ops": "Use layers of Keras in a model_fn.",
+    "contrib.learn.poisson_regression_head": "Use kestimator.PoissonRegressionHead.",
     "contrib.learn.preprocessing": "Use keras.layers.TextVectorization.",
-    "contrib.learn.python.learn.datasets": "Use keras.datasets or tensorflow_datasets.",
-    "contrib.learn.run_n": "Use kestimator.train_and_evaluate.",
+    "contrib.learn.read_batch": _EXAMPLES,
+    "contrib.learn.read_keyed_batch": _EXAMPLES,
+    "contrib.learn.regression_head": "Use kestimator.RegressionHead.",
+    "contrib.learn.run_config": "Use kestimator.RunConfig.",
+    "contrib.learn.run_feeds": _SESSIONS,
+    "contrib.learn.run_n": _SESSIONS,
+    "contrib.learn.session_run_hook": _HOOKS,
+    "contrib.learn.tensor_signature": "Use tf.TensorSpec.",
+    "contrib.learn.train": _SESSIONS,
+    "contrib.learn.trainable": "Use kestimator.Estimator.",
+    "contrib.learn.utils.gc": "Use the argument exports_to_keep of kestimator's exporters.",
+    "contrib.learn.utils.input_fn_utils": _SERVING_INPUT,
+    "contrib.learn.utils.saved_model_export_utils": _EXPORTER,
     "contrib.legacy_seq2seq": _ADDONS,
     "contrib.lite": "Use tf.lite.",
     "contrib.lookup": "Use tf.lookup.",

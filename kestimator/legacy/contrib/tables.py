@@ -200,7 +200,7 @@ _MODULES: dict[str, Mapping[str, str]] = {
     | _below("nest", "assert_same_structure flatten is_nested map_structure pack_sequence_as"),
     "contrib.layers": {**_LAYERS, "*": "tf_slim.layers"},
     "contrib.layers.utils": {"*": "tf_slim.layers.utils"},
-    "contrib.learn": {},
+    "contrib.learn": targets_in(f"{_HERE}.learn", "ModeKeys"),
     "contrib.lookup": _LOOKUP,
     "contrib.losses": {"*": "tf_slim.losses"},
     "contrib.losses.metric_learning": {"*": "tf_slim.losses.metric_learning"},
@@ -241,7 +241,8 @@ _BELOW_PYTHON = {
         layers.python.layers.feature_column layers.python.layers.initializers
         layers.python.layers.layers layers.python.layers.optimizers
         layers.python.layers.regularizers""",
-    "learn": "learn.python.learn",
+    "learn": """learn.python.learn learn.python.learn.estimators
+        learn.python.learn.estimators.model_fn""",
     "lookup": "lookup.lookup_ops",
     "metrics": "metrics.python.ops",
     "rnn": "rnn.python.ops rnn.python.ops.core_rnn_cell rnn.python.ops.rnn_cell",

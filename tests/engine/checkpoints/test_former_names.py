@@ -150,3 +150,33 @@ def test_a_checkpoint_that_can_be_read_in_two_ways_is_refused(tmp_path: pathlib.
         prediction(estimator_of(tower_alone, tmp_path))
     by_current_names = estimator_of(tower_alone, tmp_path, saver=v1.train.Saver)
     assert prediction(by_current_names) == 300.0
+
+
+def test_the_state_of_optimizers_was_in_the_first_scope(tmp_path: pathlib.Path) -> None:
+    """Under a MultiHead, the scopes of its heads come first now, as in the original."""
+
+    def estimator() -> kestimator.Estimator:
+        head = kestimator.MultiHead([kestimator.RegressionHead(name="h")])
+        columns = [tf.feature_column.numeric_column("x")]
+        return kestimator.LinearEstimator(head, columns, str(tmp_path), optimizer="Adagrad")
+
+    def input_fn() -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(({"x": ONE}, {"h": ONE}))
+
+    estimator().train(input_fn, steps=1)
+    path = tf.train.latest_checkpoint(str(tmp_path))
+    reader = tf.train.load_checkpoint(path)
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    slot = "training_1/Adagrad/linear/linear_model/x/weights/accumulator"
+    values[slot] = np.full_like(values[slot], 7.0)
+    former = {name.replace("training_1/", "training/"): value for name, value in values.items()}
+    with tf.device("cpu"):
+        tf.raw_ops.SaveV2(
+            prefix=path,
+            tensor_names=list(former),
+            shape_and_slices=[""] * len(former),
+            tensors=[tf.constant(value) for value in former.values()],
+        )
+    trained = estimator().train(input_fn, steps=1)
+    assert trained.get_variable_value("global_step") == 2
+    assert trained.get_variable_value(slot) >= 7.0

@@ -52,6 +52,8 @@ def test_imports():
     resolvers = tf.distribute.cluster_resolver
     assert v1.contrib.cluster_resolver.TPUClusterResolver is resolvers.TPUClusterResolver
     assert v1.contrib.data.AUTOTUNE == tf.data.AUTOTUNE
+    assert v1.contrib.learn.ModeKeys.INFER == kestimator.ModeKeys.PREDICT
+    assert v1.contrib.learn.ModeKeys.TRAIN == kestimator.ModeKeys.TRAIN
     assert "conv2d" in dir(slim)
 
 
@@ -62,6 +64,17 @@ def test_imports():
         ("", "crf", "tensorflow_addons.text"),
         ("", "a_name_that_nothing_had", "tf.contrib ended with TF 1.15"),
         ("learn", "Experiment", "kestimator.train_and_evaluate"),
+        ("learn", "RunConfig", "kestimator.RunConfig"),
+        ("learn", "MetricSpec", "eval_metric_ops"),
+        ("learn", "metric_spec", "eval_metric_ops"),
+        ("learn", "run_n", "MonitoredTrainingSession"),
+        ("learn", "monitors", "kestimator.hooks"),
+        ("learn", "SKCompat", "numpy_input_fn"),
+        ("learn", "DNNClassifier", "canned estimators"),
+        ("learn python learn", "learn_runner", "kestimator.train_and_evaluate"),
+        ("learn python learn", "preprocessing", "TextVectorization"),
+        ("learn python learn", "datasets", "keras.datasets"),
+        ("learn python learn estimators", "run_config", "kestimator.RunConfig"),
         ("layers", "crossed_column", "Its hash differs"),
         ("rnn", "LSTMBlockCell", "rnn_cell"),
         ("slim", "a_name", "tf_slim"),

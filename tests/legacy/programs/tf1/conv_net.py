@@ -59,7 +59,7 @@ def cnn_model_fn(features, labels, mode):
 def load_data():
     rng = np.random.RandomState(0)
     labels = rng.randint(0, 3, 120).astype(np.int32)
-    images = rng.rand(120, 144).astype(np.float32) + labels[:, None] * 0.3
+    images = (rng.rand(120, 144) + labels[:, None] * 0.3).astype(np.float32)
     return (images[:96], labels[:96]), (images[96:], labels[96:])
 
 
