@@ -178,6 +178,7 @@ def test_metrics_are_exported_and_leave_no_trace(tmp_path: Any) -> None:
     assert again.train(input_fn).get_variable_names() == estimator.get_variable_names()
 
 
+@pytest.mark.slow  # starts a process
 def test_the_package_is_not_imported_by_the_library() -> None:
     program = (
         "import sys, kestimator, tensorflow as tf\n"

@@ -51,6 +51,7 @@ def test_hooks_of_the_session_debugger_say_what_to_do(make: Any, tmp_path: Any) 
         kestimator.EstimatorSpec("infer", predictions=tf.ones([1]), prediction_hooks=[make()])
 
 
+@pytest.mark.slow
 def test_the_debugger_of_functions_sees_every_step(tmp_path: Any) -> None:
     """In a process of its own: it watches everything that is built from then on."""
     done = subprocess.run(

@@ -107,6 +107,7 @@ def test_draws_do_not_depend_on_who_looks(tmp_path):
     assert plain["bounds"][:, 3:].mean() > 7.0 > 2.0 > plain["bounds"][:, :3].mean()
 
 
+@pytest.mark.slow  # starts a process
 def test_another_process_draws_the_same(tmp_path):
     code = (
         "import sys, numpy as np\n"
