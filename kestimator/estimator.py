@@ -39,6 +39,7 @@ from kestimator.runtime import (
     exporting,
     keras_export,
     prediction,
+    preemption,
     programs,
     shadowing,
     training,
@@ -225,7 +226,7 @@ class Estimator:
                 verbose=int(_progress.shows_progress(verbose)),
                 export=self.export_keras,
             )
-        with _progress.on_screen(progress):
+        with _progress.on_screen(progress), preemption.deferred():
             training.train(
                 self._state,
                 model,

@@ -79,6 +79,7 @@ def runner_over(
     session: _session.Session,
     batches: _batches.Batches,
     hooks: Sequence[Any],
+    has_to_stop: Callable[[], bool] = lambda: False,
 ) -> _runner.Runner:
     """Returns a runner over a session, for hooks in their order."""
     trains = model.mode == ModeKeys.TRAIN
@@ -96,4 +97,5 @@ def runner_over(
         report_nan=stock_hooks.report_nan,
         lock=state.tracker.lock,
         before_steps=state.tracker.changed if trains else lambda: None,
+        has_to_stop=has_to_stop,
     )

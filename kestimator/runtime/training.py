@@ -21,7 +21,7 @@ from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
 from kestimator.engine.runs import step_errors
-from kestimator.runtime import runs
+from kestimator.runtime import preemption, runs
 from kestimator.runtime.state import EstimatorState
 
 
@@ -74,7 +74,7 @@ def train(
         # Before the hook that saves the last checkpoint: these may change variables.
         all_hooks = [*_changing_hooks(state, model, callbacks, all_hooks), *all_hooks]
         all_hooks += automatic_hooks.step_hooks(model, batches, all_hooks)
-        runner = runs.runner_over(state, model, session, batches, all_hooks)
+        runner = runs.runner_over(state, model, session, batches, all_hooks, preemption.is_pending)
 
         records: list[training_record.Record] = []
 
@@ -108,6 +108,8 @@ def train(
             runner.hooked.end()
             for record in records:
                 record.step = state.current_global_step()
+                if preemption.is_pending():
+                    record.state = training_record.PREEMPTED
             # No process leaves before the others have ended and the last checkpoint is there.
             state.distribution.agreed(0)
     if is_chief:

@@ -19,6 +19,7 @@ import tensorflow as tf
 from kestimator import errors, logs, specs
 from kestimator.adapters.hooks import keras_callbacks
 from kestimator.estimator import Estimator
+from kestimator.runtime import preemption
 
 
 class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
@@ -68,16 +69,22 @@ class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):
             for evaluation in self.evaluations:
                 evaluation.last_step = None
         self._saved_step = global_step_value
-        for evaluation in self.evaluations:
-            evaluation.run_if_due(global_step_value)
+        if preemption.is_pending():
+            return True
+        with preemption.not_deferred():
+            for evaluation in self.evaluations:
+                evaluation.run_if_due(global_step_value)
         return self._end_epoch(global_step_value)
 
     def end(self, session: Any, global_step_value: int) -> None:
         """Evaluates the last checkpoint, unless it has already been evaluated."""
         del session
-        for evaluation in self.evaluations:
-            if evaluation.last_step != global_step_value:
-                evaluation.run(global_step_value)
+        if preemption.is_pending():
+            return
+        with preemption.not_deferred():
+            for evaluation in self.evaluations:
+                if evaluation.last_step != global_step_value:
+                    evaluation.run(global_step_value)
         self._end_epoch(global_step_value)
 
     def _end_epoch(self, step: int) -> bool:

@@ -37,6 +37,7 @@ FILE_NAME: Final = "training.json"
 RUNNING: Final = "running"
 ENDED: Final = "ended"
 FAILED: Final = "failed"
+PREEMPTED: Final = "preempted"
 
 
 @dataclasses.dataclass
@@ -44,7 +45,7 @@ class Record:
     """What a process says about its training.
 
     Attributes:
-        state: "running", "ended" or "failed".
+        state: "running", "ended" or "failed"; "preempted" if SIGTERM ended it.
         step: The global step at which it began or ended.
         host: The name of its machine.
         pid: The number of its process.
@@ -67,7 +68,7 @@ def recorded(model_dir: str, *, is_exclusive: bool) -> Iterator[Record]:
         is_exclusive: Whether no other process may train there at the same time.
 
     Yields:
-        The record, whose step the caller sets.
+        The record, whose step the caller sets, and its state if it did not end by itself.
 
     Raises:
         errors.BusyError: Another process trains there.
@@ -84,7 +85,8 @@ def recorded(model_dir: str, *, is_exclusive: bool) -> Iterator[Record]:
             record.state = FAILED
             raise
         else:
-            record.state = ENDED
+            if record.state == RUNNING:  # the caller may have found another word
+                record.state = ENDED
         finally:
             with contextlib.suppress(OSError, tf.errors.OpError):  # the first error counts
                 _write(path, file, record)

@@ -71,7 +71,7 @@ class AgreedRunner(_runner.Runner):
 
     def _wanted(self, steps_left: int) -> int:
         """What this process wants: `_STOP`, `_OBSERVE`, or a number of unobserved steps."""
-        if self.hooked.should_stop or steps_left <= 0:
+        if self.should_stop or steps_left <= 0:
             return _STOP
         remaining = self._batches.remaining
         if remaining == 0:

@@ -49,6 +49,7 @@ class Runner:
         report_nan: Tells a hook that its watched tensor became NaN.
         lock: Held while steps run and while their functions are built, not while hooks run.
         before_steps: Called before any steps run.
+        has_to_stop: Asked before any steps run; they do not if it returns True.
 
     Attributes:
         hooked: The session with the hooks.
@@ -66,6 +67,7 @@ class Runner:
         report_nan: Callable[[Any, Any], None],
         lock: locks.FairLock,
         before_steps: Callable[[], None] = lambda: None,
+        has_to_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._model = model
         self._session = session
@@ -75,6 +77,7 @@ class Runner:
         self._report_nan = report_nan
         self._lock = lock
         self._before_steps = before_steps
+        self._has_to_stop = has_to_stop
         # None until a stretch has been timed; the first stretch is `FIRST_STRETCH` steps long.
         self._seconds_per_step: float | None = None
         self._steps_are_small = True
@@ -100,7 +103,7 @@ class Runner:
         steps_left = device_loop.NO_LIMIT if steps is None else math.ceil(steps)
         loss = None
         try:
-            while steps_left > 0 and not self.hooked.should_stop:
+            while steps_left > 0 and not self.should_stop:
                 unobserved = self._steps_until_due(steps_left)
                 # Before, not after: an error in a step leaves variables that equal no checkpoint.
                 self._before_steps()
@@ -119,12 +122,17 @@ class Runner:
                         self.data_ended = True
                         break
                 # Checked again: a hook that is due by time may have become due meanwhile.
-                if self._wants_observation(steps_left) and not self.hooked.should_stop:
+                if self._wants_observation(steps_left) and not self.should_stop:
                     loss = self._hooked_step()
                     steps_left -= 1
         except tf.errors.OutOfRangeError:
             self.data_ended = True
         return loss
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether a hook has asked to stop, or the caller has to."""
+        return self.hooked.should_stop or self._has_to_stop()
 
     def _step(self) -> int:
         """Returns the global step, and reads it only if something else may have moved it."""
