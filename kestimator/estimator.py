@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kestimator import errors, logs, specs
+from kestimator import errors, logs, preemption, specs
 from kestimator._types import Hooks, InputFn, ModelFn, ServingInputReceiverFn
 from kestimator.adapters.hooks import keras_callbacks
 from kestimator.adapters.hooks import progress as _progress
@@ -39,7 +39,6 @@ from kestimator.runtime import (
     exporting,
     keras_export,
     prediction,
-    preemption,
     programs,
     shadowing,
     training,

@@ -15,6 +15,7 @@ ROOMS = [
     "errors",
     "keys",
     "logs",
+    "preemption",
     "hooks",
     "validation",
     "cluster",

@@ -2,10 +2,7 @@
 
 Synopsis::
 
-    class Estimator:
-        _model_fn = property(...)
-
-    shadowing.keep_attributes(subclass, Estimator, ["_model_fn"])    # in __init_subclass__
+    shadowing.keep_attributes(subclass, base, ["_model_fn"])    # in __init_subclass__ of base
 
 In tf.estimator these attributes belonged to the instance. So a method of the same name is what
 `self._model_fn` means until `Estimator.__init__` is done, and the attribute afterwards.

@@ -14,14 +14,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, logs
+from kestimator import errors, logs, preemption
 from kestimator.adapters.hooks import automatic_hooks, keras_callbacks, saving
 from kestimator.engine.checkpoints import checkpoint_files, leftovers, training_record
 from kestimator.engine.programs import model_program
 from kestimator.engine.programs import program as _program
 from kestimator.engine.runs import batches as _batches
 from kestimator.engine.runs import step_errors
-from kestimator.runtime import preemption, runs
+from kestimator.runtime import runs
 from kestimator.runtime.state import EstimatorState
 
 

@@ -16,10 +16,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from kestimator import errors, logs, specs
+from kestimator import errors, logs, preemption, specs
 from kestimator.adapters.hooks import keras_callbacks
 from kestimator.estimator import Estimator
-from kestimator.runtime import preemption
 
 
 class EvaluationListener(tf.compat.v1.train.CheckpointSaverListener):

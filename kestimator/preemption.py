@@ -7,9 +7,9 @@ Synopsis::
     # here the process has ended if SIGTERM came
 
 Machines that can be taken away, and `docker stop`, send SIGTERM and wait for some seconds before
-they kill. Training then ends after the step, or the stretch of steps of half a second, that is running.
-Its hooks end, which saves a checkpoint, and then the signal has its usual effect. A handler of the
-program's own is left alone.
+they kill. Training then ends after the step that is running, or after the stretch of half a second
+of small steps. Its hooks end, which saves a checkpoint, and then the signal has its usual effect. A
+handler of the program's own is left alone.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 import kestimator
+from kestimator import preemption
 from kestimator.engine.checkpoints import training_record
-from kestimator.runtime import preemption
 
 _train = tf.compat.v1.train
 
@@ -122,7 +122,7 @@ def test_a_handler_of_the_program_is_left_alone(tmp_path):
 
 PROGRAM = """
 import sys
-from tests.runtime.test_preemption import *
+from tests.test_preemption import *
 estimator = kestimator.Estimator(model_fn, sys.argv[1])
 estimator.train(input_fn, steps=10**8)
 print("never printed")
