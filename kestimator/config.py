@@ -149,6 +149,9 @@ class RunConfig:
         checkpoint_save_graph_def: Whether to write `graph.pbtxt` and the `.meta` files.
         allow_shared_model_dir: Whether several processes may train in `model_dir` at the same time,
             each a model of its own. By default the second one is refused.
+        on_corrupt_checkpoint: What training does if the newest checkpoint is damaged: "error"
+            raises an error, "previous" continues from the one before it, with a warning. To know
+            it, each call of `train` reads the newest checkpoint once more.
         checkpoint_timeout_secs: How long, in seconds, an evaluator waits for a new checkpoint
             before it ends with an error. None: it waits until training has ended.
         cluster: The place of this process in a cluster. Not given: read from TF_CONFIG.
@@ -176,6 +179,7 @@ class RunConfig:
     session_creation_timeout_secs: float | None = _DEFAULT_SESSION_CREATION_TIMEOUT_SECS
     checkpoint_save_graph_def: bool = True
     allow_shared_model_dir: bool = dataclasses.field(default=False, kw_only=True)
+    on_corrupt_checkpoint: str = dataclasses.field(default="error", kw_only=True)
     checkpoint_timeout_secs: float | None = dataclasses.field(default=None, kw_only=True)
     cluster: ClusterInfo = dataclasses.field(default=_UNSET, kw_only=True)
 
@@ -434,6 +438,10 @@ def _optional_flag(name: str, value: Any) -> bool | None:
     return None if value is None else kinds.checked_flag(name, value)
 
 
+def _error_or_previous(name: str, value: Any) -> str:
+    return kinds.checked_choice(name, value, ("error", "previous"))
+
+
 def _takes_only_op(value: Any) -> bool:
     return callable(value) and signatures.accepted_arguments(value) == {"op"}
 
@@ -464,6 +472,7 @@ _PLAIN: dict[str, Callable[[str, Any], Any]] = {
     "experimental_max_worker_delay_secs": _optional_integer,
     "checkpoint_save_graph_def": _optional_flag,
     "allow_shared_model_dir": kinds.checked_flag,
+    "on_corrupt_checkpoint": _error_or_previous,
     "checkpoint_timeout_secs": _optional_from_zero,
 }
 

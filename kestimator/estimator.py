@@ -197,6 +197,8 @@ class Estimator:
         verbose: int | str,
     ) -> None:
         """Trains, with arguments that have been checked."""
+        if self._config.on_corrupt_checkpoint == "previous" and self._state.is_chief:
+            _checkpoint_files.drop_damaged(self.model_dir)
         start = self._state.distribution.of_chief(self._latest_global_step())
         if max_steps is not None and start >= max_steps:
             logs.warning(

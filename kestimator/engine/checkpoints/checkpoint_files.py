@@ -69,6 +69,45 @@ def existing(model_dir: str) -> list[str]:
     return [path for path in paths if is_whole(path)]
 
 
+def drop_damaged(model_dir: str) -> None:
+    """Takes damaged checkpoints out of the state file, from the newest to the first sound one.
+
+    The files stay. A checkpoint is sound if every value in it can be read, which takes as long as
+    to restore it.
+
+    Raises:
+        errors.UnreadableCheckpointError: None is sound.
+    """
+    state, paths = _state(model_dir), existing(model_dir)
+    damaged: set[str] = set()
+    while paths and (error := _damage(paths[-1])) is not None:
+        damaged.add(paths.pop())
+        if not paths:
+            raise error
+        logs.warning("A checkpoint is damaged, so training continues from %s. %s", paths[-1], error)
+    if damaged:
+        named = [*state.all_model_checkpoint_paths]
+        # TensorFlow replaces missing times with the present one.
+        del state.all_model_checkpoint_paths[:], state.all_model_checkpoint_timestamps[:]
+        state.all_model_checkpoint_paths.extend(
+            path for path in named if _where_it_is(model_dir, path) not in damaged
+        )
+        state.model_checkpoint_path = state.all_model_checkpoint_paths[-1]
+        write_whole(os.path.join(model_dir, "checkpoint"), str(state).encode())
+
+
+def _damage(path: str) -> errors.UnreadableCheckpointError | None:
+    """The error of reading a checkpoint; None if it is sound."""
+    try:
+        with unreadable_as_error(path):
+            checkpoint = reader(path)
+            for key in checkpoint.get_variable_to_shape_map():
+                checkpoint.get_tensor(key)
+    except errors.UnreadableCheckpointError as error:
+        return error
+    return None
+
+
 def _newest_whole(model_dir: str, state: Any) -> str | None:
     # The state file lists checkpoints from the oldest to the newest.
     newest = _where_it_is(model_dir, state.model_checkpoint_path)
@@ -443,5 +482,23 @@ def _unreadable(path: str, error: Exception) -> errors.UnreadableCheckpointError
             return _not_opened(file, refused)
     return errors.UnreadableCheckpointError(
         f"The checkpoint {path!r} cannot be read: {error}. It is truncated or damaged. "
+        f"{_way_out(path)}"
+    )
+
+
+def _way_out(path: str) -> str:
+    """What to do about a damaged checkpoint, with the one before it if there is one."""
+    by_hand = (
         "Delete its files and its line in the file `checkpoint` to continue from an older one."
+    )
+    try:
+        paths = existing(os.path.dirname(path))
+    except errors.CheckpointError:
+        return by_hand
+    older = paths[: paths.index(path)] if path in paths else []
+    if not older:
+        return by_hand
+    return (
+        f"The one before it is {older[-1]!r}. RunConfig(on_corrupt_checkpoint='previous') lets "
+        f"training continue from there. {by_hand}"
     )
