@@ -35,6 +35,7 @@ _UPDATE_OPS = ("UPDATE_OPS", "update_ops")
 _OF_IMAGES = re.compile(
     r"\.(?:\w*conv2d\w*|\w*pool2d|\w*pooling2d|max_pool|avg_pool)$", re.IGNORECASE
 )
+_OF_ROWS = re.compile(r"\.(?:dense|flatten|fully_connected)$", re.IGNORECASE)
 _OTHER_VARIANCE = (
     "where batch normalization has inputs of four dimensions, tf.layers keeps a variance that is "
     "n / (n - 1) times that of Keras, for the n values of a channel in a batch"
@@ -185,7 +186,7 @@ def _difference(source: Source, call: _LayerCall, named: dict[str, cst.Arg]) -> 
     kind = call.function.keras_name
     if kind == "Dropout" and "seed" in named and _text(named["seed"].value) != "None":
         return "Keras drops other values for the same seed="
-    if kind == "BatchNormalization" and _is_fused(named) and _has_images(source):
+    if kind == "BatchNormalization" and _is_fused(named) and _takes_images(source, call, named):
         return f"{_OTHER_VARIANCE}; with fused=False it is that of Keras"
     return ""
 
@@ -194,9 +195,29 @@ def _is_fused(named: dict[str, cst.Arg]) -> bool:
     return "fused" not in named or _text(named["fused"].value) != "False"
 
 
-def _has_images(source: Source) -> bool:
-    """Whether a source uses layers whose outputs have four dimensions."""
+def _takes_images(source: Source, call: _LayerCall, named: dict[str, cst.Arg]) -> bool:
+    """Whether the inputs of a call may have four dimensions.
+
+    The layer that was last assigned to the name of the inputs decides. If there is none, they may
+    in a source that has layers of images.
+    """
+    inputs = _text(named["inputs"].value) if "inputs" in named else ""
+    before = [use for use in source.uses if use.line < call.use.line]
+    for use in sorted(before, key=lambda use: use.line, reverse=True):
+        if inputs in _assigned_names(source, use):
+            if _OF_IMAGES.search(use.qualified):
+                return True
+            if _OF_ROWS.search(use.qualified):
+                return False
     return any(_OF_IMAGES.search(use.qualified) for use in source.uses)
+
+
+def _assigned_names(source: Source, use: Use) -> list[str]:
+    """The names to which the statement of a use assigns."""
+    for ancestor in source.ancestors(use.node):
+        if isinstance(ancestor, cst.Assign):
+            return [_text(target.target) for target in ancestor.targets]
+    return []
 
 
 def _sets_variables_by_scope(source: Source) -> bool:

@@ -299,8 +299,11 @@ def _plan_behavior(source: Source, plan: Plan, line: int, name: str) -> None:
             line, f"{name} needs tf.{_V1}.disable_v2_behavior() before anything of TensorFlow"
         )
         return
-    call = f"{v1}.disable_v2_behavior()" if v1 else f"{tf}.{_V1}.disable_v2_behavior()"
+    module = v1 or f"{tf}.{_V1}"
+    call = f"{module}.disable_v2_behavior()"
     plan.startup = f"{call}\n"
+    if "keras" in plan.new_imports:  # some layers of Keras 3 compute with dimensions
+        plan.startup += f"{module}.enable_v2_tensorshape()  # for Keras layers\n"
     plan.keep(v1 or tf or "")
     plan.change(line, f"{name} needs the behavior of TensorFlow 1: {call}")
 

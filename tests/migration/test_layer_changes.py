@@ -105,6 +105,16 @@ net = keras.layers.Dense(units=8,
     )
 
 
+def test_normalization_of_rows_is_converted_beside_images():
+    code = """image = tf.layers.conv2d(image, 8, 3)
+net = tf.layers.dense(image, 8)
+net = tf.nn.relu(net)
+net = tf.layers.batch_normalization(net)
+"""
+    assert "net = keras.layers.BatchNormalization()(net, training=False)" in after(code)
+    assert not any("stays" in text for text in decisions(code))
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

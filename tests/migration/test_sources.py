@@ -392,6 +392,12 @@ class TestBehavior:
         text = after(f"import tensorflow as tf\ntf.log(x)\n{code}\n")
         assert "import tensorflow as tf\n\ntf.compat.v1.disable_v2_behavior()\n" in text
 
+    def test_keras_layers_get_shapes_of_tensorflow_2(self):
+        text = after("import tensorflow as tf\ntf.Session()\nx = tf.layers.dense(x, 3)\n")
+        behavior = "tf.compat.v1.disable_v2_behavior()\ntf.compat.v1.enable_v2_tensorshape()"
+        assert behavior in text
+        assert after(text) == text
+
     @pytest.mark.parametrize(
         "code",
         [
