@@ -106,9 +106,10 @@ def _run_of(config: RunConfig) -> _Run:
                 )
             )
         return _evaluate_continuously
-    # The `cluster_spec` of a tpu.RunConfig may name the machines of a TPU.
-    has_evaluator = config.task_type in (TaskType.CHIEF, TaskType.WORKER) and config.cluster_spec
-    return _train_alone if has_evaluator else _train_and_evaluate_here
+    # Not by `cluster_spec`: that of a tpu.RunConfig may name the machines of a TPU.
+    trains_alone = config.task_type == TaskType.CHIEF or config.num_worker_replicas > 1
+    is_master = config.task_type == TaskType.MASTER
+    return _train_alone if trains_alone and not is_master else _train_and_evaluate_here
 
 
 def _evaluate_continuously(

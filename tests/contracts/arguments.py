@@ -437,7 +437,8 @@ TAKEN: dict[str, str] = {
     **_each("experimental.call_logit_fn.mode experimental.call_logit_fn.params", _ALL),
     "partitioner": "class",  # `dict` can be called with any names
     # Flags: 0 and None are false.
-    **_each("adaptive as_text batch_norm checkpoint_save_graph_def", "None True 0"),
+    **_each("adaptive allow_shared_model_dir as_text batch_norm", "None True 0"),
+    "checkpoint_save_graph_def": "None True 0",
     **_each("compute_full_loss is_chief return_sequences use_mini_batch", "None True 0"),
     **_each("eval_on_tpu export_to_cpu export_to_tpu yield_single_examples", "None True 0"),
     "experimental_allow_per_host_v2_parallel_get_next": "None True 0",
@@ -451,7 +452,8 @@ TAKEN: dict[str, str] = {
     **_each("max_steps_without_decrease max_steps_without_increase min_delta", f"{_STEPS} 0"),
     **_each("min_steps relative_tolerance run_every_secs save_checkpoints_secs", f"{_STEPS} 0"),
     **_each("save_checkpoints_steps save_summary_steps start_delay_secs", f"{_STEPS} 0"),
-    **_each("throttle_secs wait_after_file_check_secs", f"{_STEPS} 0"),
+    **_each("checkpoint_timeout_secs throttle_secs", f"{_STEPS} 0"),
+    "wait_after_file_check_secs": f"{_STEPS} 0",
     # Counts, seeds and other numbers. True is 1.
     **_each("dnn_dropout dropout", "None 0"),
     **_each("keep_checkpoint_max num_epochs", "None True 0"),

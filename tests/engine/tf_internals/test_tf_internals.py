@@ -454,6 +454,10 @@ class TestDistribution:
             assert strategy._scale_loss_for_estimator
         assert not strategy._scale_loss_for_estimator
 
+    def test_workers_of(self):
+        # More than one needs several processes: see tests/distribute.
+        assert tf_distribution.workers_of(tf.distribute.MultiWorkerMirroredStrategy()) == (1, 0)
+
 
 class TestMetaGraphs:
     def test_files(self, graph, tmp_path):
