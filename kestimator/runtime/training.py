@@ -76,7 +76,7 @@ def train(
         all_hooks += automatic_hooks.step_hooks(model, batches, all_hooks)
         runner = runs.runner_over(state, model, session, batches, all_hooks, preemption.is_pending)
 
-        records: list[training_record.Record] = []
+        records: list[training_record.Training] = []
 
         def begin() -> None:
             if is_chief:
@@ -96,6 +96,9 @@ def train(
 
         with state.tracker.lock:
             runs.prepare(state, model, session, all_hooks, begin, path)
+        for record in records:
+            record.step = state.current_global_step()
+            record.begin()
         # The saver of a new process knows no checkpoints, and would delete none of the old ones.
         checkpoint_files.remember_kept(model.scaffold.saver, model_dir)
         batches.initialize()
@@ -109,7 +112,7 @@ def train(
             for record in records:
                 record.step = state.current_global_step()
                 if preemption.is_pending():
-                    record.state = training_record.PREEMPTED
+                    record.end(training_record.PREEMPTED)
             # No process leaves before the others have ended and the last checkpoint is there.
             state.distribution.agreed(0)
     if is_chief:
@@ -117,13 +120,7 @@ def train(
     if model.summary_writer is not None:
         with _program.eager_mode():
             model.summary_writer.flush()
-    steps = state.current_global_step() - start
-    if loss is None:
-        logs.warning("Training ran no steps, because the data of `input_fn` is empty.")
-        return
-    if planned is not None and steps < planned:
-        _tell_early_end(start + steps, steps, planned, data_ended=runner.data_ended)
-    logs.info("Loss for final step: %s.", loss)
+    _tell_end(state.current_global_step(), start, planned, loss, data_ended=runner.data_ended)
 
 
 def _changing_hooks(
@@ -142,6 +139,15 @@ def _changing_hooks(
     averages = keras_callbacks.hook_for_averages(model.keras_optimizer, changed)
     # As under `fit`: the epoch ends, the averages replace the weights, training ends.
     return [callbacks, *averages, callbacks.last_hook(changed)] if callbacks else averages
+
+
+def _tell_end(step: int, start: int, planned: int | None, loss: Any, *, data_ended: bool) -> None:
+    if loss is None:
+        logs.warning("Training ran no steps, because the data of `input_fn` is empty.")
+        return
+    if planned is not None and step - start < planned:
+        _tell_early_end(step, step - start, planned, data_ended=data_ended)
+    logs.info("Loss for final step: %s.", loss)
 
 
 def _tell_early_end(step: int, steps: int, planned: int, *, data_ended: bool) -> None:

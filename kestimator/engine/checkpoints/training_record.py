@@ -2,9 +2,9 @@
 
 Synopsis::
 
-    with recorded(model_dir, is_exclusive=True) as record:   # BusyError: another one trains
-        ...
-        record.step = 1000
+    with recorded(model_dir, is_exclusive=True) as training:   # BusyError: another one trains
+        training.begin()
+        training.step = 1000
     read(model_dir)                           # Record(state="ended", step=1000, host=..., pid=...)
 
 The owner locks the file `training.json`. The operating system gives the lock back when the process
@@ -60,36 +60,72 @@ class Record:
 
 
 @contextlib.contextmanager
-def recorded(model_dir: str, *, is_exclusive: bool) -> Iterator[Record]:
-    """Records that this process trains in a directory, until the context ends.
+def recorded(model_dir: str, *, is_exclusive: bool) -> Iterator[Training]:
+    """Keeps a directory for this process until the context ends.
 
     Args:
         model_dir: The directory, which exists.
         is_exclusive: Whether no other process may train there at the same time.
 
     Yields:
-        The record, whose step the caller sets, and its state if it did not end by itself.
+        The training, which begins its record when nothing can be wrong with its start any more.
 
     Raises:
         errors.BusyError: Another process trains there.
     """
-    record = Record(RUNNING, 0, socket.gethostname(), os.getpid(), 0.0)
     path = os.path.join(model_dir, FILE_NAME)
+    is_new = not tf.io.gfile.exists(path)
     with _opened(path) as file:
         if is_exclusive and file is not None and not _is_locked(file):
             raise _busy(model_dir, read(model_dir))
-        _write(path, file, record)
+        training = Training(path, file)
         try:
-            yield record
+            yield training
         except BaseException:
-            record.state = FAILED
+            training.end(FAILED)
             raise
         else:
-            if record.state == RUNNING:  # the caller may have found another word
-                record.state = ENDED
+            training.end(ENDED)
         finally:
-            with contextlib.suppress(OSError, tf.errors.OpError):  # the first error counts
-                _write(path, file, record)
+            if is_new and not training.has_begun and file is not None:
+                with contextlib.suppress(OSError):
+                    os.remove(path)
+
+
+class Training:
+    """The record of a training of this process.
+
+    Args:
+        path: The file of the record.
+        file: The same, opened and locked; None where there are no locks.
+
+    Attributes:
+        has_begun: Whether the record says that this process trains.
+        step: The global step that the record tells.
+    """
+
+    def __init__(self, path: str, file: IO[str] | None) -> None:
+        self._path = path
+        self._file = file
+        self.has_begun = False
+        self._has_ended = False
+        self.step = 0
+
+    def begin(self) -> None:
+        """Writes that this process trains."""
+        self.has_begun = True
+        self._write(RUNNING)
+
+    def end(self, state: str) -> None:
+        """Writes how training ended, unless it is written already."""
+        if self.has_begun and not self._has_ended:
+            self._has_ended = True
+            with contextlib.suppress(OSError, tf.errors.OpError):  # an earlier error counts
+                self._write(state)
+
+    def _write(self, state: str) -> None:
+        record = Record(state, self.step, socket.gethostname(), os.getpid(), time.time())
+        _write(self._path, self._file, record)
 
 
 def read(model_dir: str) -> Record | None:
@@ -137,7 +173,6 @@ def _is_locked(file: IO[str]) -> bool:
 
 
 def _write(path: str, file: IO[str] | None, record: Record) -> None:
-    record.time = time.time()
     content: Any = json.dumps(dataclasses.asdict(record))
     if file is None:
         with tf.io.gfile.GFile(path, "w") as remote:

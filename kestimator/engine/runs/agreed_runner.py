@@ -14,6 +14,7 @@ due, else they run the smallest number of steps that one of them wants.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import tensorflow as tf
@@ -91,8 +92,9 @@ class AgreedRunner(_runner.Runner):
             return True
         return bool(self._distribution.agreed(int(self._batches.has_next())))
 
-    def _all_have(self, has_batches: tf.Tensor) -> tf.Tensor:
-        return self._distribution.all_have(has_batches)
+    @property
+    def _all_have(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        return self._distribution.all_have
 
     def _values_of(self, request: device_loop.StepRequest, metadata: Any) -> Any:
         if self._batches.remaining is not None:

@@ -304,6 +304,7 @@ class Runner:
         model = self._model
         watched = [tensor for _, tensor in self._watchers if tensor is not model.spec.loss]
         sums_losses = any(cadence.sums_losses for cadence in self._cadences)
+        all_have = self._all_have  # the loop outlives the runner
 
         def make() -> device_loop.DeviceLoop:
             return device_loop.DeviceLoop(
@@ -313,7 +314,7 @@ class Runner:
                 watched,
                 model.irregular_global_step,
                 sums_losses=sums_losses,
-                all_have=self._all_have,
+                all_have=all_have,
             )
 
         # The loop stays with the program for the next call. Watched tensors are outputs of its
@@ -322,9 +323,10 @@ class Runner:
         loop: device_loop.DeviceLoop = model.made_once(key, make)
         return loop
 
-    def _all_have(self, has_batches: tf.Tensor) -> tf.Tensor:
-        """Whether a boolean scalar is true in all processes that take the steps together."""
-        return has_batches
+    @property
+    def _all_have(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Tells whether a flag is true in all processes that take the steps together."""
+        return lambda has_batches: has_batches
 
     def _longest_stretch(self) -> int:
         """Returns how many steps may run before hooks and Ctrl-C need a turn."""

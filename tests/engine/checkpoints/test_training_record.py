@@ -1,5 +1,6 @@
 """One process trains in a directory, and others can read about it."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -16,7 +17,8 @@ from kestimator.engine.checkpoints import training_record
 HOLD = """
 import sys, time
 from kestimator.engine.checkpoints import training_record
-with training_record.recorded(sys.argv[1], is_exclusive=True):
+with training_record.recorded(sys.argv[1], is_exclusive=True) as training:
+    training.begin()
     print("holds", flush=True)
     time.sleep(60)
 """
@@ -28,9 +30,10 @@ def recorded(directory, *, is_exclusive=True):
 
 def test_says_who_trains_and_how_it_ended(tmp_path):
     assert training_record.read(str(tmp_path)) is None
-    with recorded(tmp_path) as record:
+    with recorded(tmp_path) as training:
+        training.begin()
         running = training_record.read(str(tmp_path))
-        record.step = 7
+        training.step = 7
     assert (running.state, running.host, running.pid) == (
         "running",
         socket.gethostname(),
@@ -39,9 +42,16 @@ def test_says_who_trains_and_how_it_ended(tmp_path):
     ended = training_record.read(str(tmp_path))
     assert (ended.state, ended.step) == ("ended", 7)
     assert ended.time >= running.time
-    with pytest.raises(ZeroDivisionError), recorded(tmp_path):
+    with contextlib.suppress(ZeroDivisionError), recorded(tmp_path) as training:
+        training.begin()
         _ = 1 / 0
     assert training_record.read(str(tmp_path)).state == "failed"
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), recorded(tmp_path):
+        _ = 1 / 0
+    assert not [*tmp_path.iterdir()]
 
 
 def test_half_a_record_is_none(tmp_path):
