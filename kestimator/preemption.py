@@ -2,8 +2,8 @@
 
 Synopsis::
 
-    with deferred() as preemption:
-        ...                               # steps, as long as not preemption.is_pending
+    with deferred():
+        ...                               # steps, as long as not is_pending()
     # here the process has ended if SIGTERM came
 
 Machines that can be taken away, and `docker stop`, send SIGTERM and wait for some seconds before
@@ -30,6 +30,7 @@ class Preemption:
 
     Attributes:
         is_pending: Whether it came, and the process waits with its end until training has ended.
+        may_wait: Whether the process waits if it comes now.
     """
 
     def __init__(self) -> None:
@@ -49,20 +50,20 @@ _current: list[Preemption] = []
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Preemption]:
+def deferred() -> Iterator[None]:
     """Defers SIGTERM to the end of the context, where the process ends.
 
     It is not deferred if the program handles it, or in another thread than the main one.
     """
-    preemption = Preemption()
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield preemption
+        yield
         return
+    preemption = Preemption()
     signal.signal(signal.SIGTERM, preemption.receive)
     _current.append(preemption)
     try:
-        yield preemption
+        yield
     finally:
         _current.remove(preemption)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -302,7 +302,9 @@ def _plan_behavior(source: Source, plan: Plan, line: int, name: str) -> None:
     module = v1 or f"{tf}.{_V1}"
     call = f"{module}.disable_v2_behavior()"
     plan.startup = f"{call}\n"
-    if "keras" in plan.new_imports:  # some layers of Keras 3 compute with dimensions
+    if "keras" in plan.new_imports or source.global_name(
+        "keras"
+    ):  # some layers of Keras 3 compute with dimensions
         plan.startup += f"{module}.enable_v2_tensorshape()  # for Keras layers\n"
     plan.keep(v1 or tf or "")
     plan.change(line, f"{name} needs the behavior of TensorFlow 1: {call}")

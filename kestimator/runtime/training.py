@@ -80,18 +80,7 @@ def train(
 
         def begin() -> None:
             if is_chief:
-                # Nothing is written before this.
-                tf.io.gfile.makedirs(model_dir)
-                is_exclusive = not state.config.allow_shared_model_dir
-                recorded = training_record.recorded(model_dir, is_exclusive=is_exclusive)
-                record = stack.enter_context(recorded)
-                if checkpoint_files.latest_checkpoint(model_dir) != path:
-                    raise errors.BusyError(
-                        f"Another process has trained in {model_dir!r} while this one prepared "
-                        f"to continue from {path or 'the start'}. Call `train` again."
-                    )
-                records.append(record)
-                stack.enter_context(leftovers.writing_in(model_dir))
+                records.append(_record_in(state, path, stack))
             runner.hooked.begin()
 
         with state.tracker.lock:
@@ -111,7 +100,7 @@ def train(
             runner.hooked.end()
             for record in records:
                 record.step = state.current_global_step()
-                if preemption.is_pending():
+                if runner.was_interrupted:
                     record.end(training_record.PREEMPTED)
             # No process leaves before the others have ended and the last checkpoint is there.
             state.distribution.agreed(0)
@@ -121,6 +110,32 @@ def train(
         with _program.eager_mode():
             model.summary_writer.flush()
     _tell_end(state.current_global_step(), start, planned, loss, data_ended=runner.data_ended)
+
+
+def _record_in(
+    state: EstimatorState, path: str | None, stack: contextlib.ExitStack
+) -> training_record.Training:
+    """Takes the model directory for this process; nothing is written there before.
+
+    Args:
+        state: The state of the estimator.
+        path: The checkpoint that training continues from.
+        stack: Gives the directory back.
+
+    Raises:
+        errors.BusyError: Another process trains there, or has trained there since `path` was found.
+    """
+    model_dir = str(state.config.model_dir)
+    tf.io.gfile.makedirs(model_dir)
+    is_exclusive = not state.config.allow_shared_model_dir
+    record = stack.enter_context(training_record.recorded(model_dir, is_exclusive=is_exclusive))
+    if checkpoint_files.latest_checkpoint(model_dir) != path:
+        raise errors.BusyError(
+            f"Another process has trained in {model_dir!r} while this one prepared to continue "
+            f"from {path or 'the start'}. Call `train` again."
+        )
+    stack.enter_context(leftovers.writing_in(model_dir))
+    return record
 
 
 def _changing_hooks(

@@ -2,7 +2,8 @@
 
 Synopsis::
 
-    metrics, exports = ContinuousEvaluator(estimator, eval_specs, max_steps=1000).run()
+    (evaluation,) = ContinuousEvaluator(estimator, [eval_spec], max_steps=1000).run()
+    evaluation.metrics
 
 It follows the model directory until training has ended and the last checkpoint is evaluated.
 """
@@ -32,8 +33,8 @@ _SECONDS_BETWEEN_LINES: Final = 600.0
 class ContinuousEvaluator:
     """Evaluates new checkpoints of a directory that another process trains in.
 
-    A checkpoint that is deleted meanwhile is skipped. After a restart, checkpoints that were not
-    evaluated yet come first, the oldest first, as long as they exist.
+    A checkpoint that is deleted meanwhile is skipped. After a restart, the checkpoints from the
+    last evaluated one on come first, the oldest first, as long as they exist.
 
     Args:
         estimator: The estimator, with the same model_dir as that of the process that trains.
@@ -57,11 +58,10 @@ class ContinuousEvaluator:
         self._max_steps = max_steps
         self._clock = clock
         self._sleep = sleep
-        self._start = self._last_news = clock()
+        self._last_news = clock()
+        self._record_before = training_record.read(self._model_dir)
         self._last_line = -_SECONDS_BETWEEN_LINES
-        self._followers = [
-            _Follower(estimator, spec, max_steps, clock, self._start) for spec in eval_specs
-        ]
+        self._followers = [_Follower(estimator, spec, max_steps, clock) for spec in eval_specs]
 
     def run(self) -> list[_evaluations.Evaluation]:
         """Evaluates until training has ended.
@@ -93,16 +93,17 @@ class ContinuousEvaluator:
     def _is_complete(self) -> bool:
         limit = self._max_steps
         return limit is not None and all(
-            (follower.evaluation.last_step or 0) >= limit for follower in self._followers
+            follower.evaluated_step >= limit for follower in self._followers
         )
 
     def _has_ended(self) -> bool:
         record = training_record.read(self._model_dir)
-        # An older record is that of an earlier training, which this one continues.
+        # The record that was there first is that of an earlier training, which may be continued. It
+        # is not known by its time: the clock of another machine may differ.
         return (
             record is not None
             and record.state == training_record.ENDED
-            and record.time >= self._start
+            and record != self._record_before
         )
 
     def _check_patience(self) -> None:
@@ -128,10 +129,10 @@ class _Follower:
         spec: The evaluation.
         max_steps: The global step at which training ends, if it is known.
         clock: Returns the time in seconds.
-        start: The time at which the evaluator was started.
 
     Attributes:
         evaluation: The evaluation, with its latest results.
+        evaluated_step: The global step of the checkpoint that was evaluated last; -1 before.
     """
 
     def __init__(
@@ -140,17 +141,18 @@ class _Follower:
         spec: specs.EvalSpec,
         max_steps: int | None,
         clock: Callable[[], float],
-        start: float,
     ) -> None:
+        self.evaluated_step = -1
         self.evaluation = _evaluations.Evaluation(estimator, spec, max_steps, clock)
         self._model_dir = str(estimator.model_dir)
         self._spec = spec
         self._last_of_training = math.inf if max_steps is None else max_steps
         self._clock = clock
-        self._due = start + spec.start_delay_secs
+        self._due = clock() + spec.start_delay_secs
         directory = estimator.eval_dir(spec.name)
         done = event_files.read_scalars(directory) if tf.io.gfile.exists(directory) else {}
-        self._last = max(done, default=-1)
+        # The last one is evaluated again: its exports may be missing.
+        self._last = max(done, default=0) - 1
         # After a restart it takes each checkpoint until it has caught up, then only the newest.
         self._catches_up = bool(done)
 
@@ -176,6 +178,8 @@ class _Follower:
                 raise
             logs.info("Skipping the evaluation at step %d: %s was deleted meanwhile.", step, path)
             self._due = self._clock()
+        else:
+            self.evaluated_step = step
         return True
 
     def _is_due(self, step: int) -> bool:

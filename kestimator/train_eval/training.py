@@ -14,7 +14,7 @@ listener of its checkpoints evaluates and exports. In a cluster, every process d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kestimator import errors, logs, specs
@@ -42,6 +42,10 @@ def train_and_evaluate(
     evaluation. With `EvalSpec.every_steps`, checkpoints are saved and evaluated at that distance
     instead. The log gives the reason for a skipped evaluation.
 
+    In a cluster (see `RunConfig` and docs/distribute.md), the same call does what TF_CONFIG says:
+    the chief and the workers train, and an evaluator evaluates the checkpoints until training has
+    ended. The "master" of an old cluster trains and evaluates.
+
     Example:
         >>> metrics, exports = kestimator.train_and_evaluate(
         ...     estimator,
@@ -57,10 +61,6 @@ def train_and_evaluate(
         verbose: 1 shows a line with progress, loss, speed and the latest evaluation; 0 shows
             none; 'auto' shows one on a terminal.
 
-    In a cluster (see `RunConfig` and docs/distribute.md), the same call does what TF_CONFIG says:
-    the chief and the workers train, and an evaluator evaluates the checkpoints until training has
-    ended. The "master" of an old cluster trains and evaluates.
-
     Returns:
         The metrics of the last evaluation, and a list of what its exporters returned. None and
         None if there was nothing left to train, or if another process evaluates. For a list of
@@ -74,95 +74,60 @@ def train_and_evaluate(
     kinds.checked_instance("estimator", estimator, Estimator, "a kestimator.Estimator")
     kinds.checked_instance("train_spec", train_spec, specs.TrainSpec, "a kestimator.TrainSpec")
     eval_specs = _checked_eval_specs(eval_spec)
-    run = _run_of(estimator.config)
-    evaluations = run(estimator, train_spec, eval_specs, callbacks, verbose)
+    config = estimator.config
+    if config.task_type == TaskType.EVALUATOR:
+        _check_is_only_evaluator(config)
+        evaluations = evaluator.ContinuousEvaluator(
+            estimator, eval_specs, train_spec.max_steps
+        ).run()
+    else:
+        evaluations = _train(estimator, train_spec, eval_specs, callbacks, verbose)
     metrics = [evaluation.metrics for evaluation in evaluations]
     exports = [evaluation.exports for evaluation in evaluations]
-    if isinstance(eval_spec, specs.EvalSpec):
-        return (metrics[0], exports[0]) if evaluations else (None, None)
-    return metrics, exports
+    return (metrics[0], exports[0]) if isinstance(eval_spec, specs.EvalSpec) else (metrics, exports)
 
 
-_Run = Callable[
-    [Estimator, specs.TrainSpec, list[specs.EvalSpec], Sequence[Any] | None, int | str],
-    list[_evaluations.Evaluation],
-]
-
-
-def _run_of(config: RunConfig) -> _Run:
-    """What this process does.
-
-    Raises:
-        errors.ArgumentError: There are several evaluators.
-    """
-    if config.task_type == TaskType.EVALUATOR:
-        if config.task_id > 0:
-            raise errors.ArgumentError(
-                errors.invalid_argument(
-                    "TF_CONFIG['task']['index']",
-                    config.task_id,
-                    "0, because a cluster has only one evaluator",
-                    "Pass a list of EvalSpecs for several evaluations.",
-                )
+def _check_is_only_evaluator(config: RunConfig) -> None:
+    if config.task_id > 0:
+        raise errors.ArgumentError(
+            errors.invalid_argument(
+                "TF_CONFIG['task']['index']",
+                config.task_id,
+                "0, because a cluster has only one evaluator",
+                "Pass a list of EvalSpecs for several evaluations.",
             )
-        return _evaluate_continuously
+        )
+
+
+def _evaluates(config: RunConfig) -> bool:
+    """Whether a process that trains evaluates, too: not where a cluster may have an evaluator."""
+    if config.task_type == TaskType.MASTER:
+        return True
     # Not by `cluster_spec`: that of a tpu.RunConfig may name the machines of a TPU.
-    trains_alone = config.task_type == TaskType.CHIEF or config.num_worker_replicas > 1
-    is_master = config.task_type == TaskType.MASTER
-    return _train_alone if trains_alone and not is_master else _train_and_evaluate_here
+    return config.task_type != TaskType.CHIEF and config.num_worker_replicas <= 1
 
 
-def _evaluate_continuously(
+def _train(
     estimator: Estimator,
     train_spec: specs.TrainSpec,
     eval_specs: list[specs.EvalSpec],
     callbacks: Sequence[Any] | None,
     verbose: int | str,
 ) -> list[_evaluations.Evaluation]:
-    """What an evaluator does."""
-    del callbacks, verbose
-    return evaluator.ContinuousEvaluator(estimator, eval_specs, train_spec.max_steps).run()
-
-
-def _train_alone(
-    estimator: Estimator,
-    train_spec: specs.TrainSpec,
-    eval_specs: list[specs.EvalSpec],
-    callbacks: Sequence[Any] | None,
-    verbose: int | str,
-) -> list[_evaluations.Evaluation]:
-    """What a chief and its workers do: an evaluator in another process evaluates."""
-    del eval_specs
-    estimator.train(
-        input_fn=train_spec.input_fn,
-        hooks=train_spec.hooks,
-        max_steps=train_spec.max_steps,
-        saving_listeners=train_spec.saving_listeners,
-        callbacks=callbacks,
-        verbose=verbose,
-    )
-    return []
-
-
-def _train_and_evaluate_here(
-    estimator: Estimator,
-    train_spec: specs.TrainSpec,
-    eval_specs: list[specs.EvalSpec],
-    callbacks: Sequence[Any] | None,
-    verbose: int | str,
-) -> list[_evaluations.Evaluation]:
-    """What a process does without a cluster, and what the "master" of an old cluster does."""
+    """Trains, and returns the evaluations: without results, if another process evaluates."""
+    evaluates = _evaluates(estimator.config)
     # None stays None: a type error is that of `train`.
-    epochs = _evaluated(callbacks)
+    epochs = _evaluated(callbacks) if evaluates else None
     listener = _evaluations.EvaluationListener(
         estimator, eval_specs, train_spec.max_steps, callbacks=epochs
     )
-    logs.info("Running training and evaluation locally (non-distributed).")
+    if evaluates:
+        logs.info("Running training and evaluation locally (non-distributed).")
     estimator.train(
         input_fn=train_spec.input_fn,  # tools that wrap `train` look for the keyword
         hooks=train_spec.hooks,
         max_steps=train_spec.max_steps,
-        saving_listeners=[*train_spec.saving_listeners, listener],
+        saving_listeners=[*train_spec.saving_listeners, *([listener] if evaluates else [])],
         callbacks=callbacks if epochs is None else epochs,
         verbose=verbose,
     )

@@ -190,11 +190,15 @@ class TestCluster:
         estimator, train_spec = make(tmp_path), kestimator.TrainSpec(input_fn, max_steps=2)
         # tf.estimator returned None.
         assert kestimator.train_and_evaluate(estimator, train_spec, eval_spec()) == (None, None)
+        specs = [eval_spec(), eval_spec(name="other")]
+        returned = kestimator.train_and_evaluate(estimator, train_spec, specs)
+        assert returned == ([None, None], [None, None])
         assert estimator.get_variable_value("global_step") == 2
         evaluator = {**CHIEF, "task": {"type": "evaluator", "index": 0}}
         monkeypatch.setenv("TF_CONFIG", json.dumps(evaluator))
-        metrics, _ = kestimator.train_and_evaluate(make(tmp_path), train_spec, eval_spec())
-        assert metrics["global_step"] == 2
+        for _ in range(2):  # an evaluator that is started again ends, too
+            metrics, _ = kestimator.train_and_evaluate(make(tmp_path), train_spec, eval_spec())
+            assert metrics["global_step"] == 2
 
     def test_a_master_evaluates(self, tmp_path: Any, monkeypatch: Any) -> None:
         master = {"cluster": {"master": ["host:1"]}, "task": {"type": "master", "index": 0}}

@@ -40,7 +40,7 @@ FAILED: Final = "failed"
 PREEMPTED: Final = "preempted"
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Record:
     """What a process says about its training.
 

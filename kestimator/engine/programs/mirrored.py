@@ -110,7 +110,7 @@ class MirroredDistribution(distribution.Distribution):
         """Copies the values of the first replica, which loads and hooks set, to all others."""
         with program.eager_mode():
             for variable in graph.get_collection(_GraphKeys.GLOBAL_VARIABLES):
-                if isinstance(variable, MirroredVariable) and _has_value(variable.memory):
+                if isinstance(variable, MirroredVariable) and has_value(variable.memory):
                     for copy in variable.values[1:]:
                         copy.memory.assign(variable.memory)
 
@@ -244,7 +244,8 @@ def _replica_id() -> int:
     return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
 
 
-def _has_value(memory: tf.Variable) -> bool:
+def has_value(memory: tf.Variable) -> bool:
+    """Whether the memory of a variable has been given a value."""
     # A slot without a name, in no store: it only offers the test.
     return variable_store.Slot("", memory).is_initialized
 

@@ -26,7 +26,6 @@ from kestimator import errors, specs
 from kestimator.engine.programs import mirrored
 from kestimator.engine.tf_internals import tf_distribution
 from kestimator.engine.tracing import execution_modes
-from kestimator.engine.variables import variable_store
 
 _GraphKeys = tf.compat.v1.GraphKeys
 
@@ -142,24 +141,24 @@ class MultiWorkerDistribution(mirrored.MirroredDistribution):
             self._check_equal_programs(graph, variables)
             for variable in variables:
                 memory = variable.memory
-                if variable_store.Slot("", memory).is_initialized:
+                if mirrored.has_value(memory):
                     memory.assign(self._workers.of_chief(memory.read_value()))
         super().broadcast(graph)
 
     def _check_equal_programs(self, graph: tf.Graph, variables: Sequence[Any]) -> None:
         collectives = sum(op.type.startswith("Collective") for op in graph.get_operations())
-        described = [(v.name, v.shape, v.dtype.name, _has_value(v)) for v in variables]
+        described = [
+            (v.name, v.shape, v.dtype.name, mirrored.has_value(v.memory)) for v in variables
+        ]
         digest = hashlib.sha256(repr((described, collectives)).encode()).digest()
         number = int.from_bytes(digest[:7], "big")
-        # The smallest of numbers and of negated numbers: the two differ unless all are equal.
-        if self.agreed(number) != number or self.agreed(-number) != -number:
+        # All numbers are equal if the smallest is the largest. Both are asked for before the error:
+        # a worker that raised it earlier would leave the others waiting.
+        smallest, largest = self.agreed(number), -self.agreed(-number)
+        if smallest != largest:
             raise errors.ClusterError(
                 f"Worker {self._workers.position} of {self._workers.count} has another model than "
                 "other workers: the variables or the operations that reduce over workers differ. "
                 "Run the same script, with the same model_fn, hooks and params, on every worker. "
                 f"The variables here: {[name for name, *_ in described]}."
             )
-
-
-def _has_value(variable: Any) -> bool:
-    return variable_store.Slot("", variable.memory).is_initialized

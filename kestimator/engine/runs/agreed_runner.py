@@ -23,6 +23,7 @@ from kestimator.engine.programs import distribution as _distribution
 from kestimator.engine.runs import device_loop
 from kestimator.engine.runs import runner as _runner
 
+_INTERRUPT: Final = -2
 _STOP: Final = -1
 _OBSERVE: Final = 0
 
@@ -51,7 +52,7 @@ class AgreedRunner(_runner.Runner):
         loss = None
         if not self._distribution.agreed(int(self._batches.remaining is not None)):
             self._batches.remaining = None  # the end of the data is looked for at each step
-        while (wanted := self._distribution.agreed(self._wanted(steps_left))) != _STOP:
+        while (wanted := self._distribution.agreed(self._wanted(steps_left))) > _STOP:
             self._before_steps()
             for cadence in self._cadences:
                 cadence.before_steps()
@@ -68,11 +69,14 @@ class AgreedRunner(_runner.Runner):
                 if result.data_ended:
                     self.data_ended = True
                     break
+        self.was_interrupted = wanted == _INTERRUPT
         return loss
 
     def _wanted(self, steps_left: int) -> int:
-        """What this process wants: `_STOP`, `_OBSERVE`, or a number of unobserved steps."""
-        if self.should_stop or steps_left <= 0:
+        """What this process wants: to end, `_OBSERVE`, or a number of unobserved steps."""
+        if self._has_to_stop():
+            return _INTERRUPT
+        if self.hooked.should_stop or steps_left <= 0:
             return _STOP
         remaining = self._batches.remaining
         if remaining == 0:

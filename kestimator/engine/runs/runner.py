@@ -54,6 +54,7 @@ class Runner:
     Attributes:
         hooked: The session with the hooks.
         data_ended: Whether the last run ended with the data.
+        was_interrupted: Whether it ended because it had to stop, here or in another process.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Runner:
         # The global step, with the value of `session.runs` at which it was read; None if unknown.
         self._known_step: tuple[int, int] | None = None
         self._observed_in_a_row = 0
-        self.data_ended = False
+        self.data_ended = self.was_interrupted = False
         # Hooks that check a tensor for NaN, with that tensor.
         self._watchers = [
             (cadence.hook, tensor)
@@ -127,6 +128,7 @@ class Runner:
                     steps_left -= 1
         except tf.errors.OutOfRangeError:
             self.data_ended = True
+        self.was_interrupted = self._has_to_stop()
         return loss
 
     @property
