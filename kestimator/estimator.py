@@ -29,6 +29,7 @@ from kestimator.adapters.hooks import keras_callbacks
 from kestimator.adapters.hooks import progress as _progress
 from kestimator.config import RunConfig
 from kestimator.engine.checkpoints import checkpoint_files as _checkpoint_files
+from kestimator.engine.checkpoints import damaged_checkpoints
 from kestimator.engine.keras_internals import plain_graphs as _plain_graphs
 from kestimator.keys import ModeKeys
 from kestimator.runtime import (
@@ -198,7 +199,7 @@ class Estimator:
     ) -> None:
         """Trains, with arguments that have been checked."""
         if self._config.on_corrupt_checkpoint == "previous" and self._state.is_chief:
-            _checkpoint_files.drop_damaged(self.model_dir)
+            damaged_checkpoints.drop_damaged(self.model_dir)
         start = self._state.distribution.of_chief(self._latest_global_step())
         if max_steps is not None and start >= max_steps:
             logs.warning(

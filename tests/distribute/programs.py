@@ -74,6 +74,21 @@ def train_and_evaluate(model, directory, max_steps, *options):
     return {"metrics": metrics and {k: float(v) for k, v in metrics.items()}, "steps": evaluated}
 
 
+@program
+def unequal(directory):
+    """Each worker has a model of its own."""
+    strategy = strategy_of("workers")
+    config = ks.RunConfig(train_distribute=strategy)
+    model = "tf1" if config.is_chief else "keras_normalized"
+    try:
+        models.estimator(model, directory, train_distribute=strategy).train(
+            models.batches(4), steps=3
+        )
+    except ks.errors.ClusterError as error:
+        return {"error": str(error)}
+    return {"error": ""}
+
+
 if __name__ == "__main__":
     if "TF_CONFIG" not in os.environ:
         cpus = tf.config.list_physical_devices("CPU")

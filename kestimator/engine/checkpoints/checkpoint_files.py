@@ -46,12 +46,12 @@ def latest_checkpoint(model_dir: str) -> str | None:
         errors.UnreadableCheckpointError: The state file cannot be read, or none of the
             checkpoints that it names exists.
     """
-    state, before = _state(model_dir), None
+    state, before = state_of(model_dir), None
     while state != before:  # another thread or process may have deleted what the file named
         path = _newest_whole(model_dir, state)
         if path is not None:
             return path
-        state, before = _state(model_dir), state
+        state, before = state_of(model_dir), state
     if state is None:
         return None
     raise errors.UnreadableCheckpointError(
@@ -63,55 +63,16 @@ def latest_checkpoint(model_dir: str) -> str | None:
 
 def existing(model_dir: str) -> list[str]:
     """The paths of the complete checkpoints that the state file names, the oldest first."""
-    state = _state(model_dir)
+    state = state_of(model_dir)
     named = [*state.all_model_checkpoint_paths, state.model_checkpoint_path] if state else []
-    paths = dict.fromkeys(_where_it_is(model_dir, path) for path in named)
+    paths = dict.fromkeys(where_it_is(model_dir, path) for path in named)
     return [path for path in paths if is_whole(path)]
-
-
-def drop_damaged(model_dir: str) -> None:
-    """Takes damaged checkpoints out of the state file, from the newest to the first sound one.
-
-    The files stay. A checkpoint is sound if every value in it can be read, which takes as long as
-    to restore it.
-
-    Raises:
-        errors.UnreadableCheckpointError: None is sound.
-    """
-    state, paths = _state(model_dir), existing(model_dir)
-    damaged: set[str] = set()
-    while paths and (error := _damage(paths[-1])) is not None:
-        damaged.add(paths.pop())
-        if not paths:
-            raise error
-        logs.warning("A checkpoint is damaged, so training continues from %s. %s", paths[-1], error)
-    if damaged:
-        named = [*state.all_model_checkpoint_paths]
-        # TensorFlow replaces missing times with the present one.
-        del state.all_model_checkpoint_paths[:], state.all_model_checkpoint_timestamps[:]
-        state.all_model_checkpoint_paths.extend(
-            path for path in named if _where_it_is(model_dir, path) not in damaged
-        )
-        state.model_checkpoint_path = state.all_model_checkpoint_paths[-1]
-        write_whole(os.path.join(model_dir, "checkpoint"), str(state).encode())
-
-
-def _damage(path: str) -> errors.UnreadableCheckpointError | None:
-    """The error of reading a checkpoint; None if it is sound."""
-    try:
-        with unreadable_as_error(path):
-            checkpoint = reader(path)
-            for key in checkpoint.get_variable_to_shape_map():
-                checkpoint.get_tensor(key)
-    except errors.UnreadableCheckpointError as error:
-        return error
-    return None
 
 
 def _newest_whole(model_dir: str, state: Any) -> str | None:
     # The state file lists checkpoints from the oldest to the newest.
-    newest = _where_it_is(model_dir, state.model_checkpoint_path)
-    older = (_where_it_is(model_dir, path) for path in reversed(state.all_model_checkpoint_paths))
+    newest = where_it_is(model_dir, state.model_checkpoint_path)
+    older = (where_it_is(model_dir, path) for path in reversed(state.all_model_checkpoint_paths))
     for path in [newest, *older]:
         if is_whole(path):
             if path != newest:
@@ -124,7 +85,7 @@ def _newest_whole(model_dir: str, state: Any) -> str | None:
     return None
 
 
-def _where_it_is(model_dir: str, path: str) -> str:
+def where_it_is(model_dir: str, path: str) -> str:
     """The path of a checkpoint that a state file names.
 
     TensorFlow's own savers may write absolute paths. They are wrong once the directory has moved.
@@ -145,7 +106,7 @@ def is_whole(path: str) -> bool:
     return len(shards) in {int(shard.rpartition("-")[2]) for shard in shards}
 
 
-def _state(model_dir: str) -> Any:
+def state_of(model_dir: str) -> Any:
     """Reads the state file; returns None if it does not exist."""
     try:
         with tf.io.gfile.GFile(f"{model_dir}/checkpoint", "rb") as file:
@@ -434,7 +395,7 @@ def remember_kept(saver: Any, model_dir: str) -> None:
     """Tells a saver which checkpoints exist, so that it continues to delete the oldest."""
     state = tf.train.get_checkpoint_state(model_dir)
     if state is not None and saver is not None:
-        paths = [_where_it_is(model_dir, path) for path in state.all_model_checkpoint_paths]
+        paths = [where_it_is(model_dir, path) for path in state.all_model_checkpoint_paths]
         indexes = [(path, f"{path}.index") for path in paths]
         saver.set_last_checkpoints_with_time(
             [
